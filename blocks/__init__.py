@@ -1,0 +1,1 @@
+"""What lies outside and is configured: teachers, artifact store, budget and journal, llama.cpp, the rehearsal world."""

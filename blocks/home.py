@@ -1,0 +1,47 @@
+"""Where state lives: ``$COGUMI_HOME`` (default ``.cogumi``) and what is below it.
+
+Not here: the artifact store itself (store.py).
+"""
+
+import os
+from pathlib import Path
+
+from blocks.errors import BadInput
+
+
+def home() -> Path:
+    """Return the absolute state folder, made if it is missing.
+
+    Raises:
+        BadInput: the folder cannot be made or written to.
+    """
+    path = Path(os.environ.get("COGUMI_HOME", ".cogumi")).expanduser().absolute()
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadInput(f"cannot use {path} as state folder ({error.strerror}); set COGUMI_HOME to a writable folder") from None
+    if not os.access(path, os.W_OK):
+        raise BadInput(f"cannot write to the state folder {path}; set COGUMI_HOME to a writable folder")
+    return path
+
+
+def configure_prefect() -> None:
+    """Point Prefect at the state folder; call before the first ``import prefect``.
+
+    A value that is already in the environment wins, so a worker or a test can say otherwise.
+    """
+    root = home()
+    defaults = {
+        "PREFECT_HOME": str(root / "prefect"),
+        "PREFECT_RESULTS_LOCAL_STORAGE_PATH": str(root / "results"),
+        "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "true",
+        "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "PREFECT_LOGGING_LEVEL": "WARNING",
+        "PREFECT_LOGGING_EXTRA_LOGGERS": "cogumi",
+        "DO_NOT_TRACK": "1",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "TOKENIZERS_PARALLELISM": "false",
+    }
+    for name, value in defaults.items():
+        os.environ.setdefault(name, value)

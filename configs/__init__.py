@@ -1,0 +1,1 @@
+"""What to build: the settings of every phase and the profiles that fill them in."""

@@ -1,0 +1,7 @@
+"""Settings of the evaluation phase."""
+
+from configs.settings import Settings
+
+
+class Evaluation(Settings):
+    """To be filled in."""

@@ -1,0 +1,7 @@
+"""Settings of the modifiers phase."""
+
+from configs.settings import Settings
+
+
+class Modifiers(Settings):
+    """To be filled in."""

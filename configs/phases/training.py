@@ -1,0 +1,7 @@
+"""Settings of the training phase."""
+
+from configs.settings import Settings
+
+
+class Training(Settings):
+    """To be filled in."""

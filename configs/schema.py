@@ -1,0 +1,115 @@
+"""The profile: everything a run builds, phase by phase, in one validated tree; and how a profile is loaded and overridden.
+
+Not here: the phases' own settings (configs/phases/), and any behaviour.
+"""
+
+import difflib
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from blocks.errors import BadInput
+from configs.phases.compression import Compression
+from configs.phases.data import Data
+from configs.phases.evaluation import Evaluation
+from configs.phases.modifiers import Modifiers
+from configs.phases.release import Release
+from configs.phases.routing import Routing
+from configs.phases.teachers import Teachers
+from configs.phases.training import Training
+from configs.settings import Settings, runtime, setting
+
+PROFILES = Path(__file__).parent / "profiles"
+
+
+class Pools(Settings):
+    """Where each phase runs: ``local`` is this process, any other name a Prefect work pool."""
+
+    dataset: str = runtime("work pool of the dataset phase")
+    training: str = runtime("work pool of the training phase")
+    compression: str = runtime("work pool of the compression phase")
+    modifiers: str = runtime("work pool of the modifiers phase")
+    routing: str = runtime("work pool of the routing phase")
+    release: str = runtime("work pool of the release phase")
+
+
+class Profile(Settings):
+    """What to build. Complete: every field stands in the profile's YAML file."""
+
+    name: str = setting("name of the profile, the YAML file's own")
+    description: str = setting("one line for people: what it builds, on which hardware, how long")
+    seed: int = setting("base of every random stream", ge=0)
+    pools: Pools = runtime("where each phase runs")
+    teachers: Teachers = setting("who is asked for what, at which price, under which limits")
+    data: Data = setting("the dataset phase")
+    training: Training = setting("the training phase")
+    evaluation: Evaluation = setting("held-out questions and the ledger")
+    compression: Compression = setting("the compression phase")
+    modifiers: Modifiers = setting("the modifiers phase")
+    routing: Routing = setting("the routing phase")
+    release: Release = setting("the release phase")
+
+
+def available() -> list[str]:
+    """The names of the profiles that come with Cogumi."""
+    return sorted(path.stem for path in PROFILES.glob("*.yaml"))
+
+
+def load(name: str, overrides: list[str] | None = None) -> Profile:
+    """The profile ``name`` (or the YAML file at that path) with ``a.b=value`` overrides applied.
+
+    Raises:
+        BadInput: unknown profile, unknown or mistyped field, malformed override.
+    """
+    path = Path(name) if name.endswith((".yaml", ".yml")) else PROFILES / f"{name}.yaml"
+    if not path.is_file():
+        raise BadInput(f"unknown profile {name!r}; there are: {', '.join(available())}")
+    try:
+        tree = yaml.safe_load(path.read_text())
+    except yaml.YAMLError as error:
+        raise BadInput(f"{path}: not readable as YAML: {' '.join(str(error).split())}") from None
+    for override in overrides or []:
+        _apply(tree, override, path.stem)
+    try:
+        return Profile.model_validate(tree)
+    except ValidationError as error:
+        raise BadInput(f"profile {path.stem}: {_first(error)}") from None
+
+
+def _apply(tree: Any, override: str, profile: str) -> None:
+    """Set one dotted path in the YAML tree; the path must exist, so that a typing slip is an error."""
+    dotted, equals, text = override.partition("=")
+    if not equals:
+        raise BadInput(f"--set {override!r}: write it as a.b=value")
+    *parents, last = dotted.strip().split(".")
+    node, walked = tree, ""
+    parts = [*parents, last]
+    for depth, part in enumerate(parts):
+        keys = [str(key) for key in node] if isinstance(node, dict) else [str(i) for i in range(len(node))] if isinstance(node, list) else []
+        if part not in keys:
+            near = difflib.get_close_matches(part, keys, 1)
+            hint = f"; did you mean {walked + near[0]!r}?" if near else f"; there are: {', '.join(keys)}" if keys else ""
+            raise BadInput(f"--set {dotted}: profile {profile} has no field {walked + part!r}{hint}")
+        walked += part + "."
+        if depth < len(parts) - 1:
+            node = node[int(part)] if isinstance(node, list) else node[part]
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise BadInput(f"--set {dotted}: {text!r} is not a YAML value") from None
+    if isinstance(node, list):
+        node[int(last)] = value
+    else:
+        node[last] = value
+
+
+def _first(error: ValidationError) -> str:
+    """The first fault of a validation as one line, with the field's path, and how many more there are."""
+    faults = error.errors()
+    where = ".".join(str(part) for part in faults[0]["loc"])
+    shown = "" if faults[0]["type"] in ("missing", "extra_forbidden") else f" (got {faults[0]['input']!r})"
+    message = {"missing": "field is missing", "extra_forbidden": "unknown field"}.get(faults[0]["type"], faults[0]["msg"])
+    more = f"; and {len(faults) - 1} more" if len(faults) > 1 else ""
+    return f"{where}: {message}{shown}{more}"

@@ -1,0 +1,1 @@
+"""Where the work runs and what is served: command line, pools, serving."""

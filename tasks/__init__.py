@@ -1,0 +1,1 @@
+"""The work: one folder per phase, one file per method."""

@@ -1,0 +1,1 @@
+"""The compression phase: prune, recover, fold AWQ scales, GGUF, zstd."""

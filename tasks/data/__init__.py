@@ -1,0 +1,1 @@
+"""The dataset phase: from a plan of questions to a split, described dataset."""

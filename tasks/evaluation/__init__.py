@@ -1,0 +1,1 @@
+"""What every phase measures with: held-out questions, answers, statistics, ledger, gates."""

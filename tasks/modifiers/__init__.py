@@ -1,0 +1,1 @@
+"""The modifier phase: one LoRA per domain, trained on the student's own failures."""

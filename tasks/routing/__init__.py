@@ -1,0 +1,1 @@
+"""The routing phase: confidence, calibration, router, domain classifier, threshold."""

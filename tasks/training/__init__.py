@@ -1,0 +1,1 @@
+"""The training phase: tokenizer, pretraining, LoRA fine-tuning, ANIL, merge."""

@@ -1,0 +1,33 @@
+"""Every test gets a state folder of its own; nothing leaks between tests or into the user's state."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+_SESSION = tempfile.mkdtemp(prefix="cogumi-tests-")
+os.environ["COGUMI_HOME"] = _SESSION
+os.environ.pop("COGUMI_STORE", None)
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+from blocks.home import configure_prefect  # noqa: E402 - Prefect reads its settings when it is first imported
+
+configure_prefect()
+
+
+@pytest.fixture(autouse=True)
+def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A fresh ``COGUMI_HOME`` for this test."""
+    monkeypatch.setenv("COGUMI_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+@pytest.fixture(scope="session")
+def prefect_server() -> Iterator[None]:
+    """A real Prefect server for the session, on a database of its own."""
+    from prefect.testing.utilities import prefect_test_harness
+
+    with prefect_test_harness(server_startup_timeout=120):
+        yield

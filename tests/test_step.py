@@ -1,0 +1,93 @@
+"""``step`` against a real Prefect server: cache, damage, retries, errors."""
+
+from pathlib import Path
+
+import pytest
+from prefect import flow
+
+from blocks import store
+from blocks.errors import BadInput, Transient
+from blocks.records import Artifact
+from configs.settings import Settings, runtime, setting
+from tasks.step import step
+
+pytestmark = pytest.mark.usefixtures("prefect_server")
+calls: list[str] = []
+
+
+class Cut(Settings):
+    share: float = setting("share that goes")
+    threads: int = runtime("threads")
+
+
+@step(version=1)
+def write(text: str) -> Artifact:
+    """Write a text."""
+    calls.append(f"write {text}")
+    with store.create("text", settings={"text": text}) as folder:
+        (folder.path / "text").write_text(text)
+    return folder.artifact
+
+
+@step(version=1)
+def cut(whole: Artifact, settings: Cut) -> Artifact:
+    """Keep the beginning of a text."""
+    calls.append("cut")
+    with store.create("text", parents=[whole], settings=settings) as folder:
+        text = (store.open(whole) / "text").read_text()
+        (folder.path / "text").write_text(text[: int(len(text) * (1 - settings.share))])
+    return folder.artifact
+
+
+@flow
+def both(text: str, share: float, threads: int) -> Artifact:
+    return cut(write(text), Cut(share=share, threads=threads))
+
+
+@pytest.fixture(autouse=True)
+def fresh() -> None:
+    calls.clear()
+
+
+def test_the_same_inputs_never_run_twice_and_a_changed_setting_runs_only_what_depends_on_it() -> None:
+    first = both("abcdef", 0.5, 1)
+    assert calls == ["write abcdef", "cut"]
+    assert (store.open(first) / "text").read_text() == "abc"
+    assert both("abcdef", 0.5, 1) == first
+    assert both("abcdef", 0.5, threads=8) == first, "a runtime field is not in the key"
+    assert calls == ["write abcdef", "cut"]
+    both("abcdef", 0.9, 1)
+    assert calls == ["write abcdef", "cut", "cut"]
+
+
+def test_a_cached_reference_whose_files_are_damaged_is_made_again() -> None:
+    made = both("ghijkl", 0.5, 1)
+    (Path(made.uri) / "text").write_text("lies")
+    assert both("ghijkl", 0.5, 1) == made
+    assert (store.open(made) / "text").read_text() == "ghi"
+    assert calls == ["write ghijkl", "cut", "cut"]
+
+
+def test_only_what_can_pass_is_retried(monkeypatch: pytest.MonkeyPatch) -> None:
+    @step(version=1)
+    def shaky(kind: str) -> int:
+        """Fail the first time."""
+        calls.append(kind)
+        if len(calls) == 1:
+            raise {"transient": Transient, "bad": BadInput}[kind]("not now")
+        return len(calls)
+
+    @flow
+    def run(kind: str) -> int:
+        return shaky(kind)
+
+    assert run("transient") == 2
+    calls.clear()
+    with pytest.raises(BadInput, match="not now"):
+        run("bad")
+    assert calls == ["bad"]
+
+
+def test_an_argument_without_an_identity_is_refused() -> None:
+    with pytest.raises(BadInput, match="argument whole is a object"):
+        cut.key(object(), Cut(share=0.5, threads=1))  # type: ignore[arg-type]
