@@ -1,0 +1,1 @@
+"""The offline world the nano profile learns: question families, solvers and rehearsal teachers."""
