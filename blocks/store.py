@@ -101,7 +101,7 @@ def create(kind: str, *, parents: Sequence[Artifact] = (), settings: Settings | 
             os.close(lock)
 
 
-def open(artifact: Artifact) -> Path:  # noqa: A001 - the field's own word, always used as store.open
+def open(artifact: Artifact) -> Path:
     """The local folder with the artifact's files, checked against the manifest. Read only: never write there.
 
     Raises:

@@ -29,6 +29,3 @@ def gate(name: str, checks: list[GateCheck]) -> GateReport:
 def describe(check: GateCheck) -> str:
     """``name = value, must be rule threshold``."""
     return f"{check.name} = {check.value:.4g}, must be {check.rule} {check.threshold:.4g}"
-
-
-

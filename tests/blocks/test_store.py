@@ -58,9 +58,13 @@ def test_a_flipped_byte_and_a_missing_file_are_noticed() -> None:
 
 
 def test_an_error_inside_leaves_nothing(state: Path) -> None:
-    with pytest.raises(ValueError, match="halfway"), store.create("thing") as folder:
-        (folder.path / "a").write_text("x")
-        raise ValueError("halfway")
+    def fail() -> None:
+        with store.create("thing") as folder:
+            (folder.path / "a").write_text("x")
+            raise ValueError("halfway")
+
+    with pytest.raises(ValueError, match="halfway"):
+        fail()
     assert leftovers(state) == []
     assert store.everything() == []
 

@@ -1,0 +1,91 @@
+"""``cogumi run`` and ``cogumi report``: start the pipeline, say what came from the cache, show where the result is.
+
+Not here: the pipeline itself (flows/), and servers (local.py).
+"""
+
+import logging
+import os
+import shutil
+import time
+from collections import Counter
+from pathlib import Path
+from uuid import UUID
+
+from blocks import store
+from blocks.errors import BadInput
+
+log = logging.getLogger("cogumi.run")
+PHASES = ("dataset", "training", "compression", "modifiers", "routing", "release")
+
+
+def run_pipeline(profile: str, phases: list[str], overrides: list[str], fresh: bool) -> None:
+    """Run the pipeline here, against the server of ``cogumi up`` where one is running, otherwise one of its own.
+
+    Raises:
+        BadInput: unknown profile, phase or setting.
+        GateFailed, BudgetSpent: the run stopped there.
+    """
+    from configs.schema import load
+
+    load(profile, overrides)  # bad settings end here, before any server starts
+    for name in phases:
+        if name not in PHASES:
+            raise BadInput(f"unknown phase {name!r}; there are: {', '.join(PHASES)}")
+    until = max(phases, key=PHASES.index) if phases else PHASES[-1]
+    if fresh:
+        os.environ["COGUMI_FRESH"] = "1"
+    started = time.monotonic()
+    _use_running_server()
+
+    from deployments import console
+    from flows.pipeline import pipeline
+
+    console.attach()
+    log.info("profile %s up to phase %s; settings that are not the profile's: %s", profile, until, ", ".join(overrides) or "none")
+    state = pipeline(profile, overrides, until, return_state=True)
+    if state.state_details.flow_run_id is not None:
+        log.info("%s; %.0f s in all", describe(state.state_details.flow_run_id), time.monotonic() - started)
+    built = state.result()
+    if built.release is not None:
+        print(f"release  {built.release.release.uri}\nreport   {built.release.report.uri}/report.html\ntalk     cogumi chat")
+
+
+def describe(flow_run: UUID) -> str:
+    """How many steps of a run (and of the runs below it) came from the cache, ran, or failed."""
+    from prefect import get_client
+    from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterParentFlowRunId, TaskRunFilter, TaskRunFilterFlowRunId
+
+    counts: Counter[str] = Counter()
+    with get_client(sync_client=True) as client:
+        level = [flow_run]
+        while level:
+            runs = client.read_task_runs(task_run_filter=TaskRunFilter(flow_run_id=TaskRunFilterFlowRunId(any_=level)))
+            counts.update(run.state_name or "Unknown" for run in runs)
+            children = client.read_flow_runs(flow_run_filter=FlowRunFilter(parent_flow_run_id=FlowRunFilterParentFlowRunId(any_=level)))
+            level = [child.id for child in children]
+    cached, ran = counts.pop("Cached", 0), counts.pop("Completed", 0)
+    rest = "".join(f", {count} {name.lower()}" for name, count in counts.items())
+    return f"{cached + ran} steps: {cached} from the cache, {ran} run{rest}"
+
+
+def show_report(release: str | None, output: Path | None) -> None:
+    """Print the path of a release's report; copy it to ``output`` if given."""
+    from tasks.release.current import current
+
+    entry = current(release)
+    page = store.open(entry.report) / "report.html"
+    if output is not None:
+        try:
+            shutil.copyfile(page, output)
+        except OSError as error:
+            raise BadInput(f"cannot write {output}: {error.strerror}") from None
+    print(output or page)
+
+
+def _use_running_server() -> None:
+    """Use the server that ``cogumi up`` started with this state folder, if it is there."""
+    from deployments.local import running
+
+    found = running()
+    if found is not None:
+        os.environ.setdefault("PREFECT_API_URL", found.api)

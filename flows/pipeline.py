@@ -1,0 +1,58 @@
+"""The whole: every phase in order, gate by gate. Reads like the recipe; the work is in the phases.
+
+Not here: where a phase runs (dispatch.py), the schedule (nightly), and what a gate measures (the phases).
+"""
+
+from typing import Annotated, Literal, get_args
+
+from prefect import flow
+from pydantic import Field
+from tasks.evaluation.held_out import held_out
+
+from blocks.records import Artifact, Record
+from configs.schema import load
+from flows.compression import compression
+from flows.dataset import dataset
+from flows.dispatch import dispatch
+from flows.modifiers import modifiers
+from flows.release import Released, release
+from flows.routing import routing
+from flows.training import training
+
+Phase = Literal["dataset", "training", "compression", "modifiers", "routing", "release"]
+PHASES: tuple[Phase, ...] = get_args(Phase)
+
+
+class Built(Record):
+    """What a run of the pipeline made; a phase that was not asked for is None."""
+
+    dataset: Artifact | None = None
+    release: Released | None = None
+
+
+@flow(name="pipeline", description="Dataset, training, compression, modifiers, routing, release: every phase of a profile.")
+def pipeline(
+    profile: Annotated[str, Field(description="what to build: nano, llama-1b, llama-8b, or the path of a YAML file")] = "nano",
+    overrides: Annotated[list[str], Field(description="settings that differ from the profile, each as a.b=value")] = [],  # noqa: B006 - the run form shows it; never changed
+    until: Annotated[Phase, Field(description="the last phase to run; what it needs runs before it")] = "release",
+) -> Built:
+    """Build what ``profile`` describes, up to and including the phase ``until``."""
+    chosen = load(profile, overrides)
+    last = PHASES.index(until)
+    questions = held_out(chosen.evaluation, chosen.seed)
+    data = dispatch(dataset, chosen.pools.dataset, chosen, questions)
+    if last == 0:
+        return Built(dataset=data)
+    trained = dispatch(training, chosen.pools.training, data, questions, chosen)
+    if last == 1:
+        return Built(dataset=data)
+    compressed = dispatch(compression, chosen.pools.compression, trained.student, data, questions, chosen)
+    if last == 2:
+        return Built(dataset=data)
+    modified = dispatch(modifiers, chosen.pools.modifiers, compressed.model, compressed.gguf, data, questions, chosen)
+    if last == 3:
+        return Built(dataset=data)
+    routed = dispatch(routing, chosen.pools.routing, compressed.gguf, modified, data, questions, chosen)
+    if last == 4:
+        return Built(dataset=data)
+    return Built(dataset=data, release=dispatch(release, chosen.pools.release, data, trained, compressed, modified, routed, chosen))
