@@ -1,0 +1,111 @@
+"""A Hugging Face model folder read tensor by tensor: names, shapes, values, one file or many shards.
+
+Never loads the whole model. Not here: building a model from it (transformers does), and any file format but safetensors.
+"""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from blocks import store
+from blocks.errors import BadInput
+from blocks.records import Artifact
+
+
+class Checkpoint:
+    """The weights and configuration of a model folder, opened lazily. Use as a context manager."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.config = read_json(folder / "config.json")
+        index = folder / "model.safetensors.index.json"
+        if index.exists():
+            self._files: dict[str, str] = dict(read_json(index)["weight_map"])
+        elif (folder / "model.safetensors").exists():
+            self._files = {}
+        else:
+            raise BadInput(f"{folder}: neither model.safetensors nor model.safetensors.index.json; save the model as safetensors")
+        self._open: dict[str, Any] = {}
+        if not self._files:
+            self._files = dict.fromkeys(self._handle("model.safetensors").keys(), "model.safetensors")
+
+    def __enter__(self) -> "Checkpoint":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._open.clear()
+
+    def names(self) -> list[str]:
+        """Tensor names, sorted."""
+        return sorted(self._files)
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """The tensor's shape, without reading it."""
+        return tuple(self._handle(self._files[name]).get_slice(name).get_shape())
+
+    def read(self, name: str) -> Any:
+        """The tensor (torch, as stored), read from disk."""
+        return self._handle(self._files[name]).get_tensor(name)
+
+    def parameters(self) -> int:
+        """Number of weights, a tied head counted once."""
+        total = 0
+        for name in self.names():
+            count = 1
+            for size in self.shape(name):
+                count *= size
+            total += 0 if name == "lm_head.weight" and self.tied else count
+        return total
+
+    @property
+    def tied(self) -> bool:
+        """Whether the output head is the embedding."""
+        return bool(self.config.get("tie_word_embeddings", False))
+
+    def _handle(self, file: str) -> Any:
+        if file not in self._open:
+            from safetensors import SafetensorError, safe_open
+
+            try:
+                self._open[file] = safe_open(self.folder / file, framework="pt")
+            except (OSError, SafetensorError) as error:
+                raise BadInput(f"{self.folder / file}: not readable as safetensors ({type(error).__name__}); save the model again") from None
+        return self._open[file]
+
+
+def llama(model: Artifact) -> Path:
+    """The local folder of a Llama model artifact.
+
+    Raises:
+        BadInput: the artifact is not a model, or not a Llama.
+    """
+    if model.kind != "model":
+        raise BadInput(f"{model.short} is a {model.kind}; give an artifact of kind model (a Hugging Face folder)")
+    folder = store.open(model)
+    found = read_json(folder / "config.json").get("model_type")
+    if found != "llama":
+        raise BadInput(f"{model.short} has model_type {found!r}; only llama is supported")
+    return folder
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object from a file.
+
+    Raises:
+        BadInput: missing, unreadable, or no object.
+    """
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise BadInput(f"{path}: not readable as JSON ({type(error).__name__})") from None
+    if not isinstance(value, dict):
+        raise BadInput(f"{path}: expected a JSON object")
+    return value
+
+
+def layers(names: list[str]) -> Iterator[tuple[int, str]]:
+    """Pairs (layer index, tensor name) of the tensors inside decoder layers, in order of the layers."""
+    inside = [(int(name.split(".")[2]), name) for name in names if name.startswith("model.layers.")]
+    yield from sorted(inside)

@@ -1,0 +1,87 @@
+"""A small Llama with real structure (scaled heads, grouped queries, Llama 3's splitting rule) and artifacts made of it."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from blocks import chat_format, store
+from blocks.records import Artifact
+
+SPLIT = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+CORPUS = [
+    "Sort these words: pear apple fig. Reverse the word stream. What is 12 plus 30?",
+    "def double(x):\n    return 2 * x\n\nprint(double(21))",
+    "The cat's whiskers, the dog's tail; we'll see what they've done. Grüße aus Köln — 東京!",
+    '{"name": "weather", "arguments": {"city": "Paris"}}',
+]
+
+
+def make_tokenizer(folder: Path, split: str = SPLIT) -> None:
+    """A byte-level BPE of at most 512 tokens in Llama 3's manner, saved to ``folder``."""
+    from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    tokenizer = Tokenizer(models.BPE(ignore_merges=True))
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Split(Regex(split), "isolated"), pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=480, special_tokens=list(chat_format.SPECIAL_TOKENS), initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False, min_frequency=1
+    )
+    tokenizer.train_from_iterator(CORPUS * 3, trainer)
+    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token=chat_format.BEGIN, eos_token=chat_format.END, pad_token=chat_format.PAD)
+    fast.chat_template = chat_format.TEMPLATE
+    fast.save_pretrained(folder)
+
+
+def make_model(folder: Path, *, seed: int = 0, tied: bool = True, dtype: str = "float32", steps: int = 0, **config: Any) -> None:
+    """A Llama of the nano profile's shape (or ``config``) saved to ``folder``, which holds its tokenizer; trained for ``steps`` to recite
+    the corpus, so that its choices are sharp, and with norms that are not all one."""
+    import torch
+    from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
+
+    shape = {
+        "vocab_size": 512, "hidden_size": 256, "intermediate_size": 512, "num_hidden_layers": 3, "num_attention_heads": 4, "num_key_value_heads": 2,
+        "max_position_embeddings": 512, "tie_word_embeddings": tied, "rms_norm_eps": 1e-5, "rope_theta": 10000.0,
+    } | config  # fmt: skip
+    torch.manual_seed(seed)
+    model = LlamaForCausalLM(LlamaConfig(**shape, bos_token_id=0, eos_token_id=4, pad_token_id=5))
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            weight.add_(0.2 * torch.randn_like(weight)) if "norm" in name else weight.mul_(2.0)
+    if steps:
+        batch = AutoTokenizer.from_pretrained(folder)(CORPUS, padding=True, return_tensors="pt")
+        labels = batch.input_ids.masked_fill(batch.attention_mask == 0, -100)
+        optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3, weight_decay=0.0)
+        for _ in range(steps):
+            model(**batch, labels=labels).loss.backward()
+            optimizer.step()
+            optimizer.zero_grad()
+    model.to(getattr(torch, dtype)).save_pretrained(folder)
+
+
+def make_artifact(seed: int = 0, **options: Any) -> Artifact:
+    """The model and tokenizer as an artifact of kind model."""
+    with store.create("model", settings={"seed": seed, **{k: json.dumps(v) for k, v in options.items()}}) as folder:
+        make_tokenizer(folder.path)
+        make_model(folder.path, seed=seed, **options)
+    return folder.artifact
+
+
+@pytest.fixture(scope="session")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store that lives for the session."""
+    return tmp_path_factory.mktemp("compression")
+
+
+@pytest.fixture
+def model(kept: Path, monkeypatch: pytest.MonkeyPatch) -> Artifact:
+    """The tiny trained model, made once per session."""
+    monkeypatch.setenv("COGUMI_STORE", str(kept))
+    if "model" not in _made:
+        _made["model"] = make_artifact(steps=40)
+    return _made["model"]
+
+
+_made: dict[str, Artifact] = {}
