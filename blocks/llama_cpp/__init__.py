@@ -1,0 +1,10 @@
+"""llama.cpp behind one small interface: load, complete with log-probabilities, adapters, draft (server.py); score given
+text (scoring.py). Evaluation and serving use the same. In this process, on the ``xllamacpp`` wheel; no network.
+
+Not here: writing GGUF files (tasks/compression), the chat format (blocks/chat_format.py).
+"""
+
+from blocks.llama_cpp.completion import Completion as Completion
+from blocks.llama_cpp.scoring import Scored as Scored
+from blocks.llama_cpp.scoring import Scorer as Scorer
+from blocks.llama_cpp.server import LlamaCpp as LlamaCpp
