@@ -35,7 +35,8 @@ def ask(server: Any, path: str, body: dict[str, Any]) -> dict[str, Any]:
 
 def greedy_llama_cpp(server: Any, prompt: list[int], count: int) -> list[int]:
     """The next ``count`` greedy token ids."""
-    return ask(server, "/completion", {"prompt": prompt, "n_predict": count, "temperature": 0, "top_k": 1, "return_tokens": True, "ignore_eos": True, "cache_prompt": False})["tokens"]
+    body = {"prompt": prompt, "n_predict": count, "temperature": 0, "top_k": 1, "return_tokens": True, "ignore_eos": True, "cache_prompt": False}
+    return ask(server, "/completion", body)["tokens"]
 
 
 def next_llama_cpp(server: Any, prompt: list[int], count: int) -> dict[int, float]:
