@@ -1,0 +1,52 @@
+"""The house keeps its order: imports run one way, every public thing says what it is for, no vague names, no secrets."""
+
+import ast
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+FLOORS = ("configs", "blocks", "tasks", "flows", "deployments")
+FILES = sorted(path for floor in FLOORS for path in (ROOT / floor).rglob("*.py"))
+
+
+def imported(tree: ast.Module) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.module or ""
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_imports_run_one_way(path: Path) -> None:
+    room = path.relative_to(ROOT).parts
+    for name in imported(ast.parse(path.read_text())):
+        parts = name.split(".")
+        if parts[0] not in FLOORS or name.startswith("blocks.errors") or name == "blocks":
+            continue
+        assert FLOORS.index(parts[0]) <= FLOORS.index(room[0]), f"{path}: {room[0]} may not import {name}"
+        if room[0] == "tasks" == parts[0] and len(parts) > 2 and len(room) > 2:
+            assert parts[1] in {room[1], "evaluation", "step"}, f"{path}: tasks/{room[1]} may not import {name}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_file_and_public_name_says_what_it_is_for(path: Path) -> None:
+    tree = ast.parse(path.read_text())
+    assert ast.get_docstring(tree), f"{path}: what is this file for?"
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and not node.name.startswith("_"):
+            assert ast.get_docstring(node), f"{path}:{node.lineno}: {node.name}"
+    assert path.stem not in {"utils", "util", "helpers", "common", "misc"}
+
+
+def test_nothing_large_or_foreign_is_tracked() -> None:
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False).stdout.split("\n")
+    for name in filter(None, tracked):
+        path = ROOT / name
+        if path.is_file():
+            assert path.stat().st_size < 1_000_000, f"{name} is too large for the repository"
+            assert path.suffix not in {".pkl", ".pt", ".bin", ".safetensors", ".gguf", ".zst", ".gz", ".parquet"}, name
