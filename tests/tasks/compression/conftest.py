@@ -46,6 +46,7 @@ def make_model(folder: Path, *, seed: int = 0, tied: bool = True, dtype: str = "
         "max_position_embeddings": 512, "tie_word_embeddings": tied, "rms_norm_eps": 1e-5, "rope_theta": 10000.0,
     } | config  # fmt: skip
     torch.manual_seed(seed)
+    torch.set_num_threads(2)
     model = LlamaForCausalLM(LlamaConfig(**shape, bos_token_id=0, eos_token_id=4, pad_token_id=5))
     with torch.no_grad():
         for name, weight in model.named_parameters():
