@@ -1,0 +1,181 @@
+"""Public benchmarks as held-out questions: one small reader per format, in a table.
+
+A reader turns a row of the file into a prompt, how its answer is checked, and a reference answer. Rows that one exact check
+cannot judge fairly are left out, and it is said how many. Not here: the rehearsal world, and choosing questions (held_out.py).
+"""
+
+import hashlib
+import json
+import logging
+import re
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+from blocks.errors import BadInput, Transient
+from blocks.records import Difficulty, Domain, Expected, Question
+from configs.phases.evaluation import Benchmark
+
+log = logging.getLogger("cogumi.evaluation")
+Row = dict[str, Any]
+LETTERS = "ABCDEFGHIJ"
+
+
+class Posed(NamedTuple):
+    """A row as a question: prompt, how the answer is checked, a right answer where the row has one."""
+
+    prompt: str
+    expected: Expected
+    reference: str | None
+
+
+class Reader(NamedTuple):
+    """How a format is read. ``pose`` gives None for a row that cannot be judged by one check."""
+
+    domain: Domain
+    difficulty: Difficulty
+    task_type: str
+    pose: Callable[[Row], Posed | None]
+
+
+def _gsm8k(row: Row) -> Posed:
+    solution, number = re.sub(r"<<.*?>>", "", row["answer"]).split("####")
+    value = number.strip().replace(",", "")
+    prompt = f"{row['question']}\n\nEnd your answer with the final number on a line of its own."
+    return Posed(prompt, Expected(kind="value", value=value), f"{solution.strip()}\n{value}")
+
+
+def _humaneval(row: Row) -> Posed:
+    prompt = f"Complete this Python function. Answer with the whole code, imports included.\n\n{row['prompt']}"
+    return Posed(prompt, Expected(kind="code", value=f"{row['test']}\n\ncheck({row['entry_point']})"), row["prompt"] + row["canonical_solution"])
+
+
+def _mbpp(row: Row) -> Posed:
+    tests = "\n".join(row["test_list"])
+    prompt = f"{row['text']}\n\nAnswer with the Python code. It must pass these tests:\n{tests}"
+    return Posed(prompt, Expected(kind="code", value="\n".join(filter(None, [row["test_setup_code"], tests]))), row["code"].replace("\r\n", "\n"))
+
+
+def _bfcl(row: Row) -> Posed | None:
+    """Only rows with one call whose every argument has a single right value; an optional one is then left out."""
+    if len(row["ground_truth"]) != 1 or len(row["question"]) != 1 or len(row["question"][0]) != 1:
+        return None
+    ((tool, arguments),) = row["ground_truth"][0].items()
+    if any("" not in values and len(values) != 1 for values in arguments.values()):
+        return None
+    call = json.dumps({"tool": tool, **{name: values[0] for name, values in arguments.items() if "" not in values}}, separators=(",", ":"))
+    functions = json.dumps(row["function"])
+    prompt = (
+        f"{row['question'][0][0]['content']}\n\nYou can call one of these functions: {functions}\n"
+        'Answer with the call alone, as JSON: {"tool": its name, and every argument by name}. Leave out what was not asked for.'
+    )
+    return Posed(prompt, Expected(kind="call", value=call), call)
+
+
+def _choice(question: str, choices: list[str], right: int) -> Posed:
+    options = "\n".join(f"{letter}. {text}" for letter, text in zip(LETTERS, choices, strict=False))
+    return Posed(f"{question}\n{options}\n\nAnswer with the letter alone.", Expected(kind="text", value=LETTERS[right]), LETTERS[right])
+
+
+def _mmlu(row: Row) -> Posed:
+    right = row["answer"] if isinstance(row["answer"], int) else LETTERS.index(row["answer"])
+    return _choice(row["question"], list(row["choices"]), right)
+
+
+def _hellaswag(row: Row) -> Posed:
+    return _choice(f"How does this go on? {row['ctx']}", row["endings"], int(row["label"]))
+
+
+READERS: dict[str, Reader] = {
+    "gsm8k": Reader("math", "hard", "word_problem", _gsm8k),
+    "humaneval": Reader("coding", "hard", "code_completion", _humaneval),
+    "mbpp": Reader("coding", "easy", "code_generation", _mbpp),
+    "bfcl": Reader("tool_use", "easy", "function_call", _bfcl),
+    "mmlu": Reader("reasoning", "hard", "multiple_choice", _mmlu),
+    "hellaswag": Reader("common_sense", "easy", "multiple_choice", _hellaswag),
+}
+
+
+def questions(benchmark: Benchmark) -> Iterator[tuple[Question, str | None]]:
+    """Every usable question with its reference answer, in the file's order.
+
+    Raises:
+        BadInput: the file is missing, has another digest, or is not in the format.
+        Transient: the network failed.
+    """
+    reader = READERS[benchmark.format]
+    rows = _rows(benchmark.url, benchmark.sha256)
+    if benchmark.format == "bfcl":
+        if benchmark.answers_url is None:
+            raise BadInput(f"benchmark bfcl ({benchmark.url}): the ground truth is a file of its own; set answers_url")
+        truths = {row["id"]: row["ground_truth"] for row in _rows(benchmark.answers_url, None)}
+        rows = [row | {"ground_truth": truths[row["id"]]} for row in rows if row["id"] in truths]
+    left_out = 0
+    for number, row in enumerate(rows, 1):
+        try:
+            posed = reader.pose(row)
+        except (KeyError, IndexError, ValueError, TypeError) as error:
+            raise BadInput(f"{benchmark.url}, row {number}: not a {benchmark.format} row ({type(error).__name__}: {error}); check format and url") from None
+        if posed is None:
+            left_out += 1
+            continue
+        name = hashlib.sha256(posed.prompt.encode()).hexdigest()[:16]
+        yield (
+            Question(
+                id=name,
+                prompt=posed.prompt,
+                domain=reader.domain,
+                difficulty=reader.difficulty,
+                task_type=reader.task_type,
+                expected=posed.expected,
+                source=benchmark.format,
+            ),
+            posed.reference,
+        )
+    if left_out:
+        log.info("%s: %d of %d rows left out, which one exact check cannot judge", benchmark.format, left_out, len(rows))
+
+
+def _rows(url: str, sha256: str | None) -> list[Row]:
+    raw = _fetch(url)
+    found = hashlib.sha256(raw).hexdigest()
+    if sha256 is not None and found != sha256:
+        raise BadInput(f"{url}: its SHA-256 is {found}, the profile says {sha256}; pin the right revision or correct the profile")
+    name = url.partition("?")[0]
+    if name.endswith(".parquet"):
+        import io
+
+        import pyarrow.parquet as parquet
+
+        return parquet.read_table(io.BytesIO(raw)).to_pylist()
+    try:
+        if name.endswith(".gz"):
+            import gzip
+
+            raw = gzip.decompress(raw)
+        elif name.endswith(".zst"):
+            import zstandard
+
+            raw = zstandard.ZstdDecompressor().stream_reader(raw).read()
+        return [json.loads(line) for line in raw.decode().split("\n") if line.strip()]
+    except (OSError, ValueError) as error:
+        raise BadInput(f"{url}: not readable as JSON lines ({error})") from None
+
+
+def _fetch(url: str) -> bytes:
+    import fsspec
+    import httpx
+
+    try:
+        if url.startswith(("http://", "https://")):
+            reply = httpx.get(url, follow_redirects=True, timeout=60)
+            if reply.status_code in (429, 500, 502, 503, 504):
+                raise Transient(f"{url}: the server answered {reply.status_code}")
+            if reply.status_code != 200:
+                raise BadInput(f"{url}: the server answered {reply.status_code}; check the address")
+            return reply.content
+        with fsspec.open(url, "rb") as stream:
+            return stream.read()
+    except (FileNotFoundError, PermissionError, ValueError, ImportError) as error:
+        raise BadInput(f"cannot read the benchmark {url}: {error}") from None
+    except (OSError, httpx.TransportError) as error:
+        raise Transient(f"cannot read the benchmark {url} ({type(error).__name__}); check the network") from error
