@@ -1,11 +1,10 @@
-"""``cogumi chat``: talk to a release at a terminal. Not here: how an answer is made (tasks/release/answering.py)."""
+"""``cogumi chat``: talk to a release at a terminal. Not here: how an answer is made (serving/responder.py)."""
 
 import sys
 
-from tasks.release.answering import Reply, Responder
-
 from blocks import store
 from blocks.chat_format import Message
+from deployments.serving.responder import Reply, Responder
 from tasks.release.current import current
 
 

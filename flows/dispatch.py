@@ -47,7 +47,7 @@ def dispatch(phase: Callable[P, R], pool: str, /, *args: P.args, **kwargs: P.kwa
     if run.state is None or not run.state.is_completed():
         raise failure(flow.name, pool, run)
     result_type: TypeAdapter[R] = TypeAdapter(get_type_hints(flow.fn)["return"])
-    return result_type.validate_python(_plain(run.state.result()))  # type: ignore[arg-type]
+    return result_type.validate_python(_plain(run.state.result()))
 
 
 def failure(phase: str, pool: str, run: FlowRun) -> CogumiError:

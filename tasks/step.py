@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from typing import Any, Generic, ParamSpec, TypeVar, get_type_hints
 
 from prefect import task
-from prefect.cache_policies import CacheKeyFnPolicy
+from prefect.cache_policies import NO_CACHE, CacheKeyFnPolicy
 from prefect.context import FlowRunContext
 from prefect.tasks import exponential_backoff
 from pydantic import BaseModel, TypeAdapter
@@ -55,12 +55,10 @@ class Step(Generic[P, R]):
         self.fn, self.version, self.cache = function, version, cache
         self.name = function.__name__
         self.result_type: TypeAdapter[R] = TypeAdapter(get_type_hints(function)["return"])
-        policy = CacheKeyFnPolicy(cache_key_fn=lambda _, inputs: inputs["key"])
-        self._task = task(
-            self._body,
+        decorate = task(
             name=self.name,
             description=(function.__doc__ or "").split("\n")[0],
-            cache_policy=policy if cache else None,
+            cache_policy=CacheKeyFnPolicy(cache_key_fn=lambda _, inputs: str(inputs["key"])) if cache else NO_CACHE,
             persist_result=cache,
             result_serializer="json",
             retries=RETRIES,
@@ -70,6 +68,7 @@ class Step(Generic[P, R]):
             task_run_name=self.name + "-{key:.12}",
             cache_result_in_memory=False,
         )
+        self._task = decorate(_run_call)
 
     def key(self, *args: P.args, **kwargs: P.kwargs) -> str:
         """The cache key of a call (hex with the step's name and version in front)."""
@@ -102,10 +101,7 @@ class Step(Generic[P, R]):
         made: list[bool] = []
         bound = self._task.with_options(refresh_cache=refresh) if refresh and self.cache else self._task
         plain = bound(key=key, call=Call(self.fn, args, kwargs, made, self.name, self.result_type))
-        return self.result_type.validate_python(plain) if plain is not None else plain, bool(made)
-
-    def _body(self, key: str, call: "Call") -> Any:
-        return call.run()
+        return self.result_type.validate_python(plain), bool(made)
 
 
 class Call:
@@ -122,6 +118,11 @@ class Call:
             return self.result_type.dump_python(self.function(*self.args, **self.kwargs), mode="json")
         finally:
             store.current_step.reset(token)
+
+
+def _run_call(key: str, call: Call) -> Any:
+    """What Prefect runs. ``key`` is the cache key and names the task run."""
+    return call.run()
 
 
 def _is_transient(task: Any, run: Any, state: Any) -> bool:
@@ -169,8 +170,7 @@ def _artifacts(value: Any) -> Iterator[Artifact]:
 @contextmanager
 def _only_one(key: str) -> Iterator[None]:
     """Hold the step's lock, so that the same inputs never run twice at once. The kernel frees it when a process dies."""
-    root = (home() if "://" in store.location() else os.path.join(store.location())) if store.location() else home()
-    folder = os.path.join(str(root), "locks")
+    folder = os.path.join(home() if "://" in store.location() else store.location(), "locks")
     try:
         os.makedirs(folder, exist_ok=True)
         handle = os.open(os.path.join(folder, key), os.O_CREAT | os.O_RDWR)

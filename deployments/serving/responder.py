@@ -1,0 +1,75 @@
+"""Answer a conversation from a release folder: the base first, the router decides, then perhaps one modifier.
+
+Not here: the router's decision (tasks/routing/decide.py), HTTP and terminals.
+"""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+
+from blocks import chat_format
+from blocks.chat_format import Message, Sections
+from blocks.llama_cpp.server import LlamaCpp
+from blocks.records import Record
+from tasks.release import contents
+from tasks.routing.decide import BASE, Decision, Router
+
+
+class Reply(Record):
+    """An answer: its sections as written, the router's decision, and the seconds it took."""
+
+    sections: Sections
+    decision: Decision
+    seconds: float
+
+    @property
+    def text(self) -> str:
+        """What the person asked for, without draft and thinking."""
+        return self.sections.response
+
+    @property
+    def why(self) -> str:
+        """The decision in one line for people."""
+        return f"{self.decision.choice}: {self.decision.reason}; {self.seconds:.2f} s"
+
+
+class Responder:
+    """A release, loaded; a context manager. ``threads`` defaults to the processors this process may use."""
+
+    def __init__(self, folder: Path, threads: int | None = None) -> None:
+        self.description = contents.describe(folder)
+        self._router = Router.load(folder / contents.ROUTER)
+        adapters = {name: folder / part.path for name, part in self.description.modifiers.items()}
+        threads = threads or len(os.sched_getaffinity(0))
+        self._model = LlamaCpp(folder / contents.BASE, adapters=adapters, context=self.description.context_tokens, threads=threads, slots=1)
+
+    def __enter__(self) -> "Responder":
+        self._model.__enter__()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._model.__exit__(kind, error, trace)
+
+    def reply(self, messages: Sequence[Message]) -> Reply:
+        """Answer the last message of a conversation. Old turns are left out, oldest first, where the context is too short.
+
+        Raises:
+            BadInput: the last message alone does not fit the context.
+        """
+        prompt = self._fitting(messages)
+        first = self._model.complete([prompt], max_tokens=self.description.answer_tokens)[0]
+        decision = self._router.decide(messages[-1].content, first.logprobs)
+        chosen, seconds = first, first.seconds
+        if decision.choice != BASE:
+            chosen = self._model.complete([prompt], max_tokens=self.description.answer_tokens, adapter=decision.choice)[0]
+            seconds += chosen.seconds
+        return Reply(sections=chat_format.sections(chosen.text), decision=decision, seconds=seconds)
+
+    def _fitting(self, messages: Sequence[Message]) -> str:
+        room = self.description.context_tokens - min(self.description.answer_tokens, self.description.context_tokens // 2)
+        for start in range(0, len(messages), 2):
+            prompt = chat_format.render(messages[start:], generate=True)
+            if len(self._model.tokenize(prompt)) <= room:
+                return prompt
+        return chat_format.render(messages[-1:], generate=True)
