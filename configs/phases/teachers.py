@@ -1,7 +1,74 @@
-"""Settings of the teachers: who is asked for what, prices, limits, the dollar cap."""
+"""Settings of the teachers: who is asked for what, at which price, under which limits, and the dollar cap.
 
-from configs.settings import Settings
+Not here: how a call is made (blocks/teachers/), and what is asked (the phases that ask).
+"""
+
+from decimal import Decimal
+from typing import Any, Literal
+
+from pydantic import model_validator
+
+from configs.settings import Settings, runtime, setting
+
+ROLES = ("questions", "validate", "answer_easy", "answer_hard", "judge")
+"""Roles every profile must fill. Modifiers add ``tier1_code`` … ``tier3_automation``; any other name may be added."""
+
+
+class Prices(Settings):
+    """What a model costs, in dollars per million tokens, from the provider's price page."""
+
+    input: Decimal = runtime("dollars per million prompt tokens that no cache held", ge=0)
+    cached: Decimal = runtime("dollars per million prompt tokens read from the provider's prompt cache", ge=0)
+    cache_write: Decimal = runtime("dollars per million prompt tokens written to the prompt cache (Anthropic: 1.25 × input; elsewhere as input)", ge=0)
+    output: Decimal = runtime("dollars per million generated tokens, hidden reasoning included", ge=0)
+    batch: Decimal = runtime("share of these prices that a call through the batch API costs (usually 0.5)", gt=0, le=1)
+
+
+class TeacherModel(Settings):
+    """One model of one provider. Only provider, model, base_url and options change what it says."""
+
+    provider: str = setting("openai, groq, together, openrouter, anthropic, rehearsal, or a provider that a plug-in registers")
+    model: str = setting("the provider's own name of the model", min_length=1)
+    base_url: str | None = setting("address of the API; null: the provider's own")
+    options: dict[str, Any] = setting("further fields of the request body, such as {reasoning_effort: low}")
+    temperature: bool = setting("whether the temperature is sent (reasoning models such as GPT-5 refuse it)")
+    key_env: str | None = runtime("environment variable that holds the API key; null: no key (rehearsal, local servers)")
+    block: str | None = runtime("name of a Prefect block teacher-credentials/NAME that holds key, prices and limits instead; null: none")
+    prices: Prices = runtime("dollars per million tokens")
+    requests_per_minute: int | None = runtime("request limit, over all workers that share the journal; null: none", gt=0)
+    tokens_per_minute: int | None = runtime("token limit (prompt estimate + max_tokens), over all workers that share the journal; null: none", gt=0)
+    timeout_s: float = runtime("seconds until a call counts as lost; a Retry-After beyond it means the next teacher", gt=0)
+    max_retries: int = runtime("how often one request is tried again with this teacher before the next one is asked", ge=0)
+    batch: bool = runtime("whether calls go through the provider's batch API (cheaper, up to a day)")
 
 
 class Teachers(Settings):
-    """To be filled in."""
+    """Who is asked for what, under which cap."""
+
+    account: str = runtime("budget account in the journal; the cap is over everything ever charged to it, by any run or machine that shares the journal", min_length=1)
+    cap_dollars: Decimal = runtime("hard cap of the account in dollars; no call starts whose worst case could exceed it", ge=0)
+    journal: str | None = runtime("SQLAlchemy URL of journal and budget, such as postgresql+psycopg://host/db; null: SQLite at $COGUMI_HOME/journal.db; COGUMI_JOURNAL wins")
+    concurrency: int = runtime("calls in flight at once, per process", gt=0)
+    limiter: Literal["journal", "prefect"] = runtime("who keeps the rate limits: the journal's own buckets, or Prefect's global limits (strict; made by `cogumi up`)")
+    batch_poll_s: float = runtime("seconds between looks at a batch", gt=0)
+    models: dict[str, TeacherModel] = setting("teachers by the name that roles and reports use")
+    roles: dict[str, tuple[str, ...]] = setting("failover chain of teachers for each role: the next is asked when the one before refused or is down")
+
+    @model_validator(mode="after")
+    def _roles_name_models(self) -> "Teachers":
+        for role, chain in self.roles.items():
+            if not chain:
+                raise ValueError(f"role {role} names no teacher")
+            if unknown := [name for name in chain if name not in self.models]:
+                raise ValueError(f"role {role} names {unknown[0]!r}, which is not in models ({', '.join(sorted(self.models))})")
+        return self
+
+    def only(self, *roles: str) -> "Teachers":
+        """These settings with only ``roles`` and the models they name, so that a step does not depend on the others."""
+        kept = {role: self.roles[role] for role in roles}
+        return self.model_copy(update={"roles": kept, "models": {name: model for name, model in self.models.items() if any(name in chain for chain in kept.values())}})
+
+    def identity(self) -> dict[str, Any]:
+        """Who answers which role. Models that no role names change nothing."""
+        named = {name for chain in self.roles.values() for name in chain}
+        return {"roles": {role: list(chain) for role, chain in self.roles.items()}, "models": {name: self.models[name].identity() for name in sorted(named)}}

@@ -1,0 +1,226 @@
+"""Ask teachers: the public calls. ``ask`` answers every request once, from the journal where it can, under one cap.
+
+Not here: the path of a call (asking.py), what to ask (tasks/), what was spent so far (summary.py).
+"""
+
+import asyncio
+import contextvars
+import json
+import threading
+from collections import Counter
+from collections.abc import Callable, Coroutine, Sequence
+from decimal import Decimal
+from typing import Any, Generic, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from blocks.budget import to_dollars
+from blocks.chat_format import Message
+from blocks.errors import BadInput, Transient
+from blocks.journal import REJECTED, Journal, Row
+from blocks.progress import progress
+from blocks.records import CallRef, Record
+from blocks.teachers import asking
+from blocks.teachers.asking import Item, Made, Unmade
+from blocks.teachers.summary import spent
+from configs.phases.teachers import Teachers
+
+M = TypeVar("M", bound=BaseModel)
+T = TypeVar("T")
+
+
+class Request(Record):
+    """What to ask. ``purpose`` is for people and lineage only; a higher ``attempt`` asks the same again, for another answer."""
+
+    purpose: str
+    messages: tuple[Message, ...]
+    max_tokens: int
+    temperature: float
+    attempt: int = 0
+
+
+class Answer(Record):
+    """What a teacher said. ``call.dollars`` is the price of the call whenever it was paid. ``reject``: why there is no
+    usable answer (every teacher refused, or the text is cut off); ``text`` then is empty or partial. ``from_journal``
+    depends on earlier runs: do not write it into an artifact."""
+
+    call: CallRef
+    text: str
+    model: str
+    prompt_tokens: int
+    cached_tokens: int
+    completion_tokens: int
+    from_journal: bool
+    reject: str | None
+
+
+class Parsed(Record, Generic[M]):
+    """A structured answer: ``value``, or why there is none. ``answer`` is the last one; ``answers`` are all attempts."""
+
+    value: M | None
+    answer: Answer
+    answers: tuple[Answer, ...]
+    reject: str | None
+
+
+def ask(requests: Sequence[Request], role: str, teachers: Teachers) -> list[Answer]:
+    """The answers to ``requests``, in their order, by the teachers of ``role``. Equal requests are asked once.
+
+    Works anywhere, also inside a running event loop. Everything that was answered before an error is in the journal, so
+    that asking again pays only for the rest.
+
+    Raises:
+        BadInput: unknown role, a teacher without a key (before any call), or every teacher of the chain is unusable.
+        BudgetSpent: the cap leaves no room for the rest; all that fits was answered first.
+        Transient: some requests found every teacher failing in a way that can pass.
+    """
+    if role not in teachers.roles:
+        raise BadInput(f"no teacher has the role {role!r} in teachers.roles; there are: {', '.join(teachers.roles)}")
+    chain = [teachers.models[name] for name in teachers.roles[role]]
+    items = [
+        Item(r.purpose, r.messages, r.max_tokens, r.temperature, r.attempt, tuple(asking.key(model, r.messages, r.max_tokens, r.temperature, r.attempt) for model in chain))
+        for r in requests
+    ]
+    journal = Journal(teachers.journal)
+    try:
+        known = journal.find([key for item in items for key in item.keys])
+        made: dict[str, Made | Unmade] = {}
+        for item in items:
+            if (row := _recorded(item, known)) is not None:
+                made[item.keys[0]] = Made(row, free=True)
+        todo = list({item.keys[0]: item for item in items if item.keys[0] not in made}.values())
+        free = Counter(found.row.teacher for found in made.values() if isinstance(found, Made))
+        session = asking.Session(journal, teachers, role, free=free)
+        if todo:
+            with progress(f"asking {role}", len(todo)) as advance:
+                made.update(zip((item.keys[0] for item in todo), _apart(lambda: session.run(todo, advance)), strict=True))
+        else:
+            session.count_free()
+        _raise_unmade([made[item.keys[0]] for item in todo], role, teachers, journal)
+        return _answers(items, made)
+    finally:
+        journal.close()
+
+
+def ask_parsed(requests: Sequence[Request], role: str, teachers: Teachers, model: type[M], attempts: int) -> list[Parsed[M]]:
+    """Structured answers: the JSON object in each answer, as ``model``. What does not parse is asked again, up to
+    ``attempts`` times in all, and then kept as a reject with its reason. Raises as :func:`ask`."""
+    history: list[list[Answer]] = [[] for _ in requests]
+    values: list[M | None] = [None] * len(requests)
+    reasons: list[str | None] = [None] * len(requests)
+    open_at = list(range(len(requests)))
+    for attempt in range(attempts):
+        asked = [requests[at].model_copy(update={"attempt": requests[at].attempt + attempt}) for at in open_at]
+        again = []
+        for at, answer in zip(open_at, ask(asked, role, teachers) if asked else [], strict=True):
+            history[at].append(answer)
+            values[at], reasons[at] = parse(answer.text, model)
+            if answer.reject is not None and values[at] is None:
+                reasons[at] = answer.reject
+            if values[at] is None and (answer.reject is None or answer.reject.startswith("cut off")):
+                again.append(at)
+        open_at = again
+    return [Parsed(value=value, answer=answers[-1], answers=tuple(answers), reject=reason) for value, answers, reason in zip(values, history, reasons, strict=True)]
+
+
+def parse(text: str, model: type[M]) -> tuple[M | None, str | None]:
+    """The first JSON object in ``text`` that fits ``model``, and otherwise why none does. Fences and talk around it are allowed."""
+    reason, decoder = "no JSON object in the answer", json.JSONDecoder()
+    at = text.find("{")
+    while at >= 0:
+        try:
+            found, end = decoder.raw_decode(text, at)
+        except ValueError:
+            reason, end = "the JSON object does not parse", at + 1
+        else:
+            try:
+                return model.model_validate(found), None
+            except ValidationError as error:
+                first = error.errors()[0]
+                reason = f"{'.'.join(str(part) for part in first['loc']) or 'object'}: {first['msg']}"
+        at = text.find("{", end)
+    return None, reason
+
+
+def dollars(answers: Sequence[Answer]) -> Decimal:
+    """What the calls behind ``answers`` cost, each call once, whether this run paid or an earlier one: the dollars of an
+    artifact made from them. It is the same whenever the artifact is made; the account (summary.py) is what was spent."""
+    return sum({answer.call.call: answer.call.dollars for answer in answers}.values(), Decimal(0))
+
+
+def paid(answers: Sequence[Answer]) -> Decimal:
+    """What was paid newly for ``answers``: each call once, without those that stood in the journal."""
+    return dollars([answer for answer in answers if not answer.from_journal])
+
+
+def _recorded(item: Item, known: dict[str, Row]) -> Row | None:
+    """The first answer in the order of the chain; a refusal only when every teacher's is recorded."""
+    rows = [known.get(key) for key in item.keys]
+    answered = next((row for row in rows if row is not None and row.state != REJECTED), None)
+    return answered or (rows[-1] if all(row is not None for row in rows) else None)
+
+
+def _answers(items: Sequence[Item], made: dict[str, Made | Unmade]) -> list[Answer]:
+    answers, seen = [], set()
+    for item in items:
+        found = made[item.keys[0]]
+        assert isinstance(found, Made)
+        row = found.row
+        answers.append(
+            Answer(
+                call=CallRef(call=row.key, teacher=row.teacher, purpose=item.purpose, dollars=to_dollars(row.price)),
+                text=row.text,
+                model=row.model,
+                prompt_tokens=row.prompt_tokens,
+                cached_tokens=row.cached_tokens,
+                completion_tokens=row.completion_tokens,
+                from_journal=found.free or row.key in seen,
+                reject=row.reject,
+            )
+        )
+        seen.add(row.key)
+    return answers
+
+
+def _raise_unmade(made: Sequence[Made | Unmade], role: str, teachers: Teachers, journal: Journal) -> None:
+    """One clear error for what could not be answered, if anything."""
+    unmade = [found for found in made if isinstance(found, Unmade)]
+    over = [found.over for found in unmade if found.over is not None]
+    if over:
+        raise spent(journal, teachers, role, over)
+    if unmade:
+        line = f"{len(unmade)} of {len(made)} requests for {role} found no teacher: {unmade[0].reason}; what was answered is kept, run again for the rest"
+        raise Transient(line) if any(found.passing for found in unmade) else BadInput(line)
+
+
+def _apart(run: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """Run a coroutine to its end on a thread with an event loop of its own, in this caller's context; an interrupt here
+    cancels it there and waits until it has put its records in order."""
+    result: list[T] = []
+    errors: list[BaseException] = []
+    loop = asyncio.new_event_loop()
+
+    def body() -> None:
+        asyncio.set_event_loop(loop)
+        try:
+            result.append(loop.run_until_complete(task))
+        except BaseException as error:
+            errors.append(error)
+        finally:
+            loop.run_until_complete(loop.shutdown_asyncgens())
+            loop.close()
+
+    task = loop.create_task(run())
+    thread = threading.Thread(target=contextvars.copy_context().run, args=(body,), name="cogumi-teachers", daemon=True)
+    thread.start()
+    try:
+        thread.join()
+    except BaseException:
+        loop.call_soon_threadsafe(task.cancel)
+        thread.join()
+        raise
+    if errors:
+        raise errors[0]
+    return result[0]
+
+

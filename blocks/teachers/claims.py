@@ -1,0 +1,282 @@
+"""What happens in the journal's writing transactions: calls are claimed (intent, reservation, rate slot in one) and settled.
+
+One transaction takes many operations, so that one sync to disk serves every call that is waiting (group commit).
+Not here: who waits (writer.py), and the call itself (asking.py).
+"""
+
+import os
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
+
+from blocks.budget import Account
+from blocks.journal import FINAL, INTENT, LOST, ROW, Journal, Row, calls, clock, hits, rates, sessions
+from blocks.teachers.rates import Bucket, Rate
+
+DEAD_SECONDS = 90.0
+"""A session on another machine that has not written for so long is dead. On the same machine, its process is looked at."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Ask to make one call. ``reserve`` and ``cap`` in nano-dollars, ``tokens`` against the token limit."""
+
+    key: str
+    owner: str
+    account: str
+    cap: int
+    reserve: int
+    teacher: str
+    provider: str
+    model: str
+    role: str
+    purpose: str
+    messages: str
+    rate: Rate
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Granted:
+    """The call may start in ``wait`` seconds; ``number`` tells it from earlier tries under the same key."""
+
+    number: int
+    wait: float
+
+
+@dataclass(frozen=True, slots=True)
+class Busy:
+    """A living session is making this very call; look again soon."""
+
+    owner: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The account has no room for the worst case."""
+
+    used: int
+    reserved: int
+
+
+@dataclass(frozen=True, slots=True)
+class Settle:
+    """The end of a claimed call: final with its price, lost (the reservation is spent) or failed (given back)."""
+
+    account: str
+    key: str
+    number: int
+    state: str
+    price: int
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    completion_tokens: int = 0
+    retries: int = 0
+    text: str = ""
+    reject: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """Another slot of a rate limit, for a retry that needs no new claim. ``hold``: seconds for which the provider
+    asked everybody to wait."""
+
+    rate: Rate
+    tokens: int
+    hold: float = 0.0
+
+
+Operation = Claim | Settle | Slot
+_ours: set[str] = set()  # sessions open in this process
+Result = Granted | Row | Busy | Refused | float | None
+_SETTLE = (
+    update(calls)
+    .where(calls.c.key == bindparam("k"), calls.c.number == bindparam("n"), calls.c.state == INTENT)
+    .values({name: bindparam(f"v_{name}") for name in ("state", "price", "prompt_tokens", "cached_tokens", "completion_tokens", "retries", "text", "reject", "finished")})
+)
+
+
+def apply(journal: Journal, operations: Sequence[Operation]) -> list[Result]:
+    """Do all operations in one transaction, settlements first; results in order. Durable when this returns."""
+    results: list[Result] = [None] * len(operations)
+    with journal.writing() as db:
+        moment = _Moment(db)
+        moment.settle([op for op in operations if isinstance(op, Settle)])
+        moment.look([op.key for op in operations if isinstance(op, Claim)])
+        for at, operation in enumerate(operations):
+            if isinstance(operation, Slot):
+                results[at] = moment.slot(operation)
+            elif isinstance(operation, Claim):
+                results[at] = moment.claim(operation)
+        moment.save()
+    return results
+
+
+class _Moment:
+    """One writing transaction: what it has read, and what it will write."""
+
+    def __init__(self, db: Connection) -> None:
+        self.db, self.now = db, clock(db)
+        self.accounts: dict[str, Account] = {}
+        self.buckets: dict[str, Bucket] = {}
+        self.rows: dict[str, list[dict[str, object]]] = {}
+        self.intents: list[dict[str, object]] = []
+
+    def account(self, name: str) -> Account:
+        if name not in self.accounts:
+            self.accounts[name] = Account(self.db, name)
+        return self.accounts[name]
+
+    def settle(self, ends: Sequence[Settle]) -> None:
+        """Write ends of calls. A call that is already settled stays as it is and is not charged twice."""
+        if not ends:
+            return
+        open_calls = {
+            (row.key, row.number): row.reserved
+            for row in self.db.execute(select(calls.c.key, calls.c.number, calls.c.reserved).where(calls.c.key.in_([end.key for end in ends]), calls.c.state == INTENT))
+        }
+        written = []
+        for end in ends:
+            reserved = open_calls.pop((end.key, end.number), None)
+            if reserved is None:
+                continue
+            cost = reserved if end.state == LOST else end.price
+            self.account(end.account).settle(reserved, cost)
+            written.append(
+                {
+                    "k": end.key, "n": end.number, "v_state": end.state, "v_price": cost, "v_prompt_tokens": end.prompt_tokens, "v_cached_tokens": end.cached_tokens,
+                    "v_completion_tokens": end.completion_tokens, "v_retries": end.retries, "v_text": end.text, "v_reject": end.reject, "v_finished": self.now,
+                }
+            )  # fmt: skip
+        if written:
+            self.db.execute(_SETTLE, written)
+
+    def look(self, keys: Sequence[str]) -> None:
+        """Read what the journal knows of the keys that are about to be claimed."""
+        if keys:
+            columns = [*ROW, calls.c.owner, calls.c.reserved, calls.c.account]
+            for row in self.db.execute(select(*columns).where(calls.c.key.in_(keys)).order_by(calls.c.number)):
+                self.rows.setdefault(row.key, []).append(dict(row._mapping))
+        self._living = living(self.db, self.now) if any(row["state"] == INTENT for rows in self.rows.values() for row in rows) else set()
+
+    def claim(self, claim: Claim) -> Result:
+        known = self.rows.get(claim.key, [])
+        for row in known:
+            if row["state"] in FINAL:
+                return Row(**{name: row[name] for name in Row.__slots__})  # type: ignore[arg-type]
+        for row in known:
+            if row["state"] == INTENT:
+                if row["owner"] in self._living:
+                    return Busy(str(row["owner"]))
+                self._lose(row)
+        account = self.account(claim.account)
+        if not account.reserve(claim.reserve, claim.cap):
+            return Refused(account.spent, account.reserved)
+        number = len(known) + 1
+        self.intents.append(
+            {
+                "key": claim.key, "number": number, "account": claim.account, "teacher": claim.teacher, "provider": claim.provider, "model": claim.model, "role": claim.role,
+                "purpose": claim.purpose, "messages": claim.messages, "state": INTENT, "owner": claim.owner, "reserved": claim.reserve, "created": self.now,
+            }
+        )  # fmt: skip
+        return Granted(number, self._take(claim.rate, claim.tokens))
+
+    def _lose(self, row: dict[str, object]) -> None:
+        """The session that was making this call is dead: its reservation is spent."""
+        row["state"] = LOST
+        self.db.execute(
+            update(calls)
+            .where(calls.c.key == row["key"], calls.c.number == row["number"])
+            .values(state=LOST, price=calls.c.reserved, reject="in flight when its process ended", finished=self.now)
+        )
+        reserved = int(str(row["reserved"]))
+        self.account(str(row["account"])).settle(reserved, reserved)
+
+    def slot(self, slot: Slot) -> float:
+        if slot.hold:
+            self._bucket(slot.rate).hold(self.now, slot.hold)
+        return self._take(slot.rate, slot.tokens)
+
+    def _bucket(self, rate: Rate) -> Bucket:
+        if rate.name not in self.buckets:
+            row = self.db.execute(select(rates.c.requests_at, rates.c.tokens_at).where(rates.c.name == rate.name)).one_or_none()
+            if row is None:
+                self.db.execute(insert(rates).values(name=rate.name, requests_at=0.0, tokens_at=0.0))
+            self.buckets[rate.name] = Bucket(row.requests_at, row.tokens_at) if row is not None else Bucket(0.0, 0.0)
+        return self.buckets[rate.name]
+
+    def _take(self, rate: Rate, tokens: int) -> float:
+        return self._bucket(rate).take(self.now, rate, tokens)
+
+    def save(self) -> None:
+        if self.intents:
+            self.db.execute(insert(calls), self.intents)
+        for account in self.accounts.values():
+            account.save()
+        for name, bucket in self.buckets.items():
+            self.db.execute(update(rates).where(rates.c.name == name).values(requests_at=bucket.requests_at, tokens_at=bucket.tokens_at))
+
+
+def begin(journal: Journal, session: str) -> None:
+    """Make a session known, so that others can tell whether the owner of an intent lives."""
+    _ours.add(session)
+    with journal.writing() as db:
+        db.execute(insert(sessions).values(id=session, host=host(), process=process(os.getpid()) or "", heartbeat=clock(db)))
+
+
+def beat(journal: Journal, session: str) -> None:
+    """Say that the session lives."""
+    with journal.writing() as db:
+        db.execute(update(sessions).where(sessions.c.id == session).values(heartbeat=clock(db)))
+
+
+def end(journal: Journal, session: str, account: str, free: dict[str, int]) -> None:
+    """Close a session: what it left in flight is lost, and ``free`` answers per teacher came from the journal."""
+    _ours.discard(session)
+    with journal.writing() as db:
+        moment = _Moment(db)
+        for row in db.execute(select(calls.c.key, calls.c.number, calls.c.reserved, calls.c.account).where(calls.c.owner == session, calls.c.state == INTENT)).all():
+            moment._lose(dict(row._mapping))
+        moment.save()
+        db.execute(delete(sessions).where(sessions.c.id == session))
+        for teacher, count in free.items():
+            changed = db.execute(update(hits).where(hits.c.account == account, hits.c.teacher == teacher).values(hits=hits.c.hits + count))
+            if not changed.rowcount:
+                db.execute(insert(hits).values(account=account, teacher=teacher, hits=count))
+
+
+def living(db: Connection, now: float) -> set[str]:
+    """The sessions that still run: here by their process, elsewhere by their heartbeat."""
+    here, me = host(), process(os.getpid())
+    alive = set()
+    for row in db.execute(select(sessions)):
+        if row.host != here or not row.process:
+            lives = now - row.heartbeat < DEAD_SECONDS
+        elif row.process == me:
+            lives = row.id in _ours
+        else:
+            lives = process(int(row.process.split(":")[0])) == row.process
+        if lives:
+            alive.add(row.id)
+    return alive
+
+
+def host() -> str:
+    """This machine, boot and process namespace: within it, process numbers mean the same."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip() + os.readlink("/proc/self/ns/pid")
+    except OSError:  # not Linux
+        return f"{socket.gethostname()}-{os.getpid()}"
+
+
+def process(number: int) -> str | None:
+    """``number:start time`` of a living process on Linux, which tells it from a later one with the same number."""
+    try:
+        stat = Path(f"/proc/{number}/stat").read_text()
+    except OSError:
+        return None
+    fields = stat.rpartition(")")[2].split()
+    return None if fields[0] in "ZX" else f"{number}:{fields[19]}"

@@ -1,0 +1,34 @@
+"""Where API keys come from: an environment variable or a Prefect block. Keys are never stored, logged or shown.
+
+Not here: the block itself (block.py).
+"""
+
+import os
+
+from blocks.errors import BadInput
+from configs.phases.teachers import TeacherModel
+
+
+async def key_of(name: str, teacher: TeacherModel) -> str:
+    """The key of a teacher; "" where it needs none.
+
+    Raises:
+        BadInput: neither the environment variable nor the block holds one.
+    """
+    if teacher.block is not None:
+        from blocks.teachers.block import load
+
+        return (await load(teacher.block)).api_key.get_secret_value()
+    if teacher.key_env is None:
+        return ""
+    if key := os.environ.get(teacher.key_env, "").strip():
+        return key
+    raise BadInput(
+        f"teacher {name} ({teacher.provider}, {teacher.model}) has no API key: set the environment variable {teacher.key_env}, "
+        f"or save a Prefect block teacher-credentials/{_slug(name)} and set teachers.models.{name}.block to {_slug(name)}"
+    )
+
+
+def _slug(name: str) -> str:
+    """A name as Prefect takes it for a block: small letters, digits and hyphens."""
+    return "".join(letter if letter.isalnum() else "-" for letter in name.lower()).strip("-")

@@ -1,0 +1,90 @@
+"""What a provider is: something that completes one conversation; and the register of all of them.
+
+A provider is a class with ``complete`` and ``close`` under ``@provider("name")``. Those that come with Cogumi are the files
+in providers/; another package adds its own through the entry point group ``cogumi.providers`` (name = provider, value =
+module that registers it), or by registering before the first call. Not here: retries, budget and journal (asking.py).
+"""
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any, Protocol
+
+from blocks.budget import Usage
+from blocks.chat_format import Message
+from blocks.errors import BadInput
+from configs.phases.teachers import TeacherModel
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One conversation to complete. ``temperature`` is None where the model refuses one; ``attempt`` counts from 0."""
+
+    model: str
+    messages: tuple[Message, ...]
+    max_tokens: int
+    temperature: float | None
+    attempt: int
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What the provider answered. ``usage`` is None where it did not say. ``refused``: the teacher or its filter did not
+    answer (the next teacher is asked). ``cut``: the answer ended at max_tokens."""
+
+    text: str
+    usage: Usage | None
+    refused: str | None = None
+    cut: bool = False
+
+
+class Provider(Protocol):
+    """A client of one provider, made inside the event loop that uses it. ``complete`` raises only faults.Fault."""
+
+    async def complete(self, call: Call) -> Reply:
+        """Complete one conversation, without retries."""
+
+    async def close(self) -> None:
+        """Close the connections."""
+
+
+Maker = Callable[[TeacherModel, str], Provider]
+_makers: dict[str, Maker] = {}
+
+
+def provider(name: str) -> Callable[[Maker], Maker]:
+    """Register a provider under ``name``: called with the teacher's settings and its key ("" where it has none)."""
+
+    def register(maker: Maker) -> Maker:
+        _makers[name] = maker
+        return maker
+
+    return register
+
+
+def find(name: str) -> Maker:
+    """The provider registered under ``name``.
+
+    Raises:
+        BadInput: there is none.
+    """
+    if name not in _makers and name in _own():
+        importlib.import_module(f"blocks.teachers.providers.{name}")
+    if name not in _makers:
+        for entry in entry_points(group="cogumi.providers", name=name):
+            entry.load()
+    if name not in _makers:
+        raise BadInput(f"unknown provider {name!r} in teachers.models; there are: {', '.join(known())}")
+    return _makers[name]
+
+
+def known() -> list[str]:
+    """The names of all providers."""
+    return sorted({*_own(), *_makers, *(entry.name for entry in entry_points(group="cogumi.providers"))})
+
+
+def _own() -> set[str]:
+    return {path.stem for path in (Path(__file__).parent / "providers").glob("*.py") if not path.stem.startswith("_")}

@@ -1,0 +1,1 @@
+"""One file per provider; each registers itself with ``@provider(name)``."""

@@ -1,0 +1,100 @@
+"""What was asked and spent, per teacher, from the journal; and the error when the budget is spent.
+
+Not here: prices (blocks/budget.py).
+"""
+
+from collections.abc import Sequence
+from decimal import Decimal
+
+from sqlalchemy import case, func, select
+
+from blocks.budget import accounts, to_dollars
+from blocks.errors import BudgetSpent
+from blocks.journal import ANSWERED, INTENT, LOST, REJECTED, Journal, calls, hits
+from blocks.records import Record
+from configs.phases.teachers import Teachers
+
+
+class TeacherSummary(Record):
+    """One teacher in one account. ``calls`` are answered or refused; ``lost`` were in flight when a process or connection
+    died; dollars ``spent`` include theirs."""
+
+    teacher: str
+    calls: int
+    journal_hits: int
+    retries: int
+    lost: int
+    rejects: dict[str, int]
+    prompt_tokens: int
+    cached_tokens: int
+    completion_tokens: int
+    spent: Decimal
+    reserved: Decimal
+
+
+def summary(teachers: Teachers) -> list[TeacherSummary]:
+    """Every teacher that the account ever used, by name."""
+    journal = Journal(teachers.journal)
+    try:
+        with journal.reading() as db:
+            mine = calls.c.account == teachers.account
+            rows = db.execute(
+                select(
+                    calls.c.teacher,
+                    func.sum(case((calls.c.state.in_((ANSWERED, REJECTED)), 1), else_=0)),
+                    func.sum(calls.c.retries),
+                    func.sum(case((calls.c.state == LOST, 1), else_=0)),
+                    func.sum(calls.c.prompt_tokens),
+                    func.sum(calls.c.cached_tokens),
+                    func.sum(calls.c.completion_tokens),
+                    func.sum(calls.c.price),
+                    func.sum(case((calls.c.state == INTENT, calls.c.reserved), else_=0)),
+                )
+                .where(mine)
+                .group_by(calls.c.teacher)
+            ).all()
+            free = {row.teacher: row.hits for row in db.execute(select(hits.c.teacher, hits.c.hits).where(hits.c.account == teachers.account))}
+            rejects: dict[str, dict[str, int]] = {}
+            refused = (calls.c.teacher, calls.c.reject, func.count())
+            for teacher, reason, count in db.execute(select(*refused).where(mine, calls.c.reject.is_not(None)).group_by(calls.c.teacher, calls.c.reject)):
+                rejects.setdefault(teacher, {})[reason] = count
+        found = {row[0]: [int(value) for value in row[1:]] for row in rows}
+        return [
+            TeacherSummary(
+                teacher=name,
+                calls=made,
+                journal_hits=free.get(name, 0),
+                retries=retries,
+                lost=lost,
+                rejects=rejects.get(name, {}),
+                prompt_tokens=prompt,
+                cached_tokens=cached,
+                completion_tokens=completion,
+                spent=to_dollars(cost),
+                reserved=to_dollars(reserved),
+            )
+            for name in sorted({*found, *free})
+            for made, retries, lost, prompt, cached, completion, cost, reserved in [found.get(name, [0] * 8)]
+        ]
+    finally:
+        journal.close()
+
+
+def spent(journal: Journal, teachers: Teachers, role: str, over: Sequence[int]) -> BudgetSpent:
+    """The error for calls that the cap leaves no room for; ``over`` are their worst cases in nano-dollars."""
+    with journal.reading() as db:
+        account = db.execute(select(accounts).where(accounts.c.name == teachers.account)).one()
+        mine = (calls.c.account == teachers.account, calls.c.role == role, calls.c.state == ANSWERED)
+        paid, reserved = db.execute(select(func.coalesce(func.sum(calls.c.price), 0), func.coalesce(func.sum(calls.c.reserved), 0)).where(*mine)).one()
+    rest = sum(over)
+    usual = f", about ${_shown(to_dollars(rest * int(paid) // int(reserved)))} at the prices so far" if reserved else ""
+    held = f" (${_shown(to_dollars(account.reserved))} of it held by calls in flight)" if account.reserved else ""
+    return BudgetSpent(
+        f"budget {teachers.account}: ${_shown(to_dollars(account.spent + account.reserved))}{held} of the cap of ${_shown(teachers.cap_dollars)} are spent; "
+        f"{len(over)} calls for {role} remain, at most ${_shown(to_dollars(rest))}{usual}; everything answered is kept: raise teachers.cap_dollars and run again"
+    )
+
+
+def _shown(amount: Decimal) -> str:
+    """Dollars for people: cents, or six places where cents would hide them."""
+    return f"{amount:.2f}" if amount >= 1 or amount == 0 else f"{amount:.6f}"
