@@ -24,3 +24,60 @@ A JSON reply is one object and no fence. A reply depends on the teacher's name, 
 alone: send another ``seed`` (the attempt) to have a fresh answer. A message that fits no job gets a plain-English reply that says so.
 Not here: what a teacher knows (teachers.py).
 """
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, get_args
+
+from blocks.records import DOMAINS, Difficulty, Domain
+
+TASKS = ("write_questions", "validate", "answer", "answer_with_draft", "judge")
+MOST_QUESTIONS = 100
+_JUDGED = re.compile(r"^QUESTION:[ \t]*\n(?P<question>.*?)\n\s*ANSWER:[ \t]*\n?(?P<answer>.*)$", re.DOTALL)
+
+
+class Job(NamedTuple):
+    """A request, read. ``wanted`` is how many questions; ``content`` the user message; for ``judge`` the question, with ``answer`` beside it."""
+
+    task: str
+    domain: Domain | None
+    difficulty: Difficulty | None
+    wanted: int
+    content: str
+    answer: str
+
+
+def read(messages: Sequence[Mapping[str, Any]]) -> Job | None:
+    """The job that the messages ask for, None where they fit no shape."""
+    if len(messages) < 2:
+        return None
+    header = _header(_text(messages[0]))
+    content = _text(messages[-1]).strip()
+    task, answer = header.get("task", ""), ""
+    domain = next((name for name in DOMAINS if name == header.get("domain")), None)
+    difficulty = next((name for name in get_args(Difficulty) if name == header.get("difficulty")), None)
+    count = header.get("count", "1")
+    if task not in TASKS or (task in ("write_questions", "validate") and not (domain and difficulty)) or not count.isdecimal():
+        return None
+    if task == "judge":
+        if not (found := _JUDGED.match(content)):
+            return None
+        content, answer = found["question"].strip(), found["answer"].strip()
+    return Job(task, domain, difficulty, min(int(count), MOST_QUESTIONS), content, answer)
+
+
+def _header(text: str) -> dict[str, str]:
+    """The ``Key: value`` lines at the beginning, up to the first other line."""
+    header = {}
+    for line in text.strip().split("\n"):
+        key, colon, value = line.partition(":")
+        if not colon or not key.strip().isidentifier():
+            break
+        header[key.strip().lower()] = value.strip()
+    return header
+
+
+def _text(message: Mapping[str, Any]) -> str:
+    """A message's text, given as a string or as OpenAI's content parts."""
+    content = message.get("content") or ""
+    return content if isinstance(content, str) else "".join(part.get("text", "") for part in content)

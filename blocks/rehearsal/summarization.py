@@ -82,7 +82,7 @@ _DID = " ".join(f"{{n{i}}} {{d{i}}}." for i in range(4))
 
 FAMILIES = (
     Family("summarization", "easy", "word_of_each", ("Give the {which} word of each: {items}", "Keep only the {which} words: {items}", "{items}. Give each {which} word."),
-           _draw_words, _solve_words, lambda p: [item for item in p["items"].split(", ")], 8),
+           _draw_words, _solve_words, lambda p: p["items"].split(", "), 8),
     Family("summarization", "easy", "things_named",
            ("List the {what}: {n} has a {t}. {o} has a {u}. {p} has a {v}.", "{n} lost a {t}. {o} got a {u}. {p} has a {v}. List the {what}."),
            _draw_named, _solve_named, lambda p: [f"{p[n]} {p[t]}" for n, t in zip("nop", "tuv", strict=True)], 8),
