@@ -1,12 +1,11 @@
 """Public benchmarks as held-out questions: one small reader per format, in a table.
 
-A reader turns a row of the file into a prompt, how its answer is checked, and a reference answer. Rows that one exact check
-cannot judge fairly are left out, and it is said how many. Not here: the rehearsal world, and choosing questions (held_out.py).
+A reader turns a row of the file into a prompt, how its answer is checked, and a reference answer. Not here: the rehearsal
+world, and choosing questions (held_out.py).
 """
 
 import hashlib
 import json
-import logging
 import re
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
@@ -15,26 +14,25 @@ from blocks.errors import BadInput, Transient
 from blocks.records import Difficulty, Domain, Expected, Question
 from configs.phases.evaluation import Benchmark
 
-log = logging.getLogger("cogumi.evaluation")
 Row = dict[str, Any]
 LETTERS = "ABCDEFGHIJ"
 
 
 class Posed(NamedTuple):
-    """A row as a question: prompt, how the answer is checked, a right answer where the row has one."""
+    """A row as a question: prompt, how the answer is checked, a right answer."""
 
     prompt: str
     expected: Expected
-    reference: str | None
+    reference: str
 
 
 class Reader(NamedTuple):
-    """How a format is read. ``pose`` gives None for a row that cannot be judged by one check."""
+    """How a format is read."""
 
     domain: Domain
     difficulty: Difficulty
     task_type: str
-    pose: Callable[[Row], Posed | None]
+    pose: Callable[[Row], Posed]
 
 
 def _gsm8k(row: Row) -> Posed:
@@ -55,20 +53,16 @@ def _mbpp(row: Row) -> Posed:
     return Posed(prompt, Expected(kind="code", value="\n".join(filter(None, [row["test_setup_code"], tests]))), row["code"].replace("\r\n", "\n"))
 
 
-def _bfcl(row: Row) -> Posed | None:
-    """Only rows with one call whose every argument has a single right value; an optional one is then left out."""
-    if len(row["ground_truth"]) != 1 or len(row["question"]) != 1 or len(row["question"][0]) != 1:
-        return None
-    ((tool, arguments),) = row["ground_truth"][0].items()
-    if any("" not in values and len(values) != 1 for values in arguments.values()):
-        return None
-    call = json.dumps({"tool": tool, **{name: values[0] for name, values in arguments.items() if "" not in values}}, separators=(",", ":"))
-    functions = json.dumps(row["function"])
+def _bfcl(row: Row) -> Posed:
+    """One turn; every argument has a list of right values, where "" means that it may be left out."""
+    request = row["question"][0][0]["content"]
+    calls = [{"tool": tool, **{name: values[0] for name, values in arguments.items() if "" not in values}} for truth in row["ground_truth"] for tool, arguments in truth.items()]
     prompt = (
-        f"{row['question'][0][0]['content']}\n\nYou can call one of these functions: {functions}\n"
-        'Answer with the call alone, as JSON: {"tool": its name, and every argument by name}. Leave out what was not asked for.'
+        f"{request}\n\nYou can call these functions: {json.dumps(row['function'])}\n"
+        'Answer with the calls alone, each as JSON: {"tool": its name, and every argument by name}. Leave out what was not asked for.'
     )
-    return Posed(prompt, Expected(kind="call", value=call), call)
+    reference = "\n".join(json.dumps(call, separators=(",", ":")) for call in calls)
+    return Posed(prompt, Expected(kind="call", value=json.dumps({"alternatives": row["ground_truth"]})), reference)
 
 
 def _choice(question: str, choices: list[str], right: int) -> Posed:
@@ -95,8 +89,8 @@ READERS: dict[str, Reader] = {
 }
 
 
-def questions(benchmark: Benchmark) -> Iterator[tuple[Question, str | None]]:
-    """Every usable question with its reference answer, in the file's order.
+def questions(benchmark: Benchmark) -> Iterator[tuple[Question, str]]:
+    """Every question with its reference answer, in the file's order.
 
     Raises:
         BadInput: the file is missing, has another digest, or is not in the format.
@@ -109,15 +103,11 @@ def questions(benchmark: Benchmark) -> Iterator[tuple[Question, str | None]]:
             raise BadInput(f"benchmark bfcl ({benchmark.url}): the ground truth is a file of its own; set answers_url")
         truths = {row["id"]: row["ground_truth"] for row in _rows(benchmark.answers_url, None)}
         rows = [row | {"ground_truth": truths[row["id"]]} for row in rows if row["id"] in truths]
-    left_out = 0
     for number, row in enumerate(rows, 1):
         try:
             posed = reader.pose(row)
         except (KeyError, IndexError, ValueError, TypeError) as error:
             raise BadInput(f"{benchmark.url}, row {number}: not a {benchmark.format} row ({type(error).__name__}: {error}); check format and url") from None
-        if posed is None:
-            left_out += 1
-            continue
         name = hashlib.sha256(posed.prompt.encode()).hexdigest()[:16]
         yield (
             Question(
@@ -131,8 +121,6 @@ def questions(benchmark: Benchmark) -> Iterator[tuple[Question, str | None]]:
             ),
             posed.reference,
         )
-    if left_out:
-        log.info("%s: %d of %d rows left out, which one exact check cannot judge", benchmark.format, left_out, len(rows))
 
 
 def _rows(url: str, sha256: str | None) -> list[Row]:

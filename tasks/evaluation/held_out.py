@@ -19,7 +19,7 @@ from tasks.step import step
 
 Purpose = Literal["test", "calibration"]
 DIFFICULTIES: tuple[Difficulty, ...] = get_args(Difficulty)
-Posed = tuple[Question, str | None]
+Posed = tuple[Question, str]
 T = TypeVar("T")
 
 
@@ -29,7 +29,7 @@ def held_out(settings: Evaluation, seed: int, purpose: Purpose = "test") -> Arti
 
     Returns:
         Artifact of kind "questions": questions.jsonl (Question) and references.jsonl ({"question": id, "answer": a right
-        assistant turn without its closing token}) where one is known.
+        assistant turn without its closing token}).
 
     Raises:
         BadInput: no source is configured, or one has too few questions.
@@ -42,9 +42,9 @@ def held_out(settings: Evaluation, seed: int, purpose: Purpose = "test") -> Arti
     described = {"rehearsal": None if settings.rehearsal is None else settings.rehearsal.identity(), "benchmarks": [one.identity() for one in settings.benchmarks]}
     with store.create("questions", settings=described | {"seed": seed, "purpose": purpose}) as folder:
         (folder.path / "questions.jsonl").write_text("".join(question.model_dump_json() + "\n" for question, _ in drawn), encoding="utf-8")
-        known = [json.dumps({"question": question.id, "answer": answer}, ensure_ascii=False) + "\n" for question, answer in drawn if answer is not None]
+        known = [json.dumps({"question": question.id, "answer": answer}, ensure_ascii=False) + "\n" for question, answer in drawn]
         (folder.path / "references.jsonl").write_text("".join(known), encoding="utf-8")
-        folder.metrics |= {"questions": len(drawn), "references": len(known)}
+        folder.metrics["questions"] = len(drawn)
     return folder.artifact
 
 
@@ -61,7 +61,7 @@ def read_questions(questions: Artifact) -> list[Question]:
 
 
 def read_references(questions: Artifact) -> dict[str, str]:
-    """Right assistant turns by question id, where known."""
+    """Right assistant turns by question id; empty where the artifact has none (questions from elsewhere)."""
     path = store.open(questions) / "references.jsonl"
     rows = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line] if path.exists() else []
     return {row["question"]: row["answer"] for row in rows}

@@ -1,0 +1,187 @@
+"""Measure a model on held-out questions: greedy answers, checked one by one, and perplexity on the right answers.
+
+A "model" is answered by transformers, a "gguf" by llama.cpp. Speed is in the artifact's metrics, not in its files, so that
+the same model gives the same artifact twice. Not here: comparing two models (statistics.py, ledger.py).
+"""
+
+import json
+import math
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from blocks import chat_format, store
+from blocks.checkers import check_all
+from blocks.errors import BadInput
+from blocks.llama_cpp import LlamaCpp, Scorer
+from blocks.progress import progress
+from blocks.records import Answered, Artifact, Interval, Question, Record
+from configs.phases.evaluation import Evaluation
+from tasks.evaluation.generate import Generated, Student, refuse_too_long
+from tasks.evaluation.held_out import read_questions, read_references, spread
+from tasks.evaluation.perplexity import OVER, perplexity
+from tasks.evaluation.statistics import wilson
+from tasks.step import step
+
+DIGITS = 5  # of log-probabilities in answers.jsonl: below what batching changes, above what a router sees
+ADAPTERS = {"model": "adapter", "gguf": "gguf_adapter"}
+
+
+class Summary(Record):
+    """summary.json of an evaluation. ``perplexity`` is None where no reference answer exists."""
+
+    questions: int
+    exact_match: Interval
+    by_domain: dict[str, Interval]
+    by_difficulty: dict[str, Interval]
+    perplexity: float | None
+    perplexity_tokens: int
+    perplexity_over: str
+    generated_tokens: int
+    cut_answers: int
+
+
+class Taken(Record):
+    """What generating took: all prompts' and answers' tokens over the wall seconds between first prompt and last answer."""
+
+    tokens: int
+    seconds: float
+
+
+@step(version=1)
+def evaluate(model: Artifact, questions: Artifact, settings: Evaluation, adapter: Artifact | None = None) -> Artifact:
+    """Answer every question greedily, alone or with ``adapter`` on the model.
+
+    Returns:
+        Artifact of kind "evaluation": answers.jsonl (Answered, in the order of the questions) and summary.json (Summary).
+        Metrics: exact_match, perplexity, tokens_per_second (prompt and answer tokens over the wall time of generation,
+        loading left out), seconds_generating.
+
+    Raises:
+        BadInput: model and adapter are not of kinds that belong together, or a question has no check or does not fit.
+    """
+    _refuse_kinds(model, adapter)
+    asked, references = read_questions(questions), read_references(questions)
+    unchecked = [question.id for question in asked if question.expected is None]
+    if unchecked or not asked:
+        raise BadInput(f"{questions.short}: {len(unchecked)} of {len(asked)} questions have no check (first: {unchecked[:1]}); evaluate only questions with one")
+    pairs = [(chat_format.prompt(question.prompt), references[question.id]) for question in spread([q for q in asked if q.id in references], settings.perplexity_questions)]
+    run = _by_llama_cpp if model.kind == "gguf" else _by_transformers
+    generated, scores, taken = run(store.open(model), store.open(adapter) if adapter else None, [chat_format.prompt(question.prompt) for question in asked], pairs, settings)
+    answered = _check(asked, generated)
+    summary = summarise(answered, generated, scores, settings)
+    with store.create("evaluation", parents=[model, *([adapter] if adapter else []), questions], settings=_described(settings)) as folder:
+        (folder.path / "answers.jsonl").write_text("".join(one.model_dump_json() + "\n" for one in answered), encoding="utf-8")
+        (folder.path / "summary.json").write_text(summary.model_dump_json(indent=1) + "\n", encoding="utf-8")
+        folder.metrics |= {"exact_match": summary.exact_match.mean, "tokens_per_second": taken.tokens / taken.seconds, "seconds_generating": taken.seconds}
+        if summary.perplexity is not None:
+            folder.metrics["perplexity"] = summary.perplexity
+    return folder.artifact
+
+
+def read_answers(evaluation: Artifact) -> list[Answered]:
+    """The answers of an evaluation, in the order of its questions."""
+    lines = (_open(evaluation) / "answers.jsonl").read_text(encoding="utf-8").split("\n")
+    return [Answered.model_validate_json(line) for line in lines if line]
+
+
+def read_summary(evaluation: Artifact) -> Summary:
+    """The summary of an evaluation."""
+    return Summary.model_validate_json((_open(evaluation) / "summary.json").read_text(encoding="utf-8"))
+
+
+def summarise(answered: Sequence[Answered], generated: Sequence[Generated], scores: Sequence[np.ndarray], settings: Evaluation) -> Summary:
+    """Shares with Wilson intervals, overall and by domain and difficulty; perplexity to six significant digits."""
+    value, tokens = perplexity(scores)
+    return Summary(
+        questions=len(answered),
+        exact_match=share(answered),
+        by_domain={domain: share([one for one in answered if one.domain == domain]) for domain in dict.fromkeys(one.domain for one in answered)},
+        by_difficulty={level: share([one for one in answered if one.difficulty == level]) for level in dict.fromkeys(one.difficulty for one in answered)},
+        perplexity=None if math.isnan(value) else float(f"{value:.6g}"),
+        perplexity_tokens=tokens,
+        perplexity_over=OVER,
+        generated_tokens=sum(len(one.tokens) for one in generated),
+        cut_answers=sum(len(one.tokens) >= settings.max_new_tokens for one in generated),
+    )
+
+
+def share(answered: Sequence[Answered]) -> Interval:
+    """The share of right answers."""
+    return wilson(sum(one.correct for one in answered), len(answered))
+
+
+def _by_transformers(model: Path, adapter: Path | None, prompts: list[str], pairs: list[tuple[str, str]], settings: Evaluation) -> tuple[list[Generated], list[np.ndarray], Taken]:
+    student = Student(model, adapter, settings)
+    with progress("evaluate", len(prompts)) as advance:
+        started = time.monotonic()
+        generated = student.generate(prompts, advance)
+        seconds = time.monotonic() - started
+    return generated, student.score(pairs), _taken(generated, seconds)
+
+
+def _by_llama_cpp(model: Path, adapter: Path | None, prompts: list[str], pairs: list[tuple[str, str]], settings: Evaluation) -> tuple[list[Generated], list[np.ndarray], Taken]:
+    """All prompts in one call to a fresh server, whose batches are then the same every time."""
+    gguf, lora = model / "model.gguf", adapter / "adapter.gguf" if adapter else None
+    with LlamaCpp(
+        gguf,
+        adapters={"adapter": lora} if lora else {},
+        context=settings.context,
+        threads=settings.threads,
+        slots=settings.slots,
+        cache_type_k=settings.cache_type_k,
+        cache_type_v=settings.cache_type_v,
+    ) as server:
+        ids = [server.tokenize(prompt) for prompt in prompts]
+        refuse_too_long([len(one) for one in ids], settings)
+        started = time.monotonic()
+        answers = server.complete(ids, max_tokens=settings.max_new_tokens, adapter="adapter" if lora else None)
+        seconds = time.monotonic() - started
+    generated = [Generated(one.text, one.tokens, one.logprobs, one.prompt_tokens) for one in answers]
+    with Scorer(gguf, adapter=lora, context=settings.context, threads=settings.threads) as scorer:
+        scores = [scored.nll for scored in scorer.score(pairs)]
+    return generated, scores, _taken(generated, seconds)
+
+
+def _taken(generated: Sequence[Generated], seconds: float) -> Taken:
+    return Taken(tokens=sum(one.prompt_tokens + len(one.tokens) for one in generated), seconds=seconds)
+
+
+def _check(asked: Sequence[Question], generated: Sequence[Generated]) -> list[Answered]:
+    verdicts = check_all([(question.expected, one.text) for question, one in zip(asked, generated, strict=True) if question.expected is not None])
+    return [
+        Answered(
+            question=question.id,
+            domain=question.domain,
+            difficulty=question.difficulty,
+            task_type=question.task_type,
+            prompt=question.prompt,
+            text=one.text,
+            correct=verdict.correct,
+            reason=verdict.reason,
+            logprobs=tuple(round(value, DIGITS) for value in one.logprobs),
+        )
+        for question, one, verdict in zip(asked, generated, verdicts, strict=True)
+    ]
+
+
+def _described(settings: Evaluation) -> dict[str, object]:
+    """The settings that an evaluation depends on; the questions are its parent."""
+    names = ("max_new_tokens", "context", "dtype", "cache_type_k", "cache_type_v", "perplexity_questions")
+    described: dict[str, object] = json.loads(settings.model_dump_json(include=set(names)))
+    return described
+
+
+def _refuse_kinds(model: Artifact, adapter: Artifact | None) -> None:
+    if model.kind not in ADAPTERS:
+        raise BadInput(f"{model.short} cannot be evaluated; give a model (transformers) or a gguf (llama.cpp)")
+    if adapter is not None and adapter.kind != ADAPTERS[model.kind]:
+        raise BadInput(f"{adapter.short} does not go on {model.short}; a {model.kind} takes an artifact of kind {ADAPTERS[model.kind]}")
+
+
+def _open(evaluation: Artifact) -> Path:
+    if evaluation.kind != "evaluation":
+        raise BadInput(f"{evaluation.short} is not an evaluation; make one with evaluate")
+    return store.open(evaluation)
