@@ -1,0 +1,42 @@
+"""The dataset phase: plan → questions → ratings → answers → scores → removals → balance → split → gate."""
+
+from prefect import flow
+
+from blocks.records import Artifact
+from configs.schema import Profile
+from tasks.data.answers import answer_easy
+from tasks.data.balance import balance
+from tasks.data.collect.collect import collect
+from tasks.data.decontaminate import decontaminate
+from tasks.data.drafts import answer_hard
+from tasks.data.filter import filter_examples
+from tasks.data.judge import judge
+from tasks.data.near_duplicates import remove_near_duplicates
+from tasks.data.plan import plan
+from tasks.data.questions import write_questions
+from tasks.data.split import split
+from tasks.data.validate import validate
+from tasks.data.verify import verify
+from tasks.evaluation.gates import gate
+
+
+@flow
+def dataset(profile: Profile, evaluation: Artifact) -> Artifact:
+    """Make the dataset that the student is trained on; nothing of ``evaluation`` (kind "questions") is left in it."""
+    settings, teachers, seed = profile.data, profile.teachers, profile.seed
+    planned = plan(settings.planning, seed)
+    written = write_questions(planned, settings.writing, settings.source, teachers.only("questions"))
+    valid = validate(written, settings.validating, teachers.only("validate"))
+    easy = answer_easy(valid, settings.answering, settings.tokenizer, teachers.only("answer_easy"))
+    hard = answer_hard(valid, settings.answering, settings.tokenizer, teachers.only("answer_hard"))
+    scored = judge(easy, hard, settings.judging, teachers.only("judge"))
+    public = collect(settings.collecting, settings.tokenizer)
+    clean = filter_examples([scored, public], settings.filters, settings.tokenizer)
+    unseen = decontaminate(clean, [evaluation], settings.decontamination)
+    distinct = remove_near_duplicates(unseen, settings.near_duplicates, seed)
+    balanced = balance(planned, distinct, settings.balancing, settings.source, settings.collecting.fill)
+    stages = {"questions": written, "ratings": valid, "easy answers": easy, "hard answers": hard, "scores": scored, "public records": public,
+              "filters": clean, "decontamination": unseen, "near-duplicates": distinct, "balance": balanced}  # fmt: skip
+    made = split(balanced, stages, settings.splitting, seed)
+    gate("dataset", list(verify(made, settings, seed).checks))
+    return made

@@ -1,0 +1,92 @@
+"""Rows of a source, streamed by ``datasets`` from the hub or from local files, and the revision they are of.
+
+Not here: what a row means (the adapters).
+"""
+
+import glob
+import hashlib
+import logging
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from blocks.errors import BadInput, Transient
+from tasks.data.collect.pair import Row
+from tasks.data.collect.sources import Source
+
+log = logging.getLogger("cogumi.data")
+_BUILDERS = {".jsonl": "json", ".json": "json", ".parquet": "parquet", ".csv": "csv", ".tsv": "csv"}
+
+
+def rows(source: Source, files: Iterable[str]) -> Iterator[Row]:
+    """The rows, in their order; ``files`` (glob patterns) are read instead of the hub where there are any.
+
+    Raises:
+        BadInput: a pattern matches nothing, a file is of no known kind, or the hub does not know the set.
+        Transient: the hub cannot be reached.
+    """
+    from datasets import load_dataset
+    from datasets.exceptions import DatasetNotFoundError
+
+    local = local_files(files)
+    try:
+        if local:
+            for path in local:  # one by one: their columns may differ
+                yield from load_dataset(_builder(path), data_files=str(path), split="train", streaming=True)
+        elif source.files:
+            for name in source.files:
+                url = f"hf://datasets/{source.hub}@{source.revision}/{name}"
+                yield from load_dataset("json", data_files=url, split="train", streaming=True)
+        else:
+            for config in source.configs:
+                yield from load_dataset(source.hub, config, split=source.split, revision=source.revision, streaming=True)
+    except DatasetNotFoundError as error:
+        raise BadInput(f"{source.hub}: the hub does not know it or asks for a login ({error}); give local files instead") from None
+    except (ConnectionError, TimeoutError) as error:
+        raise Transient(f"{source.hub}: cannot reach the hub ({type(error).__name__}); give local files, or try again") from error
+
+
+def revision(source: Source, files: Iterable[str]) -> str:
+    """The commit on the hub, or ``sha256:…`` over the local files."""
+    local = local_files(files)
+    if local:
+        digest = hashlib.sha256()
+        for path in local:
+            with path.open("rb") as stream:
+                digest.update(hashlib.file_digest(stream, "sha256").digest())
+        return f"sha256:{digest.hexdigest()}"
+    return _commit(source)
+
+
+def local_files(patterns: Iterable[str]) -> list[Path]:
+    """The files that glob patterns match, in order of name.
+
+    Raises:
+        BadInput: a pattern matches nothing.
+    """
+    found: list[Path] = []
+    for pattern in patterns:
+        matches = sorted(glob.glob(str(Path(pattern).expanduser()), recursive=True))
+        if not matches:
+            raise BadInput(f"no file matches {pattern!r}")
+        found += map(Path, matches)
+    return found
+
+
+def _builder(path: Path) -> str:
+    kind = next((suffix for suffix in path.suffixes if suffix in _BUILDERS), "")
+    if not kind:
+        raise BadInput(f"{path}: not a kind of file that is read here; there are: {', '.join(_BUILDERS)}, each also with .gz or .zst")
+    return _BUILDERS[kind]
+
+
+def _commit(source: Source) -> str:
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
+    from requests.exceptions import ConnectionError as Unreachable
+
+    try:
+        info: Any = HfApi().dataset_info(source.hub, revision=source.revision)
+    except (HfHubHTTPError, OfflineModeIsEnabled, Unreachable, OSError) as error:
+        raise Transient(f"{source.hub}: cannot ask the hub for its revision ({type(error).__name__}); give local files, or try again") from error
+    return str(info.sha)

@@ -1,0 +1,1 @@
+"""Rule filters, one file each; table.py lists them in order."""

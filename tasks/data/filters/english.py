@@ -1,0 +1,67 @@
+"""Another language than English, where it is certain.
+
+Two rules, both only for a text with enough letters to tell: letters mostly of another script (Chinese, Cyrillic, …), or an identifier
+that is sure of another language. What is too short, too much code, or doubtful passes: a wrong rejection costs a good example, and
+the share of English over all is measured afterwards (verify.py). The choice of identifier is in tests/benchmarks/LOG.md.
+"""
+
+import re
+import unicodedata
+from functools import lru_cache
+from typing import Any
+
+from configs.phases.filtering import English
+from tasks.data.filters.text import Text
+
+_CODE = re.compile(r"```.*?(?:```|\Z)|`[^`\n]*`|\$\$.*?\$\$|\$[^$\n]{1,200}\$|\\\[.*?\\\]|https?://\S+", re.DOTALL)
+_WORD = re.compile(r"[^\W\d_]{2,}")
+JUDGED_CHARACTERS = 2000  # the beginning tells as much as the whole
+
+
+def english(text: Text, settings: English) -> str | None:
+    """Prompt and response are judged each on its own, so that a translation task is noticed."""
+    for name, part in (("prompt", text.prompt), ("response", text.response)):
+        found = language(part, settings.letters)
+        if found and found[0] != "en" and found[1] >= settings.probability:
+            return f"{name} is {found[0]} ({found[1]:.2f})"
+    return None
+
+
+def language(text: str, letters: int) -> tuple[str, float] | None:
+    """Language (ISO 639-1, or a script's name) and probability; None where the text has fewer than ``letters`` letters outside code."""
+    words = prose(text)
+    latin, other = _letters(words)
+    # A Chinese or Japanese character carries about as much as three Latin letters.
+    if latin + 3 * other < letters:
+        return None
+    if other > latin:
+        return _script(words), 1.0
+    label, probability = _identifier().classify(words)
+    return str(label), float(probability)
+
+
+def prose(text: str) -> str:
+    """The words of the text's beginning, without code, formulas, links, numbers and punctuation."""
+    return " ".join(_WORD.findall(_CODE.sub(" ", text[:JUDGED_CHARACTERS])))
+
+
+@lru_cache(maxsize=1)
+def _identifier() -> Any:
+    from py3langid.langid import MODEL_FILE, LanguageIdentifier
+
+    return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
+
+
+def _letters(text: str) -> tuple[int, int]:
+    """Letters of the Latin script, and of any other. Greek counts as Latin: it is mathematics more often than Greek."""
+    ascii_letters = sum(map(str.isalpha, text)) if text.isascii() else -1
+    if ascii_letters >= 0:
+        return ascii_letters, 0
+    latin = sum(char < "\u0400" for char in text if char.isalpha())
+    return latin, sum(char.isalpha() for char in text) - latin
+
+
+def _script(text: str) -> str:
+    """The script of the first letter beyond Latin and Greek, as Unicode names it."""
+    first = next(char for char in text if char.isalpha() and char >= "\u0400")
+    return unicodedata.name(first, "unknown script").split()[0].lower()

@@ -1,0 +1,44 @@
+"""Removal of exact and near duplicates over prompt and response; the best-scored example of a cluster stays.
+
+Not here: how they are found (dedup/).
+"""
+
+from blocks import store
+from blocks.records import Artifact
+from configs.phases.data import NearDuplicates
+from tasks.data import rows
+from tasks.data.dedup.near import deduplicate
+from tasks.step import step
+
+
+@step(version=1)
+def remove_near_duplicates(examples: Artifact, settings: NearDuplicates, seed: int) -> Artifact:
+    """Keep one example of each cluster; an artifact of kind "examples", each dropped one with its keeper and similarity in rejects.jsonl."""
+    read = rows.examples(examples)
+    texts = [compared(example.prompt, example.response) for example in read]
+    found = deduplicate(
+        texts,
+        [example.metadata.quality_score for example in read],
+        threshold=settings.threshold,
+        shingle=settings.shingle,
+        permutations=settings.permutations,
+        bands=settings.bands,
+        rows=settings.rows,
+        linkage=settings.linkage,
+        seed=seed,
+        threads=settings.threads,
+    )
+    rejects = []
+    for dropped, keeper, jaccard in found.duplicates:
+        example, reason = read[dropped], "exact_duplicate" if texts[dropped] == texts[keeper] else "near_duplicate"
+        detail = f"of {read[keeper].id}, Jaccard {jaccard:.3f}"
+        rejects.append(rows.Reject(id=example.id, stage="near_duplicates", reason=reason, detail=detail, prompt=example.prompt, lineage=example.lineage))
+    with store.create("examples", parents=[examples], settings={"near_duplicates": settings.identity(), "seed": seed}) as folder:
+        rows.record(folder, rows.EXAMPLES, [read[index] for index in sorted(found.kept)], rejects)
+        folder.metrics["clusters"] = found.clusters
+    return folder.artifact
+
+
+def compared(prompt: str, response: str) -> str:
+    """What is compared: prompt and response, lower case, stripped."""
+    return f"{prompt}\n{response}".lower().strip()
