@@ -1,0 +1,68 @@
+"""Does llama.cpp say what transformers says? The golden test of an exported GGUF, on the real questions.
+
+Transformers answers greedily; llama.cpp reads the same tokens and is asked at each whether it would have chosen it too. So
+one early difference does not make every later token count as wrong, and tokens are compared, not text. Both must also
+tokenise the prompts alike. Not here: whether a difference matters for the answers (the ledger).
+"""
+
+from blocks import chat_format, store
+from blocks.errors import BadInput
+from blocks.llama_cpp import Scorer
+from blocks.llama_cpp.native import Model
+from blocks.progress import progress
+from blocks.records import Artifact, GateCheck, Record
+from configs.phases.evaluation import Evaluation
+from tasks.evaluation.generate import Student
+from tasks.evaluation.held_out import read_questions, spread
+from tasks.step import step
+
+
+class Agreement(Record):
+    """Greedy tokens on which both agree, prompts that both tokenise alike, answers that agree from end to end."""
+
+    questions: int
+    tokens: int
+    agreeing_tokens: int
+    agreeing_prompts: int
+    agreeing_answers: int
+
+    @property
+    def share(self) -> float:
+        """The share of agreeing tokens."""
+        return self.agreeing_tokens / self.tokens
+
+    def checks(self, settings: Evaluation) -> list[GateCheck]:
+        """What a gate asks of it."""
+        return [
+            GateCheck(name="greedy tokens on which llama.cpp agrees with transformers", value=self.share, rule=">=", threshold=settings.agreement),
+            GateCheck(name="prompts that llama.cpp tokenises differently", value=self.questions - self.agreeing_prompts, rule="==", threshold=0),
+        ]
+
+
+@step(version=1)
+def agreement(model: Artifact, gguf: Artifact, questions: Artifact, settings: Evaluation) -> Agreement:
+    """Compare ``gguf`` with the ``model`` it was exported from on ``settings.agreement_questions`` questions.
+
+    Raises:
+        BadInput: not a model and a gguf.
+    """
+    if (model.kind, gguf.kind) != ("model", "gguf"):
+        raise BadInput(f"agreement compares a model with a gguf, got {model.short} and {gguf.short}")
+    prompts = [chat_format.prompt(question.prompt) for question in spread(read_questions(questions), settings.agreement_questions)]
+    student = Student(store.open(model), None, settings)
+    with progress("agreement", len(prompts)) as advance:
+        answers = student.generate(prompts, advance)
+    path = store.open(gguf) / "model.gguf"
+    vocabulary = Model(path, vocabulary_only=True)
+    ids = student.encode(prompts)
+    alike = [vocabulary.tokenize(prompt) == one for prompt, one in zip(prompts, ids, strict=True)]
+    vocabulary.close()
+    with Scorer(path, context=settings.context, threads=settings.threads) as scorer:
+        agrees = [scored.agrees for scored in scorer.score([(one, answer.tokens) for one, answer in zip(ids, answers, strict=True)])]
+    return Agreement(
+        questions=len(prompts),
+        tokens=sum(len(one) for one in agrees),
+        agreeing_tokens=int(sum(one.sum() for one in agrees)),
+        agreeing_prompts=sum(alike),
+        agreeing_answers=int(sum(one.all() for one in agrees)),
+    )

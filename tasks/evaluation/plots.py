@@ -1,0 +1,77 @@
+"""Figures of the report as SVG text: what each step cost in size and right answers, and what a change did per domain.
+
+The same records give the same text on every run. Not here: the report around them (tasks/release).
+"""
+
+import io
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from blocks.records import Interval, LedgerRow
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+BLUE, ORANGE, GREY = "#2f6f9f", "#c8641b", "#777777"
+STYLE: dict[Any, Any] = {"svg.hashsalt": "cogumi", "svg.fonttype": "none", "font.family": "sans-serif", "font.size": 9, "axes.spines.top": False, "axes.spines.right": False}
+
+
+def ledger_plot(rows: Sequence[LedgerRow]) -> str:
+    """Megabytes against exact match with its interval, one point per row, in the order of the steps; reverted ones hollow."""
+    with _style():
+        figure, axes = _figure(7.2, 3.8)
+        kept = [row for row in rows if row.verdict != "reverted"]
+        axes.plot([row.bytes / 1e6 for row in kept], [100 * row.exact_match.mean for row in kept], color=GREY, linewidth=0.8, zorder=1)
+        for number, row in enumerate(rows):
+            x, y, reverted = row.bytes / 1e6, 100 * row.exact_match.mean, row.verdict == "reverted"
+            colour = ORANGE if reverted else BLUE
+            axes.errorbar(x, y, yerr=_bars(row.exact_match), fmt="o", color=colour, markerfacecolor="white" if reverted else colour, capsize=2, linewidth=1, markersize=5)
+            axes.annotate(f"{row.step} (reverted)" if reverted else row.step, (x, y), xytext=(6, 6 if number % 2 == 0 else -12), textcoords="offset points", fontsize=8)
+        axes.set_xscale("log")
+        axes.set_xlabel("weights, megabytes (log scale)")
+        axes.set_ylabel("exact match, %, 95% interval")
+        axes.set_title(f"The ledger: {rows[0].exact_match.n} held-out questions after every step", fontsize=10)
+        return _svg(figure)
+
+
+def domains_plot(before: Mapping[str, Interval], after: Mapping[str, Interval], names: tuple[str, str], title: str) -> str:
+    """Exact match per domain with intervals, before and after a change; ``names`` label the two."""
+    with _style():
+        domains = [domain for domain in before if domain in after]
+        figure, axes = _figure(7.2, 0.42 * len(domains) + 1.4)
+        for shares, name, colour, shift in ((before, names[0], GREY, -0.14), (after, names[1], BLUE, 0.14)):
+            for number, domain in enumerate(domains):
+                interval = shares[domain]
+                axes.errorbar(100 * interval.mean, number + shift, xerr=_bars(interval), fmt="o", color=colour, capsize=2, linewidth=1, markersize=4, label="" if number else name)
+        axes.set_yticks(range(len(domains)), [domain.replace("_", " ") for domain in domains])
+        axes.invert_yaxis()
+        axes.set_xlim(0, 100)
+        axes.set_xlabel("exact match, %, 95% interval")
+        axes.legend(frameon=False, fontsize=8)
+        axes.set_title(title, fontsize=10)
+        return _svg(figure)
+
+
+def _bars(interval: Interval) -> list[list[float]]:
+    """Lengths below and above the mean, in percent."""
+    return [[100 * max(0.0, interval.mean - interval.low)], [100 * max(0.0, interval.high - interval.mean)]]
+
+
+def _style() -> Any:
+    import matplotlib
+
+    return matplotlib.rc_context(STYLE)
+
+
+def _figure(width: float, height: float) -> "tuple[Figure, Any]":
+    """A figure of its own (inches), without pyplot's global state, so that no display is needed and threads do not mix."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    return figure, figure.subplots()
+
+
+def _svg(figure: "Figure") -> str:
+    text = io.StringIO()
+    figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
+    return text.getvalue()
