@@ -1,0 +1,61 @@
+"""What the compressed student gets wrong, and what it gets right, among fresh questions of a modifier's domains.
+
+The verdicts are the checker's, reached in the evaluation of the served model. Not here: mending the failures (cascade.py).
+"""
+
+from collections import Counter
+
+from blocks import store
+from blocks.errors import BadInput
+from blocks.records import Answered, Artifact, Question, Record
+from tasks.evaluation.held_out import read_questions
+from tasks.step import step
+
+FAILED, RIGHT = "failures.jsonl", "right.jsonl"
+
+
+class Tried(Record):
+    """A question, the student's whole answer to it, and the checker's reason."""
+
+    question: Question
+    answer: str
+    reason: str
+
+
+@step(version=1)
+def failures(questions: Artifact, evaluation: Artifact) -> Artifact:
+    """Part the student's answers to ``questions`` into failures.jsonl and right.jsonl, in the questions' order.
+
+    Returns:
+        Artifact of kind "failures".
+
+    Raises:
+        BadInput: a question has no answer in the evaluation.
+    """
+    answers = {answer.question: answer for answer in read_answers(evaluation)}
+    asked = read_questions(questions)
+    missing = [question.id for question in asked if question.id not in answers]
+    if missing:
+        raise BadInput(f"{evaluation.short} lacks {len(missing)} of the {len(asked)} questions of {questions.short}, such as {missing[0]}; evaluate exactly these")
+    parts: dict[bool, list[Tried]] = {False: [], True: []}
+    for question in asked:
+        answer = answers[question.id]
+        parts[answer.correct].append(Tried(question=question, answer=answer.text, reason=answer.reason))
+    with store.create("failures", parents=[questions, evaluation]) as folder:
+        for name, correct in ((FAILED, False), (RIGHT, True)):
+            (folder.path / name).write_text("".join(tried.model_dump_json() + "\n" for tried in parts[correct]))
+        folder.metrics |= {"asked": len(asked), "failed": len(parts[False])}
+        folder.metrics |= {f"failed_{domain}": count for domain, count in sorted(Counter(tried.question.domain for tried in parts[False]).items())}
+    return folder.artifact
+
+
+def read_answers(evaluation: Artifact) -> list[Answered]:
+    """The answers of an evaluation artifact, in its order."""
+    data = (store.open(evaluation) / "answers.jsonl").read_bytes()
+    return [Answered.model_validate_json(line) for line in data.split(b"\n") if line]
+
+
+def read_tried(failures: Artifact, name: str) -> list[Tried]:
+    """The rows of failures.jsonl or right.jsonl."""
+    data = (store.open(failures) / name).read_bytes()
+    return [Tried.model_validate_json(line) for line in data.split(b"\n") if line]

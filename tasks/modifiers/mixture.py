@@ -1,0 +1,77 @@
+"""What a modifier is trained on: its mended failures, and against forgetting some of what the student already does rightly.
+
+Not here: mending (cascade.py), training (training's ``sft``, called by the flow).
+"""
+
+import json
+from random import Random
+
+from blocks import store
+from blocks.chat_format import sections
+from blocks.errors import BadInput
+from blocks.records import Artifact, Example, Metadata
+from configs.phases.modifiers import Mixture
+from tasks.modifiers.cascade import SOLVED
+from tasks.modifiers.failures import RIGHT, Tried, read_tried
+from tasks.step import step
+
+
+@step(version=1)
+def mixture(mended: Artifact, failures: Artifact, dataset: Artifact, domains: list[str], settings: Mixture, seed: int) -> Artifact:
+    """Mended failures, own right answers and replayed examples of other domains, shuffled and split.
+
+    Returns:
+        Artifact of kind "dataset": train.jsonl, validation.jsonl, stats.json.
+
+    Raises:
+        BadInput: nothing was mended.
+    """
+    solved = _examples(mended, SOLVED)
+    if not solved:
+        raise BadInput(f"{mended.short}: no failure was mended, so there is nothing to train a modifier on; pose more questions or leave the modifier out")
+    own = [example for example in map(own_answer, read_tried(failures, RIGHT)) if example is not None]
+    elsewhere = [example for example in _examples(dataset, "train.jsonl") if example.metadata.domain not in domains]
+    rng = Random(seed)
+    parts = {"mended": solved, "own_right": _some(own, settings.own_right * len(solved), rng), "replay": _some(elsewhere, settings.replay * len(solved), rng)}
+    train, validation = [], []
+    for rows in parts.values():
+        shuffled = rng.sample(rows, len(rows))
+        kept = round(len(rows) * settings.validation_share)
+        validation += shuffled[:kept]
+        train += shuffled[kept:]
+    with store.create("dataset", parents=[mended, failures, dataset], settings={"mixture": settings.identity(), "domains": domains, "seed": seed}) as folder:
+        for name, rows in (("train", rng.sample(train, len(train))), ("validation", validation)):
+            (folder.path / f"{name}.jsonl").write_text("".join(row.model_dump_json() + "\n" for row in rows))
+        counts = {name: len(rows) for name, rows in parts.items()} | {"train": len(train), "validation": len(validation)}
+        (folder.path / "stats.json").write_text(json.dumps(counts, indent=1) + "\n")
+        folder.metrics |= counts
+    return folder.artifact
+
+
+def own_answer(tried: Tried) -> Example | None:
+    """The student's right answer as an example; None where a hard one does not show its work."""
+    question, parts = tried.question, sections(tried.answer)
+    if question.difficulty == "hard" and (parts.draft is None or parts.thinking is None):
+        return None
+    metadata = Metadata(
+        domain=question.domain,
+        difficulty=question.difficulty,
+        task_type=question.task_type,
+        complexity="low" if question.difficulty == "easy" else "medium",
+        requires_reasoning=question.difficulty == "hard",
+        token_count=len(question.prompt.split()) + len(tried.answer.split()),
+        quality_score=10.0,
+        teacher_model="student",
+        source=question.source,
+        license="as the student's",
+    )
+    return Example(id=question.id, prompt=question.prompt, draft=parts.draft, thinking=parts.thinking, response=parts.response, metadata=metadata, lineage=question.lineage)
+
+
+def _some(rows: list[Example], wanted: float, rng: Random) -> list[Example]:
+    return rng.sample(rows, min(len(rows), round(wanted)))
+
+
+def _examples(artifact: Artifact, name: str) -> list[Example]:
+    data = (store.open(artifact) / name).read_bytes()
+    return [Example.model_validate_json(line) for line in data.split(b"\n") if line]

@@ -1,0 +1,48 @@
+"""What the cascade's teachers are told, and how their answers are taken apart into an example's sections.
+
+A request is a system message (a header that names the job, then instructions) and a user message that is the question and nothing
+else, so that a question cannot pose as an instruction. Not here: sending them (cascade.py).
+"""
+
+import re
+
+from blocks.chat_format import Message, Sections
+from blocks.records import Question
+from configs.phases.modifiers import Coverage
+
+MARKERS = ("DRAFT", "CRITIQUE", "THINKING", "REVISED")
+_SECTIONS = re.compile(r"\s*" + "".join(rf"\[{name}\][ \t]*\n(?P<{name.lower()}>.*?)\s*" for name in MARKERS) + r"$", re.DOTALL)
+
+
+def mend(question: Question, coverage: Coverage) -> list[Message]:
+    """Ask for the right answer; with draft, critique and steps where the question is hard."""
+    job = "answer_with_draft" if question.difficulty == "hard" else "answer"
+    shape = """Work on the question in four sections. Each begins with its marker alone on a line, in this order:
+[DRAFT]
+your first attempt, in a line or two
+[CRITIQUE]
+what is wrong, missing or unproven in the draft
+[THINKING]
+the steps that lead to the right answer, one after the other
+[REVISED]
+the final answer alone, complete for somebody who sees only this section"""
+    if question.difficulty == "easy":
+        shape = "Give the answer alone: no preamble, no closing remark."
+    system = f"""Task: {job}
+Domain: {question.domain}
+Difficulty: {question.difficulty}
+
+You are an expert in {coverage.description}. Your answer is checked by a program and then teaches a small model.
+{coverage.hints.answers}
+{shape}"""
+    return [Message(role="system", content=system), Message(role="user", content=question.prompt)]
+
+
+def taken_apart(text: str, question: Question) -> Sections | None:
+    """A teacher's answer as an example's sections; None where a hard answer lacks a marker or an answer is empty."""
+    if question.difficulty == "easy":
+        return Sections(draft=None, thinking=None, response=text.strip()) if text.strip() else None
+    found = _SECTIONS.match(text)
+    if found is None or not found["revised"]:
+        return None
+    return Sections(draft=f"{found['draft']} {found['critique']}".strip(), thinking=found["thinking"], response=found["revised"])
