@@ -116,6 +116,7 @@ def child(source: str, filter_program: bytes, seconds: float, memory_bytes: int,
             resource.setrlimit(limit, (size, size))
         if filter_program:
             install_filter(filter_program)
+        random.seed(0)  # here, since a fork seeds it anew
         module = types.ModuleType("program")
         sys.modules["program"] = module
         reason = attempt(source, module)
@@ -251,7 +252,6 @@ def main(mode: str, seconds: float, memory_bytes: int) -> None:
     except (OSError, AttributeError) as error:  # AttributeError: not Linux
         return send({"cannot": str(error)})
     os.environ.clear()
-    random.seed(0)
     gc.collect()
     gc.freeze()
     send({"ready": True})
