@@ -55,4 +55,4 @@ def pipeline(
     routed = dispatch(routing, chosen.pools.routing, compressed.gguf, modified, data, questions, chosen)
     if last == 4:
         return Built(dataset=data)
-    return Built(dataset=data, release=dispatch(release, chosen.pools.release, data, trained, compressed, modified, routed, chosen))
+    return Built(dataset=data, release=dispatch(release, chosen.pools.release, data, trained, compressed, modified, routed, chosen, overrides))

@@ -18,8 +18,8 @@ STYLE: dict[Any, Any] = {"svg.hashsalt": "cogumi", "svg.fonttype": "none", "font
 
 def ledger_plot(rows: Sequence[LedgerRow]) -> str:
     """Megabytes against exact match with its interval, one point per row, in the order of the steps; reverted ones hollow."""
-    with _style():
-        figure, axes = _figure(7.2, 3.8)
+    with style():
+        figure, axes = new_figure(7.2, 3.8)
         kept = [row for row in rows if row.verdict != "reverted"]
         axes.plot([row.bytes / 1e6 for row in kept], [100 * row.exact_match.mean for row in kept], color=GREY, linewidth=0.8, zorder=1)
         for number, row in enumerate(rows):
@@ -31,14 +31,14 @@ def ledger_plot(rows: Sequence[LedgerRow]) -> str:
         axes.set_xlabel("weights, megabytes (log scale)")
         axes.set_ylabel("exact match, %, 95% interval")
         axes.set_title(f"The ledger: {rows[0].exact_match.n} held-out questions after every step", fontsize=10)
-        return _svg(figure)
+        return svg(figure)
 
 
 def domains_plot(before: Mapping[str, Interval], after: Mapping[str, Interval], names: tuple[str, str], title: str) -> str:
     """Exact match per domain with intervals, before and after a change; ``names`` label the two."""
-    with _style():
+    with style():
         domains = [domain for domain in before if domain in after]
-        figure, axes = _figure(7.2, 0.42 * len(domains) + 1.4)
+        figure, axes = new_figure(7.2, 0.42 * len(domains) + 1.4)
         for shares, name, colour, shift in ((before, names[0], GREY, -0.14), (after, names[1], BLUE, 0.14)):
             for number, domain in enumerate(domains):
                 interval = shares[domain]
@@ -49,7 +49,7 @@ def domains_plot(before: Mapping[str, Interval], after: Mapping[str, Interval], 
         axes.set_xlabel("exact match, %, 95% interval")
         axes.legend(frameon=False, fontsize=8)
         axes.set_title(title, fontsize=10)
-        return _svg(figure)
+        return svg(figure)
 
 
 def _bars(interval: Interval) -> list[list[float]]:
@@ -57,13 +57,14 @@ def _bars(interval: Interval) -> list[list[float]]:
     return [[100 * max(0.0, interval.mean - interval.low)], [100 * max(0.0, interval.high - interval.mean)]]
 
 
-def _style() -> Any:
+def style() -> Any:
+    """The look of every figure, as a context."""
     import matplotlib
 
     return matplotlib.rc_context(STYLE)
 
 
-def _figure(width: float, height: float) -> "tuple[Figure, Any]":
+def new_figure(width: float, height: float) -> "tuple[Figure, Any]":
     """A figure of its own (inches), without pyplot's global state, so that no display is needed and threads do not mix."""
     from matplotlib.figure import Figure
 
@@ -71,7 +72,8 @@ def _figure(width: float, height: float) -> "tuple[Figure, Any]":
     return figure, figure.subplots()
 
 
-def _svg(figure: "Figure") -> str:
+def svg(figure: "Figure") -> str:
+    """The figure as SVG text without dates, so that equal figures are equal texts."""
     text = io.StringIO()
     figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
     return text.getvalue()

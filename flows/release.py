@@ -1,0 +1,39 @@
+"""The release phase: folder → size gate → report → current."""
+
+from prefect import flow
+
+from blocks.records import Artifact, GateCheck, Record
+from configs.schema import Profile
+from flows.compression import Compressed
+from flows.modifiers import Modified
+from flows.routing import Routed
+from flows.training import Trained
+from tasks.evaluation.gates import gate
+from tasks.release.assemble import assemble
+from tasks.release.publish import publish
+from tasks.release.report import Sources, report
+
+
+class Released(Record):
+    """A release that is now the current one, and the report on it."""
+
+    release: Artifact
+    report: Artifact
+
+
+@flow
+def release(dataset: Artifact, trained: Trained, compressed: Compressed, modified: Modified, routed: Routed, profile: Profile, overrides: list[str]) -> Released:
+    """Put together what is served, check its size, describe it, and make it current."""
+    settings, resamples, seed = profile.release, profile.evaluation.resamples, profile.seed
+    adapters = {modifier.name: modifier.gguf for modifier in modified.accepted}
+    gains = [modifier.gain.model_dump(mode="json") for modifier in modified.modifiers]
+    made = assemble(
+        profile.name, compressed.model, compressed.gguf, adapters, gains, routed.router, dataset, routed.base, routed.evaluation, compressed.parameters, settings, resamples, seed
+    )
+    size = gate("release", [GateCheck(name="size of the release, MiB", value=made.bytes / 2**20, rule="<=", threshold=settings.size_limit_mib)])
+    models = {**trained.models, "compressed": routed.base, "routed": routed.evaluation}
+    gates = [*trained.gates, *compressed.gates, *routed.gates, size]
+    sources = Sources(dataset=dataset, curves=trained.curves, models=models, ledger=compressed.ledger, gains=gains, router=routed.router, release=made, gates=gates)
+    page = report(sources, profile.name, overrides, resamples, seed)
+    publish(sources, page, settings)
+    return Released(release=made, report=page)
