@@ -7,7 +7,6 @@ from typing import Annotated, Literal, get_args
 
 from prefect import flow
 from pydantic import Field
-from tasks.evaluation.held_out import held_out
 
 from blocks.records import Artifact, Record
 from configs.schema import load
@@ -18,6 +17,7 @@ from flows.modifiers import modifiers
 from flows.release import Released, release
 from flows.routing import routing
 from flows.training import training
+from tasks.evaluation.held_out import held_out
 
 Phase = Literal["dataset", "training", "compression", "modifiers", "routing", "release"]
 PHASES: tuple[Phase, ...] = get_args(Phase)

@@ -21,7 +21,6 @@ from tasks.release.contents import describe
 from tasks.release.page import figure, heading, page, paragraph, points, points_of, table, tiles
 from tasks.step import step
 
-
 READING = (
     "Exact match is over held-out questions whose parameters training never saw; brackets are 95% intervals. "
     "What is measured is real at this size and says nothing about a larger model."
