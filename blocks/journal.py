@@ -24,6 +24,8 @@ ANSWERED, REJECTED, INTENT, LOST, FAILED = "answered", "rejected", "intent", "lo
 """States of a call. Answered and rejected are final and free from then on; an intent is in flight; lost was in flight when
 its process died or its connection broke, and counts as spent; failed cost nothing and may be asked again."""
 FINAL = (ANSWERED, REJECTED)
+BATCH = "batch:"
+"""An intent whose owner begins so belongs to a batch, not to a session."""
 BUSY_SECONDS = 60
 LOCK = 0x636F67756D69  # PostgreSQL's advisory lock of all writers: "cogumi"
 
@@ -49,8 +51,8 @@ calls = Table(
     Column("retries", Integer, nullable=False, default=0),
     Column("text", Text, nullable=False, default=""),
     Column("reject", Text),
-    Column("created", Float, nullable=False),
-    Column("finished", Float),
+    Column("created", Float(53), nullable=False),
+    Column("finished", Float(53)),
     Index("calls_owner", "owner", "state"),
     Index("calls_account", "account", "teacher", "state"),
 )
@@ -60,7 +62,16 @@ sessions = Table(
     Column("id", String(64), primary_key=True),
     Column("host", String(200), nullable=False),
     Column("process", String(64), nullable=False),
-    Column("heartbeat", Float, nullable=False),
+    Column("heartbeat", Float(53), nullable=False),
+)
+batches = Table(
+    "batches",
+    metadata,
+    Column("marker", String(64), primary_key=True),
+    Column("session", String(64), nullable=False),
+    Column("id", String(200)),
+    Column("created", Float(53), nullable=False),
+    Column("finished", Float(53)),
 )
 rates = Table(
     "rates",

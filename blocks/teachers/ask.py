@@ -4,7 +4,6 @@ Not here: the path of a call (asking.py), what to ask (tasks/), what was spent s
 """
 
 import asyncio
-import contextvars
 import json
 import threading
 from collections import Counter
@@ -20,8 +19,10 @@ from blocks.errors import BadInput, Transient
 from blocks.journal import REJECTED, Journal, Row
 from blocks.progress import progress
 from blocks.records import CallRef, Record
-from blocks.teachers import asking
-from blocks.teachers.asking import Item, Made, Unmade
+from blocks.teachers import sessions
+from blocks.teachers.items import Item, Made, Unmade
+from blocks.teachers.items import key as key_of_request
+from blocks.teachers.session import Session
 from blocks.teachers.summary import spent
 from configs.phases.teachers import Teachers
 
@@ -76,9 +77,14 @@ def ask(requests: Sequence[Request], role: str, teachers: Teachers) -> list[Answ
     """
     if role not in teachers.roles:
         raise BadInput(f"no teacher has the role {role!r} in teachers.roles; there are: {', '.join(teachers.roles)}")
+    teachers = teachers.only(role)
+    if any(model.block is not None for model in teachers.models.values()):
+        from blocks.teachers.block import with_blocks
+
+        teachers = _apart(lambda: with_blocks(teachers))
     chain = [teachers.models[name] for name in teachers.roles[role]]
     items = [
-        Item(r.purpose, r.messages, r.max_tokens, r.temperature, r.attempt, tuple(asking.key(model, r.messages, r.max_tokens, r.temperature, r.attempt) for model in chain))
+        Item(r.purpose, r.messages, r.max_tokens, r.temperature, r.attempt, tuple(key_of_request(model, r.messages, r.max_tokens, r.temperature, r.attempt) for model in chain))
         for r in requests
     ]
     journal = Journal(teachers.journal)
@@ -89,13 +95,10 @@ def ask(requests: Sequence[Request], role: str, teachers: Teachers) -> list[Answ
             if (row := _recorded(item, known)) is not None:
                 made[item.keys[0]] = Made(row, free=True)
         todo = list({item.keys[0]: item for item in items if item.keys[0] not in made}.values())
-        free = Counter(found.row.teacher for found in made.values() if isinstance(found, Made))
-        session = asking.Session(journal, teachers, role, free=free)
         if todo:
             with progress(f"asking {role}", len(todo)) as advance:
-                made.update(zip((item.keys[0] for item in todo), _apart(lambda: session.run(todo, advance)), strict=True))
-        else:
-            session.count_free()
+                made.update(zip((item.keys[0] for item in todo), _apart(lambda: Session(journal, teachers, role).run(todo, advance)), strict=True))
+        sessions.count_hits(journal, teachers.account, Counter(found.row.teacher for found in made.values() if isinstance(found, Made) and found.free))
         _raise_unmade([made[item.keys[0]] for item in todo], role, teachers, journal)
         return _answers(items, made)
     finally:
@@ -211,7 +214,7 @@ def _apart(run: Callable[[], Coroutine[Any, Any, T]]) -> T:
             loop.close()
 
     task = loop.create_task(run())
-    thread = threading.Thread(target=contextvars.copy_context().run, args=(body,), name="cogumi-teachers", daemon=True)
+    thread = threading.Thread(target=body, name="cogumi-teachers", daemon=True)
     thread.start()
     try:
         thread.join()

@@ -3,6 +3,7 @@
 Not here: connections (providers/).
 """
 
+from collections.abc import Awaitable
 from types import ModuleType
 from typing import Any
 
@@ -19,22 +20,21 @@ def body(call: Call, *, limit: str) -> dict[str, Any]:
     return made
 
 
-async def complete(create: Any, sdk: ModuleType, made: dict[str, Any], options: dict[str, Any]) -> Reply:
-    """Send a body by ``create`` (the SDK's raw-response method) and read the reply.
+async def fetch(sdk: ModuleType, sent: Awaitable[Any]) -> Any:
+    """The JSON of an SDK's response (its raw-response wrapper, or the HTTP response itself).
 
     Raises:
         Fault: whatever went wrong.
     """
     try:
-        response = await create(**made, extra_body=options or None)
-        found = response.http_response.json()
-    except ValueError as error:
-        if isinstance(error, UnicodeEncodeError):
-            raise from_sdk(error, sdk) from None
+        response = await sent
+        return getattr(response, "http_response", response).json()
+    except UnicodeEncodeError as error:
+        raise from_sdk(error, sdk) from None
+    except ValueError:
         raise Fault("retry", "the answer is not JSON", billed=True) from None
     except Exception as error:
         raise from_sdk(error, sdk) from None
-    return read(found)
 
 
 def read(found: Any) -> Reply:

@@ -1,23 +1,18 @@
 """What happens in the journal's writing transactions: calls are claimed (intent, reservation, rate slot in one) and settled.
 
 One transaction takes many operations, so that one sync to disk serves every call that is waiting (group commit).
-Not here: who waits (writer.py), and the call itself (asking.py).
+Not here: who waits (writer.py), who lives (sessions.py), and the call itself (asking.py).
 """
 
-import os
-import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from sqlalchemy import Connection, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, select, update
 
 from blocks.budget import Account
-from blocks.journal import FINAL, INTENT, LOST, ROW, Journal, Row, calls, clock, hits, rates, sessions
+from blocks.journal import BATCH, FINAL, INTENT, LOST, ROW, Journal, Row, calls, clock, rates
 from blocks.teachers.rates import Bucket, Rate
-
-DEAD_SECONDS = 90.0
-"""A session on another machine that has not written for so long is dead. On the same machine, its process is looked at."""
+from blocks.teachers.sessions import living
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +61,6 @@ class Refused:
 class Settle:
     """The end of a claimed call: final with its price, lost (the reservation is spent) or failed (given back)."""
 
-    account: str
     key: str
     number: int
     state: str
@@ -90,7 +84,6 @@ class Slot:
 
 
 Operation = Claim | Settle | Slot
-_ours: set[str] = set()  # sessions open in this process
 Result = Granted | Row | Busy | Refused | float | None
 _SETTLE = (
     update(calls)
@@ -134,17 +127,15 @@ class _Moment:
         """Write ends of calls. A call that is already settled stays as it is and is not charged twice."""
         if not ends:
             return
-        open_calls = {
-            (row.key, row.number): row.reserved
-            for row in self.db.execute(select(calls.c.key, calls.c.number, calls.c.reserved).where(calls.c.key.in_([end.key for end in ends]), calls.c.state == INTENT))
-        }
+        query = select(calls.c.key, calls.c.number, calls.c.account, calls.c.reserved).where(calls.c.key.in_([end.key for end in ends]), calls.c.state == INTENT)
+        open_calls = {(row.key, row.number): (row.account, row.reserved) for row in self.db.execute(query)}
         written = []
         for end in ends:
-            reserved = open_calls.pop((end.key, end.number), None)
-            if reserved is None:
+            if (end.key, end.number) not in open_calls:
                 continue
+            account, reserved = open_calls.pop((end.key, end.number))
             cost = reserved if end.state == LOST else end.price
-            self.account(end.account).settle(reserved, cost)
+            self.account(account).settle(reserved, cost)
             written.append(
                 {
                     "k": end.key, "n": end.number, "v_state": end.state, "v_price": cost, "v_prompt_tokens": end.prompt_tokens, "v_cached_tokens": end.cached_tokens,
@@ -169,9 +160,9 @@ class _Moment:
                 return Row(**{name: row[name] for name in Row.__slots__})  # type: ignore[arg-type]
         for row in known:
             if row["state"] == INTENT:
-                if row["owner"] in self._living:
+                if row["owner"] in self._living or str(row["owner"]).startswith(BATCH):
                     return Busy(str(row["owner"]))
-                self._lose(row)
+                self.lose(row)
         account = self.account(claim.account)
         if not account.reserve(claim.reserve, claim.cap):
             return Refused(account.spent, account.reserved)
@@ -184,7 +175,7 @@ class _Moment:
         )  # fmt: skip
         return Granted(number, self._take(claim.rate, claim.tokens))
 
-    def _lose(self, row: dict[str, object]) -> None:
+    def lose(self, row: dict[str, object]) -> None:
         """The session that was making this call is dead: its reservation is spent."""
         row["state"] = LOST
         self.db.execute(
@@ -220,63 +211,10 @@ class _Moment:
             self.db.execute(update(rates).where(rates.c.name == name).values(requests_at=bucket.requests_at, tokens_at=bucket.tokens_at))
 
 
-def begin(journal: Journal, session: str) -> None:
-    """Make a session known, so that others can tell whether the owner of an intent lives."""
-    _ours.add(session)
-    with journal.writing() as db:
-        db.execute(insert(sessions).values(id=session, host=host(), process=process(os.getpid()) or "", heartbeat=clock(db)))
-
-
-def beat(journal: Journal, session: str) -> None:
-    """Say that the session lives."""
-    with journal.writing() as db:
-        db.execute(update(sessions).where(sessions.c.id == session).values(heartbeat=clock(db)))
-
-
-def end(journal: Journal, session: str, account: str, free: dict[str, int]) -> None:
-    """Close a session: what it left in flight is lost, and ``free`` answers per teacher came from the journal."""
-    _ours.discard(session)
+def abandon(journal: Journal, session: str) -> None:
+    """What a session left in flight when it ended is lost."""
     with journal.writing() as db:
         moment = _Moment(db)
         for row in db.execute(select(calls.c.key, calls.c.number, calls.c.reserved, calls.c.account).where(calls.c.owner == session, calls.c.state == INTENT)).all():
-            moment._lose(dict(row._mapping))
+            moment.lose(dict(row._mapping))
         moment.save()
-        db.execute(delete(sessions).where(sessions.c.id == session))
-        for teacher, count in free.items():
-            changed = db.execute(update(hits).where(hits.c.account == account, hits.c.teacher == teacher).values(hits=hits.c.hits + count))
-            if not changed.rowcount:
-                db.execute(insert(hits).values(account=account, teacher=teacher, hits=count))
-
-
-def living(db: Connection, now: float) -> set[str]:
-    """The sessions that still run: here by their process, elsewhere by their heartbeat."""
-    here, me = host(), process(os.getpid())
-    alive = set()
-    for row in db.execute(select(sessions)):
-        if row.host != here or not row.process:
-            lives = now - row.heartbeat < DEAD_SECONDS
-        elif row.process == me:
-            lives = row.id in _ours
-        else:
-            lives = process(int(row.process.split(":")[0])) == row.process
-        if lives:
-            alive.add(row.id)
-    return alive
-
-
-def host() -> str:
-    """This machine, boot and process namespace: within it, process numbers mean the same."""
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip() + os.readlink("/proc/self/ns/pid")
-    except OSError:  # not Linux
-        return f"{socket.gethostname()}-{os.getpid()}"
-
-
-def process(number: int) -> str | None:
-    """``number:start time`` of a living process on Linux, which tells it from a later one with the same number."""
-    try:
-        stat = Path(f"/proc/{number}/stat").read_text()
-    except OSError:
-        return None
-    fields = stat.rpartition(")")[2].split()
-    return None if fields[0] in "ZX" else f"{number}:{fields[19]}"

@@ -6,15 +6,16 @@ module that registers it), or by registering before the first call. Not here: re
 """
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from blocks.budget import Usage
 from blocks.chat_format import Message
 from blocks.errors import BadInput
+from blocks.teachers.faults import Fault
 from configs.phases.teachers import TeacherModel
 
 
@@ -49,6 +50,21 @@ class Provider(Protocol):
 
     async def close(self) -> None:
         """Close the connections."""
+
+
+@runtime_checkable
+class BatchProvider(Protocol):
+    """What a provider with a batch API has besides. Calls go by the journal's keys. All raise only faults.Fault."""
+
+    async def submit(self, marker: str, calls: Mapping[str, Call]) -> str:
+        """Submit calls as one batch that carries ``marker``; the provider's id of it."""
+
+    async def find(self, marker: str, keys: set[str], since: float, others: set[str]) -> str | None:
+        """The id of the batch submitted with ``marker`` after ``since`` (seconds since 1970), if there is one; ``others``
+        are batches known to be different ones."""
+
+    async def collect(self, batch: str) -> dict[str, Reply | Fault] | None:
+        """All results by key once the batch is done; None before. A batch that was refused as a whole raises a reject."""
 
 
 Maker = Callable[[TeacherModel, str], Provider]

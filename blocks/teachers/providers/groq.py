@@ -4,19 +4,24 @@ import groq
 
 from blocks.teachers import chat
 from blocks.teachers.provider import Call, Reply, provider
+from blocks.teachers.providers._batch_files import BatchFiles
 from configs.phases.teachers import TeacherModel
 
 
 @provider("groq")
-class Groq:
+class Groq(BatchFiles):
     """A client of one model."""
+
+    sdk = groq
+    limit = "max_completion_tokens"
 
     def __init__(self, teacher: TeacherModel, key: str) -> None:
         self._client = groq.AsyncGroq(api_key=key, base_url=teacher.base_url, timeout=teacher.timeout_s, max_retries=0)
 
     async def complete(self, call: Call) -> Reply:
         """Complete one conversation."""
-        return await chat.complete(self._client.chat.completions.with_raw_response.create, groq, chat.body(call, limit="max_completion_tokens"), call.options)
+        create = self._client.chat.completions.with_raw_response.create
+        return chat.read(await chat.fetch(groq, create(**chat.body(call, limit=self.limit), extra_body=call.options or None)))
 
     async def close(self) -> None:
         """Close the connections."""

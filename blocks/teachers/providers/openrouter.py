@@ -1,12 +1,12 @@
 """OpenRouter: OpenAI's SDK at another address, and its older name for the token bound."""
 
 from blocks.teachers.provider import provider
-from blocks.teachers.providers.openai import OpenAI
+from blocks.teachers.providers._openai_wire import OpenAIWire
 from configs.phases.teachers import TeacherModel
 
 
 @provider("openrouter")
-class OpenRouter(OpenAI):
+class OpenRouter(OpenAIWire):
     """A client of one model behind OpenRouter."""
 
     limit = "max_tokens"

@@ -3,12 +3,11 @@
 import json
 
 import httpx2
-import openai
 
 from blocks.rehearsal import teachers
 from blocks.teachers import chat
 from blocks.teachers.provider import Call, Reply, provider
-from blocks.teachers.providers.openai import OpenAI
+from blocks.teachers.providers._openai_wire import OpenAIWire
 from configs.phases.teachers import TeacherModel
 
 
@@ -20,7 +19,7 @@ class _InProcess(httpx2.AsyncBaseTransport):
 
 
 @provider("rehearsal")
-class Rehearsal(OpenAI):
+class Rehearsal(OpenAIWire):
     """A client of one rehearsal teacher. Another attempt is another seed: its answers are otherwise the same each time."""
 
     def __init__(self, teacher: TeacherModel, key: str) -> None:
@@ -29,5 +28,4 @@ class Rehearsal(OpenAI):
 
     async def complete(self, call: Call) -> Reply:
         """Complete one conversation."""
-        made = chat.body(call, limit="max_tokens") | {"seed": call.attempt}
-        return await chat.complete(self._client.chat.completions.with_raw_response.create, openai, made, call.options)
+        return await self._send(chat.body(call, limit="max_tokens") | {"seed": call.attempt} | call.options)

@@ -16,7 +16,8 @@ class Together:
 
     async def complete(self, call: Call) -> Reply:
         """Complete one conversation."""
-        return await chat.complete(self._client.chat.completions.with_raw_response.create, together, chat.body(call, limit="max_tokens"), call.options)
+        create = self._client.chat.completions.with_raw_response.create
+        return chat.read(await chat.fetch(together, create(**chat.body(call, limit="max_tokens"), extra_body=call.options or None)))
 
     async def close(self) -> None:
         """Close the connections."""

@@ -1,0 +1,162 @@
+"""A session: one ``ask`` for one role. The chain's teachers one after the other, each for what those before left open.
+
+Not here: one call (asking.py), a batch (batches.py), what is public (ask.py).
+"""
+
+import asyncio
+import logging
+import uuid
+from collections.abc import Callable, Sequence
+
+from blocks.errors import CogumiError
+from blocks.journal import REJECTED, Journal
+from blocks.teachers import claims, provider, sessions
+from blocks.teachers.asking import ask_one
+from blocks.teachers.batches import Batches
+from blocks.teachers.faults import Fault
+from blocks.teachers.items import Item, Made, Seat, Unmade
+from blocks.teachers.keys import key_of
+from blocks.teachers.prefect_limits import PrefectLimits
+from blocks.teachers.rates import Rate
+from blocks.teachers.till import Held, Till
+from configs.phases.teachers import Teachers
+
+log = logging.getLogger("cogumi.teachers")
+HEARTBEAT_S = 15.0
+
+
+class Session:
+    """Answers of ``role``'s teachers to requests that the journal does not know yet."""
+
+    def __init__(self, journal: Journal, teachers: Teachers, role: str) -> None:
+        self.journal, self.teachers, self.role = journal, teachers, role
+        self._id = uuid.uuid4().hex
+
+    async def run(self, items: Sequence[Item], advance: Callable[..., None]) -> list[Made | Unmade]:
+        """Ask for every item; results in order.
+
+        Raises:
+            BadInput: a teacher of the chain has no key; nothing was asked.
+        """
+        results: list[Made | Unmade | None] = [None] * len(items)
+        faults: dict[int, list[str]] = {}
+        passing: set[int] = set()
+        seats: list[Seat] = []
+        await asyncio.to_thread(sessions.begin, self.journal, self._id)
+        beating = asyncio.create_task(self._beat())
+        secrets: list[str] = []
+        till = Till(self.journal, self.teachers, self.role, self._id, secrets)
+        try:
+            seats = await self._seats(secrets)
+            todo = list(range(len(items)))
+            for seat in seats:
+
+                def done(at: int, made: Made | Unmade | Fault, seat: Seat = seat) -> None:
+                    """Keep a result; a refusal or fault leaves the item to the next teacher."""
+                    if isinstance(made, Fault):
+                        faults.setdefault(at, []).append(f"{seat.name}: {made.reason}")
+                        passing.update({at} if made.kind == "retry" else ())
+                    else:
+                        results[at] = made
+                    if seat is seats[-1] or not _left(made):
+                        advance()
+
+                await self._stage(seat, till, items, todo, done)
+                todo = [at for at in todo if _left(results[at])]
+        except BaseExceptionGroup as errors:
+            raise _first(errors) from None
+        finally:
+            beating.cancel()
+            await till.close()
+            for seat in seats:
+                await seat.client.close()
+            claims.abandon(self.journal, self._id)
+            sessions.end(self.journal, self._id)
+        return [self._verdict(results[at], faults.get(at, []), at in passing) for at in range(len(items))]
+
+    async def _stage(self, seat: Seat, till: Till, items: Sequence[Item], todo: list[int], done: Callable[[int, Made | Unmade | Fault], None]) -> None:
+        """One teacher for all that is left to it: by its batch API, or by calls of which ``concurrency`` are in flight."""
+        batches = Batches(seat, till, self.teachers.batch_poll_s)
+        if seat.settings.batch and todo:
+            for at, made in zip(todo, await batches.run([items[at] for at in todo]), strict=True):
+                self._tell(seat, made)
+                done(at, made)
+            return
+        turns = iter(todo)
+
+        async def work() -> None:
+            for at in turns:
+                made = await one(items[at])
+                self._tell(seat, made)
+                done(at, made)
+
+        async def one(item: Item) -> Made | Unmade | Fault:
+            while seat.out is None:
+                try:
+                    made = await ask_one(item, seat, till)
+                except Fault as fault:
+                    return fault
+                if not isinstance(made, Held):
+                    return made
+                await batches.resume(made.marker)
+            return seat.out
+
+        async with asyncio.TaskGroup() as group:
+            for _ in range(min(self.teachers.concurrency, len(todo))):
+                group.create_task(work())
+
+    def _tell(self, seat: Seat, made: Made | Unmade | Fault) -> None:
+        """Note whether a teacher still answers."""
+        if isinstance(made, Made):
+            seat.failures = 0
+        elif isinstance(made, Fault) and made is not seat.out and seat.failed(made):
+            log.warning("teacher %s is left out of the rest of this run: %s", seat.name, made.reason)
+
+    def _verdict(self, made: Made | Unmade | None, faults: list[str], passing: bool) -> Made | Unmade:
+        """What came of one item: a refusal counts only when no teacher failed to speak."""
+        if made is not None and not (faults and _left(made)):
+            return made
+        return Unmade("; ".join(faults), passing=passing)
+
+    async def _seats(self, secrets: list[str]) -> list[Seat]:
+        """The chain's clients. Every key is looked for before the first client is made."""
+        chain = [(name, self.teachers.models[name]) for name in self.teachers.roles[self.role]]
+        makers = [provider.find(settings.provider) for _, settings in chain]
+        keys = [await key_of(name, settings) for name, settings in chain]
+        secrets.extend(value for value in keys if value)
+        return [
+            Seat(
+                place=place,
+                name=name,
+                settings=settings,
+                client=maker(settings, value),
+                rate=Rate(f"{settings.provider}/{settings.model}", settings.requests_per_minute, settings.tokens_per_minute),
+                slots=PrefectLimits(name, settings) if self.teachers.limiter == "prefect" else None,
+            )
+            for place, ((name, settings), maker, value) in enumerate(zip(chain, makers, keys, strict=True))
+        ]
+
+    async def _beat(self) -> None:
+        while True:
+            await asyncio.sleep(HEARTBEAT_S)
+            await asyncio.to_thread(sessions.beat, self.journal, self._id)
+
+
+def _left(made: Made | Unmade | Fault | None) -> bool:
+    """Whether the next teacher is to be asked."""
+    return made is None or isinstance(made, Fault) or (isinstance(made, Made) and made.row.state == REJECTED)
+
+
+def _first(errors: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The error that says most: one of ours before any other."""
+    found: list[BaseException] = []
+
+    def collect(group: BaseExceptionGroup[BaseException]) -> None:
+        for error in group.exceptions:
+            if isinstance(error, BaseExceptionGroup):
+                collect(error)
+            else:
+                found.append(error)
+
+    collect(errors)
+    return next((error for error in found if isinstance(error, CogumiError)), found[0])

@@ -1,0 +1,131 @@
+"""Where a session pays: it claims calls against the budget, waits its turn, and settles them, durably each time.
+
+Not here: the transactions (claims.py), the calls (asking.py, batches.py).
+"""
+
+import asyncio
+import json
+from dataclasses import dataclass
+
+from blocks.budget import nano, price
+from blocks.journal import ANSWERED, BATCH, REJECTED, Journal, Row
+from blocks.teachers.claims import Busy, Claim, Granted, Refused, Settle, Slot
+from blocks.teachers.faults import redact
+from blocks.teachers.items import Item, Made, Seat, Unmade
+from blocks.teachers.provider import Reply
+from blocks.teachers.writer import Writer
+from configs.phases.teachers import Teachers
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """The call is in flight in a batch, of this or another process."""
+
+    marker: str
+
+
+class Till:
+    """The paying side of one session."""
+
+    def __init__(self, journal: Journal, teachers: Teachers, role: str, session: str, secrets: list[str]) -> None:
+        self.journal, self.account, self.role, self.session, self.secrets = journal, teachers.account, role, session, secrets
+        self._cap, self._writer = nano(teachers.cap_dollars), Writer(journal)
+        self._in_flight, self._landings, self._landed = 0, 0, asyncio.Condition()
+        self._full: int | None = None
+
+    async def claim(self, item: Item, seat: Seat, *, batch: str | None = None) -> Granted | Made | Unmade | Held:
+        """Reserve the worst case and write the intent, in one. Waits while another session makes the same call, and
+        while calls of this one are in flight that may give money back. ``batch`` owns the call instead of the session."""
+        reserve = seat.worst(item, batch=batch is not None)
+        if self._full is not None and reserve >= self._full:
+            return Unmade("over the budget", over=reserve)
+        claim = self._claim(item, seat, reserve, batch)
+        pause = 0.05
+        while True:
+            landed = self._landings
+            result = await self._writer.do(claim)
+            if isinstance(result, Granted):
+                if batch is None:
+                    self._in_flight += 1
+                return result
+            if isinstance(result, Row):
+                return Made(result, free=True)
+            if isinstance(result, Busy):
+                if result.owner.startswith(BATCH):
+                    return Held(result.owner.removeprefix(BATCH))
+                await asyncio.sleep(pause)
+                pause = min(1.0, pause * 1.5)
+                continue
+            assert isinstance(result, Refused)
+            await asyncio.sleep(0)  # those granted in the same transaction count themselves in flight first
+            async with self._landed:
+                if self._in_flight:
+                    await self._landed.wait()
+                elif landed == self._landings:  # nothing of ours can give money back: it stays refused
+                    self._full = min(reserve, self._full or reserve)
+                    return Unmade("over the budget", over=reserve)
+
+    def _claim(self, item: Item, seat: Seat, reserve: int, batch: str | None) -> Claim:
+        return Claim(
+            key=item.keys[seat.place],
+            owner=self.session if batch is None else BATCH + batch,
+            account=self.account,
+            cap=self._cap,
+            reserve=reserve,
+            teacher=seat.name,
+            provider=seat.settings.provider,
+            model=seat.settings.model,
+            role=self.role,
+            purpose=item.purpose,
+            messages=json.dumps([[message.role, message.content] for message in item.messages]),
+            rate=seat.rate,
+            tokens=item.tokens,
+        )
+
+    async def turn(self, item: Item, seat: Seat, hold: float) -> float:
+        """Seconds until a retry may go; ``hold`` makes every user of this limit wait so long."""
+        wait = await self._writer.do(Slot(seat.rate, item.tokens, hold))
+        assert isinstance(wait, float)
+        return wait
+
+    async def settle(self, end: Settle) -> None:
+        """Write the end of a call; durable when this returns."""
+        await self._writer.do(end)
+
+    def reopen(self) -> None:
+        """Calls have given money back: what was over the budget may fit again."""
+        self._full = None
+
+    async def land(self) -> None:
+        """A granted call of this session is over: wake those that wait for its money."""
+        self._in_flight -= 1
+        self._landings += 1
+        async with self._landed:
+            self._landed.notify_all()
+
+    async def close(self) -> None:
+        """Carry what is still to be written."""
+        await self._writer.close()
+
+
+def answered(till: Till, seat: Seat, key: str, number: int, worst: int, retries: int, reply: Reply, *, batch: bool = False) -> Settle:
+    """The end of a call with a reply, at its price; at its worst case where the provider did not say what it used."""
+    refused = redact(reply.refused, till.secrets) if reply.refused else None if reply.text.strip() or reply.cut else "empty answer"
+    usage = reply.usage
+    return Settle(
+        key=key,
+        number=number,
+        state=REJECTED if refused else ANSWERED,
+        price=worst if usage is None else price(seat.settings.prices, usage, batch=batch),
+        prompt_tokens=usage.prompt if usage else 0,
+        cached_tokens=usage.cached if usage else 0,
+        completion_tokens=usage.completion if usage else 0,
+        retries=retries,
+        text=reply.text,
+        reject=refused or ("cut off at max_tokens" if reply.cut else None),
+    )
+
+
+def row(end: Settle, seat: Seat) -> Row:
+    """A settled call as the journal would tell it."""
+    return Row(end.key, end.number, seat.name, seat.settings.model, end.state, end.price, end.prompt_tokens, end.cached_tokens, end.completion_tokens, end.text, end.reject)
