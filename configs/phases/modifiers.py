@@ -124,6 +124,14 @@ class Modifiers(Settings):
     acceptance: Acceptance = setting("when a modifier is released")
     each: tuple[Modifier, ...] = setting("the modifiers, trained in this order")
 
+    def tiers(self, name: str) -> list[str]:
+        """The roles of the cascade for the modifier ``name``, cheapest first."""
+        return [tier.format(modifier=name) for tier in self.cascade.tiers]
+
+    def writers(self) -> list[str]:
+        """The roles that write questions; none where they are not written by teachers."""
+        return [self.source.role] if isinstance(self.source, TeacherSource) else []
+
     @model_validator(mode="after")
     def _covers_apart(self) -> "Modifiers":
         owner: dict[str, str] = {}

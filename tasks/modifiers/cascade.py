@@ -52,14 +52,9 @@ class Case:
         self.example: Example | None = None
 
 
-def roles(name: str, settings: Cascade) -> list[str]:
-    """The tiers' roles in the teachers section for the modifier ``name``."""
-    return [tier.format(modifier=name) for tier in settings.tiers]
-
-
 @step(version=1)
-def cascade(name: str, failures: Artifact, coverage: Coverage, settings: Cascade, teachers: Teachers, licenses: dict[str, str]) -> Artifact:
-    """Have every failure of ``failures`` answered rightly, as cheaply as the tiers allow. ``licenses``: by teacher name.
+def cascade(name: str, failures: Artifact, coverage: Coverage, roles: list[str], settings: Cascade, teachers: Teachers, licenses: dict[str, str]) -> Artifact:
+    """Have every failure of ``failures`` answered rightly, as cheaply as the tiers ``roles`` allow. ``licenses``: by teacher name.
 
     Returns:
         Artifact of kind "mended": solved.jsonl (examples), rejected.jsonl, tiers.json; dollars are what this modifier's calls cost.
@@ -69,13 +64,13 @@ def cascade(name: str, failures: Artifact, coverage: Coverage, settings: Cascade
     """
     cases = [Case(tried.question) for tried in read_tried(failures, FAILED)]
     waiting, tiers = cases, []
-    for number, role in enumerate(roles(name, settings), start=1):
+    for number, role in enumerate(roles, start=1):
         tiers.append(_tier(number, role, name, waiting, coverage, settings, teachers, licenses))
         waiting = [case for case in waiting if case.example is None]
     solved = [case.example for case in cases if case.example is not None]
     rejected = [Rejected(question=case.question, reasons=tuple(case.reasons), lineage=tuple(case.lineage)) for case in waiting]
-    settings_used = {"modifier": name, "cascade": settings.identity(), "coverage": coverage.identity(), "teachers": teachers.identity(), "licenses": licenses}
-    with store.create("mended", parents=[failures], settings=settings_used) as folder:
+    used = {"modifier": name, "roles": roles, "cascade": settings.identity(), "coverage": coverage.identity(), "teachers": teachers.identity(), "licenses": licenses}
+    with store.create("mended", parents=[failures], settings=used) as folder:
         (folder.path / SOLVED).write_text("".join(example.model_dump_json() + "\n" for example in solved))
         (folder.path / REJECTED).write_text("".join(row.model_dump_json() + "\n" for row in rejected))
         (folder.path / STATS).write_text(json.dumps([tier.model_dump(mode="json") for tier in tiers], indent=1) + "\n")

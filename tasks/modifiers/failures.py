@@ -7,7 +7,8 @@ from collections import Counter
 
 from blocks import store
 from blocks.errors import BadInput
-from blocks.records import Answered, Artifact, Question, Record
+from blocks.records import Artifact, Question, Record
+from tasks.evaluation.evaluate import read_answers
 from tasks.evaluation.held_out import read_questions
 from tasks.step import step
 
@@ -47,12 +48,6 @@ def failures(questions: Artifact, evaluation: Artifact) -> Artifact:
         folder.metrics |= {"asked": len(asked), "failed": len(parts[False])}
         folder.metrics |= {f"failed_{domain}": count for domain, count in sorted(Counter(tried.question.domain for tried in parts[False]).items())}
     return folder.artifact
-
-
-def read_answers(evaluation: Artifact) -> list[Answered]:
-    """The answers of an evaluation artifact, in its order."""
-    data = (store.open(evaluation) / "answers.jsonl").read_bytes()
-    return [Answered.model_validate_json(line) for line in data.split(b"\n") if line]
 
 
 def read_tried(failures: Artifact, name: str) -> list[Tried]:

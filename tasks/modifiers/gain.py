@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from blocks.errors import BadInput
 from blocks.records import Answered, Artifact, Interval, Record
 from configs.phases.modifiers import Acceptance
+from tasks.evaluation.evaluate import read_answers
 from tasks.evaluation.statistics import paired_difference
-from tasks.modifiers.failures import read_answers
 from tasks.step import step
 
 

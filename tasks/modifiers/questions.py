@@ -19,7 +19,7 @@ from tasks.modifiers import writing
 from tasks.step import step
 
 log = logging.getLogger("cogumi.modifiers")
-_DRAWS = 100  # draws per wanted question before a family counts as used up
+_DRAWS = 10  # draws per wanted question before the families count as used up
 
 
 @step(version=1)
@@ -86,7 +86,7 @@ def _draw(
 
 
 def _from_world(domain: Domain, difficulty: Difficulty, wanted: int, seed: int) -> Iterator[Question]:
-    """Questions of the domain's families in turn, repeated ones included, until each family counts as used up."""
+    """Questions of the domain's families in turn, repeated ones included, until the families count as used up."""
     rng = Random(f"fresh {domain} {difficulty} {seed}")
     families = cycle(world.families(domain, difficulty))
     for _ in range(wanted * _DRAWS):

@@ -14,10 +14,10 @@ import numpy as np
 from blocks import store
 from blocks.records import Answered, Artifact, Interval, Record
 from configs.phases.routing import Threshold
+from tasks.evaluation.evaluate import read_answers
 from tasks.evaluation.statistics import paired_difference
 from tasks.routing.decide import DomainClassifier, Network, Router
 from tasks.routing.outcomes import Outcomes, bounds, curve, gather, recall
-from tasks.routing.router import judged
 from tasks.routing.threshold import choose, grid
 from tasks.step import step
 
@@ -73,10 +73,10 @@ def assemble(
     modifiers = {name: tuple(domains) for name, domains in covers.items()}
     domains, net = DomainClassifier.read(store.open(classifier), "classifier"), Network.read(store.open(network), "network")
     router = Router(domains, net, found["slope"], found["intercept"], settings.default, modifiers)
-    tuned = gather(router, judged(tuning), _by_question(tuning_modifiers))
+    tuned = gather(router, read_answers(tuning), _by_question(tuning_modifiers))
     choice = choose(tuned, settings, resamples, seed)
     router = replace(router, threshold=choice.threshold)
-    answers = judged(test)
+    answers = read_answers(test)
     outcomes = gather(router, answers, _by_question(test_modifiers))
     used = found["report"][found["method"]]
     report = _report(router, outcomes, answers, found["report"]["raw"], used, resamples, seed)
@@ -139,7 +139,7 @@ def _over_random(outcomes: Outcomes, routed: np.ndarray[Any, np.dtype[np.bool_]]
 
 
 def _by_question(evaluations: Mapping[str, Artifact]) -> dict[str, dict[str, Answered]]:
-    return {name: {answer.question: answer for answer in judged(evaluation)} for name, evaluation in evaluations.items()}
+    return {name: {answer.question: answer for answer in read_answers(evaluation)} for name, evaluation in evaluations.items()}
 
 
 def _by_difficulty(outcomes: Outcomes, answers: list[Answered], threshold: float) -> dict[str, dict[str, float]]:

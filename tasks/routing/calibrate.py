@@ -14,8 +14,9 @@ from blocks import store
 from blocks.errors import BadInput
 from blocks.records import Artifact
 from tasks.evaluation.calibration import auroc, brier, ece
+from tasks.evaluation.evaluate import read_answers
 from tasks.routing.decide import DomainClassifier, Network
-from tasks.routing.router import all_inputs, judged
+from tasks.routing.router import all_inputs
 from tasks.step import step
 
 Values = NDArray[np.float64]
@@ -33,7 +34,7 @@ def calibrate_router(network: Artifact, classifier: Artifact, calibration: Artif
     """
     domains = DomainClassifier.read(store.open(classifier), "classifier")
     net = Network.read(store.open(network), "network")
-    fitting, testing = judged(calibration), judged(test)
+    fitting, testing = read_answers(calibration), read_answers(test)
     shared = {answer.prompt for answer in fitting} & {answer.prompt for answer in testing}
     if shared:
         raise BadInput(f"{len(shared)} test questions are also calibration questions ({calibration.short}, {test.short}); draw them apart")

@@ -13,6 +13,7 @@ from blocks import store
 from blocks.errors import BadInput
 from blocks.records import Answered, Artifact
 from configs.phases.routing import RouterLearning
+from tasks.evaluation.evaluate import read_answers
 from tasks.routing.decide import DomainClassifier, Network, inputs, narrowest, write
 from tasks.step import step
 
@@ -28,7 +29,7 @@ def learn_router(classifier: Artifact, evaluations: list[Artifact], settings: Ro
         BadInput: the base answered all or none of the questions rightly; or ``layers`` begins too narrow.
     """
     domains = DomainClassifier.read(store.open(classifier), "classifier")
-    answers = [answer for evaluation in evaluations for answer in judged(evaluation)]
+    answers = [answer for evaluation in evaluations for answer in read_answers(evaluation)]
     right = np.array([answer.correct for answer in answers])
     if right.all() or not right.any():
         raise BadInput(f"router: the base is right on {right.sum()} of {len(right)} questions, so there is nothing to learn; raise modifiers.questions and routing.questions")
@@ -39,12 +40,6 @@ def learn_router(classifier: Artifact, evaluations: list[Artifact], settings: Ro
         parameters = sum(weight.size + bias.size for weight, bias in network.layers)
         folder.metrics |= {"questions": len(answers), "base_right": float(right.mean()), "set_aside_loss": loss, "parameters": parameters}
     return folder.artifact
-
-
-def judged(evaluation: Artifact) -> list[Answered]:
-    """The answers of an evaluation artifact, in its order."""
-    text = (store.open(evaluation) / "answers.jsonl").read_text()
-    return [Answered.model_validate_json(line) for line in text.split("\n") if line]
 
 
 def all_inputs(answers: Sequence[Answered], classifier: DomainClassifier, first_tokens: int, width: int) -> NDArray[np.float32]:

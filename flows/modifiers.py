@@ -1,0 +1,72 @@
+"""The modifiers phase: fresh questions → the served student's failures → three-tier cascade → LoRA → GGUF → gain, per modifier."""
+
+from prefect import flow
+
+from blocks.records import Artifact, Domain, Record
+from configs.phases.modifiers import coverage
+from configs.schema import Profile
+from tasks.compression.adapter_to_gguf import adapter_to_gguf
+from tasks.evaluation.evaluate import evaluate
+from tasks.evaluation.held_out import held_out
+from tasks.modifiers.cascade import cascade
+from tasks.modifiers.failures import failures
+from tasks.modifiers.gain import Gain, gain
+from tasks.modifiers.mixture import mixture
+from tasks.modifiers.questions import fresh_questions
+from tasks.training.sft import sft
+
+
+class Modifier(Record):
+    """One modifier. ``tested``: the base's answers to its fresh questions; ``evaluation``: its own to the calibration questions;
+    a modifier that is not ``accepted`` is no part of the release."""
+
+    name: str
+    domains: tuple[Domain, ...]
+    description: str
+    adapter: Artifact
+    gguf: Artifact
+    mended: Artifact
+    tested: Artifact
+    evaluation: Artifact
+    gain: Gain
+    accepted: bool
+
+
+class Modified(Record):
+    """Every modifier, the held-out calibration questions on which they were accepted, and the base's answers to these."""
+
+    modifiers: tuple[Modifier, ...]
+    calibration: Artifact
+    base: Artifact
+
+    @property
+    def accepted(self) -> tuple[Modifier, ...]:
+        """The modifiers of the release."""
+        return tuple(modifier for modifier in self.modifiers if modifier.accepted)
+
+
+@flow
+def modifiers(model: Artifact, gguf: Artifact, dataset: Artifact, questions: Artifact, profile: Profile) -> Modified:
+    """Train the profile's modifiers on what the compressed student ``gguf`` fails; ``model`` is the Hugging Face model behind it.
+    None of ``questions`` (the test set) is asked or learned."""
+    settings, teachers, seed = profile.modifiers, profile.teachers, profile.seed
+    calibration = held_out(profile.evaluation, seed, "calibration")
+    base = evaluate(gguf, calibration, profile.evaluation)
+    made = []
+    for modifier in settings.each:
+        name, covers, roles = modifier.name, coverage(modifier.name), settings.tiers(modifier.name)
+        known = [dataset, questions, calibration]
+        asked = fresh_questions(known, [covers], settings.questions, settings.hard_share, settings.source, teachers.only(*settings.writers()), seed)
+        tested = evaluate(gguf, asked, profile.evaluation)
+        failed = failures(asked, tested)
+        mended = cascade(name, failed, covers, roles, settings.cascade, teachers.only(*roles), profile.data.answering.licenses)
+        lessons = mixture(mended, failed, dataset, list(covers.domains), settings.mixture, seed)
+        adapter = sft(model, lessons, modifier.lora, seed)
+        exported = adapter_to_gguf(adapter, model)
+        evaluation = evaluate(gguf, calibration, profile.evaluation, exported)
+        gained = gain(name, list(covers.domains), base, evaluation, settings.acceptance, profile.evaluation.resamples, seed)
+        made.append(
+            Modifier(name=name, domains=covers.domains, description=covers.description, adapter=adapter, gguf=exported, mended=mended, tested=tested,
+                     evaluation=evaluation, gain=gained, accepted=gained.accepted)
+        )  # fmt: skip
+    return Modified(modifiers=tuple(made), calibration=calibration, base=base)

@@ -1,0 +1,47 @@
+"""The routing phase: domain classifier → confidence network → calibration → threshold → the routed system on the test questions → gate."""
+
+from prefect import flow
+
+from blocks.records import Artifact, GateCheck, Record
+from configs.schema import Profile
+from flows.modifiers import Modified
+from tasks.evaluation.evaluate import evaluate
+from tasks.evaluation.gates import gate
+from tasks.modifiers.questions import fresh_questions
+from tasks.routing.assemble import RoutingReport, assemble, routing_report
+from tasks.routing.calibrate import calibrate_router
+from tasks.routing.domains import learn_domains
+from tasks.routing.route import covered_questions, route
+from tasks.routing.router import learn_router
+
+
+class Routed(Record):
+    """The router, its report on the test questions, the routed system's answers to them, and the base's."""
+
+    router: Artifact
+    report: RoutingReport
+    evaluation: Artifact
+    base: Artifact
+
+
+@flow
+def routing(gguf: Artifact, modified: Modified, dataset: Artifact, questions: Artifact, profile: Profile) -> Routed:
+    """Learn when a modifier should answer in place of the base ``gguf``, and judge it on the test ``questions``."""
+    settings, asking, seed, resamples = profile.routing, profile.modifiers, profile.seed, profile.evaluation.resamples
+    accepted = {modifier.name: modifier for modifier in modified.accepted}
+    covers: dict[str, list[str]] = {name: list(modifier.domains) for name, modifier in accepted.items()}
+    classifier = learn_domains(dataset, settings.domains, seed)
+    base = evaluate(gguf, questions, profile.evaluation)
+    answered = {name: evaluate(gguf, covered_questions(classifier, questions, name, covers), profile.evaluation, modifier.gguf) for name, modifier in accepted.items()}
+    trained_on = [modifier.tested for modifier in modified.modifiers]
+    for rest in asking.uncovered():
+        known = [dataset, questions, modified.calibration]
+        asked = fresh_questions(known, [rest], settings.questions, asking.hard_share, asking.source, profile.teachers.only(*asking.writers()), seed)
+        trained_on.append(evaluate(gguf, asked, profile.evaluation))
+    network = learn_router(classifier, trained_on, settings.router, seed)
+    calibration = calibrate_router(network, classifier, modified.base, base, settings.calibration)
+    tuning = {name: modifier.evaluation for name, modifier in accepted.items()}
+    router = assemble(classifier, network, calibration, covers, modified.base, tuning, base, answered, settings.threshold, resamples, seed)
+    report = routing_report(router)
+    gate("routing", [GateCheck(name="routed minus base exact match, lower end", value=report.difference.low, rule=">=", threshold=-settings.tolerance)])
+    return Routed(router=router, report=report, evaluation=route(router, base, answered, profile.evaluation.max_new_tokens), base=base)
