@@ -38,8 +38,7 @@ def decontaminate(examples: Artifact, evaluations: list[Artifact], settings: Dec
         if hit is None:
             kept.append(example)
         else:
-            detail = f"{hit.share:.0%} of evaluation question {hit.question}"
-            rejects.append(rows.Reject(id=example.id, stage="decontaminate", reason="contaminated", detail=detail, prompt=example.prompt, lineage=example.lineage))
+            rejects.append(rows.Reject(id=example.id, stage="decontaminate", reason="contaminated", detail=contained_in(hit), prompt=example.prompt, lineage=example.lineage))
     with store.create("examples", parents=[examples, *evaluations], settings=settings) as folder:
         rows.record(folder, rows.EXAMPLES, kept, rejects)
         folder.metrics["evaluation_questions"] = index.size
@@ -89,6 +88,11 @@ class Index:
             if count / total >= self.settings.overlap and (best is None or count / total > best.share):
                 best = Hit(name, count / total)
         return best
+
+
+def contained_in(hit: Hit) -> str:
+    """What was found, in words."""
+    return f"{hit.share:.0%} of evaluation question {hit.question}"
 
 
 def words_of(text: str) -> list[str]:

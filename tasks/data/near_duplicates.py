@@ -3,11 +3,13 @@
 Not here: how they are found (dedup/).
 """
 
+from collections.abc import Sequence
+
 from blocks import store
 from blocks.records import Artifact
 from configs.phases.data import NearDuplicates
 from tasks.data import rows
-from tasks.data.dedup.near import deduplicate
+from tasks.data.dedup.near import Dedup, deduplicate
 from tasks.step import step
 
 
@@ -16,18 +18,7 @@ def remove_near_duplicates(examples: Artifact, settings: NearDuplicates, seed: i
     """Keep one example of each cluster; an artifact of kind "examples", each dropped one with its keeper and similarity in rejects.jsonl."""
     read = rows.examples(examples)
     texts = [compared(example.prompt, example.response) for example in read]
-    found = deduplicate(
-        texts,
-        [example.metadata.quality_score for example in read],
-        threshold=settings.threshold,
-        shingle=settings.shingle,
-        permutations=settings.permutations,
-        bands=settings.bands,
-        rows=settings.rows,
-        linkage=settings.linkage,
-        seed=seed,
-        threads=settings.threads,
-    )
+    found = find(texts, [example.metadata.quality_score for example in read], settings, seed)
     rejects = []
     for dropped, keeper, jaccard in found.duplicates:
         example, reason = read[dropped], "exact_duplicate" if texts[dropped] == texts[keeper] else "near_duplicate"
@@ -42,3 +33,19 @@ def remove_near_duplicates(examples: Artifact, settings: NearDuplicates, seed: i
 def compared(prompt: str, response: str) -> str:
     """What is compared: prompt and response, lower case, stripped."""
     return f"{prompt}\n{response}".lower().strip()
+
+
+def find(texts: Sequence[str], qualities: Sequence[float] | None, settings: NearDuplicates, seed: int) -> Dedup:
+    """Near-duplicates among texts; of a cluster the best by quality stays."""
+    return deduplicate(
+        texts,
+        qualities,
+        threshold=settings.threshold,
+        shingle=settings.shingle,
+        permutations=settings.permutations,
+        bands=settings.bands,
+        rows=settings.rows,
+        linkage=settings.linkage,
+        seed=seed,
+        threads=settings.threads,
+    )

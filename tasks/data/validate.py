@@ -49,11 +49,9 @@ def validate(questions: Artifact, settings: Validating, teachers: Teachers) -> A
 
 
 def why_not(rating: Rating | None, settings: Validating) -> tuple[str, str] | None:
-    """Reason and detail of the first scale below its minimum; None where there is none."""
+    """Reason and detail of the scale furthest below its minimum; None where there is none."""
     if rating is None:
         return "not_rated", "no reply that could be read"
-    for scale, reason in _REASONS.items():
-        value, minimum = getattr(rating, scale), getattr(settings, scale)
-        if value < minimum:
-            return reason, f"{scale} {value}, minimum {minimum}"
-    return None
+    scale = max(_REASONS, key=lambda name: getattr(settings, name) - getattr(rating, name))
+    value, minimum = getattr(rating, scale), getattr(settings, scale)
+    return (_REASONS[scale], f"{scale} {value}, minimum {minimum}") if value < minimum else None

@@ -17,9 +17,8 @@ from blocks.records import Artifact, Example, GateCheck, Interval, Record
 from configs.phases.data import Data, NearDuplicates
 from tasks.data import rows
 from tasks.data.balance import off_balance
-from tasks.data.dedup.near import deduplicate
 from tasks.data.filters.english import JUDGED_CHARACTERS, prose
-from tasks.data.near_duplicates import compared
+from tasks.data.near_duplicates import compared, find
 from tasks.data.plan import share_out
 from tasks.data.split import TRAIN, VALIDATION
 from tasks.evaluation.statistics import wilson
@@ -100,19 +99,7 @@ def duplicate_rate(texts: Sequence[str], settings: NearDuplicates, seed: int) ->
     """Share of the texts that near-duplicate removal would drop now."""
     if not texts:
         return 0.0
-    found = deduplicate(
-        texts,
-        None,
-        threshold=settings.threshold,
-        shingle=settings.shingle,
-        permutations=settings.permutations,
-        bands=settings.bands,
-        rows=settings.rows,
-        linkage=settings.linkage,
-        seed=seed,
-        threads=settings.threads,
-    )
-    return 1 - len(found.kept) / len(texts)
+    return 1 - len(find(texts, None, settings, seed).kept) / len(texts)
 
 
 def _is_english(text: str, letters: int) -> bool | None:

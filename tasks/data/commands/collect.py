@@ -1,0 +1,41 @@
+"""``cogumi data collect``: public records into one file. Not here: the sources and how they are ranked (tasks/data/collect/)."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from blocks.records import Record
+from configs.phases.collecting import SourceQuota
+from tasks.data.collect.collect import Collected, collect_source
+from tasks.data.commands.clock import Clock
+from tasks.data.files import Plain, writer
+
+
+class CollectReport(Record):
+    """``data collect``."""
+
+    records: int
+    sources: tuple[Collected, ...]
+    seconds: float
+
+
+def collect_files(sources: Sequence[str], out: Path, records: int, keep: int | None = None) -> CollectReport:
+    """Write the best records of public sources to ``out``.
+
+    Args:
+        sources: ``NAME`` (read from the hub) or ``NAME=PATTERN`` (local files); the names are those of collect/sources.py.
+        out: the file to write.
+        records: rows read from each source, at most.
+        keep: records kept of each, the best by the heuristic; None = all that can be used.
+    """
+    clock = Clock()
+    reports = []
+    with writer(out) as write:
+        for entry in sources:
+            name, _, pattern = entry.partition("=")
+            quota = SourceQuota(records=records, keep=keep or records, files=(pattern,) if pattern else ())
+            examples, report = collect_source(name, quota, None)
+            reports.append(report)
+            for example in examples:
+                row = example.model_dump(mode="json", exclude={"lineage"})
+                write(Plain(example.id, example.prompt, example.response, row))
+    return CollectReport(records=sum(report.kept for report in reports), sources=tuple(reports), seconds=clock.seconds())
