@@ -1,0 +1,97 @@
+"""Examples as token ids with a loss mask, and the order in which they are batched.
+
+The loss falls on the assistant's sections (easy: response; hard: draft, thinking, response). Prompt and answer are
+tokenised apart, as they are when the model answers. Not here: the chat format itself (blocks/chat_format.py).
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from blocks import chat_format
+from blocks.records import Example
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedTokenizerFast
+
+IGNORE = -100
+MEGABATCH = 50  # batches that are sorted by length together, as in transformers' LengthGroupedSampler
+
+
+class Encoded(NamedTuple):
+    """One example: token ids, and for each the label it is trained towards (the id itself, or ``IGNORE``)."""
+
+    ids: list[int]
+    labels: list[int]
+
+
+def encode(examples: Sequence[Example], tokenizer: "PreTrainedTokenizerFast", *, max_length: int, close: bool) -> list[Encoded]:
+    """Tokenise ``examples`` in order, without those longer than ``max_length`` tokens.
+
+    ``close`` ends the answer with the closing token and trains it; otherwise the answer is left open.
+    """
+    if not examples:
+        return []
+    prompts = tokenizer([chat_format.prompt(example.prompt) for example in examples], add_special_tokens=False)["input_ids"]
+    answers = tokenizer([chat_format.answer(example) for example in examples], add_special_tokens=False)["input_ids"]
+    closing = [tokenizer.convert_tokens_to_ids(chat_format.END)] if close else []
+    encoded = (Encoded(prompt + answer + closing, [IGNORE] * len(prompt) + answer + closing) for prompt, answer in zip(prompts, answers, strict=True))
+    return [one for one in encoded if len(one.ids) <= max_length]
+
+
+def bucketed_order(lengths: Sequence[int], batch: int, rows: int, seed: int) -> list[int]:
+    """Indices into ``lengths`` for ``rows`` rows, shuffled anew every pass; each ``batch`` consecutive ones are of similar length.
+
+    The order is fixed by the seed alone, so a run that continues needs nothing but the position it had reached.
+    """
+    random = np.random.default_rng(seed)
+    passes = -(-rows // len(lengths))
+    stream = np.concatenate([random.permutation(len(lengths)) for _ in range(passes)])[:rows]
+    size, order = np.asarray(lengths), []
+    for start in range(0, rows, MEGABATCH * batch):
+        mega = stream[start : start + MEGABATCH * batch]
+        mega = mega[np.argsort(size[mega], kind="stable")]
+        whole = len(mega) // batch * batch
+        order.extend(random.permutation(mega[:whole].reshape(-1, batch)).ravel().tolist())
+        order.extend(mega[whole:].tolist())
+    return order
+
+
+def padded(batch: Sequence[Encoded], pad: int) -> "tuple[torch.Tensor, torch.Tensor]":
+    """Ids and labels as (examples, longest) tensors, padded on the right, where causal attention never looks."""
+    import torch
+
+    longest = max(len(one.ids) for one in batch)
+    ids = torch.tensor([one.ids + [pad] * (longest - len(one.ids)) for one in batch])
+    labels = torch.tensor([one.labels + [IGNORE] * (longest - len(one.labels)) for one in batch])
+    return ids, labels
+
+
+def packed(examples: Sequence[Encoded], length: int, pad: int) -> "tuple[torch.Tensor, torch.Tensor, torch.Tensor]":
+    """Ids, labels and positions as (rows, ``length``) tensors: best-fit decreasing; positions restart with each example,
+    which is how transformers keeps packed examples from seeing each other."""
+    import torch
+
+    room: list[list[int]] = [[] for _ in range(length + 1)]  # rows by the room that is left
+    rows: list[list[int]] = []
+    for index in sorted(range(len(examples)), key=lambda i: -len(examples[i].ids)):
+        need = len(examples[index].ids)
+        free = next((space for space in range(need, length + 1) if room[space]), None)
+        row = room[free].pop() if free is not None else len(rows)
+        if free is None:
+            rows.append([])
+        rows[row].append(index)
+        room[(length if free is None else free) - need].append(row)
+    ids = np.full((len(rows), length), pad)
+    labels = np.full((len(rows), length), IGNORE)
+    positions = np.zeros((len(rows), length), dtype=np.int64)
+    for number, row in enumerate(rows):
+        at = 0
+        for one in (examples[index] for index in row):
+            end = at + len(one.ids)
+            ids[number, at:end], labels[number, at:end], positions[number, at:end] = one.ids, one.labels, np.arange(len(one.ids))
+            at = end
+        positions[number, at:] = np.arange(length - at)
+    return torch.from_numpy(ids), torch.from_numpy(labels), torch.from_numpy(positions)
