@@ -15,15 +15,13 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-import httpx
-
 from blocks.errors import BadInput, CogumiError
 from blocks.home import home
 from blocks.records import Record
+from deployments.server import START_SECONDS, wait_for
 
 ROOT = Path(__file__).resolve().parent.parent
 POOLS = {"cpu": 4, "gpu": 1}  # pool name → how many runs at once
-START_SECONDS = 120.0
 
 
 class Running(Record):
@@ -63,7 +61,7 @@ def up(host: str, port: int) -> None:
     note = home() / "up.json"
     try:
         children.append(_start("server", ["server", "start", "--host", host, "--port", str(port)]))
-        _wait_for(api, children[0])
+        wait_for(api, children[0], "server.log")
         note.write_text(Running(pid=os.getpid(), started=_started(os.getpid()) or 0.0, api=api).model_dump_json())
         for pool, limit in POOLS.items():
             _make_pool(pool, limit)
@@ -145,18 +143,6 @@ def _stop(child: "subprocess.Popen[bytes]") -> None:
     with contextlib.suppress(ProcessLookupError):
         os.killpg(child.pid, signal.SIGKILL)
     child.wait()
-
-
-def _wait_for(api: str, server: "subprocess.Popen[bytes]") -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline:
-        if server.poll() is not None:
-            raise CogumiError(f"the Prefect server ended with code {server.returncode}; see {home() / 'logs' / 'server.log'}")
-        with contextlib.suppress(httpx.HTTPError):
-            if httpx.get(f"{api}/health", timeout=2).is_success:
-                return
-        time.sleep(0.2)
-    raise CogumiError(f"the Prefect server did not answer on {api} within {START_SECONDS:.0f} s; see {home() / 'logs' / 'server.log'}")
 
 
 def _make_pool(name: str, limit: int) -> None:

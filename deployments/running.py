@@ -3,11 +3,13 @@
 Not here: the pipeline itself (flows/), and servers (local.py).
 """
 
+import contextlib
 import logging
 import os
 import shutil
 import time
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from uuid import UUID
 
@@ -35,17 +37,16 @@ def run_pipeline(profile: str, phases: list[str], overrides: list[str], fresh: b
     if fresh:
         os.environ["COGUMI_FRESH"] = "1"
     started = time.monotonic()
-    _use_running_server()
+    with _server():
+        from deployments import console
+        from flows.pipeline import pipeline
 
-    from deployments import console
-    from flows.pipeline import pipeline
-
-    console.attach()
-    log.info("profile %s up to phase %s; settings that are not the profile's: %s", profile, until, ", ".join(overrides) or "none")
-    state = pipeline(profile, overrides, until, return_state=True)
-    if state.state_details.flow_run_id is not None:
-        log.info("%s; %.0f s in all", describe(state.state_details.flow_run_id), time.monotonic() - started)
-    built = state.result()
+        console.attach()
+        log.info("profile %s up to phase %s; settings that are not the profile's: %s", profile, until, ", ".join(overrides) or "none")
+        state = pipeline(profile, overrides, until, return_state=True)
+        if state.state_details.flow_run_id is not None:
+            log.info("%s; %.0f s in all", describe(state.state_details.flow_run_id), time.monotonic() - started)
+        built = state.result()
     if built.release is not None:
         print(f"release  {built.release.release.uri}\nreport   {built.release.report.uri}/report.html\ntalk     cogumi chat")
 
@@ -82,10 +83,17 @@ def show_report(release: str | None, output: Path | None) -> None:
     print(output or page)
 
 
-def _use_running_server() -> None:
-    """Use the server that ``cogumi up`` started with this state folder, if it is there."""
+@contextlib.contextmanager
+def _server() -> Iterator[None]:
+    """The server that the environment names, else that of ``cogumi up`` with this state folder, else one for this run alone."""
     from deployments.local import running
+    from deployments.server import temporary
 
     found = running()
     if found is not None:
         os.environ.setdefault("PREFECT_API_URL", found.api)
+    if "PREFECT_API_URL" in os.environ:
+        yield
+        return
+    with temporary():
+        yield
