@@ -3,7 +3,7 @@
 Read: JSON objects ``{"tool": name, …arguments}``, ``{"name": …, "arguments": {…}}`` (also ``parameters``, and OpenAI's ``function`` wrapper),
 ``{name: {…}}``, arrays and sequences of them, and Python calls ``name(argument=value)``. The expected value is the same JSON, or
 ``{"alternatives": [{name: {argument: [allowed, …]}}]}`` as in the Berkeley Function-Calling Leaderboard, where ``""`` among the allowed
-values means that the argument may be left out and text is compared without case, space and punctuation.
+values, or no value, means that the argument may be left out, and text is compared without case, space and punctuation.
 """
 
 import ast
@@ -146,8 +146,8 @@ def _fits(found: Call, allowed: Call) -> bool:
 
 
 def _arguments_fit(found: dict[str, Any], allowed: dict[str, list[Any]]) -> bool:
-    missing_fine = all(name in found or "" in values for name, values in allowed.items())
-    return missing_fine and all(name in allowed and any(_one_fits(value, choice) for choice in allowed[name]) for name, value in found.items())
+    missing_fine = all(name in found or not values or "" in values for name, values in allowed.items())
+    return missing_fine and all(name in allowed and any(_one_fits(value, choice) for choice in allowed[name] or [[]]) for name, value in found.items())
 
 
 def _one_fits(value: Any, choice: Any) -> bool:

@@ -11,8 +11,8 @@ from blocks.errors import BadInput
 from blocks.records import Verdict
 
 _DIGITS = r"(?:[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])|[0-9]+)(?:\.[0-9]+)?|\.[0-9]+"
-# A sign counts where nothing stands before it that it could be an operation on.
-_NUMBER = re.compile(rf"(?P<sign>(?<![\w)\].])-\s?)?(?P<currency>[$€£]\s?)?(?P<top>{_DIGITS})(?P<exponent>[eE][+-]?[0-9]{{1,2}}(?![0-9]))?(?:\s?/\s?(?P<bottom>{_DIGITS}))?")
+# A sign stands right before its number, and nothing right before it that it could be an operation on.
+_NUMBER = re.compile(rf"(?P<sign>(?<![\w)\].])-)?(?:[$€£]\s?)?(?P<top>{_DIGITS})(?P<exponent>[eE][+-]?[0-9]{{1,2}}(?![0-9]))?(?:\s?/\s?(?P<bottom>{_DIGITS}))?")
 _FRACTION = re.compile(r"\\[dt]?frac\s*\{\s*(-?[0-9.,]+)\s*\}\s*\{\s*(-?[0-9.,]+)\s*\}")
 _LONGEST = 100  # characters of one number; beyond it is noise, and slow to compare
 
