@@ -20,6 +20,12 @@ def body(call: Call, *, limit: str) -> dict[str, Any]:
     return made
 
 
+def http(sdk: ModuleType, limits: Any) -> Any:
+    """The SDK's own HTTP client with one connection per call. A connection that is used again can hand a repeated or
+    late response to the next request, and nothing in the response says so; a handshake is little beside an answer."""
+    return sdk.DefaultAsyncHttpxClient(limits=limits(max_keepalive_connections=0))
+
+
 async def fetch(sdk: ModuleType, sent: Awaitable[Any]) -> Any:
     """The JSON of an SDK's response (its raw-response wrapper, or the HTTP response itself).
 

@@ -19,8 +19,9 @@ class OpenAIWire:
     sdk = openai
     limit = "max_completion_tokens"  # what the provider calls the bound on generated tokens
 
-    def __init__(self, teacher: TeacherModel, key: str, **more: Any) -> None:
-        self._client = openai.AsyncOpenAI(api_key=key or "none", base_url=teacher.base_url, timeout=teacher.timeout_s, max_retries=0, **more)
+    def __init__(self, teacher: TeacherModel, key: str, http: httpx2.AsyncClient | None = None) -> None:
+        client = http or chat.http(openai, httpx2.Limits)
+        self._client = openai.AsyncOpenAI(api_key=key or "none", base_url=teacher.base_url, timeout=teacher.timeout_s, max_retries=0, http_client=client)
 
     async def complete(self, call: Call) -> Reply:
         """Complete one conversation."""

@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import anthropic
+import httpx2
 
 from blocks.budget import Usage
-from blocks.teachers.chat import clean, fetch
+from blocks.teachers.chat import clean, fetch, http
 from blocks.teachers.faults import Fault, from_sdk
 from blocks.teachers.provider import Call, Reply, provider
 from configs.phases.teachers import TeacherModel
@@ -23,7 +24,7 @@ class Anthropic:
     _look_s = 30.0  # between looks at a foreign-looking batch that may be ours
 
     def __init__(self, teacher: TeacherModel, key: str) -> None:
-        self._client = anthropic.AsyncAnthropic(api_key=key, base_url=teacher.base_url, timeout=teacher.timeout_s, max_retries=0)
+        self._client = anthropic.AsyncAnthropic(api_key=key, base_url=teacher.base_url, timeout=teacher.timeout_s, max_retries=0, http_client=http(anthropic, httpx2.Limits))
 
     async def complete(self, call: Call) -> Reply:
         """Complete one conversation."""

@@ -1,6 +1,7 @@
 """Groq through its own SDK."""
 
 import groq
+import httpx
 
 from blocks.teachers import chat
 from blocks.teachers.provider import Call, Reply, provider
@@ -16,7 +17,7 @@ class Groq(BatchFiles):
     limit = "max_completion_tokens"
 
     def __init__(self, teacher: TeacherModel, key: str) -> None:
-        self._client = groq.AsyncGroq(api_key=key, base_url=teacher.base_url, timeout=teacher.timeout_s, max_retries=0)
+        self._client = groq.AsyncGroq(api_key=key, base_url=teacher.base_url, timeout=teacher.timeout_s, max_retries=0, http_client=chat.http(groq, httpx.Limits))
 
     async def complete(self, call: Call) -> Reply:
         """Complete one conversation."""

@@ -24,7 +24,7 @@ class Rehearsal(OpenAIWire):
 
     def __init__(self, teacher: TeacherModel, key: str) -> None:
         local = teacher.model_copy(update={"base_url": "http://rehearsal/v1"})
-        super().__init__(local, key, http_client=httpx2.AsyncClient(transport=_InProcess()))
+        super().__init__(local, key, http=httpx2.AsyncClient(transport=_InProcess()))
 
     async def complete(self, call: Call) -> Reply:
         """Complete one conversation."""

@@ -1,5 +1,6 @@
 """Together through its own SDK."""
 
+import httpx
 import together
 
 from blocks.teachers import chat
@@ -12,7 +13,7 @@ class Together:
     """A client of one model."""
 
     def __init__(self, teacher: TeacherModel, key: str) -> None:
-        self._client = together.AsyncTogether(api_key=key, base_url=teacher.base_url, timeout=teacher.timeout_s, max_retries=0)
+        self._client = together.AsyncTogether(api_key=key, base_url=teacher.base_url, timeout=teacher.timeout_s, max_retries=0, http_client=chat.http(together, httpx.Limits))
 
     async def complete(self, call: Call) -> Reply:
         """Complete one conversation."""

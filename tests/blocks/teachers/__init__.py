@@ -1,0 +1,1 @@
+"""Teachers, against a real HTTP server on the loopback."""

@@ -1,0 +1,202 @@
+"""A real HTTP server on the loopback that speaks OpenAI's and Anthropic's wire formats, and misbehaves as it is told.
+
+It runs in a process of its own, so that a killed client does not take its counts along. Faults are drawn from each
+request's own digest, once per request: the next try of the same request goes well. It counts by request body what it
+answered, what of that arrived whole, and what it would charge. Batches are in batches_server.py.
+"""
+
+import asyncio
+import hashlib
+import json
+import subprocess
+import sys
+import urllib.request
+from collections import Counter
+from typing import Any
+
+from tests.blocks.teachers.batches_server import Batches
+
+FAULTS = ("429", "500", "503", "504", "cut", "broken", "schema", "slow", "twice")
+# Nano-dollars per token; the clients of the tests are told the same prices.
+INPUT, CACHED, WRITTEN, OUTPUT = 1_000, 100, 1_250, 4_000
+KEY = "sk-test-0123456789abcdef"
+
+
+class Teacher:
+    """The server's memory: its plan, and what it counted."""
+
+    def __init__(self) -> None:
+        self.plan: dict[str, Any] = {"shares": {}, "latency_s": 0.0, "slow_s": 0.0, "retry_after": "0.05", "modes": {}}
+        self.tries: Counter[str] = Counter()  # by request digest: everything that came
+        self.charged: Counter[str] = Counter()  # an answer was generated, whether or not it arrived
+        self.delivered: Counter[str] = Counter()  # the answer went out whole and well
+        self.statuses: Counter[str] = Counter()
+        self.nano = 0
+        self.in_flight = self.most_in_flight = 0
+        self.starts: list[float] = []
+        self.bodies: list[Any] = []
+        self.batches = Batches(self)
+
+    def counts(self) -> dict[str, Any]:
+        names = ("tries", "charged", "delivered", "statuses", "nano", "most_in_flight", "starts", "bodies")
+        return {name: getattr(self, name) for name in names} | {"batches": self.batches.counts()}
+
+    def fault(self, digest: str, model: str) -> str:
+        """The fault planned for this try, or ""."""
+        if mode := self.plan["modes"].get(model):
+            first_only, _, name = mode.rpartition(":")
+            return "" if first_only == "first" and self.tries[digest] > 1 else name
+        if self.tries[digest] > 1:
+            return ""
+        at = int(digest[:8], 16) / 0xFFFFFFFF
+        for name in FAULTS:
+            at -= self.plan["shares"].get(name, 0)
+            if at < 0:
+                return name
+        return ""
+
+    def answer(self, body: dict[str, Any]) -> tuple[dict[str, Any], int]:
+        """A completion that repeats what was asked, in the wire format of the body, and its price."""
+        anthropic = "system" in body or body["model"].startswith("claude")
+        asked = next(m["content"] for m in reversed(body["messages"]) if m["role"] == "user")
+        prompt, text = len(json.dumps(body["messages"])) // 4, self.plan.get("answers", {}).get(asked, f"answer to {asked}")
+        completion = len(text) // 4 + 1
+        cached = prompt // 2 if "cached" in body["model"] else 0
+        written = prompt // 4 if "written" in body["model"] else 0
+        cost = (prompt - cached - written) * INPUT + cached * CACHED + written * WRITTEN + completion * OUTPUT
+        finish = self.plan.get("finish", {}).get(body["model"])
+        if anthropic:
+            usage = {"input_tokens": prompt - cached - written, "cache_read_input_tokens": cached, "cache_creation_input_tokens": written, "output_tokens": completion}
+            content = [{"type": "text", "text": text}]
+            return {"id": "msg_1", "type": "message", "role": "assistant", "model": body["model"], "content": content, "stop_reason": finish or "end_turn", "stop_sequence": None, "usage": usage}, cost
+        usage = {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion, "prompt_tokens_details": {"cached_tokens": cached}}
+        choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": finish or "stop"}
+        return {"id": "chatcmpl-1", "object": "chat.completion", "created": 1, "model": body["model"], "choices": [choice], "usage": usage}, cost
+
+    async def complete(self, raw: bytes, headers: dict[str, str], out: asyncio.StreamWriter) -> bool:
+        """Answer one completion; whether the connection stays."""
+        body = json.loads(raw)
+        digest = hashlib.sha256(raw).hexdigest()[:16]
+        self.tries[digest] += 1
+        if self.plan.get("keep_bodies"):
+            self.bodies.append(body)
+        self.starts.append(asyncio.get_running_loop().time())
+        self.in_flight += 1
+        self.most_in_flight = max(self.most_in_flight, self.in_flight)
+        try:
+            return await self._complete(body, digest, headers, out)
+        finally:
+            self.in_flight -= 1
+
+    async def _complete(self, body: dict[str, Any], digest: str, headers: dict[str, str], out: asyncio.StreamWriter) -> bool:
+        key = headers.get("authorization", "").removeprefix("Bearer ") or headers.get("x-api-key", "")
+        fault = self.fault(digest, body["model"]) if key == KEY else "401"
+        self.statuses[fault or "200"] += 1
+        if self.plan["latency_s"]:
+            await asyncio.sleep(self.plan["latency_s"])
+        error = {"error": {"message": f"made to fail; your key {key} is fine", "type": "test", "code": self.plan.get("code", {}).get(fault, "test")}}
+        if fault.isdigit():
+            if fault == "504":
+                self._charge(body, digest)
+            await send(out, int(fault), json.dumps(error).encode(), {"retry-after": self.plan["retry_after"]} if fault in ("429", "503") else {})
+            return True
+        made, _ = self._charge(body, digest)
+        if fault == "slow":
+            await asyncio.sleep(self.plan["slow_s"])
+        payload = json.dumps(made).encode()
+        if fault == "cut":
+            out.write(head(200, len(payload), {}) + payload[: len(payload) // 2])
+            await out.drain()
+            return False
+        if fault == "broken":
+            payload = payload[:-1]
+        elif fault == "schema":
+            payload = json.dumps({"id": "x", "object": "something.else", "choices": "none"}).encode()
+        await send(out, 200, payload, {})
+        if fault == "twice":
+            await send(out, 200, payload, {})
+        if fault in ("", "twice"):
+            self.delivered[digest] += 1
+        return True
+
+    def _charge(self, body: dict[str, Any], digest: str) -> tuple[dict[str, Any], int]:
+        made, cost = self.answer(body)
+        self.charged[digest] += 1
+        self.nano += cost
+        return made, cost
+
+
+async def handle(teacher: Teacher, read: asyncio.StreamReader, out: asyncio.StreamWriter) -> None:
+    """One connection: requests until the client or a planned fault ends it."""
+    try:
+        while True:
+            lines = (await read.readuntil(b"\r\n\r\n")).decode().split("\r\n")
+            method, path, _ = lines[0].split(" ")
+            headers = {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:] if line)}
+            raw = await read.readexactly(int(headers.get("content-length", 0)))
+            if path == "/control/plan":
+                teacher.plan.update(json.loads(raw))
+                await send(out, 200, b"{}", {})
+            elif path == "/control/counts":
+                await send(out, 200, json.dumps(teacher.counts()).encode(), {})
+            elif path.endswith(("/chat/completions", "/v1/messages")):
+                if not await teacher.complete(raw, headers, out):
+                    return
+            else:
+                status, payload = teacher.batches.route(method, path.partition("?")[0], headers, raw)
+                await send(out, status, payload, {})
+    except (asyncio.IncompleteReadError, ConnectionError):
+        pass
+    finally:
+        out.close()
+
+
+def head(status: int, length: int, headers: dict[str, str]) -> bytes:
+    lines = [f"HTTP/1.1 {status} X", "content-type: application/json", f"content-length: {length}", *(f"{name}: {value}" for name, value in headers.items())]
+    return ("\r\n".join(lines) + "\r\n\r\n").encode()
+
+
+async def send(out: asyncio.StreamWriter, status: int, payload: bytes, headers: dict[str, str]) -> None:
+    out.write(head(status, len(payload), headers) + payload)
+    await out.drain()
+
+
+async def serve() -> None:
+    teacher = Teacher()
+    server = await asyncio.start_server(lambda read, out: handle(teacher, read, out), "127.0.0.1", 0, limit=2**26)
+    print(server.sockets[0].getsockname()[1], flush=True)
+    await asyncio.to_thread(sys.stdin.read)  # lives until the test closes its end
+
+
+class Running:
+    """The server in its own process: ``with Running() as server``."""
+
+    def __enter__(self) -> "Running":
+        self._process = subprocess.Popen([sys.executable, "-m", "tests.blocks.teachers.server"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        assert self._process.stdout is not None
+        self.url = f"http://127.0.0.1:{int(self._process.stdout.readline())}"
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        try:
+            self._process.wait(10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def plan(self, **changes: Any) -> None:
+        """Change what the server does."""
+        request = urllib.request.Request(self.url + "/control/plan", json.dumps(changes).encode(), method="POST")
+        urllib.request.urlopen(request).read()
+
+    def counts(self) -> dict[str, Any]:
+        """What the server counted so far."""
+        with urllib.request.urlopen(self.url + "/control/counts") as response:
+            found: dict[str, Any] = json.load(response)
+        return found
+
+
+if __name__ == "__main__":
+    asyncio.run(serve())
