@@ -1,164 +1,134 @@
-"""A tiny random Llama with a byte-level BPE tokenizer, and a minimal GGUF of it: the smallest real model for tests.
+"""A tiny Llama that has learned to repeat words, two random LoRA adapters that make it babble, and their GGUFs.
 
-Independent of tasks/training (tokenizer) and tasks/compression (converter), which have golden tests of their own.
+Real files in real formats, made in seconds; its choices are sharp, so that greedy answers do not hang on rounding.
 """
 
+import atexit
+import functools
+import os
+import shutil
+import tempfile
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from blocks import chat_format, store
 from blocks.chat_format import BEGIN, END, PAD, SPECIAL_TOKENS, TEMPLATE
+from blocks.records import Artifact
 
-LLAMA3_SPLIT = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
-TEXT = [
-    "Sort the words apple, pear and fig. Add 12 and 345. Return the list in reverse order, please.",
-    "def add(a, b):\n    return a + b\n\nThe answer is 42. Is Anna taller than Ben? Yes, Anna is taller.",
-    "Call the tool weather with city Paris: {\"name\": \"weather\", \"arguments\": {\"city\": \"Paris\"}}",
-]
+SPLIT = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+WORDS = ["apple", "pear", "fig", "plum"]
+PROMPTS = [f"Say {one} {two}" for one in WORDS for two in WORDS if one != two]
+
+
+def saying(prompt: str) -> str:
+    """What the student answers."""
+    return prompt.removeprefix("Say ")
 
 
 def tokenizer() -> Any:
-    """A ``PreTrainedTokenizerFast`` of about 330 tokens with Llama 3's special tokens."""
+    """Byte-level BPE in Llama 3's manner, 290 tokens."""
     from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 
     raw = Tokenizer(models.BPE(ignore_merges=True))
-    raw.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Split(Regex(LLAMA3_SPLIT), "isolated"), pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])
+    raw.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Split(Regex(SPLIT), "isolated"), pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])
     raw.decoder = decoders.ByteLevel()
-    alphabet = pre_tokenizers.ByteLevel.alphabet()
-    raw.train_from_iterator(TEXT * 3, trainers.BpeTrainer(vocab_size=330, special_tokens=list(SPECIAL_TOKENS), initial_alphabet=alphabet, show_progress=False))
+    raw.train_from_iterator(
+        [*PROMPTS, "user assistant"],
+        trainers.BpeTrainer(vocab_size=290, special_tokens=list(SPECIAL_TOKENS), initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False),
+    )
     fast = PreTrainedTokenizerFast(tokenizer_object=raw, bos_token=BEGIN, eos_token=END, pad_token=PAD, clean_up_tokenization_spaces=False)
     fast.chat_template = TEMPLATE
     return fast
 
 
-def save(folder: Path, *, seed: int = 0, spread: float = 0.6) -> Path:
-    """Write the model and its tokenizer to ``folder``. ``spread`` scales the weights: wide enough for distinct answers."""
+def _teach(model: Any, words: Any) -> None:
+    """Learn to answer every prompt, closing token included."""
+    import torch
+
+    asked = [chat_format.prompt(prompt) for prompt in PROMPTS]
+    whole = words([one + saying(text) + END for one, text in zip(asked, PROMPTS, strict=True)], add_special_tokens=False, padding=True, padding_side="right", return_tensors="pt")
+    labels = whole.input_ids.masked_fill(whole.attention_mask == 0, -100)
+    for row, prompt in enumerate(asked):
+        labels[row, : len(words(prompt, add_special_tokens=False).input_ids)] = -100
+    optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3, weight_decay=0.0)
+    for _ in range(200):
+        loss = model(**whole, labels=labels).loss
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        if loss.item() < 0.02:
+            return
+
+
+def make_model(seed: int = 0) -> Artifact:
+    """The student as an artifact of kind "model"."""
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
     words = tokenizer()
     torch.manual_seed(seed)
+    torch.set_num_threads(1)
     config = LlamaConfig(
-        vocab_size=len(words), hidden_size=64, intermediate_size=96, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2,
-        max_position_embeddings=256, rope_parameters={"rope_type": "default", "rope_theta": 10000.0}, tie_word_embeddings=False,
-        bos_token_id=words.bos_token_id, eos_token_id=words.eos_token_id, pad_token_id=words.pad_token_id, initializer_range=spread / 2,
+        vocab_size=len(words), hidden_size=64, intermediate_size=128, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2, head_dim=32,
+        max_position_embeddings=256, tie_word_embeddings=True, bos_token_id=words.bos_token_id, eos_token_id=words.eos_token_id, pad_token_id=words.pad_token_id,
     )  # fmt: skip
     model = LlamaForCausalLM(config)
-    model.save_pretrained(folder)
-    words.save_pretrained(folder)
-    return folder
+    _teach(model, words)
+    with store.create("model", settings={"seed": seed}) as folder:
+        model.save_pretrained(folder.path)
+        words.save_pretrained(folder.path)
+    return folder.artifact
 
 
-def _permute(weights: np.ndarray, heads: int) -> np.ndarray:
-    """Hugging Face's halves-rotary order to llama.cpp's interleaved one. Shape (out, in) stays."""
-    return weights.reshape(heads, 2, weights.shape[0] // heads // 2, *weights.shape[1:]).swapaxes(1, 2).reshape(weights.shape)
-
-
-def _tensors(folder: Path) -> dict[str, np.ndarray]:
-    from safetensors.numpy import load_file
-
-    return load_file(folder / "model.safetensors")
-
-
-NAMES = {
-    "input_layernorm": "attn_norm", "post_attention_layernorm": "ffn_norm", "self_attn.q_proj": "attn_q", "self_attn.k_proj": "attn_k",
-    "self_attn.v_proj": "attn_v", "self_attn.o_proj": "attn_output", "mlp.gate_proj": "ffn_gate", "mlp.up_proj": "ffn_up", "mlp.down_proj": "ffn_down",
-}  # fmt: skip
-
-
-def write_gguf(folder: Path, target: Path, quantization: str = "F32") -> Path:
-    """The model of :func:`save` as GGUF; ``quantization`` of the matrices: F32, F16 or Q8_0."""
-    import gguf
-    from transformers import AutoConfig, AutoTokenizer
-
-    config, words = AutoConfig.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
-    writer = gguf.GGUFWriter(target, "llama")
-    writer.add_context_length(config.max_position_embeddings)
-    writer.add_embedding_length(config.hidden_size)
-    writer.add_block_count(config.num_hidden_layers)
-    writer.add_feed_forward_length(config.intermediate_size)
-    writer.add_head_count(config.num_attention_heads)
-    writer.add_head_count_kv(config.num_key_value_heads)
-    writer.add_rope_freq_base(10000.0)
-    writer.add_rope_dimension_count(config.hidden_size // config.num_attention_heads)
-    writer.add_layer_norm_rms_eps(config.rms_norm_eps)
-    writer.add_vocab_size(config.vocab_size)
-    vocabulary = sorted(words.get_vocab().items(), key=lambda item: item[1])
-    special = set(words.all_special_tokens) | set(SPECIAL_TOKENS)
-    writer.add_tokenizer_model("gpt2")
-    writer.add_tokenizer_pre("llama-bpe")
-    writer.add_token_list([token for token, _ in vocabulary])
-    writer.add_token_types([gguf.TokenType.CONTROL if token in special else gguf.TokenType.NORMAL for token, _ in vocabulary])
-    import json
-
-    merges = json.loads(words.backend_tokenizer.to_str())["model"]["merges"]
-    writer.add_token_merges([" ".join(pair) for pair in merges])
-    writer.add_bos_token_id(words.bos_token_id)
-    writer.add_eos_token_id(words.eos_token_id)
-    writer.add_pad_token_id(words.pad_token_id)
-    writer.add_chat_template(TEMPLATE)
-    kind = gguf.GGMLQuantizationType[quantization]
-    for name, weights in _tensors(folder).items():
-        if name.endswith("q_proj.weight"):
-            weights = _permute(weights, config.num_attention_heads)
-        if name.endswith("k_proj.weight"):
-            weights = _permute(weights, config.num_key_value_heads)
-        kept = weights.ndim == 1 or quantization == "F32"
-        data = weights.astype(np.float32) if kept else gguf.quantize(weights.astype(np.float32), kind)
-        writer.add_tensor(_gguf_name(name), data, raw_dtype=None if kept or quantization == "F16" else kind)
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
-    return target
-
-
-def _gguf_name(name: str) -> str:
-    flat = {"model.embed_tokens.weight": "token_embd.weight", "model.norm.weight": "output_norm.weight", "lm_head.weight": "output.weight"}
-    if name in flat:
-        return flat[name]
-    _, _, layer, rest = name.split(".", 3)
-    return f"blk.{layer}.{NAMES[rest.removesuffix('.weight')]}.weight"
-
-
-def save_adapter(folder: Path, base: Path, *, seed: int, rank: int = 4, alpha: int = 16) -> Path:
-    """A random LoRA on q, v and down of every layer, as a PEFT folder."""
+def make_adapter(model: Artifact, seed: int) -> Artifact:
+    """A random LoRA on every projection, as an artifact of kind "adapter" (a PEFT folder)."""
     import torch
     from peft import LoraConfig, get_peft_model
     from transformers import AutoModelForCausalLM
 
     torch.manual_seed(seed)
-    wrapped = get_peft_model(AutoModelForCausalLM.from_pretrained(base), LoraConfig(r=rank, lora_alpha=alpha, target_modules=["q_proj", "v_proj", "down_proj"], task_type="CAUSAL_LM"))
+    targets = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+    wrapped = get_peft_model(AutoModelForCausalLM.from_pretrained(store.open(model)), LoraConfig(r=4, lora_alpha=8, target_modules=targets, task_type="CAUSAL_LM"))
     for name, values in wrapped.named_parameters():
         if "lora_B" in name:
             torch.nn.init.normal_(values, std=0.3)
-    wrapped.save_pretrained(folder)
-    return folder
+    with store.create("adapter", parents=[model], settings={"seed": seed}) as folder:
+        wrapped.save_pretrained(folder.path)
+    return folder.artifact
 
 
-def write_adapter_gguf(folder: Path, base: Path, target: Path) -> Path:
-    """The adapter of :func:`save_adapter` as GGUF."""
-    import json
+class Tiny:
+    """The student, its adapters and GGUFs, as artifacts in a store of their own."""
 
-    import gguf
-    from safetensors.numpy import load_file
-    from transformers import AutoConfig
+    def __init__(self) -> None:
+        from tasks.compression.adapter_to_gguf import adapter_to_gguf
+        from tasks.compression.gguf_write import to_gguf
 
-    config, lora = AutoConfig.from_pretrained(base), json.loads((folder / "adapter_config.json").read_text())
-    writer = gguf.GGUFWriter(target, "llama")
-    writer.add_type("adapter")
-    writer.add_string("adapter.type", "lora")
-    writer.add_float32("adapter.lora.alpha", float(lora["lora_alpha"]))
-    for name, weights in load_file(folder / "adapter_model.safetensors").items():
-        inner = name.removeprefix("base_model.model.")
-        matrix, side = inner.rsplit(".lora_", 1)
-        if side.startswith("B") and matrix.endswith("q_proj"):
-            weights = _permute(weights, config.num_attention_heads)
-        writer.add_tensor(f"{_gguf_name(matrix + '.weight')}.lora_{side[0].lower()}", weights.astype(np.float32))
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
-    return target
+        self.model = make_model()
+        self.adapters = {name: make_adapter(self.model, seed) for seed, name in enumerate(("code", "math"))}
+        self.ggufs = {kind: to_gguf(self.model, kind) for kind in ("F32", "Q8_0")}
+        self.gguf_adapters = {name: adapter_to_gguf(adapter, self.model) for name, adapter in self.adapters.items()}
+
+    @property
+    def gguf(self) -> Path:
+        """The model file in F32."""
+        return Path(self.ggufs["F32"].uri) / "model.gguf"
+
+    @property
+    def adapter_files(self) -> dict[str, Path]:
+        """The adapter files by name."""
+        return {name: Path(artifact.uri) / "adapter.gguf" for name, artifact in self.gguf_adapters.items()}
+
+
+@functools.cache
+def tiny() -> Tiny:
+    """Made once per process."""
+    place = tempfile.mkdtemp(prefix="cogumi-tiny-")
+    atexit.register(shutil.rmtree, place, ignore_errors=True)
+    before = os.environ.get("COGUMI_STORE")
+    os.environ["COGUMI_STORE"] = place
+    try:
+        return Tiny()
+    finally:
+        os.environ.pop("COGUMI_STORE") if before is None else os.environ.update(COGUMI_STORE=before)

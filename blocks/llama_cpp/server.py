@@ -29,7 +29,8 @@ class LlamaCpp:
     Args:
         gguf: the model.
         adapters: LoRA GGUF files by name; a request names the one it wants.
-        draft: a small GGUF model with the same vocabulary, for speculative decoding; changes speed, not greedy answers.
+        draft: a small GGUF model with the same vocabulary, for speculative decoding: another speed, and the same greedy answers
+            but for ties that rounding decides. It drafts for the base; under an adapter few of its tokens are kept.
         draft_tokens: longest proposal of the draft model.
         context: longest prompt and answer together, tokens, per slot.
         threads: CPU threads.
@@ -68,7 +69,9 @@ class LlamaCpp:
         except RuntimeError:
             self._vocabulary.close()
             what = " and ".join(str(path) for path in [self._gguf, *self._adapters.values(), *([self._draft] if self._draft else [])])
-            raise BadInput(f"llama.cpp cannot load {what}: damaged, or not made for each other; export again") from None
+            quantised = [kind for kind in self._cache_types if kind.startswith("q")]
+            cache = f", or too narrow for a {quantised[0]} cache (heads must be a multiple of 32 wide)" if quantised else ""
+            raise BadInput(f"llama.cpp cannot load {what}: damaged, not made for each other{cache}; export again") from None
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -120,8 +123,8 @@ class LlamaCpp:
             adapter: name of a loaded adapter; None is the base model.
             temperature: 0 is greedy.
             stop: strings that end an answer (not part of it); the model's closing token always does.
-            logprobs: report tokens and their log-probabilities.
-            seed: of sampling; prompt ``i`` draws from ``seed + i``.
+            logprobs: report tokens and their log-probabilities; never with a draft model, for which llama.cpp reports zeros.
+            seed: of sampling, the same for every prompt.
 
         Raises:
             BadInput: an unknown adapter, an empty or too long prompt.
@@ -130,7 +133,7 @@ class LlamaCpp:
         if not ids:
             return []
         request = self._request(ids if len(ids) > 1 else ids[0], max_tokens, adapter, temperature, stop, seed)
-        if logprobs:
+        if logprobs and self._draft is None:
             request["n_probs"] = request["logprobs"] = 1
         started = time.monotonic()
         reply = self._server.handle_completions(request)
