@@ -1,42 +1,37 @@
 """Which candidates are dropped, and for whose sake: star or single linkage over pairs judged by exact Jaccard.
 
-Candidates are numbered by rank, best first. A pair that shares a bucket is judged cheapest first: sizes, bit sketch, odd
-sketch, then the exact Jaccard of the two shingle sets. Only the bit sketch can refuse wrongly: a pair at the threshold
-with probability ``MISS``. Neither linkage compares a candidate with more of a cluster than it must: star looks only at
-keepers, single at one side of a bucket until the first hit joins them.
-Not here: what makes candidates (buckets.py), what the ranks mean (near.py).
+Candidates are numbered by rank, best first. A pair that shares a bucket is judged cheapest first: sizes and odd sketch, which
+never refuse wrongly, then the exact Jaccard of the two shingle sets. Neither linkage compares a candidate with more of a
+cluster than it must: star looks only at keepers, single at one side of a bucket until the first hit joins them.
+Not here: what makes candidates (buckets.py, screen.py), what the ranks mean (near.py).
 """
 
-from math import comb
 from typing import NamedTuple
 
 import numpy as np
 
 from tasks.data.dedup.buckets import Buckets
-from tasks.data.dedup.compiled import compiled, ones
-from tasks.data.dedup.shingles import SEEN_WORDS, common, insert, remove, slots
+from tasks.data.dedup.compiled import compiled
+from tasks.data.dedup.screen import possible
 
-MISS = 1e-7
 _U = np.uint64
+_ONE = _U(1)
 
 
 class Candidates(NamedTuple):
-    """m candidates by rank. ``bits``, ``sketches``, ``sizes`` as in ``Described``; the text of candidate i starts at
-    ``places[i]`` of ``wide`` (uint32) where ``is_wide[i]``, else of ``narrow`` (uint8), and has ``lengths[i]`` code points."""
+    """m candidates by rank. ``sketches``, ``sizes`` as in ``Described``; ``members[begins[i]:begins[i] + sizes[i]]`` is the
+    shingle set of candidate i as numbers (uint32) below ``universe``."""
 
-    bits: np.ndarray
     sketches: np.ndarray
     sizes: np.ndarray
-    narrow: np.ndarray
-    wide: np.ndarray
-    is_wide: np.ndarray
-    places: np.ndarray
-    lengths: np.ndarray
+    members: np.ndarray
+    begins: np.ndarray
+    universe: int
 
 
 class Entries(NamedTuple):
     """The buckets seen from the candidates: candidate i is in the buckets ``bucket[starts[i]:starts[i+1]]``, and bucket b has
-    room for its members in ``slots[room[b]:room[b+1]]``."""
+    room for its members in ``room[b]`` … ``room[b+1]`` - 1."""
 
     starts: np.ndarray
     bucket: np.ndarray
@@ -49,25 +44,12 @@ def entries(found: Buckets, rank: np.ndarray, count: int) -> Entries:
     return Entries(starts, bucket, found.starts)
 
 
-def most_differing_bits(permutations: int, threshold: float) -> int:
-    """In how many bits the bit sketches of a pair at ``threshold`` differ at most, but for ``MISS``: bits differ with
-    probability (1 - J) / 2."""
-    p = (1 - threshold) / 2
-    tail = 0.0
-    for differ in range(permutations, -1, -1):
-        tail += comb(permutations, differ) * p**differ * (1 - p) ** (permutations - differ)
-        if tail > MISS:
-            return differ
-    return permutations
-
-
-def link(candidates: Candidates, at: Entries, linkage: str, permutations: int, threshold: float, shingle: int) -> tuple[np.ndarray, np.ndarray]:
+def link(candidates: Candidates, at: Entries, linkage: str, threshold: float) -> tuple[np.ndarray, np.ndarray]:
     """For every candidate its keeper (itself where it is kept) and the exact Jaccard of the two."""
-    differ = most_differing_bits(permutations, threshold)
     if linkage == "star":
-        return _star(*candidates, *at, differ, threshold, shingle)
-    roots = _single(*candidates, *at, differ, threshold, shingle)
-    return roots, _jaccards(*candidates, roots, shingle)
+        return _star(*candidates, *at, threshold)
+    roots = _single(*candidates, *at, threshold)
+    return roots, _jaccards(*candidates, roots)
 
 
 @compiled
@@ -87,70 +69,34 @@ def _entries(members, starts, rank, count):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _possible(x, y, bits, sketches, sizes, differ, threshold):  # type: ignore[no-untyped-def]
-    """Whether the sketches leave room for a Jaccard of ``threshold``."""
-    a, b = sizes[x], sizes[y]
-    if min(a, b) / max(a, b) < threshold:
-        return False
-    total = _U(0)
-    for i in range(bits.shape[1]):
-        total += ones(bits[x, i] ^ bits[y, i])
-    if total > _U(differ):
-        return False
-    total = _U(0)
-    for i in range(sketches.shape[1]):
-        total += ones(sketches[x, i] ^ sketches[y, i])
-    apart = np.int64(total)
-    return (a + b - apart) / (a + b + apart) >= threshold
+def _insert(x, sizes, members, begins, seen):  # type: ignore[no-untyped-def]
+    """Set a bit of ``seen`` for every shingle of x."""
+    for i in range(begins[x], begins[x] + sizes[x]):
+        seen[members[i] >> 6] |= _ONE << _U(members[i] & 63)
 
 
 @compiled
-def _insert(x, narrow, wide, is_wide, places, lengths, k, seen, table):  # type: ignore[no-untyped-def]
-    if is_wide[x]:
-        insert(wide[places[x] : places[x] + lengths[x]], lengths[x], k, seen, table)
-    else:
-        insert(narrow[places[x] : places[x] + lengths[x]], lengths[x], k, seen, table)
+def _remove(x, sizes, members, begins, seen):  # type: ignore[no-untyped-def]
+    for i in range(begins[x], begins[x] + sizes[x]):
+        seen[members[i] >> 6] = _U(0)
 
 
 @compiled
-def _remove(x, narrow, wide, is_wide, places, lengths, k, seen, table):  # type: ignore[no-untyped-def]
-    if is_wide[x]:
-        remove(wide[places[x] : places[x] + lengths[x]], lengths[x], k, seen, table)
-    else:
-        remove(narrow[places[x] : places[x] + lengths[x]], lengths[x], k, seen, table)
-
-
-@compiled
-def _jaccard(x, y, sizes, narrow, wide, is_wide, places, lengths, k, seen, table, hits):  # type: ignore[no-untyped-def]
+def _jaccard(x, y, sizes, members, begins, seen):  # type: ignore[no-untyped-def]
     """The exact Jaccard of y and the inserted x."""
-    if is_wide[y]:
-        both = common(wide[places[y] : places[y] + lengths[y]], lengths[y], k, seen, table, lengths[x], hits)
-    else:
-        both = common(narrow[places[y] : places[y] + lengths[y]], lengths[y], k, seen, table, lengths[x], hits)
-    return both / (sizes[x] + sizes[y] - both)
+    both = _U(0)
+    for i in range(begins[y], begins[y] + sizes[y]):
+        both += (seen[members[i] >> 6] >> _U(members[i] & 63)) & _ONE
+    common = np.int64(both)
+    return common / (sizes[x] + sizes[y] - common)
 
 
 @compiled
-def _longest(lengths, is_wide, k):  # type: ignore[no-untyped-def]
-    """The longest text, and the longest that may need the table."""
-    longest = 0
-    tabled = 0
-    for i in range(len(lengths)):
-        longest = max(longest, lengths[i])
-        if is_wide[i]:
-            tabled = max(tabled, lengths[i])
-    return longest, tabled
-
-
-@compiled
-def _star(bits, sketches, sizes, narrow, wide, is_wide, places, lengths, starts, bucket, room, differ, threshold, k):  # type: ignore[no-untyped-def]
+def _star(sketches, sizes, members, begins, universe, starts, bucket, room, threshold):  # type: ignore[no-untyped-def]
     """Best first, a candidate is dropped when some keeper that shares a bucket is at least ``threshold`` similar; its keeper
     is the best such one."""
     m = len(sizes)
-    longest, _ = _longest(lengths, is_wide, k)
-    seen = np.zeros(SEEN_WORDS, np.uint64)
-    table = np.zeros(slots(longest), np.uint64)
-    hits = np.empty(longest + 1, np.uint64)
+    seen = np.zeros(universe // 64 + 1, np.uint64)
     slot = np.empty(len(bucket), np.int64)
     filled = room[:-1].copy()
     judged = np.full(m, -1, np.int64)
@@ -163,19 +109,19 @@ def _star(bits, sketches, sizes, narrow, wide, is_wide, places, lengths, starts,
                 y = slot[i]
                 if y >= keeper[x]:
                     break
-                if judged[y] == x or not _possible(x, y, bits, sketches, sizes, differ, threshold):
+                if judged[y] == x or not possible(x, y, sketches, sizes, threshold):
                     continue
                 judged[y] = x
                 if not inserted:
-                    _insert(x, narrow, wide, is_wide, places, lengths, k, seen, table)
+                    _insert(x, sizes, members, begins, seen)
                     inserted = True
-                jaccard = _jaccard(x, y, sizes, narrow, wide, is_wide, places, lengths, k, seen, table, hits)
+                jaccard = _jaccard(x, y, sizes, members, begins, seen)
                 if jaccard >= threshold:
                     keeper[x] = y
                     jaccards[x] = jaccard
                     break
         if inserted:
-            _remove(x, narrow, wide, is_wide, places, lengths, k, seen, table)
+            _remove(x, sizes, members, begins, seen)
         if keeper[x] == x:
             for e in range(starts[x], starts[x + 1]):
                 slot[filled[bucket[e]]] = x
@@ -192,17 +138,14 @@ def _find(parent, x):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _single(bits, sketches, sizes, narrow, wide, is_wide, places, lengths, starts, bucket, room, differ, threshold, k):  # type: ignore[no-untyped-def]
+def _single(sketches, sizes, members, begins, universe, starts, bucket, room, threshold):  # type: ignore[no-untyped-def]
     """The best candidate of each connected component.
 
     Inside a bucket, earlier candidates stand in groups, chains of members already known to be connected. A candidate
     skips a group it belongs to, else tries its members until one hits; so a cluster of m copies costs m, not m².
     """
     m = len(sizes)
-    longest, _ = _longest(lengths, is_wide, k)
-    seen = np.zeros(SEEN_WORDS, np.uint64)
-    table = np.zeros(slots(longest), np.uint64)
-    hits = np.empty(longest + 1, np.uint64)
+    seen = np.zeros(universe // 64 + 1, np.uint64)
     first_group = np.full(len(room) - 1, -1, np.int64)  # per bucket: an entry that leads a group
     next_group = np.full(len(bucket), -1, np.int64)  # per leading entry
     next_member = np.full(len(bucket), -1, np.int64)  # per entry
@@ -215,22 +158,23 @@ def _single(bits, sketches, sizes, narrow, wide, is_wide, places, lengths, start
             owner[e] = x
             group = first_group[bucket[e]]
             while group >= 0:
-                member = group
-                while member >= 0 and _find(parent, owner[group]) != _find(parent, x):
-                    y = owner[member]
-                    member = next_member[member]
-                    if judged[y] == x or not _possible(x, y, bits, sketches, sizes, differ, threshold):
+                entry = group if _find(parent, owner[group]) != _find(parent, x) else -1
+                while entry >= 0:
+                    y = owner[entry]
+                    entry = next_member[entry]
+                    if judged[y] == x or not possible(x, y, sketches, sizes, threshold):
                         continue
                     judged[y] = x
                     if not inserted:
-                        _insert(x, narrow, wide, is_wide, places, lengths, k, seen, table)
+                        _insert(x, sizes, members, begins, seen)
                         inserted = True
-                    if _jaccard(x, y, sizes, narrow, wide, is_wide, places, lengths, k, seen, table, hits) >= threshold:
+                    if _jaccard(x, y, sizes, members, begins, seen) >= threshold:
                         one, other = _find(parent, x), _find(parent, y)
                         parent[max(one, other)] = min(one, other)
+                        break
                 group = next_group[group]
         if inserted:
-            _remove(x, narrow, wide, is_wide, places, lengths, k, seen, table)
+            _remove(x, sizes, members, begins, seen)
         for e in range(starts[x], starts[x + 1]):
             group = first_group[bucket[e]]
             while group >= 0 and _find(parent, owner[group]) != _find(parent, x):
@@ -247,16 +191,13 @@ def _single(bits, sketches, sizes, narrow, wide, is_wide, places, lengths, start
 
 
 @compiled
-def _jaccards(bits, sketches, sizes, narrow, wide, is_wide, places, lengths, roots, k):  # type: ignore[no-untyped-def]
+def _jaccards(sketches, sizes, members, begins, universe, roots):  # type: ignore[no-untyped-def]
     """The exact Jaccard of every candidate and its root."""
-    longest, _ = _longest(lengths, is_wide, k)
-    seen = np.zeros(SEEN_WORDS, np.uint64)
-    table = np.zeros(slots(longest), np.uint64)
-    hits = np.empty(longest + 1, np.uint64)
+    seen = np.zeros(universe // 64 + 1, np.uint64)
     result = np.ones(len(roots), np.float64)
     for x in range(len(roots)):
         if roots[x] != x:
-            _insert(x, narrow, wide, is_wide, places, lengths, k, seen, table)
-            result[x] = _jaccard(x, roots[x], sizes, narrow, wide, is_wide, places, lengths, k, seen, table, hits)
-            _remove(x, narrow, wide, is_wide, places, lengths, k, seen, table)
+            _insert(x, sizes, members, begins, seen)
+            result[x] = _jaccard(x, roots[x], sizes, members, begins, seen)
+            _remove(x, sizes, members, begins, seen)
     return result

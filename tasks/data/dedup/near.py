@@ -10,6 +10,7 @@ Not here: files and inputs larger than memory (files.py).
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -111,7 +112,7 @@ def deduplicate(
     how = banding(permutations, bands, rows, shingle, seed)
     out = nothing_described(len(texts), how)
     with workers(threads) as run:
-        for _ in run(lambda first: describe(chunk(texts[first : first + CHUNK], range(first, first + CHUNK), shingle), how, out), range(0, len(texts), CHUNK)):
+        for _ in run(lambda first: describe(chunk(texts[first : first + CHUNK], first, shingle), how, out), range(0, len(texts), CHUNK)):
             pass
         return resolve(out, qualities, lambda row: texts[row], lambda wanted: [texts[row] for row in wanted], method, run)
 
@@ -123,23 +124,28 @@ def resolve(
     read: Callable[[np.ndarray], Sequence[str]],
     method: Method,
     run: Any,
+    scratch: Path | None = None,
 ) -> Dedup:
     """From descriptions to the result. ``tie(row)`` orders copies of equal quality, ``read(rows)`` gives texts."""
     from tasks.data.dedup.buckets import buckets
-    from tasks.data.dedup.linkage import entries, link
+    from tasks.data.dedup.linkage import Candidates, entries, link
+    from tasks.data.dedup.screen import most_differing_bits, screen
+    from tasks.data.dedup.sets import Sets
 
     count = len(described.sizes)
     quality = _qualities(qualities, count)
     best_copy = _best_copies(described.digests, quality, tie)
     originals = np.flatnonzero((best_copy == np.arange(count)) & (described.sizes > 0))
-    found = buckets(described.keys, originals, run)
+    found = screen(buckets(described.keys, originals, run), described, most_differing_bits(method.permutations, method.threshold), method.threshold, run)
     involved = np.unique(found.members)
     ranked = involved[np.lexsort((described.digests[involved, 1], described.digests[involved, 0], -quality[involved]))]
     rank = np.empty(count, np.int64)
     rank[ranked] = np.arange(len(ranked))
-    keeper, jaccard = link(
-        _candidates(described, ranked, read, method.shingle), entries(found, rank, len(ranked)), method.linkage, method.permutations, method.threshold, method.shingle
-    )
+    sets = Sets(described.sizes[ranked], method.shingle, scratch)
+    for first in range(0, len(ranked), CHUNK):
+        sets.fill(read(ranked[first : first + CHUNK]), first)
+    candidates = Candidates(described.sketches[ranked], described.sizes[ranked], sets.members, sets.begins, sets.universe)
+    keeper, jaccard = link(candidates, entries(found, rank, len(ranked)), method.linkage, method.threshold)
     keepers = best_copy.copy()
     jaccards = np.ones(count)
     keepers[ranked] = ranked[keeper]
@@ -193,18 +199,3 @@ def _best_copies(digests: np.ndarray, quality: np.ndarray, tie: Callable[[int], 
         group = order[begin : end + 1].tolist()
         best[group] = min(group, key=lambda row: (-quality[row], tie(row), row))
     return best
-
-
-def _candidates(described: Any, ranked: np.ndarray, read: Callable[[np.ndarray], Sequence[str]], shingle: int) -> Any:
-    from tasks.data.dedup.linkage import Candidates
-    from tasks.data.dedup.text import chunk
-
-    texts = chunk(read(ranked), range(len(ranked)), shingle)
-    is_wide = np.zeros(len(ranked), np.bool_)
-    is_wide[texts.wide_rows] = True
-    places = np.empty(len(ranked), np.int64)
-    lengths = np.empty(len(ranked), np.int64)
-    for rows, starts in ((texts.narrow_rows, texts.narrow_starts), (texts.wide_rows, texts.wide_starts)):
-        places[rows] = starts[:-1]
-        lengths[rows] = np.diff(starts)
-    return Candidates(described.bits[ranked], described.sketches[ranked], described.sizes[ranked], texts.narrow, texts.wide, is_wide, places, lengths)

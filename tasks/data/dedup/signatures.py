@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tasks.data.dedup.compiled import compiled
-from tasks.data.dedup.shingles import GOLDEN, MIX_A, MIX_B, ONE, SEEN_WORDS, ZERO, mix, narrow_codes, slots, wide_codes
+from tasks.data.dedup.shingles import ONE, ZERO, mix, shingles
 from tasks.data.dedup.text import Chunk
 
 SKETCH_WORDS = 16
@@ -23,17 +23,19 @@ _U = np.uint64
 
 
 class Banding(NamedTuple):
-    """How signatures are made: ``multiply`` and ``add`` (uint32, one per permutation), ``rows`` minima per band."""
+    """How signatures are made: ``multiply`` and ``add`` (uint32) of every permutation, ``weigh`` (uint64) of every minimum in
+    its band's key, ``rows`` minima in each of ``bands`` bands."""
 
     multiply: np.ndarray
     add: np.ndarray
+    weigh: np.ndarray
     bands: int
     rows: int
     shingle: int
 
 
 class Described(NamedTuple):
-    """What is known of n texts: ``keys`` uint64 (bands, n), ``bits`` uint64 (n, permutations/64), ``sketches`` uint64 (n, 16),
+    """What is known of n texts: ``keys`` uint64 (bands, n), ``bits`` uint64 (n, permutations / 64), ``sketches`` uint64 (n, 16),
     ``sizes`` int32 (n) distinct shingles, ``digests`` uint64 (n, 2)."""
 
     keys: np.ndarray
@@ -45,8 +47,10 @@ class Described(NamedTuple):
 
 def banding(permutations: int, bands: int, rows: int, shingle: int, seed: int) -> Banding:
     """Draw the permutations from ``seed``."""
-    drawn = np.random.default_rng(seed).integers(0, 2**32, size=(2, permutations), dtype=np.uint32)
-    return Banding(drawn[0] | np.uint32(1), drawn[1].copy(), bands, rows, shingle)
+    draw = np.random.default_rng(seed)
+    multiply, add = draw.integers(0, 2**32, size=(2, permutations), dtype=np.uint32)
+    weigh = draw.integers(0, 2**64, size=permutations, dtype=np.uint64)
+    return Banding(multiply | np.uint32(1), add, weigh, bands, rows, shingle)
 
 
 def nothing_described(count: int, how: Banding) -> Described:
@@ -63,52 +67,47 @@ def nothing_described(count: int, how: Banding) -> Described:
 
 def describe(chunk: Chunk, how: Banding, out: Described) -> None:
     """Fill the columns of ``out`` that belong to ``chunk``."""
-    if len(chunk.narrow_rows):
-        _describe_narrow(chunk.narrow, chunk.narrow_starts, chunk.narrow_rows, how.shingle, how.multiply, how.add, how.rows, *out)
-    if len(chunk.wide_rows):
-        _describe_wide(chunk.wide, chunk.wide_starts, chunk.wide_rows, how.shingle, how.multiply, how.add, how.rows, *out)
+    for lines in chunk:
+        if len(lines.rows):
+            found = shingles(lines, how.shingle)
+            out.digests[lines.rows] = found.digests
+            out.sizes[lines.rows] = found.counts
+            _describe(found.codes, found.counts, lines.rows, how.multiply, how.add, how.weigh, how.rows, out.keys, out.bits, out.sketches)
 
 
 def signatures(chunk: Chunk, how: Banding) -> np.ndarray:
-    """The whole MinHash signatures, uint32 (n, permutations), as an outside check on the scheme."""
-    out = np.empty((len(chunk.narrow_rows) + len(chunk.wide_rows), len(how.add)), np.uint32)
-    for text, starts, rows in ((chunk.narrow, chunk.narrow_starts, chunk.narrow_rows), (chunk.wide, chunk.wide_starts, chunk.wide_rows)):
-        for i, row in enumerate(rows):
-            line = text[starts[i] : starts[i + 1]].astype(np.uint32)
-            _signature(line, how.shingle, how.multiply, how.add, out[row])
+    """The whole MinHash signatures by row, uint32 (n, permutations): for measuring the estimator, not for finding pairs."""
+    out = np.empty((sum(len(lines.rows) for lines in chunk), len(how.add)), np.uint32)
+    for lines in chunk:
+        found = shingles(lines, how.shingle)
+        for codes, row in zip(np.split(found.codes.copy(), np.cumsum(found.counts)[:-1]), lines.rows, strict=True):
+            hashes = np.empty(len(codes) + 3, np.uint32)
+            _hash(codes, hashes, np.empty(SKETCH_WORDS, np.uint64))
+            _minimise(hashes, len(codes), how.multiply, how.add, out[row])
     return out
 
 
 @compiled
-def _digest(words, count, length, out):  # type: ignore[no-untyped-def]
-    """A 128-bit digest of ``words[:count]`` (zero-padded text): two sums of mixed, position-dependent words."""
-    low = mix(_U(length) + GOLDEN)
-    high = mix(_U(length) ^ MIX_B)
+def _hash(codes, hashes, sketch):  # type: ignore[no-untyped-def]
+    """A 32-bit hash of every code, padded to a multiple of four, and the odd sketch of all. Overwrites ``codes``."""
+    count = len(codes)
     for j in range(count):
-        place = _U(j + 1) * GOLDEN
-        low += mix(words[j] ^ place)
-        high += mix((words[j] * MIX_A) ^ ~place)
-    out[0] = mix(low)
-    out[1] = mix(high)
-
-
-@compiled
-def _hashes(codes, count, hashes, sketch):  # type: ignore[no-untyped-def]
-    """A 32-bit hash of every code, padded to a multiple of four, and the odd sketch of all."""
-    sketch[:] = ZERO
+        codes[j] = mix(codes[j])
     for j in range(count):
-        mixed = mix(codes[j])
-        hashes[j] = np.uint32(mixed)
-        place = mixed >> _U(54)
-        sketch[place >> _U(6)] ^= ONE << (place & _U(63))
+        hashes[j] = np.uint32(codes[j])
     for j in range(count, (count + 3) // 4 * 4):
         hashes[j] = hashes[0]  # a repeated shingle changes no minimum
+    for i in range(SKETCH_WORDS):
+        sketch[i] = ZERO
+    for j in range(count):
+        sketch[codes[j] >> _U(60)] ^= ONE << ((codes[j] >> _U(54)) & _U(63))
 
 
 @compiled
-def _minima(hashes, count, multiply, add, minima):  # type: ignore[no-untyped-def]
+def _minimise(hashes, count, multiply, add, minima):  # type: ignore[no-untyped-def]
     """The MinHash signature of ``hashes[:count]``."""
-    minima[:] = np.uint32(0xFFFFFFFF)
+    for i in range(len(minima)):
+        minima[i] = np.uint32(0xFFFFFFFF)
     for j in range(0, (count + 3) // 4 * 4, 4):
         h0, h1, h2, h3 = hashes[j], hashes[j + 1], hashes[j + 2], hashes[j + 3]
         for i in range(len(minima)):
@@ -119,77 +118,30 @@ def _minima(hashes, count, multiply, add, minima):  # type: ignore[no-untyped-de
 
 
 @compiled
-def _keys(minima, rows, keys, row, bits):  # type: ignore[no-untyped-def]
-    """One 64-bit key per band of ``rows`` minima into ``keys[:, row]``; one bit per minimum into ``bits``."""
+def _keep(minima, weigh, rows, keys, row, bits):  # type: ignore[no-untyped-def]
+    """One 64-bit key per band of ``rows`` minima into ``keys[:, row]``, one bit per minimum into ``bits``."""
     for band in range(keys.shape[0]):
-        key = _U(band + 1) * GOLDEN
+        key = _U(band)
         for i in range(band * rows, (band + 1) * rows):
-            key = (key ^ _U(minima[i])) * MIX_A
-            key ^= key >> _U(32)
+            key += _U(minima[i]) * weigh[i]
         keys[band, row] = mix(key)
-    bits[:] = ZERO
-    for i in range(len(minima)):
-        bits[i >> 6] |= _U((minima[i] * np.uint32(0x9E3779B1)) >> np.uint32(31)) << _U(i & 63)
+    for word in range(len(bits)):
+        first = word * 64
+        packed = ZERO
+        for i in range(min(64, len(minima) - first)):
+            packed |= _U((minima[first + i] * np.uint32(0x9E3779B1)) >> np.uint32(31)) << _U(i)
+        bits[word] = packed
 
 
 @compiled
-def _describe_narrow(text, starts, rows_of, k, multiply, add, rows, keys, bits, sketches, sizes, digests):  # type: ignore[no-untyped-def]
-    """Describe ``text[starts[i]:starts[i+1]]`` (uint8) in column ``rows_of[i]``."""
-    longest = 0
-    for i in range(len(rows_of)):
-        longest = max(longest, starts[i + 1] - starts[i])
-    words = np.zeros(longest // 8 + 1, np.uint64)
-    line = words.view(np.uint8)
-    codes = np.empty(longest + 4, np.uint64)
-    hashes = np.empty(longest + 4, np.uint32)
-    seen = np.zeros(SEEN_WORDS, np.uint64)
+def _describe(codes, counts, rows_of, multiply, add, weigh, rows, keys, bits, sketches):  # type: ignore[no-untyped-def]
+    """Keys and sketches of the texts whose shingles are ``codes``, each in column ``rows_of[i]``."""
+    hashes = np.empty((np.max(counts) if len(counts) else 0) + 3, np.uint32)
     minima = np.empty(len(add), np.uint32)
-    for i in range(len(rows_of)):
-        length = starts[i + 1] - starts[i]
-        used = (length + 7) // 8
-        words[used - 1 if used else 0] = ZERO
-        line[:length] = text[starts[i] : starts[i + 1]]
+    first = 0
+    for i in range(len(counts)):
         row = rows_of[i]
-        _digest(words, used, length, digests[row])
-        count = narrow_codes(line, length, k, seen, codes)
-        sizes[row] = count
-        _hashes(codes, count, hashes, sketches[row])
-        _minima(hashes, count, multiply, add, minima)
-        _keys(minima, rows, keys, row, bits[row])
-
-
-@compiled
-def _describe_wide(text, starts, rows_of, k, multiply, add, rows, keys, bits, sketches, sizes, digests):  # type: ignore[no-untyped-def]
-    """As :func:`_describe_narrow` for uint32 texts."""
-    longest = 0
-    for i in range(len(rows_of)):
-        longest = max(longest, starts[i + 1] - starts[i])
-    words = np.zeros(longest // 2 + 1, np.uint64)
-    line = words.view(np.uint32)
-    codes = np.empty(longest + 4, np.uint64)
-    hashes = np.empty(longest + 4, np.uint32)
-    seen = np.zeros(SEEN_WORDS, np.uint64)
-    table = np.zeros(slots(longest), np.uint64)
-    minima = np.empty(len(add), np.uint32)
-    for i in range(len(rows_of)):
-        length = starts[i + 1] - starts[i]
-        used = (length + 1) // 2
-        words[used - 1 if used else 0] = ZERO
-        line[:length] = text[starts[i] : starts[i + 1]]
-        row = rows_of[i]
-        _digest(words, used, length, digests[row])
-        count = wide_codes(line, length, k, seen, table, codes)
-        sizes[row] = count
-        _hashes(codes, count, hashes, sketches[row])
-        _minima(hashes, count, multiply, add, minima)
-        _keys(minima, rows, keys, row, bits[row])
-
-
-@compiled
-def _signature(line, k, multiply, add, minima):  # type: ignore[no-untyped-def]
-    """The signature of one uint32 text."""
-    codes = np.empty(len(line) + 4, np.uint64)
-    hashes = np.empty(len(line) + 4, np.uint32)
-    count = wide_codes(line, len(line), k, np.zeros(SEEN_WORDS, np.uint64), np.zeros(slots(len(line)), np.uint64), codes)
-    _hashes(codes, count, hashes, np.empty(SKETCH_WORDS, np.uint64))
-    _minima(hashes, count, multiply, add, minima)
+        _hash(codes[first : first + counts[i]], hashes, sketches[row])
+        _minimise(hashes, counts[i], multiply, add, minima)
+        _keep(minima, weigh, rows, keys, row, bits[row])
+        first += counts[i]

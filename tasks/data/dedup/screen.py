@@ -1,0 +1,141 @@
+"""Which rows of a bucket have a partner that could be similar enough, judged by sketches alone.
+
+Long texts share many shingles by chance, so buckets are full of pairs that are far below the threshold. Here every pair is
+looked at, but only through a few words per row that lie side by side; rows without a possible partner leave the race before
+anyone reads their text. The result does not depend on the order of the work or on threads.
+Refusals: by size and by odd sketch never wrong; by bit sketch wrong with probability ``MISS`` for a pair at the threshold.
+Not here: exact similarity and what follows from it (linkage.py).
+"""
+
+from math import comb
+
+import numpy as np
+
+from tasks.data.dedup.buckets import Buckets, Map
+from tasks.data.dedup.compiled import compiled, ones
+from tasks.data.dedup.shingles import ZERO
+from tasks.data.dedup.signatures import Described
+
+MISS = 1e-5
+_SHARES = 64
+_BLOCK = 256
+_U = np.uint64
+
+
+def most_differing_bits(permutations: int, threshold: float) -> int:
+    """In how many bits the bit sketches of a pair at ``threshold`` differ at most, but for ``MISS``: each bit differs with
+    probability (1 - J) / 2."""
+    p = (1 - threshold) / 2
+    tail = 0.0
+    for differ in range(permutations, 0, -1):
+        tail += comb(permutations, differ) * p**differ * (1 - p) ** (permutations - differ)
+        if tail > MISS:
+            return differ
+    return 0
+
+
+def screen(found: Buckets, described: Described, differ: int, threshold: float, run: Map) -> Buckets:
+    """The buckets without the rows that have no possible partner in any bucket."""
+    marked = np.zeros(len(described.sizes), np.bool_)
+    weight = np.cumsum(np.diff(found.starts) ** 2)
+    shares = np.searchsorted(weight, np.linspace(0, weight[-1] if len(weight) else 0, _SHARES + 1)[1:-1])
+    edges = [0, *shares.tolist(), len(found.starts) - 1]
+
+    def mark(share: int) -> None:
+        _mark(found.members, found.starts, edges[share], edges[share + 1], described.bits, described.sketches, described.sizes, differ, threshold, marked)
+
+    for _ in run(mark, range(_SHARES)):
+        pass
+    return Buckets(*_keep(found.members, found.starts, marked))
+
+
+@compiled
+def possible(x, y, sketches, sizes, threshold):  # type: ignore[no-untyped-def]
+    """Whether sizes and odd sketches of two rows leave room for a Jaccard of ``threshold``."""
+    a, b = sizes[x], sizes[y]
+    if min(a, b) / max(a, b) < threshold:
+        return False
+    total = ZERO
+    for i in range(sketches.shape[1]):
+        total += ones(sketches[x, i] ^ sketches[y, i])
+    apart = np.int64(total)
+    return (a + b - apart) / (a + b + apart) >= threshold
+
+
+@compiled
+def _search(x, rows, count, near, bits, sketches, sizes, differ, threshold, distance, marked, first_only):  # type: ignore[no-untyped-def]
+    """Mark x and those of ``rows[:count]`` (bit sketches in ``near``) that are possible partners."""
+    for low in range(0, count, _BLOCK):
+        high = min(count, low + _BLOCK)
+        for i in range(high - low):
+            distance[i] = ZERO
+        for w in range(near.shape[0]):
+            mine = bits[x, w]
+            for i in range(high - low):
+                distance[i] += ones(mine ^ near[w, low + i])
+        for i in range(high - low):
+            if distance[i] <= _U(differ) and possible(x, rows[low + i], sketches, sizes, threshold):
+                marked[x] = True
+                marked[rows[low + i]] = True
+                if first_only:
+                    return
+
+
+@compiled
+def _mark(members, starts, first, last, bits, sketches, sizes, differ, threshold, marked):  # type: ignore[no-untyped-def]
+    """Mark every row that has a possible partner in a bucket of ``first`` … ``last`` - 1.
+
+    A row is compared with all unmarked rows before it, so that they are found too, but with marked ones only until it is
+    marked itself: a bucket of m near copies costs m comparisons.
+    """
+    longest = 0
+    for b in range(first, last):
+        longest = max(longest, starts[b + 1] - starts[b])
+    rows = np.empty((2, longest), np.int64)
+    near = np.empty((2, bits.shape[1], longest), np.uint64)
+    distance = np.empty(_BLOCK, np.uint64)
+    for b in range(first, last):
+        open_count = 0
+        done_count = 0
+        for m in range(starts[b], starts[b + 1]):
+            x = members[m]
+            _search(x, rows[0], open_count, near[0], bits, sketches, sizes, differ, threshold, distance, marked, False)
+            if not marked[x]:
+                _search(x, rows[1], done_count, near[1], bits, sketches, sizes, differ, threshold, distance, marked, True)
+            if marked[x]:
+                kept = 0
+                for i in range(open_count):
+                    side, place = (1, done_count) if marked[rows[0, i]] else (0, kept)
+                    rows[side, place] = rows[0, i]
+                    for w in range(bits.shape[1]):
+                        near[side, w, place] = near[0, w, i]
+                    done_count += side
+                    kept += 1 - side
+                open_count = kept
+            side, place = (1, done_count) if marked[x] else (0, open_count)
+            rows[side, place] = x
+            for w in range(bits.shape[1]):
+                near[side, w, place] = bits[x, w]
+            done_count += side
+            open_count += 1 - side
+
+
+@compiled
+def _keep(members, starts, marked):  # type: ignore[no-untyped-def]
+    """Members and starts without unmarked rows and without the buckets that have fewer than two left."""
+    kept = np.empty(len(members), np.int64)
+    edges = np.zeros(len(starts), np.int64)
+    count = 0
+    groups = 0
+    for b in range(len(starts) - 1):
+        before = count
+        for m in range(starts[b], starts[b + 1]):
+            if marked[members[m]]:
+                kept[count] = members[m]
+                count += 1
+        if count - before < 2:
+            count = before
+        else:
+            groups += 1
+            edges[groups] = count
+    return kept[:count].copy(), edges[: groups + 1].copy()
