@@ -12,8 +12,10 @@ import typer
 
 from blocks.errors import CogumiError
 from blocks.home import configure_prefect
+from deployments import data_cli
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Build, compress and serve a small specialist language-model system.")
+app.add_typer(data_cli.app, name="data")
 
 Set = Annotated[list[str] | None, typer.Option("--set", metavar="A.B=VALUE", help="Override one setting of the profile; repeatable.")]
 

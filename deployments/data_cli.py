@@ -1,0 +1,126 @@
+"""``cogumi data …``: the dataset steps on plain files. Parses and prints; the work is in tasks/data/commands.
+
+Inputs and the output are JSONL (also .zst, .gz) or Parquet by their endings; a record needs only id, prompt and response, and
+Alpaca's instruction/input/output are understood. Settings are the ``data`` section of a profile.
+"""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+from pydantic import BaseModel
+
+from blocks.errors import BadInput, GateFailed
+from configs.phases.data import Data
+from configs.schema import load
+
+app = typer.Typer(no_args_is_help=True, help="The dataset steps on plain files: JSONL (also .zst, .gz) and Parquet.")
+
+Paths = Annotated[list[Path], typer.Argument(metavar="IN... OUT", help="Files to read, then the file to write.")]
+Inputs = Annotated[list[Path], typer.Argument(metavar="IN...", help="Files to read; a last one that is not there yet, or ends in .json, gets the report.")]
+ReportFile = Annotated[Path | None, typer.Option("--report", metavar="FILE.json", help="Also write the report there.")]
+ProfileName = Annotated[str, typer.Option("--profile", "-p", help="Whose data settings to use.")]
+Set = Annotated[list[str] | None, typer.Option("--set", metavar="A.B=VALUE", help="Override one setting of the profile; repeatable.")]
+DEFAULT = "llama-8b"  # real text; nano's thresholds are for its tiny sentences
+
+
+@app.command()
+def collect(
+    source: Annotated[list[str], typer.Argument(metavar="SOURCE[=FILES]...", help="Public sources by name, from the hub, or NAME=PATTERN for local files.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The file to write.")],
+    records: Annotated[int, typer.Option(min=1, help="Rows read from each source, at most.")] = 1_000_000,
+    keep: Annotated[int | None, typer.Option(min=1, help="Records kept of each, the best ones; all by default.")] = None,
+    report: ReportFile = None,
+) -> None:
+    """Read public sources into one file, with source, licence and revision in every record."""
+    from tasks.data.commands.collect import collect_files
+
+    _finish(collect_files(source, out, records, keep), report)
+
+
+@app.command(name="filter")
+def filter_(
+    paths: Paths,
+    rejects: Annotated[Path | None, typer.Option(help="What was dropped, with reason: JSON lines.")] = None,
+    against: Annotated[list[Path] | None, typer.Option(help="Evaluation questions; records that contain one are dropped too. Repeatable.")] = None,
+    tokenizer: Annotated[str, typer.Option(help="Counts tokens: words, a folder, or a name on the hub.")] = "words",
+    report: ReportFile = None,
+    profile: ProfileName = DEFAULT,
+    set_: Set = None,
+) -> None:
+    """Drop what a rule filter objects to: length, language, personal data, offence, licence text, format, repetition."""
+    from tasks.data.commands.filter import filter_files
+
+    inputs, out = _split(paths)
+    _finish(filter_files(inputs, out, _settings(profile, set_), rejects, against or (), tokenizer), report)
+
+
+@app.command()
+def dedup(
+    paths: Paths,
+    pairs: Annotated[Path | None, typer.Option(help="Every dropped id with its keeper and Jaccard: JSON lines.")] = None,
+    threshold: Annotated[float | None, typer.Option(min=0, max=1, help="Jaccard from which two records are near-duplicates; the profile's by default.")] = None,
+    linkage: Annotated[Literal["star", "single"] | None, typer.Option(help="star: near its keeper; single: any chain of near ones; the profile's by default.")] = None,
+    seed: Annotated[int, typer.Option(help="Of the hash functions.")] = 0,
+    report: ReportFile = None,
+    profile: ProfileName = DEFAULT,
+    set_: Set = None,
+) -> None:
+    """Keep one record, the best, of every cluster of exact and near-duplicates."""
+    from tasks.data.commands.dedup import dedup_files
+
+    inputs, out = _split(paths)
+    chosen = {name: value for name, value in (("threshold", threshold), ("linkage", linkage)) if value is not None}
+    settings = _settings(profile, set_).near_duplicates.model_copy(update=chosen)
+    _finish(dedup_files(inputs, out, settings, seed, pairs), report)
+
+
+@app.command()
+def verify(inputs: Inputs, seed: Annotated[int, typer.Option(help="Of the sample.")] = 0, report: ReportFile = None, profile: ProfileName = DEFAULT, set_: Set = None) -> None:
+    """Measure files as the dataset phase measures its result; exit code 3 if they miss a threshold."""
+    from tasks.data.commands.verify import verify_files
+
+    files, out = _perhaps_out(inputs)
+    found = verify_files(files, _settings(profile, set_), seed)
+    _finish(found, report, out)
+    missed = [check.name for check in found.checks if not check.passed]
+    if missed:
+        raise GateFailed(f"verify: {', '.join(missed)}")
+
+
+@app.command()
+def stats(inputs: Inputs, report: ReportFile = None) -> None:
+    """Count what is in files: fields, lengths, domains, sources."""
+    from tasks.data.commands.stats import stats_files
+
+    files, out = _perhaps_out(inputs)
+    _finish(stats_files(files), report, out)
+
+
+def _settings(profile: str, overrides: list[str] | None) -> Data:
+    return load(profile, overrides).data
+
+
+def _split(paths: list[Path]) -> tuple[list[Path], Path]:
+    if len(paths) < 2:
+        raise BadInput("give at least one file to read and the file to write: IN... OUT")
+    return paths[:-1], paths[-1]
+
+
+def _perhaps_out(paths: list[Path]) -> tuple[list[Path], Path | None]:
+    """The files to read, and where the report goes."""
+    if len(paths) > 1 and (paths[-1].suffix == ".json" or not paths[-1].exists()):
+        return paths[:-1], paths[-1]
+    return paths, None
+
+
+def _finish(found: BaseModel, *files: Path | None) -> None:
+    """Print the report, and write it where it was asked for."""
+    text = found.model_dump_json(indent=1)
+    for path in files:
+        if path is not None:
+            try:
+                path.write_text(text + "\n", encoding="utf-8")
+            except OSError as error:
+                raise BadInput(f"cannot write the report to {path}: {error.strerror}") from None
+    print(text)
