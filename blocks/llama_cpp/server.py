@@ -1,8 +1,9 @@
 """llama.cpp's server inside this process: answers many prompts at once, switches adapters per request, drafts ahead.
 
 What is guarded here: adapters load at scale 0 and every request names every scale (an empty list would mean the scale at
-load); the server's prompt cache does not know which adapter filled it, so it is off wherever adapters are loaded; prompts
-are tokenised here, so that no opening token is added twice and a prompt that is too long is named.
+load); the server's prompt cache is off for :meth:`LlamaCpp.complete`, whose answers then do not depend on what was asked
+before, and wherever adapters are loaded, since not every version of llama.cpp knows which adapter filled it; prompts are
+tokenised here, so that no opening token is added twice and a prompt that is too long is named.
 Not here: HTTP (deployments/serving), scoring of given answers (scoring.py).
 """
 
@@ -154,7 +155,8 @@ class LlamaCpp:
         Raises:
             BadInput: as in :meth:`complete`.
         """
-        request = self._request(self._prompt(0, prompt), max_tokens, adapter, temperature, stop, seed) | {"stream": True}
+        request = self._request(self._prompt(0, prompt), max_tokens, adapter, temperature, stop, seed)
+        request |= {"stream": True, "cache_prompt": not self._adapters}
         pieces: queue.SimpleQueue[str | BaseException | None] = queue.SimpleQueue()
         left = threading.Event()
 

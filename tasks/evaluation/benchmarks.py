@@ -56,13 +56,18 @@ def _mbpp(row: Row) -> Posed:
 def _bfcl(row: Row) -> Posed:
     """One turn; every argument has a list of right values, where "" means that it may be left out."""
     request = row["question"][0][0]["content"]
-    calls = [{"tool": tool, **{name: values[0] for name, values in arguments.items() if "" not in values}} for truth in row["ground_truth"] for tool, arguments in truth.items()]
+    calls = [{"tool": tool, **_first(arguments)} for truth in row["ground_truth"] for tool, arguments in truth.items()]
     prompt = (
         f"{request}\n\nYou can call these functions: {json.dumps(row['function'])}\n"
         'Answer with the calls alone, each as JSON: {"tool": its name, and every argument by name}. Leave out what was not asked for.'
     )
     reference = "\n".join(json.dumps(call, separators=(",", ":")) for call in calls)
     return Posed(prompt, Expected(kind="call", value=json.dumps({"alternatives": row["ground_truth"]})), reference)
+
+
+def _first(arguments: dict[str, list[Any]]) -> dict[str, Any]:
+    """The first right value of every argument that may not be left out; an object inside has lists of its own."""
+    return {name: _first(values[0]) if isinstance(values[0], dict) else values[0] for name, values in arguments.items() if "" not in values}
 
 
 def _choice(question: str, choices: list[str], right: int) -> Posed:
