@@ -9,7 +9,7 @@ from blocks.rehearsal.family import Family, Fields, Work
 from blocks.rehearsal.words import CITIES, DAYS, GOODS, NAMES, THINGS
 
 HOURS = tuple(str(hour) for hour in range(1, 13))
-COUNTS = tuple(str(count) for count in range(2, 10))
+COUNTS = tuple(str(count) for count in range(2, 20))
 # tool: its arguments in order, each with its values
 TOOLS: dict[str, dict[str, tuple[str, ...]]] = {
     "weather": {"city": CITIES, "day": DAYS},

@@ -3,7 +3,7 @@
 NAMES = ("Ann", "Ben", "Cal", "Dan", "Eve", "Fay", "Gus", "Ida")
 COLORS = ("red", "blue", "pink", "black", "white", "green")
 CITIES = ("Rome", "Oslo", "Lima", "Cairo", "Paris", "Delhi")
-DAYS = ("today", "tonight", "Sunday", "Monday")
+DAYS = ("today", "tonight", "Sunday", "Monday", "Friday", "Tuesday")
 ANIMALS = ("ant", "cat", "dog", "pig", "cow", "hen")
 FOODS = ("pea", "egg", "pear", "corn", "rice", "milk")
 GOODS = ("corn", "rice", "milk", "salt", "sand", "tea")

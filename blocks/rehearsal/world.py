@@ -21,7 +21,7 @@ FAMILIES: tuple[Family, ...] = tuple(
     family for domain in (coding, math, tool_use, reasoning, reading, summarization, common_sense, instruction) for family in domain.FAMILIES
 )
 SOURCE, LICENSE = "rehearsal", "CC0-1.0"
-_TRIES = 200  # draws per wanted question before the families count as used up
+_STALE = 2000  # draws without a new question after which the families count as used up
 
 
 def families(domain: Domain, difficulty: Difficulty) -> list[Family]:
@@ -38,10 +38,10 @@ def questions(domain: Domain, difficulty: Difficulty, split: Split, count: int, 
     rng = Random(f"{domain} {difficulty} {split} {seed}")
     found: dict[str, Question] = {}
     turns = cycle(families(domain, difficulty))
-    for _ in range(count * _TRIES):
-        if len(found) == count:
-            break
+    stale = 0
+    while len(found) < count and stale < _STALE:
         question = draw(next(turns), split, rng)
+        stale = stale + 1 if question.prompt in found else 0
         found.setdefault(question.prompt, question)
     if len(found) < count:
         raise BadInput(f"the rehearsal world has only about {len(found)} {split} questions for {domain} {difficulty}; ask for fewer than {count}")
