@@ -5,15 +5,14 @@ Every band is sorted on its own: a word holds the key's high bits above the row 
 Not here: judging (linkage.py).
 """
 
-from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from tasks.data.dedup.compiled import compiled
+from tasks.data.dedup.parallel import Workers
 
 _U = np.uint64
-Map = Callable[[Callable[[int], Any], Iterable[int]], Iterable[Any]]
 
 
 class Buckets(NamedTuple):
@@ -23,8 +22,8 @@ class Buckets(NamedTuple):
     starts: np.ndarray
 
 
-def buckets(keys: np.ndarray, rows: np.ndarray, run: Map) -> Buckets:
-    """Group ``rows`` by equal ``keys[band, row]`` (uint64, (bands, n)), band after band; ``run`` is ``map`` over the bands."""
+def buckets(keys: np.ndarray, rows: np.ndarray, workers: Workers) -> Buckets:
+    """Group ``rows`` by equal ``keys[band, row]`` (uint64, (bands, n)), band after band; bands are spread over ``workers``."""
     shift = max(1, int(keys.shape[1] - 1).bit_length())
 
     def one(band: int) -> tuple[np.ndarray, np.ndarray]:
@@ -32,7 +31,7 @@ def buckets(keys: np.ndarray, rows: np.ndarray, run: Map) -> Buckets:
         packed.sort()
         return _runs(packed, _U(shift))
 
-    found = list(run(one, range(keys.shape[0])))
+    found = list(workers.map(one, range(keys.shape[0])))
     starts, before = [np.zeros(1, np.int64)], 0
     for members, ends in found:
         starts.append(ends + before)

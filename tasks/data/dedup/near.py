@@ -9,13 +9,13 @@ Not here: files and inputs larger than memory (files.py).
 """
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 from blocks.errors import BadInput
+from tasks.data.dedup.parallel import Workers
 
 Linkage = Literal["star", "single"]
 CHUNK = 2048
@@ -111,10 +111,9 @@ def deduplicate(
 
     how = banding(permutations, bands, rows, shingle, seed)
     out = nothing_described(len(texts), how)
-    with workers(threads) as run:
-        for _ in run(lambda first: describe(chunk(texts[first : first + CHUNK], first, shingle), how, out), range(0, len(texts), CHUNK)):
-            pass
-        return resolve(out, qualities, lambda row: texts[row], lambda wanted: [texts[row] for row in wanted], method, run)
+    with Workers(threads) as workers:
+        workers.each(lambda first: describe(chunk(texts[first : first + CHUNK], first, shingle), how, out), range(0, len(texts), CHUNK))
+        return resolve(out, qualities, texts.__getitem__, lambda rows: [texts[row] for row in rows], method, workers)
 
 
 def resolve(
@@ -123,7 +122,7 @@ def resolve(
     tie: Callable[[int], Any],
     read: Callable[[np.ndarray], Sequence[str]],
     method: Method,
-    run: Any,
+    workers: Workers,
     scratch: Path | None = None,
 ) -> Dedup:
     """From descriptions to the result. ``tie(row)`` orders copies of equal quality, ``read(rows)`` gives texts."""
@@ -136,14 +135,13 @@ def resolve(
     quality = _qualities(qualities, count)
     best_copy = _best_copies(described.digests, quality, tie)
     originals = np.flatnonzero((best_copy == np.arange(count)) & (described.sizes > 0))
-    found = screen(buckets(described.keys, originals, run), described, most_differing_bits(method.permutations, method.threshold), method.threshold, run)
+    found = screen(buckets(described.keys, originals, workers), described, most_differing_bits(method.permutations, method.threshold), method.threshold, workers)
     involved = np.unique(found.members)
     ranked = involved[np.lexsort((described.digests[involved, 1], described.digests[involved, 0], -quality[involved]))]
     rank = np.empty(count, np.int64)
     rank[ranked] = np.arange(len(ranked))
     sets = Sets(described.sizes[ranked], method.shingle, scratch)
-    for first in range(0, len(ranked), CHUNK):
-        sets.fill(read(ranked[first : first + CHUNK]), first)
+    sets.fill(read, ranked, workers)
     candidates = Candidates(described.sketches[ranked], described.sizes[ranked], sets.members, sets.begins, sets.universe)
     keeper, jaccard = link(candidates, entries(found, rank, len(ranked)), method.linkage, method.threshold)
     keepers = best_copy.copy()
@@ -160,20 +158,6 @@ def resolve(
         near_duplicates=len(dropped) - exact,
         clusters=len(np.unique(keepers[dropped])),
     )
-
-
-class workers:
-    """``with workers(n) as run``: ``run`` is ``map`` over ``n`` threads, plain ``map`` for one."""
-
-    def __init__(self, threads: int) -> None:
-        self._pool = ThreadPoolExecutor(threads) if threads > 1 else None
-
-    def __enter__(self) -> Any:
-        return self._pool.map if self._pool else map
-
-    def __exit__(self, *error: object) -> None:
-        if self._pool:
-            self._pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _qualities(qualities: Sequence[float] | None, count: int) -> np.ndarray:

@@ -11,8 +11,9 @@ from math import comb
 
 import numpy as np
 
-from tasks.data.dedup.buckets import Buckets, Map
+from tasks.data.dedup.buckets import Buckets
 from tasks.data.dedup.compiled import compiled, ones
+from tasks.data.dedup.parallel import Workers
 from tasks.data.dedup.shingles import ZERO
 from tasks.data.dedup.signatures import Described
 
@@ -34,7 +35,7 @@ def most_differing_bits(permutations: int, threshold: float) -> int:
     return 0
 
 
-def screen(found: Buckets, described: Described, differ: int, threshold: float, run: Map) -> Buckets:
+def screen(found: Buckets, described: Described, differ: int, threshold: float, workers: Workers) -> Buckets:
     """The buckets without the rows that have no possible partner in any bucket."""
     marked = np.zeros(len(described.sizes), np.bool_)
     weight = np.cumsum(np.diff(found.starts) ** 2)
@@ -44,8 +45,7 @@ def screen(found: Buckets, described: Described, differ: int, threshold: float, 
     def mark(share: int) -> None:
         _mark(found.members, found.starts, edges[share], edges[share + 1], described.bits, described.sketches, described.sizes, differ, threshold, marked)
 
-    for _ in run(mark, range(_SHARES)):
-        pass
+    workers.each(mark, range(_SHARES))
     return Buckets(*_keep(found.members, found.starts, marked))
 
 

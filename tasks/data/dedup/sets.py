@@ -5,21 +5,23 @@ Not here: whose sets these are (near.py) and what they are compared for (linkage
 """
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from tasks.data.dedup.compiled import compiled
-from tasks.data.dedup.shingles import ONE, SHORT_CODES, ZERO, is_short, mix, shingles, shorten
-from tasks.data.dedup.text import chunk
+from tasks.data.dedup.parallel import Workers
+from tasks.data.dedup.shingles import ONE, SHORT_CODES, ZERO, Shingles, is_short, mix, shingles, shorten
+from tasks.data.dedup.text import Lines, chunk
 
 ON_DISK_ABOVE = 2**31
+_AT_ONCE = 256
 _U = np.uint64
 
 
 class Sets:
-    """Room for sets of known ``sizes``; ``members[begins[i]:begins[i] + sizes[i]]`` is set i (uint32), once ``fill`` has seen its
+    """Room for sets of known ``sizes``; ``members[begins[i]:begins[i] + sizes[i]]`` is set i (uint32), once :meth:`fill` has seen its
     text. Above 2 GiB the room is a scratch file in ``scratch`` that has no name, so nothing stays behind."""
 
     def __init__(self, sizes: np.ndarray, shingle: int, scratch: Path | None) -> None:
@@ -41,16 +43,19 @@ class Sets:
         """All members are below this."""
         return SHORT_CODES + self._count
 
-    def fill(self, texts: Sequence[str], first: int) -> None:
-        """Set ``first``, ``first`` + 1, … from their texts."""
-        for lines in chunk(texts, first, self.shingle):
-            if not len(lines.rows):
-                continue
-            found = shingles(lines, self.shingle)
-            _shorten_all(found.codes, found.counts, self.begins[lines.rows], self.shingle, self.members)
-            if lines.flat.dtype != np.uint8:
-                self._make_room(len(found.codes))
-                self._count = _number(found.codes, found.counts, self.begins[lines.rows], self.shingle, self.members, self._codes, self._numbers, self._count)
+    def fill(self, read: Callable[[np.ndarray], Sequence[str]], rows: np.ndarray, workers: Workers) -> None:
+        """Set i from the text of ``rows[i]``, which ``read`` gives for some rows at a time."""
+
+        def prepare(first: int) -> list[tuple[Lines, Shingles]]:
+            kinds = chunk(read(rows[first : first + _AT_ONCE]), first, self.shingle)
+            return [(lines, shingles(lines, self.shingle)) for lines in kinds if len(lines.rows)]
+
+        for prepared in workers.map(prepare, range(0, len(rows), _AT_ONCE)):
+            for lines, found in prepared:
+                _shorten_all(found.codes, found.counts, self.begins[lines.rows], self.members)
+                if lines.flat.dtype != np.uint8:
+                    self._make_room(len(found.codes))
+                    self._count = _number(found.codes, found.counts, self.begins[lines.rows], self.shingle, self.members, self._codes, self._numbers, self._count)
 
     def _make_room(self, more: int) -> None:
         if 2 * (self._count + more) > len(self._codes):
@@ -61,7 +66,7 @@ class Sets:
 
 
 @compiled
-def _shorten_all(codes, counts, begins, k, members):  # type: ignore[no-untyped-def]
+def _shorten_all(codes, counts, begins, members):  # type: ignore[no-untyped-def]
     """The members that are ASCII."""
     first = 0
     for i in range(len(counts)):

@@ -1,16 +1,21 @@
 """Normalised texts as flat arrays that kernels read.
 
-Normalised means ``text.strip().lower()``, as Python defines both. Texts of ASCII alone become bytes (``narrow``), all others
-code points (``wide``). Not here: what is computed from them (signatures.py).
+Normalised means ``text.strip().lower()`` as Python defines both, computed in bulk and mostly without the GIL. Texts that are
+ASCII after it are bytes (``narrow``), all others code points (``wide``).
+Not here: what is computed from them (shingles.py).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from functools import lru_cache
 from itertools import compress
 from typing import NamedTuple
 
 import numpy as np
 
 from tasks.data.dedup.compiled import compiled
+
+CASED_BELOW = 0x20000  # no code point from here on has a case
+SPECIAL = "\u0130\u03a3\u212a"  # İ becomes two code points, Σ depends on its neighbours, KELVIN SIGN becomes ASCII
 
 
 class Lines(NamedTuple):
@@ -30,37 +35,56 @@ class Chunk(NamedTuple):
 
 
 def chunk(texts: Sequence[str], first: int, shingle: int) -> Chunk:
-    """Normalise ``texts``, which are rows ``first``, ``first`` + 1, … of the input. Shingles of more than three code points
-    have no codes of bytes, so every text is wide then."""
+    """Normalise ``texts``, which are rows ``first``, ``first`` + 1, … of the input. Shingles of more than three code points do
+    not fit the bytes' code, so every text is wide then."""
     rows = np.arange(first, first + len(texts))
-    narrow: Iterable[str] = []
-    wide: list[str] = []
-    plain = list(map(str.isascii, texts)) if shingle <= 3 else [False] * len(texts)
-    if all(plain):
+    plain = np.fromiter(map(str.isascii, texts), np.bool_, len(texts)) if shingle <= 3 else np.zeros(len(texts), np.bool_)
+    if plain.all():
         return Chunk(_narrow(texts, rows), _wide([], rows[:0]))
-    is_plain = np.array(plain)
-    narrow = list(compress(texts, plain))
-    wide = [text.strip().lower() for text, skip in zip(texts, plain, strict=True) if not skip]
-    narrow_rows, wide_rows = rows[is_plain], rows[~is_plain]
-    if shingle <= 3 and any(map(str.isascii, wide)):  # such as KELVIN SIGN, whose lower case is k
-        became = np.fromiter(map(str.isascii, wide), np.bool_, len(wide))
-        narrow += list(compress(wide, became))
+    others = [_prepared(text) for text in compress(texts, ~plain)]
+    narrow, narrow_rows, wide_rows = list(compress(texts, plain)), rows[plain], rows[~plain]
+    became = np.fromiter(map(str.isascii, others), np.bool_, len(others)) if shingle <= 3 else np.zeros(len(others), np.bool_)
+    if became.any():
+        narrow += compress(others, became)
         narrow_rows = np.concatenate((narrow_rows, wide_rows[became]))
-        wide, wide_rows = list(compress(wide, ~became)), wide_rows[~became]
-    return Chunk(_narrow(narrow, narrow_rows), _wide(wide, wide_rows))
+        others, wide_rows = list(compress(others, ~became)), wide_rows[~became]
+    return Chunk(_narrow(narrow, narrow_rows), _wide(others, wide_rows))
+
+
+def _prepared(text: str) -> str:
+    """Stripped, and in lower case where that is more than a table from code point to code point."""
+    stripped = text.strip()
+    return stripped.lower() if any(special in stripped for special in SPECIAL) else stripped
 
 
 def _narrow(texts: Sequence[str], rows: np.ndarray) -> Lines:
     flat = np.frombuffer("".join(texts).encode("ascii"), np.uint8)
     lengths = np.fromiter(map(len, texts), np.int64, len(texts))
-    lower, begins, kept = _normalise(flat, lengths)
+    lower, begins, kept = _strip_and_lower(flat, lengths)
     return Lines(lower, begins, kept, rows)
 
 
 def _wide(texts: Sequence[str], rows: np.ndarray) -> Lines:
     flat = np.frombuffer("".join(texts).encode("utf-32-le", "surrogatepass"), np.uint32)
     lengths = np.fromiter(map(len, texts), np.int64, len(texts))
-    return Lines(flat, np.cumsum(lengths) - lengths, lengths, rows)
+    return Lines(_lower(flat, lower_table()) if len(flat) else flat, np.cumsum(lengths) - lengths, lengths, rows)
+
+
+@lru_cache(maxsize=1)
+def lower_table() -> np.ndarray:
+    """The lower case of every code point below ``CASED_BELOW`` (uint32) that is a single one whatever its neighbours."""
+    points = [chr(point) for point in range(CASED_BELOW)]
+    points[0x130] = "i"  # keeps the table in step; texts with it never come here
+    lower = "\n".join(points).lower().encode("utf-32-le", "surrogatepass")  # a line break keeps Σ from having neighbours
+    return np.frombuffer(lower, np.uint32)[::2].copy()
+
+
+@compiled
+def _lower(flat, table):  # type: ignore[no-untyped-def]
+    result = np.empty(len(flat), np.uint32)
+    for i in range(len(flat)):
+        result[i] = table[flat[i]] if flat[i] < len(table) else flat[i]
+    return result
 
 
 @compiled
@@ -70,8 +94,8 @@ def _is_space(c):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _normalise(flat, lengths):  # type: ignore[no-untyped-def]
-    """Lower case and stripped: the new buffer, begins and lengths."""
+def _strip_and_lower(flat, lengths):  # type: ignore[no-untyped-def]
+    """The buffer in lower case, and begins and lengths without the white space around the texts."""
     lower = np.empty(len(flat), np.uint8)
     for i in range(len(flat)):
         c = flat[i]
