@@ -14,7 +14,7 @@ from typing import Any
 
 from sqlalchemy import BigInteger, Column, Connection, Engine, Float, Index, Integer, String, Table, Text, create_engine, event, select, text
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, DatabaseError, NoSuchModuleError
+from sqlalchemy.exc import ArgumentError, DatabaseError, NoSuchModuleError, OperationalError
 
 from blocks.budget import metadata
 from blocks.errors import BadInput, Transient
@@ -114,6 +114,7 @@ class Journal:
 
     Raises:
         BadInput: the URL is wrong, its driver missing, or the database cannot be opened or written.
+        Transient: the database's server does not answer.
     """
 
     def __init__(self, url: str | None) -> None:
@@ -132,10 +133,10 @@ class Journal:
                 event.listen(engine, "begin", _sqlite_begin)
                 return engine
             return create_engine(parsed, pool_pre_ping=True)
-        except ArgumentError:
-            raise BadInput("teachers.journal is not a database URL; write sqlite:////path/journal.db or postgresql+psycopg://user@host/database") from None
         except (NoSuchModuleError, ModuleNotFoundError) as error:
             raise BadInput(f"teachers.journal {self.name}: its driver is not installed ({error}); pip install 'psycopg[binary]' for PostgreSQL") from None
+        except ArgumentError:
+            raise BadInput("teachers.journal is not a database URL; write sqlite:////path/journal.db or postgresql+psycopg://user@host/database") from None
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[Connection]:
@@ -158,8 +159,8 @@ class Journal:
             yield
         except DatabaseError as error:
             reason = " ".join(str(error.orig).split())
-            if error.connection_invalidated or "locked" in reason:
-                raise Transient(f"journal {self.name}: {reason}") from None
+            if "locked" in reason or (isinstance(error, OperationalError) and self._engine.dialect.name != "sqlite"):
+                raise Transient(f"journal {self.name}: {reason}") from None  # a busy or restarting database
             raise BadInput(f"cannot use the journal {self.name}: {reason}; see teachers.journal and COGUMI_HOME") from None
 
     def find(self, keys: Sequence[str]) -> dict[str, Row]:

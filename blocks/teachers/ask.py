@@ -133,7 +133,7 @@ def parse(text: str, model: type[M]) -> tuple[M | None, str | None]:
     while at >= 0:
         try:
             found, end = decoder.raw_decode(text, at)
-        except ValueError:
+        except (ValueError, RecursionError):
             reason, end = "the JSON object does not parse", at + 1
         else:
             try:

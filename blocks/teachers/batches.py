@@ -167,7 +167,7 @@ class Batches:
         retries = 0
         while True:
             try:
-                return await self._provider.find(marker, {call.key for call in waiting}, batch.created, batch.others)
+                return await self._provider.find(marker, {call.key for call in waiting}, batch.created, batch.others, self._poll_s)
             except Fault as fault:
                 if fault.kind != "retry" or retries >= self._seat.settings.max_retries:
                     raise

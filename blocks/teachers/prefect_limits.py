@@ -1,12 +1,11 @@
 """Prefect's global rate limits, strict, as the keeper of a teacher's limits instead of the journal's buckets.
 
-Slots are taken for all waiting calls of a teacher in one request to the server. ``limits`` says which limits must exist;
+Slots are taken in one request to the server for as many waiting calls as it grants at once. ``limits`` says which limits must exist;
 `cogumi up` makes them, each with ``limit = max(1, ceil(slots per second))``. Not here: the journal's buckets (rates.py).
 """
 
 import asyncio
 import math
-from collections.abc import Callable
 
 from blocks.errors import BadInput, Transient
 from configs.phases.teachers import TeacherModel, Teachers
@@ -31,6 +30,7 @@ class PrefectLimits:
 
     def __init__(self, teacher: str, settings: TeacherModel) -> None:
         self._rates = {_name(teacher, kind): per for kind, per in (("requests", settings.requests_per_minute), ("tokens", settings.tokens_per_minute)) if per is not None}
+        self._at_once = _size(settings.requests_per_minute) if settings.requests_per_minute is not None else 1_000
         self._waiting: list[tuple[int, asyncio.Future[None]]] = []
         self._carrier: asyncio.Task[None] | None = None
 
@@ -51,36 +51,36 @@ class PrefectLimits:
     async def _carry(self) -> None:
         try:
             while self._waiting:
-                batch, self._waiting = self._waiting, []
+                batch, self._waiting = self._waiting[: self._at_once], self._waiting[self._at_once :]
+                fault: Exception | None = None
                 try:
                     for name, per_minute in self._rates.items():
                         await _occupy(name, per_minute, len(batch) if name.endswith("-requests") else sum(tokens for tokens, _ in batch))
                 except Exception as error:
-                    _settle(batch, lambda future, error=error: future.set_exception(error))  # type: ignore[misc]
-                    continue
-                _settle(batch, lambda future: future.set_result(None))
+                    fault = error
+                for _, future in batch:
+                    if not future.done():
+                        future.set_result(None) if fault is None else future.set_exception(fault)
         finally:
             self._carrier = None
 
 
-def _settle(batch: list[tuple[int, asyncio.Future[None]]], act: Callable[[asyncio.Future[None]], None]) -> None:
-    for _, future in batch:
-        if not future.done():
-            act(future)
+def _size(per_minute: int) -> int:
+    """Slots of a limit: what comes free in a second, so that a burst is no longer than that."""
+    return max(1, math.ceil(per_minute / 60))
 
 
 async def _occupy(name: str, per_minute: int, slots: int) -> None:
     """Take slots, at most the limit's size at a time: Prefect never grants more at once."""
-    from prefect.concurrency._asyncio import ConcurrencySlotAcquisitionError
-    from prefect.concurrency.asyncio import rate_limit
+    from prefect.concurrency.asyncio import ConcurrencySlotAcquisitionError, rate_limit
 
-    size = max(1, math.ceil(per_minute / 60))
+    size = _size(per_minute)
     while slots > 0:
         part = min(slots, size)
         try:
             await rate_limit(name, occupy=part, strict=True)
         except ConcurrencySlotAcquisitionError as error:
-            if "strict" in str(error).lower() or "not found" in str(error).lower() or "must" in str(error).lower():
+            if "must be created" in str(error):
                 raise BadInput(f"Prefect has no global limit {name}; run `cogumi up`, or set teachers.limiter to journal") from None
             raise Transient(f"Prefect's limit {name} could not be taken: {' '.join(str(error).split())}") from None
         slots -= part

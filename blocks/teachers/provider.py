@@ -59,9 +59,9 @@ class BatchProvider(Protocol):
     async def submit(self, marker: str, calls: Mapping[str, Call]) -> str:
         """Submit calls as one batch that carries ``marker``; the provider's id of it."""
 
-    async def find(self, marker: str, keys: set[str], since: float, others: set[str]) -> str | None:
+    async def find(self, marker: str, keys: set[str], since: float, others: set[str], poll_s: float) -> str | None:
         """The id of the batch submitted with ``marker`` after ``since`` (seconds since 1970), if there is one; ``others``
-        are batches known to be different ones."""
+        are batches known to be different ones. ``poll_s`` is the pause where it takes several looks to know."""
 
     async def collect(self, batch: str) -> dict[str, Reply | Fault] | None:
         """All results by key once the batch is done; None before. A batch that was refused as a whole raises a reject."""

@@ -70,8 +70,10 @@ class Session:
             await till.close()
             for seat in seats:
                 await seat.client.close()
-            claims.abandon(self.journal, self._id)
-            sessions.end(self.journal, self._id)
+            try:
+                claims.abandon(self.journal, self._id)
+            finally:
+                sessions.end(self.journal, self._id)
         return [self._verdict(results[at], faults.get(at, []), at in passing) for at in range(len(items))]
 
     async def _stage(self, seat: Seat, till: Till, items: Sequence[Item], todo: list[int], done: Callable[[int, Made | Unmade | Fault], None]) -> None:

@@ -98,3 +98,15 @@ def spent(journal: Journal, teachers: Teachers, role: str, over: Sequence[int]) 
 def _shown(amount: Decimal) -> str:
     """Dollars for people: cents, or six places where cents would hide them."""
     return f"{amount:.2f}" if amount >= 1 or amount == 0 else f"{amount:.6f}"
+
+
+def markdown(found: Sequence[TeacherSummary]) -> str:
+    """The summary as a table for reports and Prefect artifacts."""
+    head = "| teacher | calls | from the journal | retries | lost | tokens in | cached | tokens out | spent | in flight |\n|---|---|---|---|---|---|---|---|---|---|\n"
+    rows = [
+        f"| {t.teacher} | {t.calls} | {t.journal_hits} | {t.retries} | {t.lost} | {t.prompt_tokens} | {t.cached_tokens} | {t.completion_tokens} "
+        f"| ${_shown(t.spent)} | ${_shown(t.reserved)} |\n"
+        for t in found
+    ]
+    reasons = [f"- {t.teacher}: {count} × {reason}\n" for t in found for reason, count in sorted(t.rejects.items(), key=lambda pair: -pair[1])]
+    return head + "".join(rows) + ("\n" + "".join(reasons) if reasons else "")

@@ -38,7 +38,7 @@ class BatchFiles:
             raise from_sdk(error, self.sdk) from None
         return str(made.id)
 
-    async def find(self, marker: str, keys: set[str], since: float, others: set[str]) -> str | None:
+    async def find(self, marker: str, keys: set[str], since: float, others: set[str], poll_s: float) -> str | None:
         """The batch whose metadata holds the marker."""
         try:
             page = await self._client.batches.list()
@@ -63,8 +63,7 @@ class BatchFiles:
             results: dict[str, Reply | Fault] = {}
             for name in (found.output_file_id, found.error_file_id):
                 if name:
-                    content = await self._client.files.content(name)
-                    for line in (await content.aread()).decode().split("\n"):
+                    for line in (await self._content(name)).decode().split("\n"):
                         if line.strip():
                             _line(line, results)
             return results
@@ -72,6 +71,10 @@ class BatchFiles:
             raise
         except Exception as error:
             raise from_sdk(error, self.sdk) from None
+
+    async def _content(self, name: str) -> bytes:
+        """The bytes of a file."""
+        return bytes((await self._client.files.content(name)).content)
 
 
 def _line(line: str, results: dict[str, Reply | Fault]) -> None:

@@ -21,8 +21,6 @@ from configs.phases.teachers import TeacherModel
 class Anthropic:
     """A client of one model."""
 
-    _look_s = 30.0  # between looks at a foreign-looking batch that may be ours
-
     def __init__(self, teacher: TeacherModel, key: str) -> None:
         self._client = anthropic.AsyncAnthropic(api_key=key, base_url=teacher.base_url, timeout=teacher.timeout_s, max_retries=0, http_client=http(anthropic, httpx2.Limits))
 
@@ -40,7 +38,7 @@ class Anthropic:
             raise from_sdk(error, anthropic) from None
         return made.id
 
-    async def find(self, marker: str, keys: set[str], since: float, others: set[str]) -> str | None:
+    async def find(self, marker: str, keys: set[str], since: float, others: set[str], poll_s: float) -> str | None:
         """The batch whose requests carry these keys: of those made since then, of this size, and not known otherwise. Keys
         can be read only in results, so one that is still in progress is taken for it once it has ended."""
         try:
@@ -51,7 +49,7 @@ class Anthropic:
                 if batch.id in others or counts.processing + counts.succeeded + counts.errored + counts.canceled + counts.expired != len(keys):
                     continue
                 while (results := await self.collect(batch.id)) is None:
-                    await asyncio.sleep(self._look_s)
+                    await asyncio.sleep(poll_s)
                 if results.keys() & keys:
                     return batch.id
         except Fault:

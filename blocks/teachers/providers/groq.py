@@ -24,6 +24,9 @@ class Groq(BatchFiles):
         create = self._client.chat.completions.with_raw_response.create
         return chat.read(await chat.fetch(groq, create(**chat.body(call, limit=self.limit), extra_body=call.options or None)))
 
+    async def _content(self, name: str) -> bytes:
+        return await (await self._client.files.content(name)).read()
+
     async def close(self) -> None:
         """Close the connections."""
         await self._client.close()

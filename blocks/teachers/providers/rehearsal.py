@@ -4,6 +4,7 @@ import json
 
 import httpx2
 
+from blocks.errors import BadInput
 from blocks.rehearsal import teachers
 from blocks.teachers import chat
 from blocks.teachers.provider import Call, Reply, provider
@@ -15,7 +16,10 @@ class _InProcess(httpx2.AsyncBaseTransport):
     """Hands a request body to the rehearsal world instead of a socket."""
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        return httpx2.Response(200, json=teachers.complete(json.loads(await request.aread())))
+        try:
+            return httpx2.Response(200, json=teachers.complete(json.loads(await request.aread())))
+        except BadInput as error:
+            return httpx2.Response(404, json={"error": {"message": str(error), "code": "model_not_found"}})
 
 
 @provider("rehearsal")

@@ -1,6 +1,6 @@
 """A misbehaving server, and settings that ask it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
@@ -14,11 +14,19 @@ from tests.blocks.teachers import server as wire
 PRICES = Prices(input=Decimal(1), cached=Decimal("0.1"), cache_write=Decimal("1.25"), output=Decimal(4), batch=Decimal("0.5"))
 
 
+@pytest.fixture(scope="package")
+def running() -> Iterator[wire.Running]:
+    with wire.Running() as started:
+        yield started
+
+
 @pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[wire.Running]:
+def server(running: wire.Running, monkeypatch: pytest.MonkeyPatch) -> wire.Running:
+    """The server, with nothing planned or counted yet; the first wait before a retry is short."""
     monkeypatch.setenv("TEST_KEY", wire.KEY)
-    with wire.Running() as running:
-        yield running
+    monkeypatch.setattr("blocks.teachers.faults.FIRST_WAIT_S", 0.01)
+    running.reset()
+    return running
 
 
 def teacher(url: str, model: str = "m", provider: str = "openai", **changes: Any) -> TeacherModel:
@@ -46,4 +54,3 @@ def requests(count: int, start: int = 0, **changes: Any) -> list[Request]:
     return [Request.model_validate(plain | {"messages": (Message(role="user", content=f"question {at}"),)} | changes) for at in range(start, start + count)]
 
 
-Maker = Callable[..., Teachers]

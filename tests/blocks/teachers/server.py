@@ -68,7 +68,8 @@ class Teacher:
         if anthropic:
             usage = {"input_tokens": prompt - cached - written, "cache_read_input_tokens": cached, "cache_creation_input_tokens": written, "output_tokens": completion}
             content = [{"type": "text", "text": text}]
-            return {"id": "msg_1", "type": "message", "role": "assistant", "model": body["model"], "content": content, "stop_reason": finish or "end_turn", "stop_sequence": None, "usage": usage}, cost
+            made = {"id": "msg_1", "type": "message", "role": "assistant", "model": body["model"], "content": content, "stop_sequence": None, "usage": usage}
+            return made | {"stop_reason": finish or "end_turn"}, cost
         usage = {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion, "prompt_tokens_details": {"cached_tokens": cached}}
         choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": finish or "stop"}
         return {"id": "chatcmpl-1", "object": "chat.completion", "created": 1, "model": body["model"], "choices": [choice], "usage": usage}, cost
@@ -134,7 +135,10 @@ async def handle(teacher: Teacher, read: asyncio.StreamReader, out: asyncio.Stre
             method, path, _ = lines[0].split(" ")
             headers = {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:] if line)}
             raw = await read.readexactly(int(headers.get("content-length", 0)))
-            if path == "/control/plan":
+            if path == "/control/reset":
+                teacher.__init__()  # type: ignore[misc]
+                await send(out, 200, b"{}", {})
+            elif path == "/control/plan":
                 teacher.plan.update(json.loads(raw))
                 await send(out, 200, b"{}", {})
             elif path == "/control/counts":
@@ -190,6 +194,10 @@ class Running:
         """Change what the server does."""
         request = urllib.request.Request(self.url + "/control/plan", json.dumps(changes).encode(), method="POST")
         urllib.request.urlopen(request).read()
+
+    def reset(self) -> None:
+        """Forget plan and counts."""
+        urllib.request.urlopen(urllib.request.Request(self.url + "/control/reset", b"", method="POST")).read()
 
     def counts(self) -> dict[str, Any]:
         """What the server counted so far."""

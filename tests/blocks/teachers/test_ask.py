@@ -40,11 +40,11 @@ def test_price_and_limits_are_not_in_the_key_and_attempt_and_temperature_are(ser
 
 
 def test_faults_are_retried_and_nothing_is_lost_or_mixed_up(server: Running) -> None:
-    server.plan(shares={fault: 0.08 for fault in ("429", "500", "503", "504", "cut", "broken", "schema", "twice")})
+    server.plan(shares=dict.fromkeys(("429", "500", "503", "504", "cut", "broken", "schema", "twice"), 0.08))
     answers = ask(requests(200), "questions", settings(teacher(server.url)))
     assert [answer.text for answer in answers] == [f"answer to question {at}" for at in range(200)]
     counts = server.counts()
-    assert {fault for fault in counts["statuses"]} >= {"429", "500", "503", "504", "cut", "broken", "schema", "twice"}, "every fault was drawn"
+    assert set(counts["statuses"]) >= {"429", "500", "503", "504", "cut", "broken", "schema", "twice"}, "every fault was drawn"
     assert set(counts["delivered"].values()) == {1}
     assert len(counts["delivered"]) == 200
     (told,) = summary(settings(teacher(server.url)))
@@ -60,7 +60,6 @@ def test_retry_after_is_honoured_by_everybody(server: Running) -> None:
     ask(requests(1), "questions", settings(teacher(server.url)))
     first, second = server.counts()["starts"]
     assert second - first >= 1
-    server.plan(modes={"m": ""}, retry_after="1")
 
 
 def test_a_retry_after_beyond_the_timeout_means_the_next_teacher(server: Running) -> None:
@@ -111,8 +110,7 @@ def test_refusals_inside_an_answer(server: Running) -> None:
     assert empty.reject == "empty answer"
 
 
-def test_a_teacher_that_is_down_fails_over_and_one_that_is_alone_is_transient(server: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("blocks.teachers.faults.FIRST_WAIT_S", 0.01)
+def test_a_teacher_that_is_down_fails_over_and_one_that_is_alone_is_transient(server: Running) -> None:
     server.plan(modes={"down": "500"})
     down = teacher(server.url, "down", max_retries=1)
     answers = ask(requests(30), "questions", settings(down, teacher(server.url), concurrency=4))

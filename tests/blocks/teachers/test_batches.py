@@ -1,0 +1,142 @@
+"""Batch APIs: one submission whatever happens, every result settled once, at the batch price."""
+
+import time
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from blocks.errors import BadInput, BudgetSpent
+from blocks.journal import Journal, batches
+from blocks.teachers import batch_records
+from blocks.teachers.ask import ask, dollars
+from blocks.teachers.summary import summary
+from configs.phases.teachers import TeacherModel
+from tests.blocks.teachers.conftest import requests, settings, teacher
+from tests.blocks.teachers.server import Running
+from tests.blocks.teachers.workers import asking
+
+PROVIDERS = ("openai", "groq", "anthropic")
+
+
+def batched(server: Running, provider: str, **changes: Any) -> TeacherModel:
+    return teacher(server.url, **{"model": "claude" if provider == "anthropic" else "m", "provider": provider, "batch": True} | changes)
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_a_batch_answers_at_half_the_price(server: Running, provider: str) -> None:
+    teachers = settings(batched(server, provider))
+    answers = ask(requests(20), "questions", teachers)
+    assert [answer.text for answer in answers] == [f"answer to question {at}" for at in range(20)]
+    counts = server.counts()
+    assert counts["batches"]["submissions"] == 1
+    assert counts["tries"] == {}, "no single call"
+    assert abs(dollars(answers) - Decimal(counts["nano"]).scaleb(-9)) <= Decimal("20e-9"), "rounded up per call"
+    single = ask(requests(1, 100), "questions", settings(teacher(server.url, "claude" if provider == "anthropic" else "m", provider)))
+    assert dollars(single) * Decimal("0.4") < answers[0].call.dollars < dollars(single) * Decimal("0.6")
+    assert all(answer.from_journal for answer in ask(requests(20), "questions", teachers))
+    assert server.counts()["batches"]["submissions"] == 1
+    (told,) = summary(teachers)
+    assert (told.calls, told.reserved) == (21, 0)
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_a_lost_reply_to_the_submission_is_no_second_submission(server: Running, provider: str) -> None:
+    server.plan(submission="lost reply")
+    assert len(ask(requests(8), "questions", settings(batched(server, provider)))) == 8
+    assert server.counts()["batches"]["submissions"] == 1
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_a_killed_run_goes_on_with_its_batch(server: Running, provider: str) -> None:
+    """Killed while it waits; and then as if it had been killed between the submission and its record."""
+    server.plan(looks=10_000)
+    teachers = settings(batched(server, provider))
+    process = asking(server.url, 8, provider=provider, batch=True)
+    while not server.counts()["batches"]["submissions"]:
+        time.sleep(0.02)
+    process.kill()
+    process.join()
+    with Journal(None).writing() as db:
+        db.execute(batches.update().values(id=None))
+    server.plan(looks=2)
+    answers = ask(requests(12), "questions", teachers)
+    assert [answer.text for answer in answers] == [f"answer to question {at}" for at in range(12)]
+    counts = server.counts()
+    assert counts["batches"]["submissions"] == 2, "one of eight, one of the four new ones"
+    assert set(counts["batches"]["calls"].values()) == {1}
+    (told,) = summary(teachers)
+    assert (told.calls, told.lost, told.reserved) == (12, 0, 0)
+
+
+def test_a_batch_that_was_never_submitted_gives_its_money_back(server: Running) -> None:
+    process = asking("http://127.0.0.1:9", 8, provider="openai", batch=True)
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and not _opened():
+        time.sleep(0.02)
+    process.kill()
+    process.join()
+    teachers = settings(batched(server, "openai"))
+    assert len(ask(requests(8), "questions", teachers)) == 8
+    assert summary(teachers)[0].spent == dollars(ask(requests(8), "questions", teachers))
+    assert server.counts()["batches"]["submissions"] == 1
+
+
+def _opened() -> bool:
+    journal = Journal(None)
+    try:
+        with journal.reading() as db:
+            markers = db.execute(select(batches.c.marker)).scalars().all()
+        return any(batch_records.waiting(journal, marker) for marker in markers)
+    finally:
+        journal.close()
+
+
+def test_single_calls_wait_for_a_batch_that_has_them(server: Running) -> None:
+    server.plan(looks=10_000)
+    process = asking(server.url, 4, provider="openai", batch=True)
+    while not server.counts()["batches"]["submissions"]:
+        time.sleep(0.02)
+    process.kill()
+    process.join()
+    server.plan(looks=2)
+    answers = ask(requests(6), "questions", settings(teacher(server.url)))
+    assert len(answers) == 6
+    assert sum(server.counts()["tries"].values()) == 2, "the four of the batch are not asked a second time"
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_refused_and_expired_results(server: Running, provider: str) -> None:
+    from blocks.chat_format import Message
+
+    odd = [requests(1)[0].model_copy(update={"messages": (Message(role="user", content=text),)}) for text in ("refuse me", "expire once", "fine")]
+    chain = (batched(server, provider, max_retries=1), teacher(server.url, "other"))
+    answers = ask(odd, "questions", settings(*chain))
+    assert [answer.text for answer in answers] == ["answer to refuse me", "answer to expire once", "answer to fine"]
+    assert [answer.call.teacher for answer in answers] == ["t1", "t1", "t0"], "refused, or not answered by two batches: the next teacher"
+    assert server.counts()["batches"]["submissions"] == 2
+
+
+def test_a_batch_that_fails_as_a_whole_is_told_and_given_back(server: Running) -> None:
+    server.plan(batch="failed")
+    teachers = settings(batched(server, "openai"))
+    with pytest.raises(BadInput, match="failed: token limit"):
+        ask(requests(3), "questions", teachers)
+    (told,) = summary(teachers)
+    assert (told.spent, told.reserved) == (0, 0)
+
+
+def test_a_batch_keeps_the_cap_and_is_filled_up_in_rounds(server: Running) -> None:
+    whole = dollars(ask(requests(40), "questions", settings(batched(server, "openai"), account="probe")))
+    teachers = settings(batched(server, "openai", model="again"), cap_dollars=whole / 2)
+    with pytest.raises(BudgetSpent):
+        ask(requests(40), "questions", teachers)
+    (told,) = summary(teachers)
+    assert whole / 2 * Decimal("0.7") < told.spent <= whole / 2
+    assert told.reserved == 0
+
+
+def test_a_provider_without_batches_says_so(server: Running) -> None:
+    with pytest.raises(BadInput, match="provider together has no batch API"):
+        ask(requests(1), "questions", settings(teacher(server.url, provider="together", batch=True)))

@@ -1,0 +1,80 @@
+"""Prefect's side of the teachers, on a real server: the credentials block, and global limits, strict."""
+
+import asyncio
+import math
+import time
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from prefect import flow, task
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate
+from pydantic import SecretStr
+
+from blocks.errors import BadInput
+from blocks.teachers.ask import ask
+from blocks.teachers.block import TeacherCredentials, with_blocks
+from blocks.teachers.prefect_limits import limits
+from tests.blocks.teachers.conftest import PRICES, requests, settings, teacher
+from tests.blocks.teachers.server import KEY, Running
+
+pytestmark = [pytest.mark.usefixtures("prefect_server"), pytest.mark.slow]
+
+
+def test_a_block_holds_key_model_prices_and_limits(server: Running) -> None:
+    block = TeacherCredentials(api_key=SecretStr(KEY), model="from-the-block", output_price=Decimal("0.3"), requests_per_minute=6000)
+    block.save("mine", overwrite=True)  # type: ignore[unused-coroutine]
+    teachers = settings(teacher(server.url, block="mine", key_env=None))
+    (answer,) = ask(requests(1), "questions", teachers)
+    assert answer.model == "from-the-block"
+    model = asyncio.run(with_blocks(teachers)).models["t0"]
+    assert (model.prices.output, model.prices.input, model.requests_per_minute) == (Decimal("0.3"), PRICES.input, 6000)
+    assert KEY not in repr(block) + repr(model)
+    assert asyncio.run(with_blocks(teachers)).identity() != teachers.identity(), "a model changed in the UI is another identity"
+
+
+def test_a_block_that_is_not_there_is_told() -> None:
+    with pytest.raises(BadInput, match="teacher-credentials/nobody"):
+        ask(requests(1), "questions", settings(teacher("http://x", block="nobody", key_env=None)))
+
+
+def test_ask_works_inside_a_task_of_a_flow(server: Running) -> None:
+    @task
+    def inside() -> str:
+        return ask(requests(1), "questions", settings(teacher(server.url)))[0].text
+
+    @flow
+    async def outside() -> str:
+        return inside()
+
+    assert asyncio.run(outside()) == "answer to question 0"
+
+
+def _make(made: dict[str, float]) -> None:
+    async def create() -> None:
+        async with get_client() as client:
+            for name, per_second in made.items():
+                await client.create_global_concurrency_limit(GlobalConcurrencyLimitCreate(name=name, limit=max(1, math.ceil(per_second)), slot_decay_per_second=per_second))
+
+    asyncio.run(create())
+
+
+def test_prefects_limits_hold_and_a_missing_one_is_an_error(server: Running) -> None:
+    changes: dict[str, Any] = {"requests_per_minute": 300, "tokens_per_minute": 60_000}
+    teachers = settings(teacher(server.url, **changes), limiter="prefect")
+    assert limits(teachers) == {"cogumi-t0-requests": 5.0, "cogumi-t0-tokens": 1000.0}
+    with pytest.raises(BadInput, match="Prefect has no global limit cogumi-t0-requests; run `cogumi up`"):
+        ask(requests(3), "questions", teachers)
+    assert server.counts()["tries"] == {}
+    _make(limits(teachers))
+    started = time.monotonic()
+    ask(requests(20), "questions", teachers)
+    assert time.monotonic() - started >= (20 - 5) / 5 - 0.5
+    starts = sorted(server.counts()["starts"])
+    assert all(later - earlier > 0.7 for earlier, later in zip(starts, starts[10:], strict=False)), "never more than limit and one second's refill at once"
+
+
+def test_no_limit_asks_prefect_nothing(server: Running) -> None:
+    assert limits(settings(teacher(server.url))) == {}
+    assert len(ask(requests(3), "questions", settings(teacher(server.url), limiter="prefect"))) == 3
