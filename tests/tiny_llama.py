@@ -61,7 +61,7 @@ def _teach(model: Any, words: Any) -> None:
             return
 
 
-def make_model(seed: int = 0) -> Artifact:
+def make_model(seed: int = 0, *, teach: bool = True) -> Artifact:
     """The student as an artifact of kind "model"."""
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
@@ -74,8 +74,9 @@ def make_model(seed: int = 0) -> Artifact:
         max_position_embeddings=256, tie_word_embeddings=True, bos_token_id=words.bos_token_id, eos_token_id=words.eos_token_id, pad_token_id=words.pad_token_id,
     )  # fmt: skip
     model = LlamaForCausalLM(config)
-    _teach(model, words)
-    with store.create("model", settings={"seed": seed}) as folder:
+    if teach:
+        _teach(model, words)
+    with store.create("model", settings={"seed": seed, "taught": teach}) as folder:
         model.save_pretrained(folder.path)
         words.save_pretrained(folder.path)
     return folder.artifact
