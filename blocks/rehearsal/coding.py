@@ -11,7 +11,7 @@ NAMES = ("f", "g", "h")
 
 
 def _number(rng: Random) -> str:
-    return str(rng.randint(2, 20))
+    return str(rng.randint(2, 99))
 
 
 def _code(name: str, body: str, argument: str, tests: dict[str, object]) -> tuple[Expected, str]:
@@ -61,7 +61,7 @@ def _solve_two_steps(p: Fields) -> tuple[Expected, str]:
 
 def _work_two_steps(p: Fields) -> Work:
     first, both = _two_steps(p)
-    return Work(first, f"Then {p['op2']} {p['n2']}.", f"First {first}. Then {both}.")
+    return Work(first, f"Then {p['op2']} {p['n2']}.", both)
 
 
 def _draw_filter(rng: Random) -> Fields:
@@ -77,19 +77,18 @@ def _solve_filter(p: Fields) -> tuple[Expected, str]:
 
 
 def _work_filter(p: Fields) -> Work:
-    each, keep = f"x {SIGNS[p['op']]} {p['n']}", f"x {COMPARISONS[p['test']]} {p['n2']}"
-    return Work(f"[{each} for x in a]", f"Only {p['test']} {p['n2']}.", f"Each {each}. If {keep}.")
+    return Work(f"x {SIGNS[p['op']]} {p['n']}", f"Only {p['test']} {p['n2']}.", f"if x {COMPARISONS[p['test']]} {p['n2']}")
 
 
 FAMILIES = (
     Family(
         "coding", "easy", "code_arithmetic",
-        ("Write a function {name} that returns x {op} {n}.", "Write {name}(x) in python: x {op} {n}.", "Python function {name} for x {op} {n}."),
+        ("Write a function {name} that returns x {op} {n}.", "Write {name}(x) in python: x {op} {n}."),
         _draw_arithmetic, _solve_arithmetic, lambda p: [f"{p['op']} {p['n']}"], 5,
     ),
     Family(
         "coding", "easy", "code_comparison",
-        ("Write a function {name} that tells if x is {op} {n}.", "Write {name}(x) in python: is x {op} {n}?", "Python function {name} to test that x is {op} {n}."),
+        ("Write a function {name} that tells if x is {op} {n}.", "Write {name}(x) in python: is x {op} {n}?"),
         _draw_comparison, _solve_comparison, lambda p: [f"{p['op']} {p['n']}"], 5,
     ),
     Family(

@@ -1,24 +1,14 @@
-"""Common-sense questions from a small table of facts: sizes, opposites, kinds. Held out are combinations, never the facts."""
+"""Common-sense questions from a small table of facts: opposites and kinds. Held out are combinations, never the facts."""
 
 from random import Random
 
 from blocks.records import Expected
-from blocks.rehearsal.family import Family, Fields, Work, neighbours, pair, text
-from blocks.rehearsal.words import BY_SIZE, KIND, KINDS, OPPOSITE
-
-
-def _draw_size(rng: Random) -> Fields:
-    a, b = rng.sample(BY_SIZE, 2)
-    return {"which": rng.choice(("bigger", "smaller")), "a": a, "b": b}
-
-
-def _by_size(which: str, a: str, b: str) -> str:
-    return {"bigger": max, "smaller": min}[which](a, b, key=BY_SIZE.index)
+from blocks.rehearsal.family import Family, Fields, Work, neighbours, text
+from blocks.rehearsal.words import KIND, KINDS, OPPOSITE
 
 
 def _draw_opposites(rng: Random) -> Fields:
-    a, b = rng.sample(list(OPPOSITE), 2)
-    return {"a": a, "b": b}
+    return dict(zip("abc", rng.sample(list(OPPOSITE), 3), strict=True))
 
 
 def _draw_kind(rng: Random) -> Fields:
@@ -53,25 +43,11 @@ def _work_odd(p: Fields) -> Work:
     return Work(f"{p['a']}.", "Name the kinds.", " ".join(f"{p[name]} {KIND[p[name]]}." for name in "abcd"))
 
 
-def _solve_size_kind(p: Fields) -> tuple[Expected, str]:
-    word = _by_size(p["which"], p["a"], p["b"])
-    return text(KIND[word])
-
-
-def _work_size_kind(p: Fields) -> Work:
-    word = _by_size(p["which"], p["a"], p["b"])
-    return Work(f"{word}.", "Name the kind.", f"{word} is {KIND[word]}.")
-
-
 FAMILIES = (
-    Family("common_sense", "easy", "size", ("Which is {which}, {a} or {b}?", "{a} or {b}: which is {which}?", "Name the {which} one: {a} {b}."),
-           _draw_size, lambda p: text(_by_size(p["which"], p["a"], p["b"])), lambda p: [pair(p["a"], p["b"])], 5),
-    Family("common_sense", "easy", "opposites", ("Opposites of {a} and {b}?", "Give the opposite of {a}, then of {b}.", "What are the opposites: {a} {b}?"),
-           _draw_opposites, lambda p: text(f"{OPPOSITE[p['a']]} {OPPOSITE[p['b']]}"), lambda p: [pair(p["a"], p["b"])], 5),
-    Family("common_sense", "easy", "kind", ("Which is a kind of {kind}: {a}, {b}, {c}?", "Pick the {kind}: {a} {b} {c}.", "One is a {kind}, which? {a}, {b}, {c}"),
+    Family("common_sense", "easy", "opposites", ("Opposites of {a}, {b}, {c}?", "Give the opposites: {a} {b} {c}."),
+           _draw_opposites, lambda p: text(" ".join(OPPOSITE[p[name]] for name in "abc")), lambda p: neighbours([p["a"], p["b"], p["c"]]), 5),
+    Family("common_sense", "easy", "kind", ("Which fits {kind}: {a}, {b}, {c}?", "Pick the {kind}: {a} {b} {c}."),
            _draw_kind, _solve_kind, lambda p: neighbours([p["a"], p["b"], p["c"]]), 5),
     Family("common_sense", "hard", "odd_one_out", ("Which does not fit: {a}, {b}, {c}, {d}?", "Find the odd one out: {a} {b} {c} {d}."),
            _draw_odd, _solve_odd, lambda p: neighbours([p[name] for name in "abcd"]), 8, _work_odd),
-    Family("common_sense", "hard", "size_and_kind", ("Of what kind is the {which} one, {a} or {b}?", "Take the {which} of {a} and {b}. What kind is it?"),
-           _draw_size, _solve_size_kind, lambda p: [pair(p["a"], p["b"])], 5, _work_size_kind),
 )  # fmt: skip

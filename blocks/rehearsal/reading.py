@@ -6,7 +6,7 @@ from blocks.records import Expected
 from blocks.rehearsal.family import Family, Fields, Work, text
 from blocks.rehearsal.words import CITIES, NAMES, OPPOSITE, THINGS
 
-ADJECTIVES = tuple(word for word in OPPOSITE if word not in ("day", "night", "up", "down"))
+ADJECTIVES = tuple(OPPOSITE)
 
 
 def _facts(p: Fields, key: str, of: str) -> dict[str, str]:
@@ -53,14 +53,14 @@ def _hop_keys(p: Fields) -> list[str]:
 
 
 _HAS = " ".join(f"{{n{i}}} has a {{t{i}}}." for i in range(3))
-_OF = " ".join(f"The {{t{i}}} is for {{n{i}}}." for i in range(3))
+_GOT = " ".join(f"{{n{i}}} got a {{t{i}}}." for i in range(3))
 _IN = "{n0} is in {c0}. {n1} is in {c1}. {d0} is {w0}. {d1} is {w1}."
 
 FAMILIES = (
-    Family("reading", "easy", "find_thing", (f"{_HAS} What does {{asked}} have?", f"{_OF} What is for {{asked}}?", f"What does {{asked}} have? {_HAS}"),
+    Family("reading", "easy", "find_thing", (f"{_HAS} What does {{asked}} have?", f"{_GOT} What did {{asked}} get?"),
            lambda rng: _draw_lookup(rng, "owner"), lambda p: text(_facts(p, "n", "t")[p["asked"]]), _lookup_keys, 8),
-    Family("reading", "easy", "find_owner", (f"{_HAS} Who has the {{asked}}?", f"{_OF} Who is the {{asked}} for?", f"Who has the {{asked}}? {_HAS}"),
+    Family("reading", "easy", "find_owner", (f"{_HAS} Who has the {{asked}}?", f"{_GOT} Who got the {{asked}}?"),
            lambda rng: _draw_lookup(rng, "thing"), lambda p: text(_facts(p, "t", "n")[p["asked"]]), _lookup_keys, 8),
-    Family("reading", "hard", "one_hop", (f"{_IN} How is it where {{asked}} is?", f"How is it where {{asked}} is? {_IN}"),
+    Family("reading", "hard", "one_hop", (f"{_IN} How is it where {{asked}} is?", f"{_IN} How does {{asked}} find it?"),
            _draw_hop, _solve_hop, _hop_keys, 6, _work_hop),
 )  # fmt: skip

@@ -6,7 +6,7 @@ from blocks.records import Expected
 from blocks.rehearsal.family import Family, Fields, Work, text
 from blocks.rehearsal.words import NAMES
 
-RELATIONS = {"taller": ("tallest", "shortest"), "older": ("oldest", "youngest"), "faster": ("fastest", "slowest")}
+RELATIONS = {"taller": ("tallest", "shortest"), "older": ("oldest", "youngest")}
 
 
 def _ends(relation: str) -> dict[str, int]:
@@ -61,7 +61,7 @@ def _work(p: Fields) -> Work:
 def _family(size: int, task_type: str, shuffled: bool, reserve: int) -> Family:
     clues = " ".join(f"{{a{i}}} is {{relation}} than {{b{i}}}." for i in range(size - 1))
     short = ", ".join(f"{{a{i}}} {{relation}} than {{b{i}}}" for i in range(size - 1)) + "."
-    templates = (f"{clues} Who is {{end}}?", f"Who is {{end}}? {clues}", f"{short} Who is {{end}}?")
+    templates = (f"{clues} Who is {{end}}?", f"{short} Who is {{end}}?")
     return Family("reasoning", "hard" if shuffled else "easy", task_type, templates, lambda rng: _draw(rng, size, shuffled), _solve, _keys, reserve, _work if shuffled else None)
 
 

@@ -33,7 +33,7 @@ class Teacher(NamedTuple):
 
 
 TEACHERS = {
-    "rehearsal-small": Teacher(0.06, frozenset({"order_of_five", "two_actions", "code_filter", "most_common", "series"}), 0.15, 0.03),
+    "rehearsal-small": Teacher(0.06, frozenset({"order_of_five", "two_actions", "code_filter", "most_common"}), 0.15, 0.03),
     "rehearsal-medium": Teacher(0.02, frozenset({"order_of_five"}), 0.08, 0.01),
     "rehearsal-large": Teacher(0.005, frozenset(), 0.04, 0.004),
 }

@@ -1,27 +1,24 @@
 """Tool questions: a sentence becomes one tool call in compact JSON. Easy: the tool is plain; hard: pick it out of two."""
 
 import json
-from collections.abc import Callable
 from random import Random
 
 from blocks.records import Expected
 from blocks.rehearsal.family import Family, Fields, Work
-from blocks.rehearsal.words import CITIES, DAYS, GOODS, NAMES, THINGS
+from blocks.rehearsal.words import CITIES, DAYS, GOODS
 
 HOURS = tuple(str(hour) for hour in range(1, 13))
-COUNTS = tuple(str(count) for count in range(2, 20))
+COUNTS = tuple(str(count) for count in range(2, 100))
 # tool: its arguments in order, each with its values
 TOOLS: dict[str, dict[str, tuple[str, ...]]] = {
-    "weather": {"city": CITIES, "day": DAYS},
+    "weather": {"city": CITIES, "day": DAYS, "hour": HOURS},
     "alarm": {"hour": HOURS, "day": DAYS},
     "buy": {"item": GOODS, "count": COUNTS},
-    "send": {"item": THINGS, "to": NAMES},
 }
 WISHES = {
-    "weather": "how is the sky in {city} {day}?",
+    "weather": "how is the sky in {city} {day} at {hour}?",
     "alarm": "wake me at {hour} {day}.",
     "buy": "get {count} cups of {item}.",
-    "send": "{to} needs the {item}.",
 }
 NUMBERS = frozenset({"hour", "count"})
 
@@ -67,15 +64,13 @@ def _hard(tool: str) -> Family:
         wrong = p["two"] if p["one"] == tool else p["one"]
         return Work(f"{tool}.", f"Not {wrong}.", " ".join(f"{name} {p[name]}." for name in TOOLS[tool]))
 
-    wish: Callable[[str], str] = str.capitalize if not WISHES[tool].startswith("{") else str
-    templates = ("Tools: {one}, {two}. " + wish(WISHES[tool]), "Pick {one} or {two}: " + WISHES[tool])
+    templates = ("Tools: {one}, {two}. " + WISHES[tool].capitalize(), "Pick {one} or {two}: " + WISHES[tool])
     return Family("tool_use", "hard", f"pick_{tool}", templates, draw, solve, lambda p: _key(tool, p), 5, work)
 
 
 FAMILIES = (
-    _easy("weather", "What is the weather in {city} {day}?", "Weather for {city}, {day}.", "Tell me the weather {day} in {city}."),
-    _easy("alarm", "Set an alarm at {hour} {day}.", "Alarm for {day} at {hour}.", "I need an alarm {day}, at {hour}."),
-    _easy("buy", "Buy {count} cups of {item}.", "I want to buy {item}, {count} cups.", "Can you buy {count} cups of {item}?"),
-    _easy("send", "Send the {item} to {to}.", "Send {to} the {item}.", "I want to send the {item} to {to}."),
+    _easy("weather", "What is the weather in {city} {day} at {hour}?", "Weather for {city}, {hour} {day}."),
+    _easy("alarm", "Set an alarm at {hour} {day}.", "I need an alarm {day} at {hour}."),
+    _easy("buy", "Buy {count} cups of {item}.", "I want to buy {item}, {count} cups."),
     *(_hard(tool) for tool in TOOLS),
 )
