@@ -18,6 +18,7 @@ from tasks.data import prompts, rows
 from tasks.data.tokens import counter
 from tasks.step import step
 
+LEADS = 100  # numbers of attempts that each teacher who is asked first has for itself
 Parts = tuple[str | None, str | None, str]  # draft, thinking, response
 
 
@@ -98,9 +99,11 @@ def _ask_shared(questions: Sequence[Question], difficulty: Difficulty, how: Answ
     role = f"answer_{difficulty}"
     answered = []
     for teacher in how.mix:
+        # Teachers stand in for each other, so their requests must differ: otherwise a changed mix would find the old answers in the journal.
+        own = LEADS * teachers.roles[role].index(teacher) + attempt
         mine = [question for question in questions if first_teacher(question.id, how.mix) == teacher]
         requests = [
-            Request(purpose=purpose, messages=ask_for(q.domain, q.difficulty, q.prompt), max_tokens=how.max_tokens, temperature=how.temperature, attempt=attempt) for q in mine
+            Request(purpose=purpose, messages=ask_for(q.domain, q.difficulty, q.prompt), max_tokens=how.max_tokens, temperature=how.temperature, attempt=own) for q in mine
         ]
         answered += list(zip(mine, ask(requests, role, led_by(teacher, role, teachers)), strict=True))
     return answered

@@ -63,22 +63,25 @@ def choose(cells: list[Cell], available: Counts, tolerance: float) -> Counts:
     short = [cell for cell in cells if available.get((cell.domain, cell.difficulty), 0) < cell.keep]
     if short:
         named = ", ".join(f"{cell.domain} {cell.difficulty} {available.get((cell.domain, cell.difficulty), 0)} of {cell.keep}" for cell in short)
-        log.warning("balance: short of %s; the dataset shrinks to %.1f%% of the plan to keep the shares", named, low / 10)
+        log.log(logging.WARNING if low < 1000 else logging.INFO, "balance: short of %s; the others are taken at %.1f%% of the plan to keep the shares", named, low / 10)
     return _take(cells, available, low / 1000)
 
 
 def off_balance(cells: list[Cell], counts: Counts) -> float:
-    """The largest relative deviation of a domain's or a difficulty's share from the plan's; 0 where nothing is kept."""
+    """The largest relative deviation of a domain's or a difficulty's share from the plan's; 0 where nothing is kept.
+
+    One example more or less is no deviation: in a small dataset whole numbers cannot meet a share exactly.
+    """
     total, planned_total = sum(counts.values()), sum(cell.keep for cell in cells)
     if not total or not planned_total:
         return 0.0
     worst = 0.0
     for axis in (0, 1):
         for name in {(cell.domain, cell.difficulty)[axis] for cell in cells}:
-            planned = sum(cell.keep for cell in cells if (cell.domain, cell.difficulty)[axis] == name) / planned_total
-            kept = sum(count for key, count in counts.items() if key[axis] == name) / total
-            if planned:
-                worst = max(worst, abs(kept - planned) / planned)
+            share = sum(cell.keep for cell in cells if (cell.domain, cell.difficulty)[axis] == name) / planned_total
+            kept = sum(count for key, count in counts.items() if key[axis] == name)
+            if share:
+                worst = max(worst, max(0.0, abs(kept - share * total) - 1) / (share * total))
     return worst
 
 

@@ -48,9 +48,9 @@ configs:
 - config_name: default
   data_files:
   - split: train
-    path: train.jsonl
+    path: parquet/train.parquet
   - split: validation
-    path: validation.jsonl
+    path: parquet/validation.parquet
 language:
 - en
 size_categories:

@@ -17,6 +17,7 @@ from tasks.data import rows
 from tasks.step import step
 
 _WORD = re.compile(r"[^\W_]+")
+_GROUPED = re.compile(r"(?<=\d),(?=\d{3}\b)")
 
 
 class Hit(NamedTuple):
@@ -96,8 +97,8 @@ def contained_in(hit: Hit) -> str:
 
 
 def words_of(text: str) -> list[str]:
-    """Runs of letters or digits, lower case."""
-    return _WORD.findall(text.lower())
+    """Runs of letters or digits, lower case; a comma between digits groups them and is left out."""
+    return _WORD.findall(_GROUPED.sub("", text.lower()))
 
 
 def grams(words: Sequence[str], n: int) -> Iterator[int]:

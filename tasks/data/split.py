@@ -14,6 +14,7 @@ from configs.phases.data import Splitting
 from tasks.data import rows
 from tasks.data.balance import shuffled
 from tasks.data.card import card, statistics
+from tasks.data.columns import write_parquet
 from tasks.step import step
 
 TRAIN, VALIDATION, CARD, STATS = "train.jsonl", "validation.jsonl", "README.md", "stats.json"
@@ -21,7 +22,8 @@ TRAIN, VALIDATION, CARD, STATS = "train.jsonl", "validation.jsonl", "README.md",
 
 @step(version=1)
 def split(examples: Artifact, stages: dict[str, Artifact], settings: Splitting, seed: int) -> Artifact:
-    """Make the dataset: train.jsonl, validation.jsonl, README.md (the card), stats.json; an artifact of kind "dataset".
+    """Make the dataset: train.jsonl and validation.jsonl, both also below parquet/, README.md (the card) and stats.json; an artifact of
+    kind "dataset".
 
     Args:
         examples: the balanced examples.
@@ -31,8 +33,9 @@ def split(examples: Artifact, stages: dict[str, Artifact], settings: Splitting, 
     """
     train, validation = divide(rows.examples(examples), settings.validation_share, seed)
     with store.create("dataset", parents=[examples], settings={"splitting": settings.identity(), "seed": seed}) as folder:
-        rows.write(folder.path / TRAIN, train)
-        rows.write(folder.path / VALIDATION, validation)
+        for name, side in ((TRAIN, train), (VALIDATION, validation)):
+            rows.write(folder.path / name, side)
+            write_parquet((folder.path / "parquet" / name).with_suffix(".parquet"), side)
         stats = statistics(train, validation, stages)
         (folder.path / STATS).write_text(json.dumps(stats, indent=1, ensure_ascii=False) + "\n")
         (folder.path / CARD).write_text(card(stats))

@@ -18,7 +18,7 @@ from blocks.errors import BadInput
 from tasks.data.dedup.parallel import Workers
 
 Linkage = Literal["star", "single"]
-CHUNK = 2048
+CHUNK = 512  # texts whose shingles stay in a core's cache
 
 
 class Duplicate(NamedTuple):

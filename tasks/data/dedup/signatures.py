@@ -20,6 +20,7 @@ from tasks.data.dedup.shingles import ONE, ZERO, mix, shingles
 from tasks.data.dedup.text import Chunk
 
 SKETCH_WORDS = 16
+_STEP = 8  # hashes that are permuted before a minimum is stored
 _U = np.uint64
 
 
@@ -82,7 +83,7 @@ def signatures(chunk: Chunk, how: Banding) -> np.ndarray:
     for lines in chunk:
         found = shingles(lines, how.shingle)
         for codes, row in zip(np.split(found.codes.copy(), np.cumsum(found.counts)[:-1]), lines.rows, strict=True):
-            hashes = np.empty(len(codes) + 3, np.uint32)
+            hashes = np.empty(len(codes) + _STEP, np.uint32)
             _hash(codes, hashes, np.empty(SKETCH_WORDS, np.uint64))
             _sign(hashes, len(codes), how.multiply, how.add, np.empty_like(how.add), np.empty_like(how.add), out[row])
     return out
@@ -90,13 +91,13 @@ def signatures(chunk: Chunk, how: Banding) -> np.ndarray:
 
 @compiled
 def _hash(codes, hashes, sketch):  # type: ignore[no-untyped-def]
-    """A 32-bit hash of every code, padded to a multiple of four, and the odd sketch of all. Overwrites ``codes``."""
+    """A 32-bit hash of every code, padded to whole steps of the signature, and the odd sketch of all. Overwrites ``codes``."""
     count = len(codes)
     for j in range(count):
         codes[j] = mix(codes[j])
     for j in range(count):
         hashes[j] = np.uint32(codes[j])
-    for j in range(count, (count + 3) // 4 * 4):
+    for j in range(count, count + _STEP - 1):
         hashes[j] = hashes[0]  # a repeated shingle changes nothing
     for i in range(SKETCH_WORDS):
         sketch[i] = ZERO
@@ -112,13 +113,14 @@ def _sign(hashes, count, multiply, add, low, high, values):  # type: ignore[no-u
     for i in range(half):
         low[i] = np.uint32(0xFFFFFFFF)
         high[i] = np.uint32(0)
-    for j in range(0, (count + 3) // 4 * 4, 4):
-        h0, h1, h2, h3 = hashes[j], hashes[j + 1], hashes[j + 2], hashes[j + 3]
+    for j in range(0, count, _STEP):
+        h0, h1, h2, h3, h4, h5, h6, h7 = hashes[j], hashes[j + 1], hashes[j + 2], hashes[j + 3], hashes[j + 4], hashes[j + 5], hashes[j + 6], hashes[j + 7]
         for i in range(half):
             a, b = multiply[i], add[i]
             v0, v1, v2, v3 = np.uint32(a * h0 + b), np.uint32(a * h1 + b), np.uint32(a * h2 + b), np.uint32(a * h3 + b)
-            low[i] = min(low[i], min(min(v0, v1), min(v2, v3)))
-            high[i] = max(high[i], max(max(v0, v1), max(v2, v3)))
+            v4, v5, v6, v7 = np.uint32(a * h4 + b), np.uint32(a * h5 + b), np.uint32(a * h6 + b), np.uint32(a * h7 + b)
+            low[i] = min(low[i], min(min(min(v0, v1), min(v2, v3)), min(min(v4, v5), min(v6, v7))))
+            high[i] = max(high[i], max(max(max(v0, v1), max(v2, v3)), max(max(v4, v5), max(v6, v7))))
     for i in range(half):
         values[i] = low[i]
     for i in range(len(values) - half):
@@ -144,7 +146,7 @@ def _keep(values, weigh, rows, keys, row, bits):  # type: ignore[no-untyped-def]
 @compiled
 def _describe(codes, counts, rows_of, multiply, add, weigh, rows, keys, bits, sketches):  # type: ignore[no-untyped-def]
     """Keys and sketches of the texts whose shingles are ``codes``, each in column ``rows_of[i]``."""
-    hashes = np.empty((np.max(counts) if len(counts) else 0) + 3, np.uint32)
+    hashes = np.empty((np.max(counts) if len(counts) else 0) + _STEP, np.uint32)
     low, high, values = np.empty(len(add), np.uint32), np.empty(len(add), np.uint32), np.empty(len(weigh), np.uint32)
     first = 0
     for i in range(len(counts)):

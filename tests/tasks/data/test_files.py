@@ -1,0 +1,123 @@
+import gzip
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+import zstandard
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from blocks.errors import BadInput
+from tasks.data.files import Plain, objects, read, writer
+
+text = st.text(st.characters(exclude_categories=["Cs"]))
+record = st.fixed_dictionaries({"id": text, "prompt": text, "response": text, "tags": st.lists(st.integers(0, 9))})
+KINDS = (".jsonl", ".jsonl.zst", ".jsonl.gz", ".parquet")
+
+
+def put(path: Path, rows: list[dict[str, Any]]) -> Path:
+    with writer(path) as write:
+        for row in rows:
+            write(Plain(row["id"], row["prompt"], row["response"], row))
+    return path
+
+
+@pytest.mark.parametrize("suffix", KINDS)
+@given(st.lists(record, max_size=5))
+@hypothesis_settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30, deadline=None)
+def test_any_text_comes_back_from_every_kind_of_file(tmp_path: Path, suffix: str, rows: list[dict[str, Any]]) -> None:
+    path = put(tmp_path / f"rows{suffix}", rows)
+    assert [found.record.row for found in read([path])] == rows
+
+
+def test_alpaca_is_understood(tmp_path: Path) -> None:
+    path = tmp_path / "alpaca.jsonl"
+    path.write_text('{"instruction": "Add.", "input": "1 2", "output": "3"}\n\n{"instruction": "Hello ", "input": "", "output": "Hi", "lang": "en"}\n')
+    first, second = (found.record for found in read([path]))
+    assert (first.id, first.prompt, first.response) == ("alpaca-1", "Add.\n\n1 2", "3")
+    assert second.row == {"id": "alpaca-3", "prompt": "Hello", "response": "Hi", "lang": "en"}
+
+
+def test_lines_end_with_a_newline_only_and_pass_through_unchanged(tmp_path: Path) -> None:
+    line = '{"id": "1",  "prompt": "a\u2028b\u0085c", "response": "\\u0041", "n": 1.50}'.encode()
+    path, out = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+    path.write_bytes(b"\xef\xbb\xbf" + line + b"\r\n")
+    with writer(out) as write:
+        for _, found in read([path]):
+            write(found)
+    assert out.read_bytes() == line + b"\n"
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (b'{"id": "1", "prompt": "a"', r"rows.jsonl:2: not JSON"),
+        (b'["id"]', r"rows.jsonl:2: list instead of a JSON object"),
+        (b'{"id": "1", "prompt": "a"}', r"rows.jsonl:2: field 'response' is missing"),
+        (b'{"prompt": "a", "response": "b"}', r"rows.jsonl:2: field 'id' is missing"),
+        (b'{"id": "1", "prompt": 7, "response": "b"}', r"rows.jsonl:2: field 'prompt' is int, not text"),
+        (b'{"instruction": "a", "input": [], "output": null}', r"rows.jsonl:2: instruction, input and output must be text"),
+        (b'{"id": "1", "prompt": "\xff", "response": "b"}', r"rows.jsonl:2: not JSON"),
+    ],
+)
+@pytest.mark.parametrize("suffix", ["", ".gz", ".zst"])
+def test_one_bad_line_is_named_with_its_place(tmp_path: Path, line: bytes, message: str, suffix: str) -> None:
+    path = tmp_path / f"rows.jsonl{suffix}"
+    data = b'{"id": "0", "prompt": "a", "response": "b"}\n' + line + b"\n"
+    path.write_bytes({"": bytes, ".gz": gzip.compress, ".zst": zstandard.ZstdCompressor().compress}[suffix](data))
+    with pytest.raises(BadInput, match=message.replace("jsonl:", f"jsonl{suffix}:")):
+        list(read([path]))
+
+
+@pytest.mark.parametrize("suffix", ["gz", "zst"])
+def test_a_file_that_was_cut_off_is_noticed(tmp_path: Path, suffix: str) -> None:
+    path = put(tmp_path / f"rows.jsonl.{suffix}", [{"id": str(i), "prompt": f"p{i * 7919}", "response": f"r{i * 104729}"} for i in range(5000)])
+    path.write_bytes(path.read_bytes()[:-200])
+    with pytest.raises(BadInput, match="damaged after line"):
+        list(read([path]))
+
+
+def test_wrong_kinds_and_missing_files_are_one_clear_line(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("x")
+    (tmp_path / "a.parquet").write_text("x")
+    (tmp_path / "a.json").write_text('[{"id": "1"}]')
+    with pytest.raises(BadInput, match=r"a.csv: not a kind of file"):
+        list(read([tmp_path / "a.csv"]))
+    with pytest.raises(BadInput, match="no such file"):
+        list(read([tmp_path / "b.jsonl"]))
+    with pytest.raises(BadInput, match="not readable as Parquet"):
+        list(read([tmp_path / "a.parquet"]))
+    with pytest.raises(BadInput, match=r"a.json:1: list instead of a JSON object; .* one record"):
+        list(read([tmp_path / "a.json"]))
+    with pytest.raises(BadInput, match="not a kind of file that is written"), writer(tmp_path / "a.xlsx"):
+        pass
+    with pytest.raises(BadInput, match="cannot be written"), writer(Path("/proc/nowhere/a.jsonl")):
+        pass
+
+
+def test_a_failure_on_the_way_leaves_the_old_file(tmp_path: Path) -> None:
+    path = put(tmp_path / "rows.jsonl", [{"id": "old", "prompt": "a", "response": "b"}])
+    with pytest.raises(ValueError, match="halfway"), writer(path) as write:
+        write(Plain("new", "a", "b", {"id": "new"}))
+        raise ValueError("halfway")
+    assert [row["id"] for _, row, _ in objects(path)] == ["old"]
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_parquet_refuses_what_does_not_fit_into_its_columns(tmp_path: Path) -> None:
+    rows = [{"id": str(i), "prompt": "a", "response": "b", "extra": 1 if i < 10_000 else "one"} for i in range(10_001)]
+    with pytest.raises(BadInput, match="do not fit into one table"):
+        put(tmp_path / "rows.parquet", rows)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_datasets_opens_what_was_written(tmp_path: Path) -> None:
+    from datasets import load_dataset
+
+    rows = [{"id": str(i), "prompt": f"p\u2028{i}", "response": "r"} for i in range(50)]
+    for suffix, kind in ((".jsonl", "json"), (".jsonl.zst", "json"), (".parquet", "parquet")):
+        path = put(tmp_path / f"rows{suffix}", rows)
+        assert list(load_dataset(kind, data_files=str(path), split="train", cache_dir=str(tmp_path / "cache"))) == rows
+    assert orjson.loads((tmp_path / "rows.jsonl").read_bytes().split(b"\n")[0]) == rows[0]

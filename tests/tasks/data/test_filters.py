@@ -1,0 +1,229 @@
+import json
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from blocks import store
+from blocks.errors import BadInput
+from configs.phases.data import Data
+from configs.phases.filtering import Filters
+from tasks.data import rows
+from tasks.data.collect.reader import local_files
+from tasks.data.filter import as_text, filter_examples, judge_texts, rates
+from tasks.data.filters import personal_data as personal
+from tasks.data.filters.english import language
+from tasks.data.filters.repetition import longest_run, repeated_line_share, top_gram_share
+from tasks.data.filters.table import TABLE, objection
+from tasks.data.filters.text import Text
+from tasks.data.tokens import counter
+from tests.tasks.data.conftest import example, examples_artifact, section
+
+ASKED = "Write a short note about the weather in the mountains this week."
+PROSE = "The weather in the mountains stays cold and bright until Thursday, and then the wind turns and brings snow to the higher valleys."
+
+
+@pytest.fixture
+def filters() -> Filters:
+    return Data.model_validate(section("llama-8b", "data")).filters.model_copy(update={"workers": 1})
+
+
+def reason(filters: Filters, response: str, prompt: str = ASKED, working: str = "") -> str | None:
+    tokens = (len(prompt.split()), len(working.split()), len(response.split()))
+    found = objection(Text(prompt, response, working, tokens), filters)
+    return found[0] if found else None
+
+
+def test_good_text_passes_every_filter(filters: Filters) -> None:
+    for response in (PROSE, "4", "def f(x): return x * 2", "None", "```python\nprint(1)\n```", '{"tool":"weather","city":"Delhi"}', "- one\n- two\n- three", "北 is the sign for north."):
+        assert reason(filters, response) is None, response
+
+
+@pytest.mark.parametrize(
+    ("name", "response"),
+    [
+        ("format", "  "),
+        ("format", "<noinput>"),
+        ("format", "```python\nprint(1)"),
+        ("format", "The answer <|eot_id|> is 4."),
+        ("format", "[REVISED]\nIt is 4."),
+        ("format", "It\ufffds 4."),
+        ("format", "I'm sorry, but as an AI language model, I cannot provide that."),
+        ("format", "I am unable to help with that request."),
+        ("token_length", "word " * 3000),
+        ("repetition", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"),
+        ("repetition", "the cat sat down " * 40),
+        ("repetition", "\n".join(["This same line again and again."] * 12)),
+        ("licence_text", "Copyright (c) 2021 Somebody. " + PROSE),
+        ("licence_text", PROSE + " All rights reserved."),
+        ("licence_text", "Permission is hereby granted, free of charge, to any person obtaining a copy"),
+        ("personal_data", "Write to anna.lind@firma-lind.se today."),
+        ("personal_data", "Call +46 70 174 06 35 tomorrow."),
+        ("personal_data", "Call (212) 736-5000 tomorrow."),
+        ("personal_data", "Card 4539 1488 0343 6467, please."),
+        ("personal_data", "Pay to SE45 5000 0000 0583 9825 7466 now."),
+        ("personal_data", "Her number is 219-09-9999."),
+        ("personal_data", "Log in at 93.184.216.34 with it."),
+        ("personal_data", "The key is sk-" + "a1B2c3D4" * 5),
+        ("personal_data", "-----BEGIN RSA PRIVATE KEY-----\nMIIE"),
+        ("offensive", "What the fuck is this?"),
+        ("english", "Das Wetter in den Bergen bleibt kalt und klar, und ab Donnerstag dreht der Wind und bringt Schnee in die Täler."),
+        ("english", "山里的天气一直很冷，星期四之后风会转向，把雪带到更高的山谷里去，请大家注意保暖和行车安全。"),
+    ],
+)
+def test_each_filter_rejects_its_own_kind_and_can_be_switched_off(filters: Filters, name: str, response: str) -> None:
+    assert reason(filters, response) == name
+    off = filters.model_copy(update={name: getattr(filters, name).model_copy(update={"enabled": False})})
+    assert reason(off, response) != name
+
+
+@pytest.mark.parametrize(
+    ("filter", "field", "value", "response"),
+    [
+        ("format", "refusals", False, "I am unable to help with that request."),
+        ("token_length", "shortest_prompt", 20, PROSE),
+        ("token_length", "shortest_response", 30, PROSE),
+        ("token_length", "longest", 25, PROSE),
+        ("repetition", "words", 10, "again and again we " * 9),
+        ("repetition", "line_share", 0.99, "\n".join(["This same line again and again and on, a long line with many a word."] * 4 + [PROSE])),
+        ("repetition", "four_gram_share", 1.0, "the cat sat down " * 40),
+        ("repetition", "run", 100, "a" * 60),
+        ("offensive", "profanity", 2, "What the fuck is this?"),
+        ("english", "letters", 400, "Das Wetter in den Bergen bleibt kalt und klar, und ab Donnerstag dreht der Wind und bringt Schnee in die Täler."),
+        ("english", "probability", 0.999999, "Où sont les clefs de la voiture rouge, mon ami, dis-moi donc vite le lieu"),
+        ("personal_data", "mail", False, "Write to anna.lind@firma-lind.se today."),
+        ("personal_data", "phone", False, "Call (212) 736-5000 tomorrow."),
+        ("personal_data", "card", False, "Card 4539 1488 0343 6467, please."),
+        ("personal_data", "iban", False, "Pay to SE45 5000 0000 0583 9825 7466 now."),
+        ("personal_data", "social_security", False, "Her number is 219-09-9999."),
+        ("personal_data", "ip", False, "Log in at 93.184.216.34 with it."),
+        ("personal_data", "key", False, "The key is sk-" + "a1B2c3D4" * 5),
+    ],
+)
+def test_every_field_of_a_filter_changes_what_it_says(filters: Filters, filter: str, field: str, value: object, response: str) -> None:
+    other = getattr(filters, filter).model_copy(update={field: value})
+    assert field in type(other).model_fields
+    text = Text(ASKED, response, "", (12, 0, len(response.split())))
+    assert TABLE[filter](text, getattr(filters, filter)) != TABLE[filter](text, other)
+
+
+def test_the_table_and_the_settings_name_the_same_filters() -> None:
+    assert set(TABLE) == set(Filters.model_fields) - {"workers"}
+
+
+@given(st.text("0123456789", min_size=12, max_size=18), st.integers(0, 17), st.integers(1, 9))
+def test_luhn_takes_the_right_check_digit_and_notices_one_wrong_digit(body: str, place: int, off: int) -> None:
+    checked = [digit for digit in "0123456789" if personal.luhn(body + digit)]
+    assert len(checked) == 1
+    number = body + checked[0]
+    place %= len(number)
+    wrong = number[:place] + str((int(number[place]) + off) % 10) + number[place + 1 :]
+    assert not personal.luhn(wrong)
+
+
+@given(st.sampled_from(["DE", "SE", "GB", "FR", "NL"]), st.text("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ", min_size=11, max_size=30))
+def test_mod_97_takes_exactly_the_check_digits_of_the_standard(country: str, account: str) -> None:
+    plain = "".join(str(int(char, 36)) for char in account + country + "00")
+    check = f"{98 - int(plain) % 97:02d}"
+    assert personal.mod_97(country + check + account)
+    assert not personal.mod_97(country + f"{(int(check) + 1) % 97:02d}" + account)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Write to info@example.com.", "The host is 192.168.0.1 or 127.0.0.1.", "Version 2.10.3.4 of 10.0.0.0", "Card 4111 1111 1111 1111 is a test number.",
+        "Compute 123-45-6789.", "1234567890123456789012", "The product is 12 345 678 x 9.", "pi = 3.141592653589793", "2023-11-21 09:56:06", "5555-5555-5555-5555",
+        "ISBN 978-3-16-148410-0", "f(x) = 1000000007 mod 998244353", "call 555-0123 for fun", "sk-learn is a library", "DE00 0000 0000 0000 0000 00",
+    ],
+)  # fmt: skip
+def test_nobodys_numbers_pass(text: str) -> None:
+    settings = Data.model_validate(section("llama-8b", "data")).filters.personal_data
+    assert personal.personal_data(Text("Say it.", text), settings) is None
+
+
+def test_what_is_personal_never_reaches_the_list_of_rejects(filters: Filters) -> None:
+    made = filter_examples.fn([examples_artifact(example(prompt="Mail anna.lind@firma-lind.se about the meeting", response="Done, she will be there."))], filters, "words")
+    rejects = (store.open(made) / rows.REJECTS).read_text()
+    assert json.loads(rejects)["reason"] == "personal_data"
+    assert "lind" not in rejects
+
+
+def test_reclaimed_and_harmless_senses_are_no_slurs(filters: Filters) -> None:
+    for text in ("The raccoon, or coon, lives in the forest near the river.", "A dyke keeps the sea out of the low land behind it.", "Sunlight came in through a chink in the wall."):
+        assert reason(filters, text) is None
+    assert reason(filters, "Those dirty coons should leave our town at once.") == "offensive"
+
+
+def test_talking_about_licences_is_no_licence_text(filters: Filters) -> None:
+    for text in ("Copyright protects a work from the moment it is written down.", "The MIT licence lets you use the code freely.", "He was born in 1971 (see the licence of 2001)."):
+        assert reason(filters, text) is None
+
+
+def test_measures_of_repetition() -> None:
+    assert longest_run("ab" + "x" * 30) == 30
+    assert longest_run("-" * 80) == 0
+    assert repeated_line_share("one line\nanother line\none line") == pytest.approx(8 / 28)
+    assert top_gram_share("a b c d a b c d a b c d".split(), 4) == pytest.approx(1.0)
+    assert top_gram_share("a b c d e f g".split(), 4) == 0.0
+
+
+def test_short_text_is_never_called_foreign() -> None:
+    for text in ("sort: cat dog", "hat hat cup", "Lima", "def f(x): return x * 20", "$\\alpha + \\beta = \\gamma$", "```\nfür alle Fälle und überhaupt\n```"):
+        assert language(text, 40) is None
+
+
+def test_the_identifier_on_real_texts(corpus: Callable[[str], Path], filters: Filters) -> None:
+    from tasks.data.files import objects
+
+    rng = random.Random(0)
+    english = rng.sample([row["output"] for _, row, _ in objects(corpus("alpaca/alpaca_data.jsonl.zst"))], 2000)
+    french = [message["content"] for _, row, _ in objects(corpus("multilingual/oasst_20230412_fr_top1.jsonl.zst")) for message in row["messages"]]
+    foreign = {name: [filters.english.probability <= found[1] and found[0] != "en" for text in texts if (found := language(text, filters.english.letters))]
+               for name, texts in (("english", english), ("french", french))}  # fmt: skip
+    assert sum(foreign["english"]) / len(foreign["english"]) < 0.01
+    assert sum(foreign["french"]) / len(foreign["french"]) > 0.95
+
+
+def test_processes_say_the_same_as_one_process(filters: Filters) -> None:
+    texts = [Text(f"Question {i}: what is {i} plus {i}?", "the cat sat down " * 40 if i % 7 == 0 else f"It is {2 * i}.") for i in range(6000)]
+    alone = judge_texts(texts, filters, "words")
+    assert judge_texts(texts, filters.model_copy(update={"workers": 2}), "words") == alone
+    assert rates(alone)["repetition"] == pytest.approx(1 / 7, abs=0.001)
+
+
+def test_the_step_keeps_rejects_with_their_reason(filters: Filters) -> None:
+    good, bad = example("good", response="It is 4."), example("bad", response="Copyright (c) 2020 by Nobody.")
+    made = filter_examples.fn([examples_artifact(good), examples_artifact(bad)], filters, "words")
+    assert rows.examples(made) == [good]
+    assert [(reject.id, reject.stage, reject.reason) for reject in rows.read(store.open(made) / rows.REJECTS, rows.Reject)] == [("bad", "filter", "licence_text")]
+    assert made.metrics["rejected_licence_text"] == 1
+
+
+def test_draft_and_thinking_are_looked_at_too(filters: Filters) -> None:
+    hard = example(response="It is 4.").model_copy(update={"draft": "What the fuck, 3?", "thinking": "2 and 2 make 4."})
+    text = as_text(hard)
+    assert objection(Text(text.prompt, text.response, text.working, (6, 9, 3)), filters) == ("offensive", "1 profane words")
+
+
+def test_a_real_tokenizer_counts(tmp_path: Path) -> None:
+    from tokenizers import Tokenizer
+    from tokenizers.models import WordLevel
+    from tokenizers.pre_tokenizers import Whitespace
+
+    tokenizer = Tokenizer(WordLevel({"[UNK]": 0, "cat": 1}, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = Whitespace()
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    assert counter(str(tmp_path))(["cat, cat.", ""]) == [4, 0]
+    assert counter("words")(["cat, cat.", ""]) == [2, 0]
+    with pytest.raises(BadInput, match=r"cannot load '/nowhere"):
+        counter("/nowhere/at/all")
+
+
+def test_local_files_are_named_in_order(tmp_path: Path) -> None:
+    for name in ("b.jsonl", "a.jsonl"):
+        (tmp_path / name).write_text("")
+    assert [path.name for path in local_files([str(tmp_path / "*.jsonl")])] == ["a.jsonl", "b.jsonl"]
