@@ -51,7 +51,9 @@ def test_ask_works_inside_a_task_of_a_flow(server: Running) -> None:
     assert asyncio.run(outside()) == "answer to question 0"
 
 
-def _make(made: dict[str, float]) -> None:
+def make_limits(made: dict[str, float]) -> None:
+    """Make the limits as `cogumi up` does."""
+
     async def create() -> None:
         async with get_client() as client:
             for name, per_second in made.items():
@@ -67,7 +69,7 @@ def test_prefects_limits_hold_and_a_missing_one_is_an_error(server: Running) -> 
     with pytest.raises(BadInput, match="Prefect has no global limit cogumi-t0-requests; run `cogumi up`"):
         ask(requests(3), "questions", teachers)
     assert server.counts()["tries"] == {}
-    _make(limits(teachers))
+    make_limits(limits(teachers))
     started = time.monotonic()
     ask(requests(20), "questions", teachers)
     assert time.monotonic() - started >= (20 - 5) / 5 - 0.5
