@@ -4,6 +4,7 @@ Never loads the whole model. Not here: building a model from it (transformers do
 """
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
@@ -109,3 +110,36 @@ def layers(names: list[str]) -> Iterator[tuple[int, str]]:
     """Pairs (layer index, tensor name) of the tensors inside decoder layers, in order of the layers."""
     inside = [(int(name.split(".")[2]), name) for name in names if name.startswith("model.layers.")]
     yield from sorted(inside)
+
+
+def write_changed(source: Path, target: Path, changed: dict[str, Any]) -> None:
+    """Copy a model folder with the tensors in ``changed`` (Hugging Face name → torch tensor of the same shape) replaced, shard by shard,
+    in the type they were stored in.
+
+    Raises:
+        BadInput: a name that the folder does not have.
+    """
+    from safetensors.torch import load_file, save_file
+
+    left = set(changed)
+    for path in sorted(source.iterdir()):
+        if path.name == store.MANIFEST or path.is_dir():
+            continue
+        if path.suffix != ".safetensors":
+            shutil.copyfile(path, target / path.name)
+            continue
+        tensors = load_file(path)
+        for name in left & tensors.keys():
+            new = changed[name].detach().to("cpu", tensors[name].dtype).contiguous()
+            if new.shape != tensors[name].shape:
+                raise BadInput(f"{source}: {name} has shape {tuple(tensors[name].shape)}, the new values {tuple(new.shape)}")
+            tensors[name] = new
+        left -= tensors.keys()
+        save_file(tensors, target / path.name, metadata={"format": "pt"})
+    if left:
+        raise BadInput(f"{source} has no tensor {min(left)!r}")
+
+
+def prunable(names: list[str]) -> list[str]:
+    """The names of the decoder layers' matrices: what pruning may change and scales are folded into."""
+    return [name for _, name in layers(names) if name.endswith("_proj.weight")]

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from blocks import chat_format, store
-from blocks.records import Artifact
+from blocks.records import DOMAINS, Artifact, Example
+from blocks.rehearsal import world
 
 SPLIT = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 CORPUS = [
@@ -16,6 +17,22 @@ CORPUS = [
     "The cat's whiskers, the dog's tail; we'll see what they've done. Grüße aus Köln — 東京!",
     '{"name": "weather", "arguments": {"city": "Paris"}}',
 ]
+
+
+def examples(split: str, count: int) -> list[Example]:
+    """``count`` worked examples of the rehearsal world, of every domain and both difficulties in turn."""
+    each = -(-count // (2 * len(DOMAINS)))
+    seed = {"train": 1, "validation": 2}[split]
+    drawn = [world.examples(domain, difficulty, "train", each, seed) for difficulty in ("easy", "hard") for domain in DOMAINS]  # type: ignore[arg-type]
+    return [one for turn in zip(*drawn, strict=True) for one in turn][:count]
+
+
+def make_dataset(train: int = 192, validation: int = 48) -> Artifact:
+    """A dataset artifact."""
+    with store.create("dataset", settings={"train": train, "validation": validation}) as folder:
+        for split, count in (("train", train), ("validation", validation)):
+            (folder.path / f"{split}.jsonl").write_text("".join(one.model_dump_json() + "\n" for one in examples(split, count)), encoding="utf-8")
+    return folder.artifact
 
 
 def make_tokenizer(folder: Path, split: str = SPLIT) -> None:
@@ -27,9 +44,9 @@ def make_tokenizer(folder: Path, split: str = SPLIT) -> None:
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Split(Regex(split), "isolated"), pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
-        vocab_size=480, special_tokens=list(chat_format.SPECIAL_TOKENS), initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False, min_frequency=1
+        vocab_size=500, special_tokens=list(chat_format.SPECIAL_TOKENS), initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False, min_frequency=1
     )
-    tokenizer.train_from_iterator(CORPUS * 3, trainer)
+    tokenizer.train_from_iterator(CORPUS * 20 + [text for one in examples("train", 160) for text in (one.prompt, chat_format.answer(one))], trainer)
     fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token=chat_format.BEGIN, eos_token=chat_format.END, pad_token=chat_format.PAD)
     fast.chat_template = chat_format.TEMPLATE
     fast.save_pretrained(folder)
@@ -37,7 +54,7 @@ def make_tokenizer(folder: Path, split: str = SPLIT) -> None:
 
 def make_model(folder: Path, *, seed: int = 0, tied: bool = True, dtype: str = "float32", steps: int = 0, **config: Any) -> None:
     """A Llama of the nano profile's shape (or ``config``) saved to ``folder``, which holds its tokenizer; trained for ``steps`` to recite
-    the corpus, so that its choices are sharp, and with norms that are not all one."""
+    the corpus, so that its choices are sharp there, and some of the rehearsal world, with norms that are not all one."""
     import torch
     from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
@@ -46,16 +63,18 @@ def make_model(folder: Path, *, seed: int = 0, tied: bool = True, dtype: str = "
         "max_position_embeddings": 512, "tie_word_embeddings": tied, "rms_norm_eps": 1e-5, "rope_theta": 10000.0,
     } | config  # fmt: skip
     torch.manual_seed(seed)
-    torch.set_num_threads(2)
+    torch.set_num_threads(1)
     model = LlamaForCausalLM(LlamaConfig(**shape, bos_token_id=0, eos_token_id=4, pad_token_id=5))
     with torch.no_grad():
         for name, weight in model.named_parameters():
             weight.add_(0.2 * torch.randn_like(weight)) if "norm" in name else weight.mul_(2.0)
     if steps:
-        batch = AutoTokenizer.from_pretrained(folder)(CORPUS, padding=True, return_tensors="pt")
-        labels = batch.input_ids.masked_fill(batch.attention_mask == 0, -100)
+        tokenizer = AutoTokenizer.from_pretrained(folder)
+        chats = [chat_format.prompt(one.prompt) + chat_format.answer(one) + chat_format.END for one in examples("train", 8 * steps)]
         optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3, weight_decay=0.0)
-        for _ in range(steps):
+        for i in range(steps):
+            batch = tokenizer(CORPUS + sorted(chats, key=len)[8 * i : 8 * i + 8], padding=True, return_tensors="pt")
+            labels = batch.input_ids.masked_fill(batch.attention_mask == 0, -100)
             model(**batch, labels=labels).loss.backward()
             optimizer.step()
             optimizer.zero_grad()
@@ -83,6 +102,15 @@ def model(kept: Path, monkeypatch: pytest.MonkeyPatch) -> Artifact:
     if "model" not in _made:
         _made["model"] = make_artifact(steps=40)
     return _made["model"]
+
+
+@pytest.fixture
+def dataset(kept: Path, monkeypatch: pytest.MonkeyPatch) -> Artifact:
+    """A small dataset of the rehearsal world, made once per session."""
+    monkeypatch.setenv("COGUMI_STORE", str(kept))
+    if "dataset" not in _made:
+        _made["dataset"] = make_dataset()
+    return _made["dataset"]
 
 
 _made: dict[str, Artifact] = {}

@@ -64,3 +64,12 @@ def greedy_transformers(model: Any, prompt: list[int], count: int) -> list[int]:
     for _ in range(count):
         ids.append(int(next_transformers(model, ids).argmax()))
     return ids[len(prompt) :]
+
+
+def chosen(model: Any, prompt: list[int], answer: list[int], tie: float) -> bool:
+    """Whether every token of ``answer`` is transformers' own choice after what comes before it, or within ``tie`` nats of it."""
+    for i, token in enumerate(answer):
+        expected = next_transformers(model, prompt + answer[:i])
+        if expected[token] < expected.max() - tie:
+            return False
+    return True

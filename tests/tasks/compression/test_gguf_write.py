@@ -113,10 +113,10 @@ def test_llama_cpp_says_what_transformers_says(model: Artifact, quantisation: st
     with served.llama_cpp(store.open(to_gguf(model, quantisation)) / "model.gguf") as server:
         for prompt in PROMPTS:
             ids = tokenizer(prompt).input_ids
-            assert served.greedy_llama_cpp(server, ids, 16) == served.greedy_transformers(original, ids, 16), prompt
+            # llama.cpp keeps keys and values in F16 and rounds activations to 8 bits beside Q8_0 weights: ties may fall either way.
+            assert served.chosen(original, ids, served.greedy_llama_cpp(server, ids, 16), 0.02 if quantisation != "Q8_0" else 0.15), prompt
             expected = served.next_transformers(original, ids)
             for token, logprob in served.next_llama_cpp(server, ids, 5).items():
-                # llama.cpp keeps keys and values in F16 and rounds activations to 8 bits beside Q8_0 weights.
                 assert logprob == pytest.approx(float(expected[token]), abs=0.01 if quantisation != "Q8_0" else 0.15)
                 compared += 1
     assert compared >= 20
@@ -141,7 +141,7 @@ def test_other_shapes_pass_too(options: dict[str, Any]) -> None:
     model = make_artifact(seed=3, steps=15, **options)
     original = AutoModelForCausalLM.from_pretrained(store.open(model), dtype="float32")
     with served.llama_cpp(store.open(to_gguf(model, "F16")) / "model.gguf") as server:
-        assert served.greedy_llama_cpp(server, [0, 54, 80], 8) == served.greedy_transformers(original, [0, 54, 80], 8)
+        assert served.chosen(original, [0, 54, 80], served.greedy_llama_cpp(server, [0, 54, 80], 8), 0.02)
     with served.llama_cpp(store.open(to_gguf(model, "Q5_K_M")) / "model.gguf") as server:
         assert len(served.greedy_llama_cpp(server, [0, 54, 80], 4)) == 4
 
@@ -156,7 +156,7 @@ def test_scaled_positions_as_in_llama_3_1() -> None:
     ids = [0] + [(7 * i) % 400 + 20 for i in range(300)]
     expected = served.next_transformers(original, ids)
     with served.llama_cpp(store.open(to_gguf(model, "F32")) / "model.gguf") as server:
-        assert served.greedy_llama_cpp(server, ids, 8) == served.greedy_transformers(original, ids, 8)
+        assert served.chosen(original, ids, served.greedy_llama_cpp(server, ids, 8), 0.02)
         for token, logprob in served.next_llama_cpp(server, ids, 5).items():
             assert logprob == pytest.approx(float(expected[token]), abs=0.02)
     frequencies = rope_frequencies(json.loads((store.open(model) / "config.json").read_text()))

@@ -1,0 +1,79 @@
+"""The compression phase: prune → recover → fold AWQ scales → GGUF → temperature → zstd, with a ledger row after each."""
+
+from prefect import flow
+
+from blocks.records import Artifact, GateCheck, Record
+from configs.schema import Profile
+from tasks.compression.awq import fold
+from tasks.compression.calibrate import calibrate
+from tasks.compression.choose import Book, count_parameters, keep
+from tasks.compression.gguf_sparse import smallest_packed
+from tasks.compression.gguf_write import to_gguf
+from tasks.compression.importance import importance
+from tasks.compression.prune import prune
+from tasks.compression.recover import recover
+from tasks.compression.w4a16 import w4a16
+from tasks.compression.zstd import pack
+from tasks.evaluation.agreement import agreement
+from tasks.evaluation.gates import gate
+from tasks.evaluation.ledger import ledger
+
+
+class Compressed(Record):
+    """``model``: the Hugging Face weights that every export was made of. ``gguf``: what is served. ``gguf_sparse``: the export that packs
+    smallest, None without pruning or where it lost too much. ``reference``: the export that agrees with transformers token by token.
+    ``packed`` and ``packed_sparse``: with zstd. ``w4a16``: for vLLM."""
+
+    model: Artifact
+    gguf: Artifact
+    gguf_sparse: Artifact | None
+    reference: Artifact
+    packed: Artifact
+    packed_sparse: Artifact | None
+    w4a16: Artifact | None
+    ledger: Artifact
+
+
+@flow
+def compression(student: Artifact, dataset: Artifact, questions: Artifact, profile: Profile) -> Compressed:
+    """Make ``student`` small, step by step; a step that loses more than the profile allows is undone or replaced by its fallback."""
+    settings, seed = profile.compression, profile.seed
+    book = Book(questions, count_parameters(student), profile.evaluation, seed)
+    kept = book.measure("student", student, None)
+    reached = 0.0
+    for sparsity in settings.pruning.stages:
+        pruned = prune(kept.model, dataset, sparsity, settings.pruning, settings.calibration, seed)
+        book.measure(f"pruned to {sparsity:.0%}", pruned, kept, fallback="the same mask after recovery")
+        recovered = book.measure(f"recovered at {sparsity:.0%}", recover(pruned, student, dataset, settings.recovery, seed), kept)
+        recovered = book.within_perplexity(recovered, settings.pruning.max_perplexity_ratio)
+        kept = keep(kept, recovered)
+        if recovered.reverted:
+            break
+        reached = sparsity
+    if settings.awq is not None:
+        kept = keep(kept, book.measure("AWQ scales folded", fold(kept.model, dataset, settings.awq, settings.calibration, seed), kept))
+    model = kept.model
+    rounded = w4a16(model, settings.awq) if settings.awq is not None and settings.awq.w4a16 else None
+    reference = to_gguf(model, settings.gguf.reference)
+    gate("agreement", agreement(model, reference, questions, profile.evaluation).checks(profile.evaluation))
+
+    weighed = importance(model, dataset, settings.calibration, seed) if settings.gguf.importance else None
+    for quantisation, instead in settings.gguf.in_order:
+        exported = calibrate(to_gguf(model, quantisation, weighed), model, dataset, settings.temperature, seed)
+        served = book.measure(f"GGUF {quantisation}", exported, kept, fallback=instead)
+        if not served.reverted:
+            break
+    packed = pack([served.model], settings.packing)
+    book.repacked("zstd", packed, served)
+    sparse = sparse_packed = None
+    if reached and settings.gguf.sparse:
+        exported = calibrate(smallest_packed(model, list(settings.gguf.sparse), settings.packing, weighed), model, dataset, settings.temperature, seed)
+        measured = book.measure("GGUF that packs smallest", exported, kept, fallback="the served export")
+        if not measured.reverted:
+            sparse, sparse_packed = exported, pack([exported], settings.packing)
+            book.repacked("zstd of it", sparse_packed, measured)
+    smallest = min(one.bytes for one in (packed, sparse_packed) if one is not None)
+    gate("size", [GateCheck(name="packed model, MB", value=smallest / 1e6, rule="<=", threshold=settings.target_megabytes)])
+    return Compressed(
+        model=model, gguf=served.model, gguf_sparse=sparse, reference=reference, packed=packed, packed_sparse=sparse_packed, w4a16=rounded, ledger=ledger(book.rows)
+    )

@@ -1,0 +1,114 @@
+"""Text for compression: training examples in the student's chat format, as packed rows or as single conversations.
+
+Only the dataset is used, never evaluation questions. Not here: what is measured on it.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from blocks import chat_format, store
+from blocks.errors import BadInput
+from blocks.records import Artifact, Example
+from configs.phases.compression import Calibration
+
+if TYPE_CHECKING:
+    import torch
+
+IGNORE = -100
+
+
+class Conversation(NamedTuple):
+    """Token ids of prompt, answer and closing token; ``start`` is where the answer begins, the closing token is not counted as answer."""
+
+    ids: list[int]
+    start: int
+
+
+def conversations(dataset: Artifact, split: str, model: Path, *, limit: int, tokens: int, seed: int) -> list[Conversation]:
+    """``limit`` examples of ``split`` ("train" or "validation") in seeded order, without those longer than ``tokens``; again from the
+    beginning where there are fewer.
+
+    Raises:
+        BadInput: the split is missing, unreadable, or has no example short enough.
+    """
+    examples = _shuffled(dataset, split, seed)
+    found: list[Conversation] = []
+    for one in encode(examples, model):
+        if len(one.ids) <= tokens:
+            found.append(one)
+        if len(found) == limit:
+            return found
+    if not found:
+        raise BadInput(f"{dataset.short}: no {split} example has at most {tokens} tokens; raise the limit")
+    return [found[i % len(found)] for i in range(limit)]
+
+
+def packed(dataset: Artifact, model: Path, settings: Calibration, seed: int) -> "torch.Tensor":
+    """Training conversations one after another, cut into (rows, tokens) ids. At most ``settings.rows``.
+
+    Raises:
+        BadInput: not enough text for one row.
+    """
+    import torch
+
+    stream: list[int] = []
+    wanted = settings.rows * settings.tokens
+    for one in encode(_shuffled(dataset, "train", seed), model):
+        stream.extend(one.ids)
+        if len(stream) >= wanted:
+            break
+    rows = min(settings.rows, len(stream) // settings.tokens)
+    if rows == 0:
+        raise BadInput(f"{dataset.short}: {len(stream)} tokens of training text are not one calibration row of {settings.tokens}; build a larger dataset")
+    return torch.tensor(stream[: rows * settings.tokens]).reshape(rows, settings.tokens)
+
+
+def read(dataset: Artifact, split: str) -> list[Example]:
+    """The examples of a dataset's split, in order."""
+    path = store.open(dataset) / f"{split}.jsonl"
+    if not path.is_file():
+        raise BadInput(f"{dataset.short} has no {path.name}; compression needs a dataset artifact")
+    try:
+        return [Example.model_validate_json(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
+    except ValueError as error:
+        raise BadInput(f"{path}: not examples ({str(error).splitlines()[0]}); build the dataset again") from None
+
+
+def encode(examples: list[Example], model: Path) -> Iterator[Conversation]:
+    """Examples as token ids, lazily, in pieces; prompt and answer are tokenised apart, as they are when the model answers."""
+    from transformers import AutoTokenizer
+
+    tokenizer: Any = AutoTokenizer.from_pretrained(model, local_files_only=True)
+    closing = tokenizer.convert_tokens_to_ids(chat_format.END)
+    for start in range(0, len(examples), 256):
+        piece = examples[start : start + 256]
+        prompts = tokenizer([chat_format.prompt(one.prompt) for one in piece], add_special_tokens=False)["input_ids"]
+        answers = tokenizer([chat_format.answer(one) for one in piece], add_special_tokens=False)["input_ids"]
+        for prompt, answer in zip(prompts, answers, strict=True):
+            yield Conversation([*prompt, *answer, closing], len(prompt))
+
+
+def padded(batch: list[Conversation]) -> "tuple[torch.Tensor, torch.Tensor, torch.Tensor]":
+    """Ids, labels (answers only, ``IGNORE`` elsewhere) and which positions are real, each (conversations, longest); padded on the right,
+    where causal attention never looks."""
+    import torch
+
+    longest = max(len(one.ids) for one in batch)
+    ids = torch.zeros(len(batch), longest, dtype=torch.long)
+    labels = torch.full((len(batch), longest), IGNORE)
+    real = torch.zeros(len(batch), longest, dtype=torch.bool)
+    for row, one in enumerate(batch):
+        size = len(one.ids)
+        ids[row, :size] = torch.tensor(one.ids)
+        labels[row, one.start : size - 1] = ids[row, one.start : size - 1]
+        real[row, :size] = True
+    return ids, labels, real
+
+
+def _shuffled(dataset: Artifact, split: str, seed: int) -> list[Example]:
+    import random
+
+    examples = read(dataset, split)
+    random.Random(f"{split} {seed}").shuffle(examples)
+    return examples
