@@ -58,11 +58,14 @@ def run_all(programs: Sequence[str], *, seconds: float, memory_bytes: int) -> li
     outcomes: list[Outcome] = []
     while len(outcomes) < len(programs):
         with _interpreter(mode, seconds, memory_bytes) as process:
-            for program in programs[len(outcomes) :]:
+            for first, program in enumerate(programs[len(outcomes) :]):
                 answer = _ask(process, program.encode("utf-8", "replace"), seconds + GRACE)
-                outcomes.append(Outcome(bool(answer["passed"]), str(answer["reason"]), str(answer["output"])) if answer else Outcome(False, "the sandbox died", ""))
-                if answer is None:
-                    break  # the next program gets a fresh interpreter
+                if answer is not None:
+                    outcomes.append(Outcome(bool(answer["passed"]), str(answer["reason"]), str(answer["output"])))
+                elif first == 0:
+                    outcomes.append(Outcome(False, "the sandbox died", ""))
+                else:
+                    break  # perhaps an earlier program's doing: this one has another chance in a fresh interpreter
     return outcomes
 
 

@@ -130,12 +130,25 @@ def test_no_process_can_be_started() -> None:
     assert not any(outcome.passed for outcome in sandbox.run_all(starts, seconds=5.0, memory_bytes=MEMORY))
 
 
-@pytest.mark.usefixtures("mode")
-def test_a_program_cannot_kill_what_watches_it() -> None:
-    kill = "import os, signal\nfor pid in [1, os.getppid(), -1, 0]:\n    try: os.kill(pid, signal.SIGKILL)\n    except (OSError, ProcessLookupError): pass\n"
-    outcomes = sandbox.run_all([kill, "assert True", "assert False"], seconds=5.0, memory_bytes=MEMORY)
-    assert [outcome.passed for outcome in outcomes[1:]] == [True, False]
-    assert os.getpid() > 0
+def test_a_program_cannot_kill_or_limit_what_watches_it(mode: sandbox.Mode) -> None:
+    kill = """
+import os, resource, signal
+for pid in (1, os.getppid(), -1, 0):
+    try: os.kill(pid, signal.SIGKILL)
+    except OSError: pass
+"""
+    limit = """
+import os, resource
+resource.prlimit(0, resource.RLIMIT_NOFILE)
+for pid in (1, os.getppid()):
+    try: resource.prlimit(pid, resource.RLIMIT_NOFILE, (0, 0))
+    except OSError: pass
+    else: assert False, "limited another"
+"""
+    with sandbox._interpreter(mode, 5.0, MEMORY) as process:
+        replies = [sandbox._ask(process, program.encode(), 10.0) for program in (kill, limit, "assert True", "assert False")]
+    assert all(replies), "the interpreter that watches is still there"
+    assert [bool(reply and reply["passed"]) for reply in replies[1:]] == [True, True, False]
 
 
 @pytest.mark.usefixtures("mode")
@@ -220,22 +233,23 @@ def test_nothing_is_left_running(mode: str) -> None:
     assert sandboxes() == []
 
 
-def test_a_dead_interpreter_costs_one_program_only(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("killed", "lost"), [({2}, None), ({1}, 0), ({2, 3}, 1)])
+def test_a_dead_interpreter_costs_at_most_the_program_that_it_began_with(killed: set[int], lost: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
     usual = sandbox._ask
     asked: list[bytes] = []
 
-    def kill_at_second(process: "subprocess.Popen[bytes]", message: bytes, patience: float) -> dict[str, bool | str] | None:
+    def kill_some(process: "subprocess.Popen[bytes]", message: bytes, patience: float) -> dict[str, bool | str] | None:
         if message.startswith(b"assert"):
             asked.append(message)
-            if len(asked) == 2:
+            if len(asked) in killed:
                 os.kill(process.pid, signal.SIGKILL)
                 process.wait()
         return usual(process, message, patience)
 
-    monkeypatch.setattr(sandbox, "_ask", kill_at_second)
+    monkeypatch.setattr(sandbox, "_ask", kill_some)
     outcomes = sandbox.run_all(["assert 1", "assert 2", "assert 3"], seconds=5.0, memory_bytes=MEMORY)
-    assert [outcome.passed for outcome in outcomes] == [True, False, True]
-    assert outcomes[1].reason == "the sandbox died"
+    assert [outcome.passed for outcome in outcomes] == [number != lost for number in range(3)]
+    assert lost is None or outcomes[lost].reason == "the sandbox died"
 
 
 @pytest.fixture
