@@ -53,18 +53,13 @@ def choose(cells: list[Cell], available: Counts, tolerance: float) -> Counts:
 
     With enough material this is the plan itself. Shares are those of a domain and those of a difficulty, relative to the plan.
     """
-    low, high = 0, 1000
-    while low < high:  # the scale in thousandths of the plan; a smaller one is never further off
-        middle = (low + high + 1) // 2
-        if off_balance(cells, _take(cells, available, middle / 1000)) <= tolerance:
-            low = middle
-        else:
-            high = middle - 1
+    # In thousandths of the plan, from above: rounding makes a smaller scale now and then worse, so that no bisection will do.
+    scale = next(scale for scale in range(1000, -1, -1) if off_balance(cells, _take(cells, available, scale / 1000)) <= tolerance)
     short = [cell for cell in cells if available.get((cell.domain, cell.difficulty), 0) < cell.keep]
     if short:
         named = ", ".join(f"{cell.domain} {cell.difficulty} {available.get((cell.domain, cell.difficulty), 0)} of {cell.keep}" for cell in short)
-        log.log(logging.WARNING if low < 1000 else logging.INFO, "balance: short of %s; the others are taken at %.1f%% of the plan to keep the shares", named, low / 10)
-    return _take(cells, available, low / 1000)
+        log.log(logging.WARNING if scale < 1000 else logging.INFO, "balance: short of %s; the others are taken at %.1f%% of the plan to keep the shares", named, scale / 10)
+    return _take(cells, available, scale / 1000)
 
 
 def off_balance(cells: list[Cell], counts: Counts) -> float:

@@ -1,6 +1,7 @@
 from collections import Counter
 
 from hypothesis import given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from blocks import store
@@ -18,6 +19,7 @@ available = st.fixed_dictionaries({(cell.domain, cell.difficulty): st.integers(0
 
 
 @given(available, st.sampled_from([0.0, 0.02, 0.1]))
+@hypothesis_settings(max_examples=25, deadline=None)
 def test_every_share_is_within_tolerance_whatever_came_back(counts: dict[tuple[str, str], int], tolerance: float) -> None:
     chosen = choose(CELLS, counts, tolerance)
     assert off_balance(CELLS, chosen) <= tolerance

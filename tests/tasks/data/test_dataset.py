@@ -166,11 +166,11 @@ def test_asking_again_costs_nothing() -> None:
 
 
 def test_questions_are_distinct_and_repeated_ones_were_made_up_for() -> None:
-    profile = small(240)
+    profile = small(400)
     written = write_questions.fn(plan.fn(profile.data.planning, 1), profile.data.writing, "rehearsal", profile.teachers.only("questions"))
     prompts = [rows.folded(question.prompt) for question in rows.questions(written)]
     assert len(prompts) == len(set(prompts))
-    assert written.metrics["rejected_repeated"] > 0
+    assert written.metrics["rejected_repeated"] > 0, "the rehearsal's writers repeat themselves"
     assert written.metrics["short"] == 0
     bound = profile.data.writing.model_copy(update={"rounds": 0})
     once = write_questions.fn(plan.fn(profile.data.planning, 1), bound, "rehearsal", profile.teachers.only("questions"))
