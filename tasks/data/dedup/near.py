@@ -118,7 +118,7 @@ def deduplicate(
 
 def resolve(
     described: Any,
-    qualities: Sequence[float] | None,
+    qualities: Sequence[float] | np.ndarray | None,
     tie: Callable[[int], Any],
     read: Callable[[np.ndarray], Sequence[str]],
     method: Method,
@@ -160,7 +160,7 @@ def resolve(
     )
 
 
-def _qualities(qualities: Sequence[float] | None, count: int) -> np.ndarray:
+def _qualities(qualities: Sequence[float] | np.ndarray | None, count: int) -> np.ndarray:
     if qualities is None:
         return np.zeros(count)
     quality = np.asarray(qualities, np.float64)

@@ -67,6 +67,19 @@ def nothing_described(count: int, how: Banding) -> Described:
     )
 
 
+def joined(parts: list[Described], how: Banding) -> Described:
+    """``parts``, one after the other, as one; empties the list as it goes, so that little is there twice."""
+    if not parts:
+        return nothing_described(0, how)
+    columns = [list(column) for column in zip(*parts, strict=True)]
+    parts.clear()
+    whole: list[np.ndarray] = []
+    while columns:
+        column = columns.pop(0)
+        whole.append(np.concatenate(column, axis=1 if not whole else 0))
+    return Described(*whole)
+
+
 def describe(chunk: Chunk, how: Banding, out: Described) -> None:
     """Fill the columns of ``out`` that belong to ``chunk``."""
     for lines in chunk:
