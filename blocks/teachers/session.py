@@ -96,11 +96,11 @@ class Session:
             while seat.out is None:
                 try:
                     made = await ask_one(item, seat, till)
+                    if not isinstance(made, Held):
+                        return made
+                    await batches.resume(made.marker)
                 except Fault as fault:
                     return fault
-                if not isinstance(made, Held):
-                    return made
-                await batches.resume(made.marker)
             return seat.out
 
         async with asyncio.TaskGroup() as group:

@@ -6,18 +6,19 @@ Not here: prices (blocks/budget.py).
 from collections.abc import Sequence
 from decimal import Decimal
 
-from sqlalchemy import case, func, select
+from sqlalchemy import ColumnElement, Connection, case, func, select
 
 from blocks.budget import accounts, to_dollars
 from blocks.errors import BudgetSpent
-from blocks.journal import ANSWERED, INTENT, LOST, REJECTED, Journal, calls, hits
+from blocks.journal import ANSWERED, FAILED, FINAL, INTENT, LOST, Journal, calls, hits
 from blocks.records import Record
 from configs.phases.teachers import Teachers
 
 
 class TeacherSummary(Record):
-    """One teacher in one account. ``calls`` are answered or refused; ``lost`` were in flight when a process or connection
-    died; dollars ``spent`` include theirs."""
+    """One teacher in one account. ``calls`` are answered or refused, ``rejects`` the refusals and cut-off answers among them
+    by reason; ``lost`` were in flight when a process or connection died, and dollars ``spent`` include theirs; ``faults``
+    are the reasons of what was lost or given up."""
 
     teacher: str
     calls: int
@@ -25,6 +26,7 @@ class TeacherSummary(Record):
     retries: int
     lost: int
     rejects: dict[str, int]
+    faults: dict[str, int]
     prompt_tokens: int
     cached_tokens: int
     completion_tokens: int
@@ -41,7 +43,7 @@ def summary(teachers: Teachers) -> list[TeacherSummary]:
             rows = db.execute(
                 select(
                     calls.c.teacher,
-                    func.sum(case((calls.c.state.in_((ANSWERED, REJECTED)), 1), else_=0)),
+                    func.sum(case((calls.c.state.in_(FINAL), 1), else_=0)),
                     func.sum(calls.c.retries),
                     func.sum(case((calls.c.state == LOST, 1), else_=0)),
                     func.sum(calls.c.prompt_tokens),
@@ -54,10 +56,7 @@ def summary(teachers: Teachers) -> list[TeacherSummary]:
                 .group_by(calls.c.teacher)
             ).all()
             free = {row.teacher: row.hits for row in db.execute(select(hits.c.teacher, hits.c.hits).where(hits.c.account == teachers.account))}
-            rejects: dict[str, dict[str, int]] = {}
-            refused = (calls.c.teacher, calls.c.reject, func.count())
-            for teacher, reason, count in db.execute(select(*refused).where(mine, calls.c.reject.is_not(None)).group_by(calls.c.teacher, calls.c.reject)):
-                rejects.setdefault(teacher, {})[reason] = count
+            rejects, faults = _reasons(db, mine & calls.c.state.in_(FINAL)), _reasons(db, mine & calls.c.state.in_((LOST, FAILED)))
         found = {row[0]: [int(value) for value in row[1:]] for row in rows}
         return [
             TeacherSummary(
@@ -67,6 +66,7 @@ def summary(teachers: Teachers) -> list[TeacherSummary]:
                 retries=retries,
                 lost=lost,
                 rejects=rejects.get(name, {}),
+                faults=faults.get(name, {}),
                 prompt_tokens=prompt,
                 cached_tokens=cached,
                 completion_tokens=completion,
@@ -78,6 +78,15 @@ def summary(teachers: Teachers) -> list[TeacherSummary]:
         ]
     finally:
         journal.close()
+
+
+def _reasons(db: Connection, which: ColumnElement[bool]) -> dict[str, dict[str, int]]:
+    """Calls by teacher and reason."""
+    found: dict[str, dict[str, int]] = {}
+    query = select(calls.c.teacher, calls.c.reject, func.count()).where(which, calls.c.reject.is_not(None)).group_by(calls.c.teacher, calls.c.reject)
+    for teacher, reason, count in db.execute(query):
+        found.setdefault(teacher, {})[reason] = count
+    return found
 
 
 def spent(journal: Journal, teachers: Teachers, role: str, over: Sequence[int]) -> BudgetSpent:
@@ -108,5 +117,10 @@ def markdown(found: Sequence[TeacherSummary]) -> str:
         f"| ${_shown(t.spent)} | ${_shown(t.reserved)} |\n"
         for t in found
     ]
-    reasons = [f"- {t.teacher}: {count} × {reason}\n" for t in found for reason, count in sorted(t.rejects.items(), key=lambda pair: -pair[1])]
+    reasons = [
+        f"- {t.teacher}: {count} {what}: {reason}\n"
+        for t in found
+        for what, those in (("rejected", t.rejects), ("failed", t.faults))
+        for reason, count in sorted(those.items(), key=lambda pair: (-pair[1], pair[0]))
+    ]
     return head + "".join(rows) + ("\n" + "".join(reasons) if reasons else "")

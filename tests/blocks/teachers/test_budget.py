@@ -122,3 +122,19 @@ def test_the_account_is_what_the_calls_say(server: Running) -> None:
         row = db.execute(select(accounts)).one()
         assert row.spent == db.execute(select(func.sum(calls.c.price))).scalar_one()
         assert row.reserved == db.execute(select(func.coalesce(func.sum(calls.c.reserved), 0)).where(calls.c.state == INTENT)).scalar_one()
+
+
+@pytest.mark.all
+def test_four_processes_with_every_fault_never_exceed_the_cap_together(server: Running) -> None:
+    server.plan(shares={"429": 0.03, "500": 0.03, "504": 0.02, "cut": 0.03, "broken": 0.02, "schema": 0.02, "twice": 0.02})
+    cost = dollars(ask(requests(1), "questions", settings(teacher(server.url))))
+    cap = cost * 5000
+    running = [asking(server.url, 2500, start=start, cap=cap, concurrency=16) for start in (0, 1500, 10_000, 20_000)]  # the first two ask a thousand in common
+    assert [code(process) for process in running] == [4, 4, 4, 4]
+    counts = server.counts()
+    charged = Decimal(counts["nano"]).scaleb(-9)
+    (told,) = summary(settings(teacher(server.url)))
+    assert charged <= told.spent <= cap
+    assert cap - told.spent < Decimal("0.001"), "and it was used up"
+    assert max(counts["delivered"].values()) == 1
+    print(f"cap ${cap}, account ${told.spent}, server charged ${charged} for {sum(counts['charged'].values())} answers, {told.lost} of them unseen")
