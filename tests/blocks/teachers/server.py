@@ -10,6 +10,7 @@ import hashlib
 import json
 import subprocess
 import sys
+import time
 import urllib.request
 from collections import Counter
 from typing import Any
@@ -81,7 +82,7 @@ class Teacher:
         self.tries[digest] += 1
         if self.plan.get("keep_bodies"):
             self.bodies.append(body)
-        self.starts.append(asyncio.get_running_loop().time())
+        self.starts.append(time.time())
         self.in_flight += 1
         self.most_in_flight = max(self.most_in_flight, self.in_flight)
         try:

@@ -1,15 +1,19 @@
 """``ask``: the whole path of a call, against a real server."""
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 
 import pytest
+from sqlalchemy import func, select
 
 from blocks.errors import BadInput, Transient
+from blocks.journal import Journal, calls
 from blocks.teachers.ask import ask, dollars, paid
 from blocks.teachers.summary import summary
 from tests.blocks.teachers.conftest import requests, settings, teacher
 from tests.blocks.teachers.server import Running
+from tests.blocks.teachers.workers import asking, code
 
 
 def test_answers_come_in_order_once_and_are_free_the_second_time(server: Running) -> None:
@@ -166,14 +170,24 @@ def test_nothing_asked_is_nothing_done() -> None:
 
 
 def test_concurrency_is_used_and_kept(server: Running) -> None:
-    server.plan(latency_s=0.05)
-    ask(requests(60), "questions", settings(teacher(server.url), concurrency=12))
+    server.plan(latency_s=0.3)
+    ask(requests(30), "questions", settings(teacher(server.url), concurrency=12))
     assert server.counts()["most_in_flight"] == 12
 
 
-def test_rate_limits_hold_over_sessions(server: Running) -> None:
-    limited = settings(teacher(server.url, requests_per_minute=1200))
-    ask(requests(15), "questions", limited)
-    ask(requests(15, 50), "questions", limited)
+def test_two_asks_at_once_in_one_process_make_each_call_once(server: Running) -> None:
+    server.plan(latency_s=0.1)
+    with ThreadPoolExecutor(2) as threads:
+        one, other = threads.map(lambda _: ask(requests(30), "questions", settings(teacher(server.url))), range(2))
+    assert [answer.call for answer in one] == [answer.call for answer in other]
+    assert set(server.counts()["tries"].values()) == {1}
+
+
+def test_rate_limits_hold_over_processes(server: Running) -> None:
+    running = [asking(server.url, 12, start=start, requests_per_minute=600) for start in (0, 100)]
+    assert [code(process) for process in running] == [0, 0]
     starts = sorted(server.counts()["starts"])
-    assert all(later - earlier > 0.05 * 10 - 0.04 for earlier, later in zip(starts, starts[10:], strict=False)), "20 a second, whichever session asks"
+    with Journal(None).reading() as db:
+        first = db.execute(select(func.min(calls.c.created))).scalar_one()
+    assert len(starts) == 24
+    assert all(start >= first + at / 10 - 0.01 for at, start in enumerate(starts)), "ten a second, evenly, over both together"

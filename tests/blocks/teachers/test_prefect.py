@@ -73,8 +73,6 @@ def test_prefects_limits_hold_and_a_missing_one_is_an_error(server: Running) -> 
     started = time.monotonic()
     ask(requests(20), "questions", teachers)
     assert time.monotonic() - started >= (20 - 5) / 5 - 0.5
-    starts = sorted(server.counts()["starts"])
-    assert all(later - earlier > 0.7 for earlier, later in zip(starts, starts[10:], strict=False)), "never more than limit and one second's refill at once"
 
 
 def test_no_limit_asks_prefect_nothing(server: Running) -> None:

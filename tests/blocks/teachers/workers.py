@@ -8,6 +8,7 @@ import os
 import sys
 from decimal import Decimal
 from multiprocessing.context import ForkServerProcess
+from typing import Any
 
 from blocks.errors import BudgetSpent
 from blocks.teachers.ask import ask
@@ -28,11 +29,11 @@ def _ask(environment: dict[str, str], start: int, count: int, teachers: Teachers
 
 
 def asking(
-    url: str, count: int, *, start: int = 0, cap: Decimal = Decimal(1000), journal: str | None = None, concurrency: int = 16, provider: str = "openai", batch: bool = False
+    url: str, count: int, *, start: int = 0, cap: Decimal = Decimal(1000), journal: str | None = None, concurrency: int = 16, provider: str = "openai", **changes: Any
 ) -> ForkServerProcess:
     """A process that asks ``count`` questions; it ends with 0, or with 4 when the budget is spent."""
     environment = {name: os.environ[name] for name in ("COGUMI_HOME", "TEST_KEY")}
-    model = teacher(url, "claude" if provider == "anthropic" else "m", provider, batch=batch)
+    model = teacher(url, "claude" if provider == "anthropic" else "m", provider, **changes)
     teachers = settings(model, cap_dollars=cap, journal=journal, concurrency=concurrency)
     process = _context.Process(target=_ask, args=(environment, start, count, teachers))
     process.start()
