@@ -102,9 +102,7 @@ def _ask_shared(questions: Sequence[Question], difficulty: Difficulty, how: Answ
         # Teachers stand in for each other, so their requests must differ: otherwise a changed mix would find the old answers in the journal.
         own = LEADS * teachers.roles[role].index(teacher) + attempt
         mine = [question for question in questions if first_teacher(question.id, how.mix) == teacher]
-        requests = [
-            Request(purpose=purpose, messages=ask_for(q.domain, q.difficulty, q.prompt), max_tokens=how.max_tokens, temperature=how.temperature, attempt=own) for q in mine
-        ]
+        requests = [Request(purpose=purpose, messages=ask_for(q.domain, q.difficulty, q.prompt), max_tokens=how.max_tokens, temperature=how.temperature, attempt=own) for q in mine]
         answered += list(zip(mine, ask(requests, role, led_by(teacher, role, teachers)), strict=True))
     return answered
 

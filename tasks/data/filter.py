@@ -3,6 +3,7 @@
 Not here: the rules themselves (filters/), and similarity to other records (near_duplicates.py, decontaminate.py).
 """
 
+import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -43,11 +44,17 @@ def filter_examples(examples: list[Artifact], settings: Filters, tokenizer: str)
 
 def judge_texts(texts: Sequence[Text], settings: Filters, tokenizer: str) -> list[Objection]:
     """Every text's first objection, in order; in several processes where there is enough to do."""
-    if settings.workers == 1 or len(texts) < POOL_FROM:
+    workers = processors(settings.workers)
+    if workers == 1 or len(texts) < POOL_FROM:
         return judge_chunk(texts, settings=settings, tokenizer=tokenizer)
     chunks = [texts[i : i + CHUNK] for i in range(0, len(texts), CHUNK)]
-    with ProcessPoolExecutor(settings.workers, mp_context=get_context("forkserver")) as pool:
+    with ProcessPoolExecutor(workers, mp_context=get_context("forkserver")) as pool:
         return [found for part in pool.map(partial(judge_chunk, settings=settings, tokenizer=tokenizer), chunks) for found in part]
+
+
+def processors(wanted: int) -> int:
+    """As many processes or threads as are wanted, but no more than the machine has processors for."""
+    return max(1, min(wanted, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1))
 
 
 def judge_chunk(texts: Sequence[Text], *, settings: Filters, tokenizer: str) -> list[Objection]:

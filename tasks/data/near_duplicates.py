@@ -10,6 +10,7 @@ from blocks.records import Artifact
 from configs.phases.data import NearDuplicates
 from tasks.data import rows
 from tasks.data.dedup.near import Dedup, deduplicate
+from tasks.data.filter import processors
 from tasks.step import step
 
 
@@ -47,5 +48,5 @@ def find(texts: Sequence[str], qualities: Sequence[float] | None, settings: Near
         rows=settings.rows,
         linkage=settings.linkage,
         seed=seed,
-        threads=settings.threads,
+        threads=processors(settings.threads),
     )

@@ -17,7 +17,7 @@ from configs.phases.filtering import Filters
 from tasks.data.commands.clock import Clock
 from tasks.data.decontaminate import Index, contained_in
 from tasks.data.files import Located, Plain, objects, read, writer
-from tasks.data.filter import CHUNK, Objection, judge_chunk
+from tasks.data.filter import CHUNK, Objection, judge_chunk, processors
 from tasks.data.filters.table import TABLE
 from tasks.data.filters.text import Text
 
@@ -78,7 +78,7 @@ def _judged(located: Iterable[Located], settings: Filters, tokenizer: str) -> It
     """Every record with its objection, in order; a bounded number of chunks is on its way at once."""
     records = (record for _, record in located)
     judge = partial(judge_chunk, settings=settings, tokenizer=tokenizer)
-    workers = settings.workers
+    workers = processors(settings.workers)
     if workers == 1:
         while chunk := list(islice(records, CHUNK)):
             yield from zip(chunk, judge([_as_text(record) for record in chunk]), strict=True)

@@ -1,6 +1,6 @@
 """Another language than English, where it is certain.
 
-Two rules, both only for a text with enough letters to tell: letters mostly of another script (Chinese, Cyrillic, …), or an identifier
+Two rules, both only for prose with enough letters to tell: letters mostly of another script (Chinese, Cyrillic, …), or an identifier
 that is sure of another language. What is too short, too much code, or doubtful passes: a wrong rejection costs a good example, and
 the share of English over all is measured afterwards (verify.py). The choice of identifier is in tests/benchmarks/LOG.md.
 """
@@ -16,6 +16,12 @@ from tasks.data.filters.text import Text
 _CODE = re.compile(r"```.*?(?:```|\Z)|`[^`\n]*`|\$\$.*?\$\$|\$[^$\n]{1,200}\$|\\\[.*?\\\]|https?://\S+", re.DOTALL)
 _WORD = re.compile(r"[^\W\d_]{2,}")
 JUDGED_CHARACTERS = 2000  # the beginning tells as much as the whole
+CODE_SHARE = 0.06  # code punctuation among the characters from which a text is code rather than prose
+# Languages that people write prompts in. Latin and the pidgins are left out: species, elements and short recipes look like them.
+LANGUAGES = (
+    "af ar az be bg bn bs ca cs cy da de el en es et eu fa fi fr ga gl gu he hi hr hu hy id is it ja ka kk km kn ko lo lt lv mk ml mn mr ms my nb ne nl no pa pl ps"
+    " pt ro ru si sk sl so sq sr sv sw ta te th tl tr uk ur uz vi zh"
+)
 
 
 def english(text: Text, settings: English) -> str | None:
@@ -29,6 +35,8 @@ def english(text: Text, settings: English) -> str | None:
 
 def language(text: str, letters: int) -> tuple[str, float] | None:
     """Language (ISO 639-1, or a script's name) and probability; None where the text has fewer than ``letters`` letters outside code."""
+    if looks_like_code(text):
+        return None
     words = prose(text)
     latin, other = _letters(words)
     # A Chinese or Japanese character carries about as much as three Latin letters.
@@ -45,11 +53,20 @@ def prose(text: str) -> str:
     return " ".join(_WORD.findall(_CODE.sub(" ", text[:JUDGED_CHARACTERS])))
 
 
+def looks_like_code(text: str) -> bool:
+    """Whether a text without fences is a program or a table all the same: its names are words of no language."""
+    beginning = _CODE.sub(" ", text[:JUDGED_CHARACTERS])
+    visible = len(beginning) - sum(map(str.isspace, beginning))
+    return visible > 0 and sum(map(beginning.count, "{}[]();=<>_|\\")) / visible > CODE_SHARE
+
+
 @lru_cache(maxsize=1)
 def _identifier() -> Any:
     from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
-    return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
+    identifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
+    identifier.set_languages([label for label in identifier.labels if label in LANGUAGES.split()])
+    return identifier
 
 
 def _letters(text: str) -> tuple[int, int]:

@@ -10,14 +10,13 @@ from configs.phases.filtering import Offensive
 from tasks.data.filters.text import Text
 
 _SLURS = ("nigg(?:er|a)s?", "fag(?:got)?s?", "kikes?", "spics?", "chinks?", "gooks?", "wetbacks?", "trann(?:y|ies)", "dykes?", "coons?", "ragheads?", "retards?", "towelheads?")
-_NEED_CONTEXT = {"coon", "coons", "dyke", "dykes", "chink", "chinks", "fag", "fags", "spic", "spics"}
+_NEED_CONTEXT = {"coon", "coons", "dyke", "dykes", "chink", "chinks", "fag", "fags", "spic", "spics", "retard", "retards"}
 _PROFANE = (
     "(?:mother)?fuck(?:s|er|ers|ed|ing|in)?",
     "(?:bull)?shit(?:s|ty|ting|head|heads)?",
     "assholes?",
     "bitch(?:es|ing|y)?",
     "cunts?",
-    "bastards?",
     "dickheads?",
     "wank(?:er|ers|ing)?",
     "twats?",

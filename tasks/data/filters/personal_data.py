@@ -11,10 +11,17 @@ from collections.abc import Callable
 from configs.phases.filtering import PersonalData
 from tasks.data.filters.text import Text
 
-_MAIL = re.compile(r"\b[A-Za-z0-9][A-Za-z0-9._%+-]*@((?:[A-Za-z0-9-]+\.)+[A-Za-z]{2,})\b")
+_MAIL = re.compile(r"\b([A-Za-z0-9][A-Za-z0-9._%+-]*)@((?:[A-Za-z0-9-]+\.)+[A-Za-z]{2,})\b")
+_PLACEHOLDER = re.compile(
+    r"^(?:(?:your|my|first|last)?[._-]?(?:user)?(?:name|mail|email)?|example|test|user|someone|somebody|abc|xyz|\d+|j(?:ohn|ane)?[._-]?doe)\d*$", re.IGNORECASE
+)
 _RESERVED_MAIL = re.compile(r"(?:^|\.)(?:example\.(?:com|org|net|edu)|\w+\.(?:example|test|invalid)|(?:your)?(?:domain|company|email|website)\.com|test\.com)$", re.IGNORECASE)
-_PHONE = re.compile(r"(?<![\w.$-])(?:\+\d{1,3}[ .-]?\(?\d{1,4}\)?(?:[ .-]?\d{2,4}){2,4}|(?:1[ .-])?(?:\(\d{3}\) ?|\d{3}[.-])\d{3}[.-]\d{4})(?![\w-])")
-_FICTIONAL_PHONE = re.compile(r"555\D?(?:01\d\d|\d{4})$|^(?:\+?1\D?)?\(?555|123\D?4567?$|(\d)\1{6}")
+_PHONE = re.compile(
+    r"(?<![\w.$-])(?:\+\d{1,3}[ .-]?\(?\d{1,4}\)?(?:[ .-]?\d{2,4}){2,4}"
+    r"|(?:\+?1[ .-]?)?(?:\(([2-9]\d{2})\) ?|([2-9]\d{2})[.-])([2-9]\d{2})[.-]\d{4})(?![\w-])"
+)
+_TOLL_FREE = {"800", "833", "844", "855", "866", "877", "888", "900"}
+_RUNS = ("0123456789012345678", "9876543210987654321")
 _CARD = re.compile(r"(?<![\w.-])(?:\d[ -]?){12,18}\d(?![\w-])")
 _TEST_CARDS = {"4111111111111111", "4242424242424242", "5555555555554444", "378282246310005", "4012888888881881", "5105105105105100", "6011111111111117"}
 _IBAN = re.compile(r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?\b")
@@ -35,13 +42,20 @@ def personal_data(text: Text, settings: PersonalData) -> str | None:
 
 
 def mail(text: str) -> bool:
-    """A mail address outside the reserved domains (RFC 2606)."""
-    return "@" in text and any(not _RESERVED_MAIL.search(found[1]) for found in _MAIL.finditer(text))
+    """A mail address outside the reserved domains (RFC 2606) whose name is not a placeholder."""
+    return "@" in text and any(not _RESERVED_MAIL.search(found[2]) and not _PLACEHOLDER.match(found[1]) for found in _MAIL.finditer(text))
 
 
 def phone(text: str) -> bool:
-    """A phone number of 9 to 15 digits (E.164), or a North American one, that is not a fictional 555 number."""
-    return any(9 <= _digits(found[0]) <= 15 and not _FICTIONAL_PHONE.search(found[0]) and not _is_date_or_sum(text, found.end()) for found in _PHONE.finditer(text))
+    """A phone number of 9 to 15 digits (E.164), or a North American one in the ranges that are assigned. Made-up numbers (555, digits in
+    order or all the same) and toll-free ones, which belong to no person, pass."""
+    for found in _PHONE.finditer(text):
+        digits = re.sub(r"\D", "", found[0])
+        area, exchange = found[1] or found[2], found[3]
+        made_up = exchange == "555" or area == "555" or area in _TOLL_FREE or len(set(digits)) < 4 or any(digits[-7:] in run for run in _RUNS)
+        if 9 <= len(digits) <= 15 and not made_up and not _is_calculation(text, found.end()):
+            return True
+    return False
 
 
 def card(text: str) -> bool:
@@ -103,11 +117,7 @@ def mod_97(account: str) -> bool:
     return int("".join(str(int(char, 36)) for char in compact[4:] + compact[:4])) % 97 == 1
 
 
-def _digits(text: str) -> int:
-    return sum(char.isdigit() for char in text)
-
-
-def _is_date_or_sum(text: str, end: int) -> bool:
+def _is_calculation(text: str, end: int) -> bool:
     """Numbers in a calculation look like phone numbers: an operator or an equals sign follows."""
     return text[end : end + 3].lstrip()[:1] in ("=", "+", "*", "/", "^", "%")
 

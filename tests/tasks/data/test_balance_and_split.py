@@ -14,7 +14,11 @@ from tasks.data.split import divide, read_split, split
 from tests.tasks.data.conftest import example, examples_artifact, small
 
 DIFFICULTIES: tuple[Difficulty, ...] = ("easy", "hard")
-CELLS = [Cell(domain=domain, difficulty=difficulty, keep={"easy": 40, "hard": 60}[difficulty], ask=100, task_type="t", topics=("x",)) for domain in DOMAINS for difficulty in DIFFICULTIES]
+CELLS = [
+    Cell(domain=domain, difficulty=difficulty, keep={"easy": 40, "hard": 60}[difficulty], ask=100, task_type="t", topics=("x",))
+    for domain in DOMAINS
+    for difficulty in DIFFICULTIES
+]
 available = st.fixed_dictionaries({(cell.domain, cell.difficulty): st.integers(0, 120) for cell in CELLS})
 
 

@@ -49,12 +49,20 @@ SHAPES: dict[str, tuple[list[dict[str, Any]], str, str, str | None]] = {
     "cnn_dailymail": ([{"article": "Long.", "highlights": "A.\nB.", "id": "1"}], "Summarize the article in a few short sentences.\n\nLong.", "A.\nB.", None),
     "natural_instructions": ([{"task_name": "t", "id": "1", "definition": "Add.", "inputs": "1 2", "targets": "3"}], "Add.\n\n1 2", "3", None),
     "bfcl": (
-        [{"id": "simple_0", "question": [[{"role": "user", "content": "3 wide?"}]], "function": [FUNCTION]}, {"id": "simple_0", "ground_truth": [{"area": {"width": [3], "unit": ["", "m"]}}]}],
+        [
+            {"id": "simple_0", "question": [[{"role": "user", "content": "3 wide?"}]], "function": [FUNCTION]},
+            {"id": "simple_0", "ground_truth": [{"area": {"width": [3], "unit": ["", "m"]}}]},
+        ],
         f"Functions:\n{json.dumps(FUNCTION)}\n\n3 wide?",
         '{"name": "area", "arguments": {"width": 3}}',
         None,
     ),
-    "gorilla": ([{"code": "###Instruction: Detect cats.\n###Output: <<<domain>>>: Vision", "api_call": "load('cats')"}], "Name the one API call that does this.\n\nDetect cats.", "load('cats')", None),
+    "gorilla": (
+        [{"code": "###Instruction: Detect cats.\n###Output: <<<domain>>>: Vision", "api_call": "load('cats')"}],
+        "Name the one API call that does this.\n\nDetect cats.",
+        "load('cats')",
+        None,
+    ),
 }
 
 
@@ -111,7 +119,10 @@ def test_squad_questions_without_an_answer_say_so(tmp_path: Path) -> None:
 
 
 def test_quotas_take_the_first_rows_and_keep_the_best(tmp_path: Path) -> None:
-    given = [{"instruction": f"Tell me all you know about number {i}, please.", "input": "", "output": f"Number {i} is " + "rather interesting to look at, " * (i % 5) + "indeed."} for i in range(50)]
+    given = [
+        {"instruction": f"Tell me all you know about number {i}, please.", "input": "", "output": f"Number {i} is " + "rather interesting to look at, " * (i % 5) + "indeed."}
+        for i in range(50)
+    ]
     files = put(tmp_path, given)
     everything, _ = collect_source("alpaca", SourceQuota(records=20, keep=20, files=files), None)
     best, report = collect_source("alpaca", SourceQuota(records=20, keep=5, files=files), None)
@@ -122,7 +133,9 @@ def test_quotas_take_the_first_rows_and_keep_the_best(tmp_path: Path) -> None:
 
 
 def test_the_heuristic_prefers_a_careful_answer() -> None:
-    careful = Pair("Why does bread rise when it is baked?", "Yeast eats the sugar in the dough and breathes out gas. The gas is held by the gluten, so the dough grows until the heat sets it.")
+    careful = Pair(
+        "Why does bread rise when it is baked?", "Yeast eats the sugar in the dough and breathes out gas. The gas is held by the gluten, so the dough grows until the heat sets it."
+    )
     assert quality(careful) > quality(Pair(careful.prompt, "Because."))
     assert quality(careful) > quality(Pair("Bread?", careful.response))
     assert quality(careful) > quality(Pair(careful.prompt, "bread bread bread bread bread bread bread bread bread bread bread bread"))

@@ -73,7 +73,7 @@ def test_dedup_lists_every_dropped_record_with_its_keeper(tmp_path: Path, settin
     out, pairs = tmp_path / "out.jsonl", tmp_path / "pairs.jsonl"
     report = dedup_files([first, second], out, settings.near_duplicates, 0, pairs)
     assert [found.record.id for found in read([out])] == ["other", "best"]
-    listed = {entry["id"]: (entry["keeper"], entry["jaccard"]) for _, entry, _ in objects(pairs)}
+    listed = {entry["dropped"]: (entry["keeper"], entry["jaccard"]) for _, entry, _ in objects(pairs)}
     assert set(listed) == {"one", "copy"}
     assert sorted(jaccard == 1.0 for _, jaccard in listed.values()) in ([False, True], [False, False])
     assert (report.records, report.kept, report.exact_duplicates, report.near_duplicates) == (4, 2, 1, 1)
@@ -81,14 +81,21 @@ def test_dedup_lists_every_dropped_record_with_its_keeper(tmp_path: Path, settin
 
 
 def test_verify_measures_and_compares(tmp_path: Path, settings: Data) -> None:
-    good = put(tmp_path / "train.jsonl", *ROWS[:1], *(row(f"r{i}", f"Describe place number {i} on the long way to the sea, with its name.", "A" + "bcdefgh"[i] * 3) for i in range(5)))
+    good = put(
+        tmp_path / "train.jsonl", *ROWS[:1], *(row(f"r{i}", f"Describe place number {i} on the long way to the sea, with its name.", "A" + "bcdefgh"[i] * 3) for i in range(5))
+    )
     same = put(tmp_path / "validation.jsonl", row("good", ROWS[0]["prompt"].upper(), "Because."))
-    loose = settings.model_copy(update={"verification": settings.verification.model_copy(update={"english": 0.0}), "near_duplicates": settings.near_duplicates.model_copy(update={"threshold": 0.99})})
+    loose = settings.model_copy(
+        update={"verification": settings.verification.model_copy(update={"english": 0.0}), "near_duplicates": settings.near_duplicates.model_copy(update={"threshold": 0.99})}
+    )
     assert verify_files([good], loose, 1).passed
     report = verify_files([good, same], loose, 1)
     assert not report.passed
     assert {check.name for check in report.checks if not check.passed} == {"repeated ids", "prompts in several files"}
-    french = put(tmp_path / "fr.jsonl", *(row(str(i), f"Où se trouve la maison numéro {i} de la rue principale du village ?", "Elle est derrière l'église, à côté de la boulangerie.") for i in range(30)))
+    french = put(
+        tmp_path / "fr.jsonl",
+        *(row(str(i), f"Où se trouve la maison numéro {i} de la rue principale du village ?", "Elle est derrière l'église, à côté de la boulangerie.") for i in range(30)),
+    )
     found = verify_files([french], settings, 1)
     assert found.english.n == 30
     assert found.english.high < 0.2

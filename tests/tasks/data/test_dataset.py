@@ -202,6 +202,6 @@ def test_a_teacher_without_a_licence_and_one_outside_the_role_are_refused_before
     valid = write_questions.fn(plan.fn(profile.data.planning, 1), profile.data.writing, "x", profile.teachers.only("questions"))
     with pytest.raises(BadInput, match="no licence for what teacher 'rehearsal-medium'"):
         answer_easy.fn(valid, answering.model_copy(update={"licenses": {"rehearsal-large": "CC0-1.0"}}), "words", profile.teachers.only("answer_easy"))
+    easy = answering.easy.model_copy(update={"mix": {"gpt-6": 1.0}})
     with pytest.raises(BadInput, match="'gpt-6' is not in"):
-        easy = answering.easy.model_copy(update={"mix": {"gpt-6": 1.0}})
         answer_easy.fn(valid, answering.model_copy(update={"easy": easy}), "words", profile.teachers.only("answer_easy"))

@@ -99,9 +99,14 @@ def test_wrong_kinds_and_missing_files_are_one_clear_line(tmp_path: Path) -> Non
 
 def test_a_failure_on_the_way_leaves_the_old_file(tmp_path: Path) -> None:
     path = put(tmp_path / "rows.jsonl", [{"id": "old", "prompt": "a", "response": "b"}])
-    with pytest.raises(ValueError, match="halfway"), writer(path) as write:
-        write(Plain("new", "a", "b", {"id": "new"}))
-        raise ValueError("halfway")
+
+    def fail() -> None:
+        with writer(path) as write:
+            write(Plain("new", "a", "b", {"id": "new"}))
+            raise ValueError("halfway")
+
+    with pytest.raises(ValueError, match="halfway"):
+        fail()
     assert [row["id"] for _, row, _ in objects(path)] == ["old"]
     assert list(tmp_path.iterdir()) == [path]
 

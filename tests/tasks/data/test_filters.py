@@ -38,7 +38,16 @@ def reason(filters: Filters, response: str, prompt: str = ASKED, working: str = 
 
 
 def test_good_text_passes_every_filter(filters: Filters) -> None:
-    for response in (PROSE, "4", "def f(x): return x * 2", "None", "```python\nprint(1)\n```", '{"tool":"weather","city":"Delhi"}', "- one\n- two\n- three", "北 is the sign for north."):
+    for response in (
+        PROSE,
+        "4",
+        "def f(x): return x * 2",
+        "None",
+        "```python\nprint(1)\n```",
+        '{"tool":"weather","city":"Delhi"}',
+        "- one\n- two\n- three",
+        "北 is the sign for north.",
+    ):
         assert reason(filters, response) is None, response
 
 
@@ -135,7 +144,8 @@ def test_mod_97_takes_exactly_the_check_digits_of_the_standard(country: str, acc
 @pytest.mark.parametrize(
     "text",
     [
-        "Write to info@example.com.", "The host is 192.168.0.1 or 127.0.0.1.", "Version 2.10.3.4 of 10.0.0.0", "Card 4111 1111 1111 1111 is a test number.",
+        "Write to info@example.com.", "Write to john.doe@gmail.com or user123@gmail.com.", "Call (123) 456-7890 or 234-567-8901.", "Dial 1-800-362-0101.", "(000) 000-0000",
+        "The host is 192.168.0.1 or 127.0.0.1.", "Version 2.10.3.4 of 10.0.0.0", "Card 4111 1111 1111 1111 is a test number.",
         "Compute 123-45-6789.", "1234567890123456789012", "The product is 12 345 678 x 9.", "pi = 3.141592653589793", "2023-11-21 09:56:06", "5555-5555-5555-5555",
         "ISBN 978-3-16-148410-0", "f(x) = 1000000007 mod 998244353", "call 555-0123 for fun", "sk-learn is a library", "DE00 0000 0000 0000 0000 00",
     ],
@@ -153,13 +163,30 @@ def test_what_is_personal_never_reaches_the_list_of_rejects(filters: Filters) ->
 
 
 def test_reclaimed_and_harmless_senses_are_no_slurs(filters: Filters) -> None:
-    for text in ("The raccoon, or coon, lives in the forest near the river.", "A dyke keeps the sea out of the low land behind it.", "Sunlight came in through a chink in the wall."):
+    for text in (
+        "The raccoon, or coon, lives in the forest near the river.",
+        "A dyke keeps the sea out of the low land behind it.",
+        "Sunlight came in through a chink in the wall.",
+    ):
         assert reason(filters, text) is None
     assert reason(filters, "Those dirty coons should leave our town at once.") == "offensive"
 
 
+def test_lists_of_names_and_code_without_a_fence_are_not_foreign(filters: Filters) -> None:
+    for text in (
+        "The elements are Hydrogen, Helium, Lithium, Beryllium, Boron, Carbon, Nitrogen, Oxygen, Fluorine, Neon, Sodium and Magnesium.",
+        "function NaturalNumberSum(n) {\n  let sum = 0;\n  for (let i = 1; i <= n; i++) {\n    sum += i;\n  }\n  return sum;\n}",
+        "Escherichia coli, Salmonella, Staphylococcus, Chlamydia and Streptococcus are bacteria that make people ill.",
+    ):
+        assert reason(filters, text) is None
+
+
 def test_talking_about_licences_is_no_licence_text(filters: Filters) -> None:
-    for text in ("Copyright protects a work from the moment it is written down.", "The MIT licence lets you use the code freely.", "He was born in 1971 (see the licence of 2001)."):
+    for text in (
+        "Copyright protects a work from the moment it is written down.",
+        "The MIT licence lets you use the code freely.",
+        "He was born in 1971 (see the licence of 2001).",
+    ):
         assert reason(filters, text) is None
 
 
@@ -167,8 +194,8 @@ def test_measures_of_repetition() -> None:
     assert longest_run("ab" + "x" * 30) == 30
     assert longest_run("-" * 80) == 0
     assert repeated_line_share("one line\nanother line\none line") == pytest.approx(8 / 28)
-    assert top_gram_share("a b c d a b c d a b c d".split(), 4) == pytest.approx(1.0)
-    assert top_gram_share("a b c d e f g".split(), 4) == 0.0
+    assert top_gram_share(["a", "b", "c", "d", "a", "b", "c", "d", "a", "b", "c", "d"], 4) == pytest.approx(1.0)
+    assert top_gram_share(["a", "b", "c", "d", "e", "f", "g"], 4) == 0.0
 
 
 def test_short_text_is_never_called_foreign() -> None:

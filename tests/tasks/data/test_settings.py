@@ -64,7 +64,12 @@ def made_by_teachers(profile: Small) -> str:
     data = profile.data
     easy = answer_easy.fn(questions, data.answering, data.tokenizer, profile.teachers.only("answer_easy"))
     hard = answer_hard.fn(questions, data.answering, data.tokenizer, profile.teachers.only("answer_hard"))
-    return "".join((store.open(artifact) / name).read_text() for artifact in (questions, easy, hard) for name in (rows.QUESTIONS, rows.EXAMPLES, rows.REJECTS) if (store.open(artifact) / name).exists())
+    return "".join(
+        (store.open(artifact) / name).read_text()
+        for artifact in (questions, easy, hard)
+        for name in (rows.QUESTIONS, rows.EXAMPLES, rows.REJECTS)
+        if (store.open(artifact) / name).exists()
+    )
 
 
 @pytest.mark.parametrize(
