@@ -31,7 +31,7 @@ class Scratch(Settings):
     key_value_heads: int = setting("key/value heads (grouped-query attention); they divide the heads", ge=1)
     rope_theta: float = setting("base of the rotary embedding (Llama 3: 500000)", gt=0)
     context: int = setting("longest sequence in tokens", ge=16)
-    examples: int = setting("easy examples per domain to pretrain on", ge=1)
+    examples: dict[str, Annotated[int, Field(ge=1)]] = setting("easy examples to pretrain on, per domain; the small families run out of different ones", min_length=1)
     tokens: int = setting("tokens to train on, repeated examples counted again", ge=1)
     batch: int = setting("packed rows per step", ge=1)
     length: int = setting("tokens per packed row; longer examples are left out", ge=16)
@@ -74,7 +74,7 @@ class Lora(Settings):
     """Supervised fine-tuning of a frozen model with LoRA (Hu et al. 2021), or QLoRA where the base is quantised (Dettmers et al. 2023)."""
 
     rank: int = setting("rank of the update", ge=1)
-    alpha: float = setting("the update is scaled by alpha / rank", gt=0)
+    alpha: int = setting("the update is scaled by alpha / rank", ge=1)
     dropout: float = setting("dropout on the adapter's input", ge=0, lt=1)
     targets: tuple[Target, ...] = setting("projections that get an adapter", min_length=1)
     quantise: Literal["none", "nf4"] = setting("precision of the frozen base while training: as stored, or 4-bit NormalFloat with double quantisation (bitsandbytes)")
@@ -119,6 +119,8 @@ class Merging(Settings):
 
     dtype: Dtype = setting("type the merged weights are stored in")
     examples: int = setting("validation examples on which merged and base+adapter are compared", ge=1)
+    max_length: int = setting("longest of them in tokens; longer ones are left out", ge=16)
+    device: Device = setting("where both are run")
     max_difference: float = setting("largest difference of a logit, merged against base+adapter", gt=0)
     max_divergence: float = setting("largest mean KL divergence in nats per answer token, merged against base+adapter", gt=0)
 

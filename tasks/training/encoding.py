@@ -87,9 +87,9 @@ def packed(examples: Sequence[Encoded], length: int, pad: int) -> "tuple[torch.T
     ids = np.full((len(rows), length), pad)
     labels = np.full((len(rows), length), IGNORE)
     positions = np.zeros((len(rows), length), dtype=np.int64)
-    for number, row in enumerate(rows):
+    for number, members in enumerate(rows):
         at = 0
-        for one in (examples[index] for index in row):
+        for one in (examples[index] for index in members):
             end = at + len(one.ids)
             ids[number, at:end], labels[number, at:end], positions[number, at:end] = one.ids, one.labels, np.arange(len(one.ids))
             at = end

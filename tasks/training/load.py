@@ -5,7 +5,7 @@ Not here: generation (tasks/evaluation).
 
 import importlib.util
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from blocks import store
 from blocks.errors import BadInput
@@ -21,7 +21,8 @@ def load_tokenizer(folder: Path) -> "PreTrainedTokenizerFast":
     """The tokenizer in a model's folder."""
     from transformers import AutoTokenizer
 
-    return AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    found: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    return cast("PreTrainedTokenizerFast", found)
 
 
 def load_model(folder: Path, *, device: Device, dtype: Dtype, quantise: str = "none") -> "LlamaForCausalLM":

@@ -13,7 +13,7 @@ import numpy as np
 from blocks import store
 from blocks.errors import BadInput
 from blocks.progress import progress
-from blocks.records import DOMAINS, Artifact
+from blocks.records import DOMAINS, Artifact, Example
 from blocks.rehearsal import world
 from configs.phases.training import Scratch
 from tasks.step import step
@@ -36,13 +36,14 @@ def pretrain(tokenizer: Artifact, settings: Scratch, seed: int) -> Artifact:
     Raises:
         BadInput: no example fits into a row.
     """
-    import torch
     from transformers import LlamaForCausalLM
+    from transformers.utils import logging
 
+    logging.disable_progress_bar()
     with store.create("model", parents=[tokenizer], settings={**settings.identity(), "seed": seed}) as folder, reproducible(seed):
         fast = load_tokenizer(store.open(tokenizer))
         model = LlamaForCausalLM(configuration(settings, fast))
-        examples = [one for domain in DOMAINS for one in world.examples(domain, "easy", "train", settings.examples, seed)]
+        examples = easy_examples(settings, seed)
         encoded = encode(examples, fast, max_length=settings.length, close=True)
         if not encoded:
             raise BadInput(f"training.student: no example fits into rows of {settings.length} tokens; raise length")
@@ -60,8 +61,19 @@ def pretrain(tokenizer: Artifact, settings: Scratch, seed: int) -> Artifact:
             left_out=len(examples) - len(encoded),
             tokens_per_second=curve[-1]["tokens"] / seconds,
         )
-        torch.set_grad_enabled(True)
     return folder.artifact
+
+
+def easy_examples(settings: Scratch, seed: int) -> list[Example]:
+    """The examples of every domain that the settings name.
+
+    Raises:
+        BadInput: a name is no domain, or a domain has not that many different questions.
+    """
+    unknown = set(settings.examples) - set(DOMAINS)
+    if unknown:
+        raise BadInput(f"training.student.examples: {', '.join(sorted(unknown))} is no domain; there are: {', '.join(DOMAINS)}")
+    return [one for domain in DOMAINS if domain in settings.examples for one in world.examples(domain, "easy", "train", settings.examples[domain], seed)]
 
 
 def configuration(settings: Scratch, tokenizer: "PreTrainedTokenizerFast") -> "LlamaConfig":

@@ -6,6 +6,7 @@ On one machine with one number of threads this holds bit by bit; another process
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 
 @contextmanager
@@ -15,13 +16,14 @@ def reproducible(seed: int) -> Iterator[None]:
     from transformers import set_seed
 
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS is deterministic only with a fixed workspace
-    before, filled = torch.are_deterministic_algorithms_enabled(), torch.utils.deterministic.fill_uninitialized_memory
+    kernels: Any = torch.utils.deterministic
+    before, filled = torch.are_deterministic_algorithms_enabled(), kernels.fill_uninitialized_memory
     with torch.random.fork_rng():
         set_seed(seed)
         torch.use_deterministic_algorithms(True)
-        torch.utils.deterministic.fill_uninitialized_memory = False  # it would write every fresh tensor once more
+        kernels.fill_uninitialized_memory = False  # it would write every fresh tensor once more
         try:
             yield
         finally:
             torch.use_deterministic_algorithms(before)
-            torch.utils.deterministic.fill_uninitialized_memory = filled
+            kernels.fill_uninitialized_memory = filled
