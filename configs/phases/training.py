@@ -90,7 +90,7 @@ class Lora(Settings):
     warmup: float = setting("share of the steps in which the rate rises linearly", ge=0, lt=1)
     weight_decay: float = setting("AdamW's decay", ge=0)
     clip: float = setting("largest gradient norm", gt=0)
-    evaluations: int = setting("validations along the run, evenly spaced, the last at its end; a checkpoint goes with each; the best is kept", ge=1)
+    evaluations: int = setting("validations along the run at most, evenly spaced, the last at its end; a checkpoint goes with each; the best is kept", ge=1)
     validation_examples: int = setting("validation examples that are looked at each time", ge=1)
     patience: int = setting("validations without a better loss before the run stops", ge=1)
 

@@ -31,7 +31,7 @@ POINTS = 5  # of the loss curve between two validations
 
 
 class Plan(NamedTuple):
-    """The run in optimiser steps: how many, how often the loss is noted, how often validated."""
+    """The run in optimiser steps: how many, every how many the loss is noted, every how many it is validated."""
 
     steps: int
     note: int
@@ -85,10 +85,9 @@ def sft(model: Artifact, dataset: Artifact, settings: Lora, seed: int) -> Artifa
 def plan_steps(examples: int, settings: Lora) -> Plan:
     """Steps that ``settings.epochs`` passes take, cut so that the last validation falls on the last step."""
     steps = max(1, int(examples * settings.epochs) // (settings.batch * settings.accumulation))
-    validate = max(1, steps // settings.evaluations)
-    note = max(1, validate // POINTS)
-    validate = validate // note * note
-    return Plan(max(1, steps // validate) * validate, note, validate)
+    note = max(1, steps // settings.evaluations // POINTS)
+    validate = min(-(-steps // (settings.evaluations * note)), steps // note) * note
+    return Plan(steps // validate * validate, note, validate)
 
 
 def build(model: Any, tokenizer: Any, train: list[Encoded], validation: list[Encoded], plan: Plan, settings: Lora, seed: int, checkpoints: Path) -> "SFTTrainer":

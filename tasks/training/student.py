@@ -29,23 +29,32 @@ def student(settings: Scratch | Hub | Local, seed: int) -> Artifact:
 
 @step(version=1)
 def download(settings: Hub) -> Artifact:
-    """Fetch ``settings.repository`` at ``settings.revision``; a token is taken from HF_TOKEN or the hub's own login.
+    """Fetch ``settings.repository`` at ``settings.revision``, from the hub's local cache where that has all of it. A token is
+    taken from HF_TOKEN or the hub's own login.
 
     Raises:
         BadInput: no such repository or revision, or no access to it.
         Transient: the hub cannot be reached.
     """
+    import httpx
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError, RevisionNotFoundError
+    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled, RepositoryNotFoundError, RevisionNotFoundError
 
     name = f"{settings.repository}@{settings.revision[:12]}"
+
+    def fetch(local: bool) -> Path:
+        return Path(snapshot_download(settings.repository, revision=settings.revision, allow_patterns=list(WANTED), local_files_only=local))
+
     try:
-        folder = Path(snapshot_download(settings.repository, revision=settings.revision, allow_patterns=list(WANTED)))
+        try:
+            folder = fetch(local=True)
+        except LocalEntryNotFoundError:
+            folder = fetch(local=False)
     except GatedRepoError:
         raise BadInput(f"{name} needs its licence accepted on the hub's page of the model and a token of that account in HF_TOKEN") from None
     except (RepositoryNotFoundError, RevisionNotFoundError) as error:
         raise BadInput(f"{name} is not on the hub or not open to this token ({type(error).__name__}); check training.student and HF_TOKEN") from None
-    except LocalEntryNotFoundError:
+    except (LocalEntryNotFoundError, OfflineModeIsEnabled, httpx.TransportError):
         raise Transient(f"{name} is not in the local cache and the hub cannot be reached; check the network, or HF_HUB_OFFLINE") from None
     except HfHubHTTPError as error:
         raise Transient(f"the hub failed on {name} ({type(error).__name__}); try again later") from None

@@ -1,6 +1,7 @@
 """Token ids, loss masks, packing and batch order."""
 
 from collections import Counter
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -25,7 +26,7 @@ def test_packing_keeps_every_example_whole_and_once(sizes: list[int]) -> None:
     found = []
     for row, places, wanted in zip(ids.tolist(), positions.tolist(), labels.tolist(), strict=True):
         starts = [i for i, place in enumerate(places) if place == 0] + [len(row)]
-        for start, end in zip(starts, starts[1:], strict=False):
+        for start, end in pairwise(starts):
             assert places[start:end] == list(range(end - start))
             if row[start]:
                 found.append(Encoded(row[start:end], wanted[start:end]))
@@ -48,7 +49,7 @@ def test_packed_examples_do_not_see_each_other(model: Any, tokenizer: Any) -> No
     together = loaded(input_ids=row, position_ids=places, use_cache=False).logits[0]
     starts = [i for i, place in enumerate(places[0].tolist()) if place == 0] + [96]
     assert len(starts) > 3
-    for start, end in zip(starts, starts[1:], strict=False):
+    for start, end in pairwise(starts):
         alone = loaded(input_ids=row[:, start:end], use_cache=False).logits[0]
         torch.testing.assert_close(together[start:end], alone, atol=2e-5, rtol=1e-4)
 

@@ -92,11 +92,13 @@ def test_another_models_adapter_is_refused(model: Artifact, adapter: Artifact, d
     with pytest.raises(BadInput, match="was trained on model-000000000000"):
         merge(model, stored(tensors, config, "0" * 64), dataset, MERGING)
     bigger = {name: torch.cat([tensor, tensor], 0) if "lora_B" in name else tensor for name, tensor in tensors.items()}
-    with pytest.raises((BadInput, RuntimeError), match="shape|size mismatch"):
+    with pytest.raises((BadInput, RuntimeError), match=r"shape|size mismatch"):
         merge(model, stored(bigger, config, model.digest), dataset, MERGING)
 
 
-@pytest.mark.parametrize("odd", [{"use_rslora": True}, {"use_dora": True}, {"rank_pattern": {"q_proj": 8}}, {"modules_to_save": ["lm_head"]}, {"bias": "all"}, {"peft_type": "IA3"}])
+@pytest.mark.parametrize(
+    "odd", [{"use_rslora": True}, {"use_dora": True}, {"rank_pattern": {"q_proj": 8}}, {"modules_to_save": ["lm_head"]}, {"bias": "all"}, {"peft_type": "IA3"}]
+)
 def test_what_is_not_plain_lora_is_refused(adapter: Artifact, odd: dict[str, Any], tmp_path: Path) -> None:
     tensors, config = copy_of(adapter, **odd)
     with pytest.raises(BadInput, match="not plain LoRA"):
@@ -106,7 +108,7 @@ def test_what_is_not_plain_lora_is_refused(adapter: Artifact, odd: dict[str, Any
 def test_an_incomplete_pair_is_refused(adapter: Artifact) -> None:
     tensors, config = copy_of(adapter)
     tensors.pop(next(name for name in tensors if "lora_B" in name))
-    with pytest.raises(BadInput, match="not .* complete pairs"):
+    with pytest.raises(BadInput, match=r"not .* complete pairs"):
         read_updates(Path(stored(tensors, config, "0" * 64).uri))
 
 

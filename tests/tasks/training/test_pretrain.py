@@ -71,5 +71,5 @@ def test_an_unknown_domain_is_one_clear_line(tokenizer_artifact: Artifact) -> No
 
 @pytest.mark.parametrize("fields", [{"heads": 3}, {"key_value_heads": 3}, {"length": 300}])
 def test_shapes_that_do_not_fit_are_refused(fields: dict[str, int]) -> None:
-    with pytest.raises(ValueError, match="heads must divide|longer than the context"):
+    with pytest.raises(ValueError, match=r"heads must divide|longer than the context"):
         changed(SCRATCH, **fields)

@@ -68,7 +68,8 @@ torch.set_num_threads(1)
 from blocks.records import Artifact
 from configs.phases.training import Lora
 from tasks.training.sft import sft
-sft(Artifact.model_validate_json({model.model_dump_json()!r}), Artifact.model_validate_json({dataset.model_dump_json()!r}), Lora.model_validate_json({settings.model_dump_json()!r}), 0)
+model, dataset = (Artifact.model_validate_json(text) for text in ({model.model_dump_json()!r}, {dataset.model_dump_json()!r}))
+sft(model, dataset, Lora.model_validate_json({settings.model_dump_json()!r}), 0)
 """
     environment = os.environ | {"COGUMI_HOME": str(state / "killed"), "OMP_NUM_THREADS": "1"}
     process = subprocess.Popen([sys.executable, "-c", code], env=environment)
@@ -118,14 +119,15 @@ def test_the_validation_settings_change_what_is_measured(model: Artifact, datase
 
 
 def test_a_run_that_no_longer_gains_stops_and_keeps_its_best(model: Artifact, dataset: Artifact) -> None:
-    wild = changed(LORA, epochs=3.0, learning_rate=3.0, clip=100.0, warmup=0.0, evaluations=20, schedule="constant")
-    found = {patience: sft(model, dataset, changed(wild, patience=patience), 0) for patience in (1, 4)}
+    """Validation answers that training makes ever less likely: the first validation is the best."""
+    contrary = make_dataset(rows(dataset, "train"), [one.model_copy(update={"draft": None, "thinking": None, "response": "~~~~"}) for one in rows(dataset, "validation")])
+    long = changed(LORA, epochs=3.0, evaluations=10)
+    found = {patience: sft(model, contrary, changed(long, patience=patience), 0) for patience in (1, 3)}
     for patience, made in found.items():
         losses = [point["validation_loss"] for point in curve(made) if "validation_loss" in point]
-        assert len(losses) < 20
-        assert len(losses) - 1 - losses.index(min(losses)) == patience
-        assert made.metrics["validation_loss"] == min(losses)
-    assert found[1].metrics["steps"] < found[4].metrics["steps"]
+        assert len(losses) == patience + 1
+        assert made.metrics["validation_loss"] == losses[0] == min(losses)
+    assert weights(found[1]) == weights(found[3]), "both are the first checkpoint's"
 
 
 def test_recomputing_activations_gives_the_same_weights(model: Artifact, dataset: Artifact, adapter: Artifact) -> None:
@@ -136,9 +138,11 @@ def test_the_last_validation_falls_on_the_last_step() -> None:
     for examples in (1, 7, 50, 333):
         for evaluations in (1, 3, 8):
             plan = plan_steps(examples, changed(LORA, evaluations=evaluations, epochs=1.7))
+            wanted = max(1, examples * 1.7 / (LORA.batch * LORA.accumulation))
             assert plan.steps % plan.validate == 0
             assert plan.validate % plan.note == 0
-            assert plan.steps <= max(1, examples * 1.7 / (LORA.batch * LORA.accumulation))
+            assert plan.steps / plan.validate <= evaluations
+            assert wanted * 2 / 3 - 1 <= plan.steps <= wanted
 
 
 def test_the_curve_is_read_from_the_log() -> None:

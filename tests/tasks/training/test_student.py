@@ -92,7 +92,7 @@ def hub(repository: str = "someone/tiny-llama", revision: str = REVISION) -> Hub
 def test_a_hub_model_is_taken_at_its_commit(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cache = tmp_path / "cache"
     shutil.copytree(folder, cache / "models--someone--tiny-llama" / "snapshots" / REVISION)
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(cache))
+    monkeypatch.setattr("huggingface_hub._snapshot_download.constants.HF_HUB_CACHE", str(cache))
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     made = student(hub(), 0)
     assert made.metrics["parameters"] == student(local(folder), 0).metrics["parameters"]
