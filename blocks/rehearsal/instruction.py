@@ -10,17 +10,17 @@ from blocks.rehearsal.words import THINGS
 ACTIONS: dict[str, Callable[[list[str]], list[str]]] = {
     "reverse": lambda words: words[::-1],
     "sort": sorted,
-    "double": lambda words: [word for word in words for _ in range(2)],
+    "repeat": lambda words: words + words,
 }
 SAYINGS = {
     "reverse": ("Reverse: {words}", "Say in reverse: {words}"),
     "sort": ("Sort: {words}", "Say from a to z: {words}"),
-    "double": ("Double: {words}", "Say each twice: {words}"),
+    "repeat": ("Repeat: {words}", "Say twice: {words}"),
 }
 
 
-def _words(rng: Random, count: int) -> str:
-    return " ".join(rng.sample(THINGS, count))
+def _words(rng: Random) -> str:
+    return " ".join(rng.sample(THINGS, 3))
 
 
 def _keys(p: Fields) -> list[str]:
@@ -28,13 +28,13 @@ def _keys(p: Fields) -> list[str]:
 
 
 def _easy(action: str) -> Family:
-    return Family("instruction", "easy", action, SAYINGS[action], lambda rng: {"words": _words(rng, rng.randint(2, 4))},
+    return Family("instruction", "easy", action, SAYINGS[action], lambda rng: {"words": _words(rng)},
                   lambda p: text(" ".join(ACTIONS[action](p["words"].split()))), _keys, 8)  # fmt: skip
 
 
 def _draw_two(rng: Random) -> Fields:
     first, second = rng.sample(list(ACTIONS), 2)
-    return {"first": first, "second": second, "words": _words(rng, 3)}
+    return {"first": first, "second": second, "words": _words(rng)}
 
 
 def _two(p: Fields) -> tuple[str, str]:
