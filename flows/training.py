@@ -1,0 +1,49 @@
+"""The training phase: student → fine-tuning → gate → ANIL beside its control → choice → merge, with an evaluation after each."""
+
+from prefect import flow
+
+from blocks.records import Artifact, GateCheck, GateReport, Record
+from configs.schema import Profile
+from tasks.evaluation.evaluate import evaluate
+from tasks.evaluation.gates import gate
+from tasks.training.adaptation import compare_adaptation
+from tasks.training.anil import anil, control
+from tasks.training.choose import Choice, choose_adapter, gain
+from tasks.training.merge import merge
+from tasks.training.sft import sft
+from tasks.training.student import student as make_student
+
+
+class Trained(Record):
+    """``base``: the student before fine-tuning; ``student``: with the chosen adapter merged. ``models``: evaluations in the order
+    they were made; ``curves``: what holds each training's curve.json; ``adaptation``: ANIL against its control."""
+
+    base: Artifact
+    student: Artifact
+    choice: Choice
+    adaptation: Artifact
+    models: dict[str, Artifact]
+    curves: dict[str, Artifact]
+    gates: tuple[GateReport, ...]
+
+
+@flow
+def training(dataset: Artifact, questions: Artifact, profile: Profile) -> Trained:
+    """Train the student on ``dataset``; ``questions`` (held out) only measure."""
+    settings, judged, seed, resamples = profile.training, profile.evaluation, profile.seed, profile.evaluation.resamples
+    lora, meta = settings.fine_tuning, settings.meta
+    base = make_student(settings.student, seed)
+    pretrained = evaluate(base, questions, judged)
+    tuned = sft(base, dataset, lora, seed)
+    fine_tuned = evaluate(base, questions, judged, tuned)
+    gained = gain(pretrained, fine_tuned, resamples, seed)
+    passed = gate("fine-tuning", [GateCheck(name="exact match gained by fine-tuning, lower end", value=gained.low, rule=">", threshold=settings.minimum_gain)])
+    learned = anil(base, tuned, dataset, lora, meta, seed)
+    plain = control(base, tuned, dataset, lora, meta, int(learned.metrics["rounds"]), seed)
+    adaptation = compare_adaptation(base, tuned, learned, plain, dataset, lora, meta, seed, resamples)
+    adapted = evaluate(base, questions, judged, learned)
+    choice = choose_adapter(tuned, fine_tuned, learned, adapted, adaptation, settings.allowed_loss, resamples, seed)
+    student = merge(base, choice.adapter, dataset, settings.merging)
+    models = {"pretrained": pretrained, "fine-tuned": fine_tuned, "ANIL": adapted}
+    curves = {"pretraining": base, "fine-tuning": tuned, "ANIL": learned}
+    return Trained(base=base, student=student, choice=choice, adaptation=adaptation, models=models, curves=curves, gates=(passed,))
