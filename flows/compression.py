@@ -2,7 +2,7 @@
 
 from prefect import flow
 
-from blocks.records import Artifact, GateCheck, Record
+from blocks.records import Artifact, GateCheck, GateReport, Record
 from configs.schema import Profile
 from tasks.compression.awq import fold
 from tasks.compression.calibrate import calibrate
@@ -32,6 +32,8 @@ class Compressed(Record):
     packed_sparse: Artifact | None
     w4a16: Artifact | None
     ledger: Artifact
+    parameters: int
+    gates: tuple[GateReport, ...]
 
 
 @flow
@@ -55,7 +57,7 @@ def compression(student: Artifact, dataset: Artifact, questions: Artifact, profi
     model = kept.model
     rounded = w4a16(model, settings.awq) if settings.awq is not None and settings.awq.w4a16 else None
     reference = to_gguf(model, settings.gguf.reference)
-    gate("agreement", agreement(model, reference, questions, profile.evaluation).checks(profile.evaluation))
+    agreed = gate("agreement", agreement(model, reference, questions, profile.evaluation).checks(profile.evaluation))
 
     weighed = importance(model, dataset, settings.calibration, seed) if settings.gguf.importance else None
     for quantisation, instead in settings.gguf.in_order:
@@ -73,7 +75,8 @@ def compression(student: Artifact, dataset: Artifact, questions: Artifact, profi
             sparse, sparse_packed = exported, pack([exported], settings.packing)
             book.repacked("zstd of it", sparse_packed, measured)
     smallest = min(one.bytes for one in (packed, sparse_packed) if one is not None)
-    gate("size", [GateCheck(name="packed model, MB", value=smallest / 1e6, rule="<=", threshold=settings.target_megabytes)])
+    size = gate("size", [GateCheck(name="packed model, MB", value=smallest / 1e6, rule="<=", threshold=settings.target_megabytes)])
     return Compressed(
-        model=model, gguf=served.model, gguf_sparse=sparse, reference=reference, packed=packed, packed_sparse=sparse_packed, w4a16=rounded, ledger=ledger(book.rows)
+        model=model, gguf=served.model, gguf_sparse=sparse, reference=reference, packed=packed, packed_sparse=sparse_packed, w4a16=rounded, ledger=ledger(book.rows),
+        parameters=book.parameters, gates=(agreed, size),
     )

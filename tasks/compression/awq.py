@@ -5,6 +5,8 @@ Every export then rounds once: GGUF (gguf_write.py) or compressed-tensors (w4a16
 Values that feed grouped queries cannot be scaled against the output projection; those pairs are left out.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -79,13 +81,27 @@ def _by_autoawq(folder: Path, rows: "torch.Tensor", settings: Awq, batch: int) -
             from transformers import AutoTokenizer
     except ImportError as error:
         raise BadInput(f"awq.backend autoawq needs the package autoawq ({error}); pip install 'cogumi[gpu]', or set awq.backend to llmcompressor") from None
-    with quiet():
+    with quiet(), _copying():
         model = AutoAWQForCausalLM.from_pretrained(str(folder), torch_dtype="auto", device_map=None, safetensors=True)
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
         config = {"zero_point": True, "q_group_size": settings.group, "w_bit": settings.bits, "version": "GEMM"}
         common: dict[str, Any] = {"apply_clip": False, "export_compatible": True, "duo_scaling": settings.duo_scaling, "n_parallel_calib_samples": batch}
         model.quantize(tokenizer, config, calib_data=rows.tolist(), max_calib_samples=len(rows), max_calib_seq_len=rows.shape[1], **common)
     return dict(model.model.state_dict())
+
+
+@contextmanager
+def _copying() -> Iterator[None]:
+    """AutoAWQ keeps the weights of a trial by ``.cpu()``, which on a machine without an accelerator is no copy: its trials would pile up
+    and the folded model would be another one. Inside the block ``.cpu()`` always copies."""
+    import torch
+
+    original = torch.Tensor.cpu
+    setattr(torch.Tensor, "cpu", lambda self, *args, **kwargs: self.clone() if self.device.type == "cpu" else original(self, *args, **kwargs))  # noqa: B010
+    try:
+        yield
+    finally:
+        setattr(torch.Tensor, "cpu", original)  # noqa: B010
 
 
 def _refuse_group(folder: Path, group: int) -> None:

@@ -1,8 +1,8 @@
 """The size floor: what a model cannot get smaller than under the settings, before anything is spent.
 
 A weight that may be zero costs the entropy of its mask, H(share kept), and a kept one its value's bits. Embedding and head are not
-pruned. Entropy coding takes a little off the values (zstd-19 leaves 93% of dense Q4_0), so a target is refused only below nine tenths of
-the sum. Not here: what quality is left at a size (the ledger measures it).
+pruned. Entropy coding takes a little off the values (zstd-19 leaves 93% of dense Q4_0, 88% of a small Q5_K_M), so values count 85%.
+Not here: what quality is left at a size (the ledger measures it).
 """
 
 import math
@@ -13,7 +13,7 @@ from blocks.records import Record
 from configs.phases.compression import Compression
 from tasks.compression.mixtures import KEEPS_ZEROS
 
-VALUE_CODING = 0.9
+VALUE_CODING = 0.85
 # Bits of a value in the mixtures' main type, its share of scales included.
 BITS = {"F32": 32.0, "F16": 16.0, "Q8_0": 8.5, "Q6_K": 6.5625, "Q5_K_M": 5.5, "Q4_K_M": 4.5, "Q4_0": 4.5, "Q3_K_M": 3.4375, "Q3_K_S": 3.4375}
 HEAD_BITS = {"F32": 32.0, "F16": 16.0, "Q8_0": 8.5}  # llama.cpp stores the head of every other mixture in Q6_K

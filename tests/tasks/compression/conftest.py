@@ -9,6 +9,7 @@ import pytest
 from blocks import chat_format, store
 from blocks.records import DOMAINS, Artifact, Example
 from blocks.rehearsal import world
+from configs.phases.compression import Compression
 
 SPLIT = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 CORPUS = [
@@ -114,3 +115,21 @@ def dataset(kept: Path, monkeypatch: pytest.MonkeyPatch) -> Artifact:
 
 
 _made: dict[str, Artifact] = {}
+
+
+def compression(**changes: Any) -> Compression:
+    """The phase's settings at this folder's size; ``changes`` replace fields, nested ones too."""
+    plain: dict[str, Any] = {
+        "calibration": {"rows": 24, "tokens": 96, "batch": 8, "device": "cpu"},
+        "pruning": {"method": "sparsegpt", "stages": [0.5], "structure": "0:0", "layer_ratios": None, "max_perplexity_ratio": 2.0, "block": 128, "dampening": 0.01},
+        "recovery": {"lora": None, "examples": 64, "batch": 8, "tokens": 512, "learning_rate": 5e-4, "warmup": 0.1, "clip": 1.0, "label_weight": 0.0, "device": "cpu",
+                     "checkpointing": False},
+        "awq": {"backend": "llmcompressor", "duo_scaling": "both", "grid": 6, "bits": 4, "group": 128, "rows": 8, "w4a16": True, "max_divergence": 1e-6},
+        "gguf": {"reference": "F16", "served": "Q5_K_M", "fallback": "Q8_0", "sparse": ["Q4_0", "Q6_K"], "importance": True},
+        "temperature": {"examples": 48, "tokens": 512, "batch": 16, "device": "cpu"},
+        "packing": {"level": 10, "dictionary_kb": 128, "byte_planes": True, "threads": 2},
+        "target_megabytes": 2.0,
+    }  # fmt: skip
+    for name, value in changes.items():
+        plain[name] = {**plain[name], **value} if isinstance(value, dict) else value
+    return Compression.model_validate(plain)
