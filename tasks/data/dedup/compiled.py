@@ -7,6 +7,7 @@ Not here: parallelism. Kernels run in the caller's own threads, which the missin
 
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,9 @@ class _Cache(FunctionCache):
         """The machine code for ``sig``, None where there is none to be had."""
         try:
             return super().load_overload(sig, target_context)
-        except (OSError, EOFError, ValueError):
+        except Exception:  # whatever is wrong with it, it can be made again
+            with suppress(OSError):
+                self.flush()
             return None
 
     def save_overload(self, sig: Any, data: Any) -> None:

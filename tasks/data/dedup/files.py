@@ -66,7 +66,7 @@ def dedup_files(
         output.parent.mkdir(parents=True, exist_ok=True)
         result = _run(inputs, output, pairs, quality, method)
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EROFS, errno.EDQUOT, errno.EACCES, errno.EISDIR, errno.ENOTDIR):
+        if error.errno in (errno.ENOSPC, errno.EROFS, errno.EDQUOT, errno.EACCES, errno.EISDIR, errno.ENOTDIR, errno.EEXIST):
             raise BadInput(f"dedup: cannot read or write {error.filename or output.parent}: {os.strerror(error.errno)}") from None
         raise
     seconds = time.monotonic() - started

@@ -1,8 +1,8 @@
 """Which candidates are dropped, and for whose sake: star or single linkage over pairs judged by exact Jaccard.
 
-Candidates are numbered by rank, best first. A pair that shares a bucket is judged cheapest first: sizes and odd sketch, which
-never refuse wrongly, then the exact Jaccard of the two shingle sets. Neither linkage compares a candidate with more of a
-cluster than it must: star looks only at keepers, single at one side of a bucket until the first hit joins them.
+Candidates are numbered by rank, best first. A pair that shares a bucket is judged cheapest first: sizes and odd sketch, then
+the exact Jaccard of the two shingle sets. Neither linkage compares a candidate with more of a cluster than it must: star
+looks only at keepers, single at one side of a bucket until the first hit joins them.
 Not here: what makes candidates (buckets.py, screen.py), what the ranks mean (near.py).
 """
 
@@ -12,7 +12,7 @@ import numpy as np
 
 from tasks.data.dedup.buckets import Buckets
 from tasks.data.dedup.compiled import compiled
-from tasks.data.dedup.screen import possible
+from tasks.data.dedup.screen import Limits, possible
 
 _U = np.uint64
 _ONE = _U(1)
@@ -44,11 +44,11 @@ def entries(found: Buckets, rank: np.ndarray, count: int) -> Entries:
     return Entries(starts, bucket, found.starts)
 
 
-def link(candidates: Candidates, at: Entries, linkage: str, threshold: float) -> tuple[np.ndarray, np.ndarray]:
+def link(candidates: Candidates, at: Entries, linkage: str, within: Limits) -> tuple[np.ndarray, np.ndarray]:
     """For every candidate its keeper (itself where it is kept) and the exact Jaccard of the two."""
     if linkage == "star":
-        return _star(*candidates, *at, threshold)
-    roots = _single(*candidates, *at, threshold)
+        return _star(*candidates, *at, within.threshold, within.odd)
+    roots = _single(*candidates, *at, within.threshold, within.odd)
     return roots, _jaccards(*candidates, roots)
 
 
@@ -92,7 +92,7 @@ def _jaccard(x, y, sizes, members, begins, seen):  # type: ignore[no-untyped-def
 
 
 @compiled
-def _star(sketches, sizes, members, begins, universe, starts, bucket, room, threshold):  # type: ignore[no-untyped-def]
+def _star(sketches, sizes, members, begins, universe, starts, bucket, room, threshold, odd):  # type: ignore[no-untyped-def]
     """Best first, a candidate is dropped when some keeper that shares a bucket is at least ``threshold`` similar; its keeper
     is the best such one."""
     m = len(sizes)
@@ -109,7 +109,7 @@ def _star(sketches, sizes, members, begins, universe, starts, bucket, room, thre
                 y = slot[i]
                 if y >= keeper[x]:
                     break
-                if judged[y] == x or not possible(x, y, sketches, sizes, threshold):
+                if judged[y] == x or not possible(x, y, sketches, sizes, threshold, odd):
                     continue
                 judged[y] = x
                 if not inserted:
@@ -138,7 +138,7 @@ def _find(parent, x):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _single(sketches, sizes, members, begins, universe, starts, bucket, room, threshold):  # type: ignore[no-untyped-def]
+def _single(sketches, sizes, members, begins, universe, starts, bucket, room, threshold, odd):  # type: ignore[no-untyped-def]
     """The best candidate of each connected component.
 
     Inside a bucket, earlier candidates stand in groups, chains of members already known to be connected. A candidate
@@ -162,7 +162,7 @@ def _single(sketches, sizes, members, begins, universe, starts, bucket, room, th
                 while entry >= 0:
                     y = owner[entry]
                     entry = next_member[entry]
-                    if judged[y] == x or not possible(x, y, sketches, sizes, threshold):
+                    if judged[y] == x or not possible(x, y, sketches, sizes, threshold, odd):
                         continue
                     judged[y] = x
                     if not inserted:

@@ -128,14 +128,15 @@ def resolve(
     """From descriptions to the result. ``tie(row)`` orders copies of equal quality, ``read(rows)`` gives texts."""
     from tasks.data.dedup.buckets import buckets
     from tasks.data.dedup.linkage import Candidates, entries, link
-    from tasks.data.dedup.screen import most_differing_bits, screen
+    from tasks.data.dedup.screen import limits, screen
     from tasks.data.dedup.sets import Sets
 
     count = len(described.sizes)
     quality = _qualities(qualities, count)
     best_copy = _best_copies(described.digests, quality, tie)
     originals = np.flatnonzero((best_copy == np.arange(count)) & (described.sizes > 0))
-    found = screen(buckets(described.keys, originals, workers), described, most_differing_bits(method.permutations, method.threshold), method.threshold, workers)
+    within = limits(method.permutations, method.threshold)
+    found = screen(buckets(described.keys, originals, workers), described, within, workers)
     involved = np.unique(found.members)
     ranked = involved[np.lexsort((described.digests[involved, 1], described.digests[involved, 0], -quality[involved]))]
     rank = np.empty(count, np.int64)
@@ -143,7 +144,7 @@ def resolve(
     sets = Sets(described.sizes[ranked], method.shingle, scratch)
     sets.fill(read, ranked, workers)
     candidates = Candidates(described.sketches[ranked], described.sizes[ranked], sets.members, sets.begins, sets.universe)
-    keeper, jaccard = link(candidates, entries(found, rank, len(ranked)), method.linkage, method.threshold)
+    keeper, jaccard = link(candidates, entries(found, rank, len(ranked)), method.linkage, within)
     keepers = best_copy.copy()
     jaccards = np.ones(count)
     keepers[ranked] = ranked[keeper]

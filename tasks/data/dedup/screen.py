@@ -3,11 +3,13 @@
 Long texts share many shingles by chance, so buckets are full of pairs that are far below the threshold. Here every pair is
 looked at, but only through a few words per row that lie side by side; rows without a possible partner leave the race before
 anyone reads their text. The result does not depend on the order of the work or on threads.
-Refusals: by size and by odd sketch never wrong; by bit sketch wrong with probability ``MISS`` for a pair at the threshold.
+A refusal by size is never wrong; one by bit sketch or by odd sketch is, for a pair at the threshold, with probability ``MISS``.
 Not here: exact similarity and what follows from it (linkage.py).
 """
 
 from math import comb
+from statistics import NormalDist
+from typing import NamedTuple
 
 import numpy as np
 
@@ -15,7 +17,7 @@ from tasks.data.dedup.buckets import Buckets
 from tasks.data.dedup.compiled import compiled, ones
 from tasks.data.dedup.parallel import Workers
 from tasks.data.dedup.shingles import ZERO
-from tasks.data.dedup.signatures import Described
+from tasks.data.dedup.signatures import SKETCH_WORDS, Described
 
 MISS = 1e-5
 _SHARES = 64
@@ -23,19 +25,38 @@ _BLOCK = 256
 _U = np.uint64
 
 
-def most_differing_bits(permutations: int, threshold: float) -> int:
-    """In how many bits the bit sketches of a pair at ``threshold`` differ at most, but for ``MISS``: each bit differs with
-    probability (1 - J) / 2."""
-    p = (1 - threshold) / 2
-    tail = 0.0
-    for differ in range(permutations, 0, -1):
-        tail += comb(permutations, differ) * p**differ * (1 - p) ** (permutations - differ)
+class Limits(NamedTuple):
+    """What a pair of at least ``threshold`` stays within: ``bits`` in which bit sketches differ, ``odd[d]`` bits in which odd
+    sketches differ where the texts differ in d shingles at most (d beyond the table as its last)."""
+
+    threshold: float
+    bits: int
+    odd: np.ndarray
+
+
+def limits(permutations: int, threshold: float) -> Limits:
+    """Limits that a pair at ``threshold`` exceeds with probability ``MISS`` each.
+
+    A bit of the bit sketches differs with probability (1 - J) / 2, independently. The odd bits after d shingles fell on n
+    places have mean n(1 - p)/2 and variance (n + n(n - 1)q - n²p²)/4, p = (1 - 2/n)^d, q = (1 - 4/n)^d, are close to
+    normal, and never more than d.
+    """
+    differs = (1 - threshold) / 2
+    bits, tail = permutations, 0.0
+    while bits > 0:
+        tail += comb(permutations, bits) * differs**bits * (1 - differs) ** (permutations - bits)
         if tail > MISS:
-            return differ
-    return 0
+            break
+        bits -= 1
+    n = 64 * SKETCH_WORDS
+    d = np.arange(8 * n)
+    p, q = (1 - 2 / n) ** d, (1 - 4 / n) ** d
+    deviation = np.sqrt(np.maximum(n + n * (n - 1) * q - n * n * p * p, 0)) / 2
+    odd = n * (1 - p) / 2 + NormalDist().inv_cdf(1 - MISS) * deviation
+    return Limits(threshold, bits, np.minimum(np.ceil(odd), d).astype(np.int64))
 
 
-def screen(found: Buckets, described: Described, differ: int, threshold: float, workers: Workers) -> Buckets:
+def screen(found: Buckets, described: Described, within: Limits, workers: Workers) -> Buckets:
     """The buckets without the rows that have no possible partner in any bucket."""
     marked = np.zeros(len(described.sizes), np.bool_)
     weight = np.cumsum(np.diff(found.starts) ** 2)
@@ -43,27 +64,27 @@ def screen(found: Buckets, described: Described, differ: int, threshold: float, 
     edges = [0, *shares.tolist(), len(found.starts) - 1]
 
     def mark(share: int) -> None:
-        _mark(found.members, found.starts, edges[share], edges[share + 1], described.bits, described.sketches, described.sizes, differ, threshold, marked)
+        _mark(found.members, found.starts, edges[share], edges[share + 1], described.bits, described.sketches, described.sizes, *within, marked)
 
     workers.each(mark, range(_SHARES))
     return Buckets(*_keep(found.members, found.starts, marked))
 
 
 @compiled
-def possible(x, y, sketches, sizes, threshold):  # type: ignore[no-untyped-def]
+def possible(x, y, sketches, sizes, threshold, odd):  # type: ignore[no-untyped-def]
     """Whether sizes and odd sketches of two rows leave room for a Jaccard of ``threshold``."""
     a, b = sizes[x], sizes[y]
     if min(a, b) / max(a, b) < threshold:
         return False
+    apart = np.int64((1 - threshold) / (1 + threshold) * (a + b) * (1 + 1e-12))  # shingles that are not in both
     total = ZERO
     for i in range(sketches.shape[1]):
         total += ones(sketches[x, i] ^ sketches[y, i])
-    apart = np.int64(total)
-    return (a + b - apart) / (a + b + apart) >= threshold
+    return total <= _U(odd[min(apart, len(odd) - 1)])
 
 
 @compiled
-def _search(x, rows, count, near, bits, sketches, sizes, differ, threshold, distance, marked, first_only):  # type: ignore[no-untyped-def]
+def _search(x, rows, count, near, bits, sketches, sizes, threshold, differ, odd, distance, marked, first_only):  # type: ignore[no-untyped-def]
     """Mark x and those of ``rows[:count]`` (bit sketches in ``near``) that are possible partners."""
     for low in range(0, count, _BLOCK):
         high = min(count, low + _BLOCK)
@@ -74,7 +95,7 @@ def _search(x, rows, count, near, bits, sketches, sizes, differ, threshold, dist
             for i in range(high - low):
                 distance[i] += ones(mine ^ near[w, low + i])
         for i in range(high - low):
-            if distance[i] <= _U(differ) and possible(x, rows[low + i], sketches, sizes, threshold):
+            if distance[i] <= _U(differ) and possible(x, rows[low + i], sketches, sizes, threshold, odd):
                 marked[x] = True
                 marked[rows[low + i]] = True
                 if first_only:
@@ -82,7 +103,7 @@ def _search(x, rows, count, near, bits, sketches, sizes, differ, threshold, dist
 
 
 @compiled
-def _mark(members, starts, first, last, bits, sketches, sizes, differ, threshold, marked):  # type: ignore[no-untyped-def]
+def _mark(members, starts, first, last, bits, sketches, sizes, threshold, differ, odd, marked):  # type: ignore[no-untyped-def]
     """Mark every row that has a possible partner in a bucket of ``first`` … ``last`` - 1.
 
     A row is compared with all unmarked rows before it, so that they are found too, but with marked ones only until it is
@@ -99,9 +120,9 @@ def _mark(members, starts, first, last, bits, sketches, sizes, differ, threshold
         done_count = 0
         for m in range(starts[b], starts[b + 1]):
             x = members[m]
-            _search(x, rows[0], open_count, near[0], bits, sketches, sizes, differ, threshold, distance, marked, False)
+            _search(x, rows[0], open_count, near[0], bits, sketches, sizes, threshold, differ, odd, distance, marked, False)
             if not marked[x]:
-                _search(x, rows[1], done_count, near[1], bits, sketches, sizes, differ, threshold, distance, marked, True)
+                _search(x, rows[1], done_count, near[1], bits, sketches, sizes, threshold, differ, odd, distance, marked, True)
             if marked[x]:
                 kept = 0
                 for i in range(open_count):

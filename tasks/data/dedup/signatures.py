@@ -95,7 +95,9 @@ def signatures(chunk: Chunk, how: Banding) -> np.ndarray:
     out = np.empty((sum(len(lines.rows) for lines in chunk), len(how.weigh)), np.uint32)
     for lines in chunk:
         found = shingles(lines, how.shingle)
-        for codes, row in zip(np.split(found.codes.copy(), np.cumsum(found.counts)[:-1]), lines.rows, strict=True):
+        edges = np.cumsum(found.counts)
+        for row, end, count in zip(lines.rows, edges, found.counts, strict=True):
+            codes = found.codes[end - count : end].copy()
             hashes = np.empty(len(codes) + _STEP, np.uint32)
             _hash(codes, hashes, np.empty(SKETCH_WORDS, np.uint64))
             _sign(hashes, len(codes), how.multiply, how.add, np.empty_like(how.add), np.empty_like(how.add), out[row])
