@@ -225,5 +225,3 @@ def _apart(run: Callable[[], Coroutine[Any, Any, T]]) -> T:
     if errors:
         raise errors[0]
     return result[0]
-
-

@@ -203,5 +203,3 @@ def _parts(items: Mapping[int, Item]) -> list[list[int]]:
         parts[-1].append(at)
         size += bytes_here
     return parts
-
-

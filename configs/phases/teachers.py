@@ -10,9 +10,6 @@ from pydantic import model_validator
 
 from configs.settings import Settings, runtime, setting
 
-ROLES = ("questions", "validate", "answer_easy", "answer_hard", "judge")
-"""Roles every profile must fill. Modifiers add ``tier1_code`` … ``tier3_automation``; any other name may be added."""
-
 
 class Prices(Settings):
     """What a model costs, in dollars per million tokens, from the provider's price page."""
@@ -52,7 +49,10 @@ class Teachers(Settings):
     limiter: Literal["journal", "prefect"] = runtime("who keeps the rate limits: the journal's own buckets, or Prefect's global limits (strict; made by `cogumi up`)")
     batch_poll_s: float = runtime("seconds between looks at a batch", gt=0)
     models: dict[str, TeacherModel] = setting("teachers by the name that roles and reports use")
-    roles: dict[str, tuple[str, ...]] = setting("failover chain of teachers for each role: the next is asked when the one before refused or is down")
+    roles: dict[str, tuple[str, ...]] = setting(
+        "failover chain of teachers for each role: the next is asked when the one before refused or is down. Roles that are asked: questions, validate, "
+        "answer_easy, answer_hard, judge, and those that modifiers and routing name, such as tier1_code"
+    )
 
     @model_validator(mode="after")
     def _roles_name_models(self) -> "Teachers":

@@ -52,5 +52,3 @@ def requests(count: int, start: int = 0, **changes: Any) -> list[Request]:
     """Distinct questions."""
     plain = {"purpose": "test", "max_tokens": 20, "temperature": 0.5}
     return [Request.model_validate(plain | {"messages": (Message(role="user", content=f"question {at}"),)} | changes) for at in range(start, start + count)]
-
-

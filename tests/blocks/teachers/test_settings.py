@@ -7,10 +7,11 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from configs.phases.teachers import ROLES, TeacherModel, Teachers
+from configs.phases.teachers import TeacherModel, Teachers
 from configs.schema import PROFILES
 from tests.blocks.teachers.conftest import settings, teacher
 
+ROLES = ("questions", "validate", "answer_easy", "answer_hard", "judge")
 CHANGES: dict[str, tuple[Any, bool]] = {
     "provider": ("groq", True),
     "model": ("other", True),
