@@ -89,7 +89,7 @@ def load(model: Artifact, adapter: Artifact, dataset: Artifact, lora: Lora, sett
 
     tokenizer = load_tokenizer(store.open(model))
     tasks = read_tasks(
-        dataset, tokenizer, support=settings.support, query=settings.query, held_out=settings.held_out, max_length=lora.max_length, seed=seed
+        dataset, tokenizer, support=settings.support, query=settings.query, held_out=settings.held_out, max_length=lora.max_length, closing=lora.closing, seed=seed
     )
     base = load_model(store.open(model), device=lora.device, dtype=lora.dtype, quantise=lora.quantise)
     peft = load_adapter(base, store.open(adapter), trainable=True).eval()  # no dropout: features are computed once

@@ -38,14 +38,14 @@ class Tasks(NamedTuple):
     held_out: tuple[str, ...]
 
 
-def read_tasks(dataset: Artifact, tokenizer: Any, *, support: int, query: int, held_out: float, max_length: int, seed: int) -> Tasks:
+def read_tasks(dataset: Artifact, tokenizer: Any, *, support: int, query: int, held_out: float, max_length: int, closing: bool, seed: int) -> Tasks:
     """The dataset's task types (domain/task_type) that have enough examples for an episode, shared out by ``seed``.
 
     Raises:
         BadInput: fewer than two tasks have enough examples.
     """
-    train = pools(rows(dataset, "train"), tokenizer, max_length)
-    validation = pools(rows(dataset, "validation"), tokenizer, max_length)
+    train = pools(rows(dataset, "train"), tokenizer, max_length, closing)
+    validation = pools(rows(dataset, "validation"), tokenizer, max_length, closing)
     names = sorted(name for name, examples in train.items() if len(examples) >= support + query and validation.get(name))
     if len(names) < 2:
         raise BadInput(f"{dataset.short}: {len(names)} task types have {support + query} train examples and one of validation; ANIL needs two, build a larger dataset")
@@ -54,12 +54,12 @@ def read_tasks(dataset: Artifact, tokenizer: Any, *, support: int, query: int, h
     return Tasks(train, validation, tuple(sorted(shuffled[away:])), tuple(sorted(shuffled[:away])))
 
 
-def pools(examples: Sequence[Example], tokenizer: Any, max_length: int) -> Pools:
-    """Encoded examples by task type, closing token left out as in fine-tuning."""
+def pools(examples: Sequence[Example], tokenizer: Any, max_length: int, closing: bool) -> Pools:
+    """Encoded examples by task type, with the closing token where fine-tuning has it."""
     grouped: dict[str, list[Example]] = defaultdict(list)
     for example in examples:
         grouped[f"{example.metadata.domain}/{example.metadata.task_type}"].append(example)
-    return {name: encode(members, tokenizer, max_length=max_length, close=False) for name, members in grouped.items()}
+    return {name: encode(members, tokenizer, max_length=max_length, close=closing) for name, members in grouped.items()}
 
 
 def training_episodes(tasks: Tasks, names: Sequence[str], count: int, support: int, query: int, random: np.random.Generator) -> list[Episode]:

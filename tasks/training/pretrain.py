@@ -73,7 +73,14 @@ def easy_examples(settings: Scratch, seed: int) -> list[Example]:
     unknown = set(settings.examples) - set(DOMAINS)
     if unknown:
         raise BadInput(f"training.student.examples: {', '.join(sorted(unknown))} is no domain; there are: {', '.join(DOMAINS)}")
-    return [one for domain in DOMAINS if domain in settings.examples for one in world.examples(domain, "easy", "train", settings.examples[domain], seed)]
+    found = [one for domain in DOMAINS if domain in settings.examples for one in world.examples(domain, "easy", "train", settings.examples[domain], seed)]
+    drafted = np.random.default_rng(seed).random(len(found)) < settings.drafted
+    return [drafted_form(one) if chosen else one for one, chosen in zip(found, drafted, strict=True)]
+
+
+def drafted_form(example: Example) -> Example:
+    """The same answer in the form of a hard one: drafted, thought over, given."""
+    return example.model_copy(update={"draft": f"{example.response} Then check.", "thinking": example.response})
 
 
 def configuration(settings: Scratch, tokenizer: "PreTrainedTokenizerFast") -> "LlamaConfig":
@@ -90,6 +97,7 @@ def configuration(settings: Scratch, tokenizer: "PreTrainedTokenizerFast") -> "L
         max_position_embeddings=settings.context,
         rope_parameters={"rope_type": "default", "rope_theta": settings.rope_theta},
         rms_norm_eps=1e-5,
+        initializer_range=settings.initial_std,
         tie_word_embeddings=True,
         bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.eos_token_id,

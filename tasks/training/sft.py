@@ -1,6 +1,6 @@
 """Supervised fine-tuning of a frozen model with LoRA (PEFT) by TRL's SFTTrainer; QLoRA where the settings quantise the base.
 
-The loss falls on the assistant's sections and not on the closing token, which the model already knows. A killed run goes on
+The loss falls on the assistant's sections, and on the closing token only where the settings say so. A killed run goes on
 from its last checkpoint, at the same place in the data: the order of all batches is fixed beforehand by the seed, so that
 the position is the step. Not here: merging (merge.py), and what a dataset holds (tasks/data).
 """
@@ -54,8 +54,8 @@ def sft(model: Artifact, dataset: Artifact, settings: Lora, seed: int) -> Artifa
     with store.create("adapter", parents=[model, dataset], settings={**settings.identity(), "seed": seed}) as folder, reproducible(seed):
         tokenizer = load_tokenizer(store.open(model))
         examples = rows(dataset, "train")
-        train = encode(examples, tokenizer, max_length=settings.max_length, close=False)
-        validation = encode(rows(dataset, "validation")[: settings.validation_examples], tokenizer, max_length=settings.max_length, close=False)
+        train = encode(examples, tokenizer, max_length=settings.max_length, close=settings.closing)
+        validation = encode(rows(dataset, "validation")[: settings.validation_examples], tokenizer, max_length=settings.max_length, close=settings.closing)
         if not train or not validation:
             raise BadInput(f"{dataset.short}: no {'train' if not train else 'validation'} example has at most {settings.max_length} tokens; raise max_length")
         plan = plan_steps(len(train), settings)

@@ -78,7 +78,7 @@ def test_the_comparison_is_paired_and_on_tasks_never_trained_on(
 ) -> None:
     made = compare_adaptation(model, adapter, learned, plain, dataset, LORA, ANIL, 0, 1000)
     found = read_adaptation(made)
-    tasks = read_tasks(dataset, tokenizer, support=3, query=3, held_out=ANIL.held_out, max_length=LORA.max_length, seed=0)
+    tasks = read_tasks(dataset, tokenizer, support=3, query=3, held_out=ANIL.held_out, max_length=LORA.max_length, closing=False, seed=0)
     assert set(found.episodes) <= set(found.tasks) == set(tasks.held_out)
     assert not set(tasks.held_out) & set(tasks.seen)
     assert {len(values) for values in (*found.before.values(), *found.after.values())} == {ANIL.episodes}
@@ -96,7 +96,7 @@ def test_an_adapter_compared_with_itself_gains_nothing(model: Artifact, adapter:
 
 
 def test_episodes_do_not_repeat_an_example_and_measure_on_validation_examples(dataset: Artifact, tokenizer: Any) -> None:
-    tasks = read_tasks(dataset, tokenizer, support=3, query=3, held_out=0.25, max_length=128, seed=0)
+    tasks = read_tasks(dataset, tokenizer, support=3, query=3, held_out=0.25, max_length=128, closing=False, seed=0)
     unseen = {tuple(one.ids) for members in tasks.validation.values() for one in members}
     for episode in training_episodes(tasks, tasks.seen, 40, 3, 3, np.random.default_rng(0)):
         together = [tuple(one.ids) for one in episode.support + episode.query]

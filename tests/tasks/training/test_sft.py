@@ -106,7 +106,7 @@ def test_a_half_written_checkpoint_is_passed_over(tmp_path: Path) -> None:
     "fields",
     [
         {"rank": 2}, {"alpha": 4}, {"dropout": 0.5}, {"targets": ("q_proj",)}, {"dtype": "bfloat16"}, {"epochs": 0.3}, {"batch": 2}, {"accumulation": 1}, {"max_length": 64},
-        {"learning_rate": 1e-3}, {"schedule": "linear"}, {"schedule": "constant"}, {"warmup": 0.5}, {"weight_decay": 1.0}, {"clip": 0.01},
+        {"closing": True}, {"learning_rate": 1e-3}, {"schedule": "linear"}, {"schedule": "constant"}, {"warmup": 0.5}, {"weight_decay": 1.0}, {"clip": 0.01},
     ],
 )  # fmt: skip
 def test_every_setting_changes_the_weights(model: Artifact, dataset: Artifact, adapter: Artifact, fields: dict[str, Any]) -> None:
