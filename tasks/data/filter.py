@@ -3,12 +3,9 @@
 Not here: the rules themselves (filters/), and similarity to other records (near_duplicates.py, decontaminate.py).
 """
 
-import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
-from multiprocessing import get_context
 
 from blocks import store
 from blocks.records import Artifact, Example
@@ -16,6 +13,7 @@ from configs.phases.filtering import Filters
 from tasks.data import rows
 from tasks.data.filters.table import TABLE, objection
 from tasks.data.filters.text import Text
+from tasks.data.processes import pool, processors
 from tasks.data.tokens import counter
 from tasks.step import step
 
@@ -48,13 +46,8 @@ def judge_texts(texts: Sequence[Text], settings: Filters, tokenizer: str) -> lis
     if workers == 1 or len(texts) < POOL_FROM:
         return judge_chunk(texts, settings=settings, tokenizer=tokenizer)
     chunks = [texts[i : i + CHUNK] for i in range(0, len(texts), CHUNK)]
-    with ProcessPoolExecutor(workers, mp_context=get_context("forkserver")) as pool:
-        return [found for part in pool.map(partial(judge_chunk, settings=settings, tokenizer=tokenizer), chunks) for found in part]
-
-
-def processors(wanted: int) -> int:
-    """As many processes or threads as are wanted, but no more than the machine has processors for."""
-    return max(1, min(wanted, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1))
+    with pool(workers) as processes:
+        return [found for part in processes.map(partial(judge_chunk, settings=settings, tokenizer=tokenizer), chunks) for found in part]
 
 
 def judge_chunk(texts: Sequence[Text], *, settings: Filters, tokenizer: str) -> list[Objection]:

@@ -10,7 +10,7 @@ from blocks.records import Artifact
 from configs.phases.data import NearDuplicates
 from tasks.data import rows
 from tasks.data.dedup.near import Dedup, deduplicate
-from tasks.data.filter import processors
+from tasks.data.processes import processors
 from tasks.step import step
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from blocks.records import Record
 from configs.phases.data import NearDuplicates
 from tasks.data.dedup import files
-from tasks.data.filter import processors
+from tasks.data.processes import processors
 
 
 class DedupReport(Record):

@@ -2,11 +2,10 @@
 
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future
 from contextlib import ExitStack
 from functools import partial
 from itertools import islice
-from multiprocessing import get_context
 from pathlib import Path
 
 from blocks.errors import BadInput
@@ -17,9 +16,10 @@ from configs.phases.filtering import Filters
 from tasks.data.commands.clock import Clock
 from tasks.data.decontaminate import Index, contained_in
 from tasks.data.files import Located, Plain, objects, read, writer
-from tasks.data.filter import CHUNK, Objection, judge_chunk, processors
+from tasks.data.filter import CHUNK, Objection, judge_chunk
 from tasks.data.filters.table import TABLE
 from tasks.data.filters.text import Text
+from tasks.data.processes import pool, processors
 
 
 class FilterReport(Record):
@@ -84,9 +84,9 @@ def _judged(located: Iterable[Located], settings: Filters, tokenizer: str) -> It
             yield from zip(chunk, judge([_as_text(record) for record in chunk]), strict=True)
         return
     waiting: deque[tuple[list[Plain], Future[list[Objection]]]] = deque()
-    with ProcessPoolExecutor(workers, mp_context=get_context("forkserver")) as pool:
+    with pool(workers) as processes:
         while chunk := list(islice(records, CHUNK)):
-            waiting.append((chunk, pool.submit(judge, [_as_text(record) for record in chunk])))
+            waiting.append((chunk, processes.submit(judge, [_as_text(record) for record in chunk])))
             if len(waiting) > 4 * workers:
                 done, future = waiting.popleft()
                 yield from zip(done, future.result(), strict=True)

@@ -1,5 +1,8 @@
 import json
 import random
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -254,3 +257,19 @@ def test_local_files_are_named_in_order(tmp_path: Path) -> None:
     for name in ("b.jsonl", "a.jsonl"):
         (tmp_path / name).write_text("")
     assert [path.name for path in local_files([str(tmp_path / "*.jsonl")])] == ["a.jsonl", "b.jsonl"]
+
+
+def test_the_processes_die_with_the_one_that_started_them() -> None:
+    lines = ["import os, time", "from tasks.data.processes import pool", "if __name__ == '__main__':"]
+    lines += ["    p = pool(1)", "    print(p.submit(os.getpid).result(), flush=True)", "    time.sleep(60)"]
+    code = "\n".join(lines)
+    parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert parent.stdout is not None
+    child = int(parent.stdout.readline())
+    assert Path(f"/proc/{child}").exists()
+    parent.kill()
+    parent.wait()
+    deadline = time.monotonic() + 20
+    while Path(f"/proc/{child}").exists() and "Z" not in Path(f"/proc/{child}/stat").read_text().split()[2] and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not Path(f"/proc/{child}").exists() or Path(f"/proc/{child}/stat").read_text().split()[2] == "Z"

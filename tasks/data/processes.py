@@ -1,0 +1,31 @@
+"""A pool of processes for work that holds the interpreter's lock. The processes die with the one that started them, however it ends.
+
+Not here: what they do.
+"""
+
+import ctypes
+import os
+import signal
+import sys
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+
+PR_SET_PDEATHSIG = 1
+
+
+def pool(workers: int) -> ProcessPoolExecutor:
+    """Fresh interpreters: a copy of a process that runs threads (Prefect, torch) may hang."""
+    return ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_die_with, initargs=(os.getpid(),))
+
+
+def processors(wanted: int) -> int:
+    """As many processes or threads as are wanted, but no more than the machine has processors for."""
+    return max(1, min(wanted, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1))
+
+
+def _die_with(parent: int) -> None:
+    """Ask the kernel to end this process with its parent: after a kill nobody else would."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:
+            os._exit(1)
