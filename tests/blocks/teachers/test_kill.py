@@ -89,10 +89,10 @@ def test_an_interrupted_ask_leaves_no_call_behind(server: Running, monkeypatch: 
         ask(requests(200), "questions", settings(teacher(server.url), concurrency=8))
     (told,) = summary(settings(teacher(server.url)))
     assert told.reserved == 0
-    assert told.calls + told.lost == len(server.counts()["tries"]) < 200
+    assert told.calls <= len(server.counts()["tries"]) <= told.calls + told.lost < 200
     server.plan(latency_s=0)
     ask(requests(200), "questions", settings(teacher(server.url)))
-    assert sum(server.counts()["tries"].values()) == 200 + told.lost
+    assert 200 <= sum(server.counts()["tries"].values()) <= 200 + told.lost
 
 
 @pytest.mark.all
