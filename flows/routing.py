@@ -2,7 +2,7 @@
 
 from prefect import flow
 
-from blocks.records import Artifact, GateCheck, Record
+from blocks.records import Artifact, GateCheck, GateReport, Record
 from configs.schema import Profile
 from flows.modifiers import Modified
 from tasks.evaluation.evaluate import evaluate
@@ -16,12 +16,13 @@ from tasks.routing.router import learn_router
 
 
 class Routed(Record):
-    """The router, its report on the test questions, the routed system's answers to them, and the base's."""
+    """The router, its report on the test questions, the routed system's answers to them, the base's, and the gate that was passed."""
 
     router: Artifact
     report: RoutingReport
     evaluation: Artifact
     base: Artifact
+    gates: tuple[GateReport, ...]
 
 
 @flow
@@ -43,5 +44,5 @@ def routing(gguf: Artifact, modified: Modified, dataset: Artifact, questions: Ar
     tuning = {name: modifier.evaluation for name, modifier in accepted.items()}
     router = assemble(classifier, network, calibration, covers, modified.base, tuning, base, answered, settings.threshold, resamples, seed)
     report = routing_report(router)
-    gate("routing", [GateCheck(name="routed minus base exact match, lower end", value=report.difference.low, rule=">=", threshold=-settings.tolerance)])
-    return Routed(router=router, report=report, evaluation=route(router, base, answered, profile.evaluation.max_new_tokens), base=base)
+    passed = gate("routing", [GateCheck(name="routed minus base exact match, lower end", value=report.difference.low, rule=">=", threshold=-settings.tolerance)])
+    return Routed(router=router, report=report, evaluation=route(router, base, answered, profile.evaluation.max_new_tokens), base=base, gates=(passed,))

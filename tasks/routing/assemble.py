@@ -88,6 +88,7 @@ def assemble(
             "summary": report.model_dump(),
             "choice": choice.model_dump(),
             "calibration": found,
+            "reliability": {"before": found["report"]["raw"]["reliability"], "after": used["reliability"]},
             "tuning": {"questions": len(tuned.confidence), "curve": curve(tuned, thresholds), **bounds(tuned, POINTS)},
             "test": {"questions": len(answers), "curve": curve(outcomes, thresholds), **bounds(outcomes, POINTS)},
             "recall": _no_nan(recall(outcomes, choice.threshold)),

@@ -51,13 +51,20 @@ def calibrate_router(network: Artifact, classifier: Artifact, calibration: Artif
         chances = probability(slope * test_logits + intercept)
         area = auroc(chances, test_right)
         measures = {"ece": ece(chances, test_right), "brier": brier(chances, test_right), "auroc": None if np.isnan(area) else area}
-        report[name] = {"slope": slope, "intercept": intercept, **measures}
+        report[name] = {"slope": slope, "intercept": intercept, **measures, "reliability": reliability(chances, test_right)}
     slope, intercept = maps[method]
     with store.create("router_calibration", parents=[network, classifier, calibration, test], settings={"method": method}) as folder:
         found = {"method": method, "slope": slope, "intercept": intercept, "fitted_on": len(fitting), "tested_on": len(testing), "report": report}
         (folder.path / "calibration.json").write_text(json.dumps(found, indent=1) + "\n")
         folder.metrics |= {f"{measure}_{when}": report[name][measure] for measure in ("ece", "brier") for when, name in (("before", "raw"), ("after", method))}
     return folder.artifact
+
+
+def reliability(chances: Values, right: NDArray[np.bool_], bins: int = 10) -> list[dict[str, float]]:
+    """Mean confidence, share right and number of answers of each of ``bins`` bins of equal width that holds any."""
+    place = np.minimum((chances * bins).astype(int), bins - 1)
+    inside = [place == which for which in range(bins)]
+    return [{"confidence": float(chances[mask].mean()), "right": float(right[mask].mean()), "answers": int(mask.sum())} for mask in inside if mask.any()]
 
 
 def logits_of(network: Network, vectors: NDArray[np.float32]) -> Values:

@@ -12,6 +12,7 @@ from blocks.records import DOMAINS, Artifact, Example
 from configs.phases.routing import DomainLearning
 from tasks.routing import ngrams
 from tasks.routing.decide import DomainClassifier, write
+from tasks.routing.threads import one_thread
 from tasks.step import step
 
 
@@ -29,7 +30,8 @@ def learn_domains(dataset: Artifact, settings: DomainLearning, seed: int) -> Art
     if len(set(labels)) < 2:
         raise BadInput(f"{dataset.short}: a domain classifier needs prompts of two domains or more, train.jsonl has {len(set(labels))}")
     with store.create("domain_classifier", parents=[dataset], settings={"settings": settings.identity(), "seed": seed}) as folder:
-        classifier = fit(prompts, labels, settings, seed)
+        with one_thread():
+            classifier = fit(prompts, labels, settings, seed)
         write(folder.path, "classifier", classifier.arrays(), {"classifier": classifier.description()})
         held_prompts, held_labels = _rows(dataset, "validation")
         folder.metrics |= {"prompts": len(prompts), "domains": len(classifier.domains)}

@@ -15,6 +15,7 @@ from blocks.records import Answered, Artifact
 from configs.phases.routing import RouterLearning
 from tasks.evaluation.evaluate import read_answers
 from tasks.routing.decide import DomainClassifier, Network, inputs, narrowest, write
+from tasks.routing.threads import one_thread
 from tasks.step import step
 
 
@@ -35,7 +36,8 @@ def learn_router(classifier: Artifact, evaluations: list[Artifact], settings: Ro
         raise BadInput(f"router: the base is right on {right.sum()} of {len(right)} questions, so there is nothing to learn; raise modifiers.questions and routing.questions")
     with store.create("router_network", parents=[classifier, *evaluations], settings={"settings": settings.identity(), "seed": seed}) as folder:
         vectors = all_inputs(answers, domains, settings.first_tokens, settings.layers[0])
-        network, loss = fit(vectors, right, settings, seed)
+        with one_thread():
+            network, loss = fit(vectors, right, settings, seed)
         write(folder.path, "network", network.arrays(), {"network": network.description()})
         parameters = sum(weight.size + bias.size for weight, bias in network.layers)
         folder.metrics |= {"questions": len(answers), "base_right": float(right.mean()), "set_aside_loss": loss, "parameters": parameters}

@@ -87,5 +87,8 @@ def test_the_step_reports_before_and_after_on_questions_it_was_not_fitted_on() -
     assert found["report"]["raw"]["slope"] == 1
     assert found["report"]["platt"]["auroc"] == pytest.approx(found["report"]["raw"]["auroc"])
     assert found["report"]["platt"]["brier"] < 0.25
+    bins = found["report"]["platt"]["reliability"]
+    assert sum(one["answers"] for one in bins) == 240
+    assert [one["confidence"] for one in bins] == sorted(one["confidence"] for one in bins)
     with pytest.raises(BadInput, match="also calibration questions"):
         calibrate_router.fn(network, folder.artifact, fitted, fitted, "platt")

@@ -14,11 +14,12 @@ from blocks.errors import BadInput
 from blocks.records import Answered, Artifact, Domain
 from configs.phases.routing import DomainLearning, RouterLearning, Threshold
 from tasks.evaluation.calibration import auroc
+from tasks.evaluation.evaluate import read_answers
 from tasks.routing.assemble import assemble, routing_report
 from tasks.routing.calibrate import calibrate_router
 from tasks.routing.decide import Network, Router, covering, inputs, narrowest
 from tasks.routing.domains import learn_domains
-from tasks.routing.router import judged, learn_router
+from tasks.routing.router import learn_router
 from tests.tasks.routing.answers import answered, draw, evaluation, guesses
 
 DOMAINS: tuple[Domain, ...] = ("math", "coding", "tool_use", "reading")
@@ -74,7 +75,7 @@ def test_the_router_tells_right_from_wrong_answers_better_than_the_mean_log_prob
 def test_the_report_holds_against_decisions_one_by_one(parts: dict[str, object]) -> None:
     router, test = Router.load(store.open(parts["router"])), parts["test"]  # type: ignore[arg-type]
     report = routing_report.fn(parts["router"])  # type: ignore[arg-type]
-    other = {a.question: a for a in judged(parts["args"][7]["code"])}  # type: ignore[index]
+    other = {a.question: a for a in read_answers(parts["args"][7]["code"])}  # type: ignore[index]
     decisions = [router.decide(a.prompt, a.logprobs) for a in test]  # type: ignore[attr-defined]
     right = [(a if d.choice == "base" else other[a.question]).correct for a, d in zip(test, decisions, strict=True)]  # type: ignore[call-overload]
     assert report.routed == pytest.approx(np.mean(right))
