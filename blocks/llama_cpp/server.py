@@ -9,6 +9,7 @@ Not here: HTTP (deployments/serving), scoring of given answers (scoring.py).
 
 import logging
 import queue
+import secrets
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -93,13 +94,18 @@ class LlamaCpp:
         params.cache_ram_mib = params.n_ctx_checkpoints = 0
         params.cache_idle_slots = False
         params.slot_prompt_similarity = 0.0
+        params.endpoint_slots = False
+        params.api_keys = [secrets.token_hex(16)]  # the server also listens on 127.0.0.1: closed to everyone
         params.lora_adapters = [xllamacpp.CommonAdapterLoraInfo(str(path), 0.0) for path in self._adapters.values()]
         if self._draft is not None:
             params.speculative.types = [xllamacpp.common_speculative_type.COMMON_SPECULATIVE_TYPE_DRAFT_SIMPLE]
             params.speculative.draft.mparams.path = str(self._draft)
             params.speculative.draft.n_max = self._draft_tokens
             params.speculative.draft.cpuparams.n_threads = params.speculative.draft.cpuparams_batch.n_threads = self._threads
-        return xllamacpp.Server(params)
+        server = xllamacpp.Server(params)
+        # A server that is stopped before its loop has begun never ends; one answer shows that it has.
+        server.handle_completions({"prompt": [0], "n_predict": 1})
+        return server
 
     def tokenize(self, text: str) -> list[int]:
         """Token ids of chat-format text, special tokens parsed, none added."""

@@ -5,6 +5,8 @@ one early difference does not make every later token count as wrong, and tokens 
 tokenise the prompts alike. Not here: whether a difference matters for the answers (the ledger).
 """
 
+from contextlib import closing
+
 from blocks import chat_format, store
 from blocks.errors import BadInput
 from blocks.llama_cpp import Scorer
@@ -49,14 +51,12 @@ def agreement(model: Artifact, gguf: Artifact, questions: Artifact, settings: Ev
     if (model.kind, gguf.kind) != ("model", "gguf"):
         raise BadInput(f"agreement compares a model with a gguf, got {model.short} and {gguf.short}")
     prompts = [chat_format.prompt(question.prompt) for question in spread(read_questions(questions), settings.agreement_questions)]
-    student = Student(store.open(model), None, settings)
-    with progress("agreement", len(prompts)) as advance:
+    with Student(store.open(model), None, settings) as student, progress("agreement", len(prompts)) as advance:
         answers = student.generate(prompts, advance)
+        ids = student.encode(prompts)
     path = store.open(gguf) / "model.gguf"
-    vocabulary = Model(path, vocabulary_only=True)
-    ids = student.encode(prompts)
-    alike = [vocabulary.tokenize(prompt) == one for prompt, one in zip(prompts, ids, strict=True)]
-    vocabulary.close()
+    with closing(Model(path, vocabulary_only=True)) as vocabulary:
+        alike = [vocabulary.tokenize(prompt) == one for prompt, one in zip(prompts, ids, strict=True)]
     with Scorer(path, context=settings.context, threads=settings.threads) as scorer:
         agrees = [scored.agrees for scored in scorer.score([(one, answer.tokens) for one, answer in zip(ids, answers, strict=True)])]
     return Agreement(

@@ -114,12 +114,12 @@ def share(answered: Sequence[Answered]) -> Interval:
 
 
 def _by_transformers(model: Path, adapter: Path | None, prompts: list[str], pairs: list[tuple[str, str]], settings: Evaluation) -> tuple[list[Generated], list[np.ndarray], Taken]:
-    student = Student(model, adapter, settings)
-    with progress("evaluate", len(prompts)) as advance:
-        started = time.monotonic()
-        generated = student.generate(prompts, advance)
-        seconds = time.monotonic() - started
-    return generated, student.score(pairs), _taken(generated, seconds)
+    with Student(model, adapter, settings) as student:
+        with progress("evaluate", len(prompts)) as advance:
+            started = time.monotonic()
+            generated = student.generate(prompts, advance)
+            seconds = time.monotonic() - started
+        return generated, student.score(pairs), _taken(generated, seconds)
 
 
 def _by_llama_cpp(model: Path, adapter: Path | None, prompts: list[str], pairs: list[tuple[str, str]], settings: Evaluation) -> tuple[list[Generated], list[np.ndarray], Taken]:

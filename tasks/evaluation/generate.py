@@ -6,6 +6,7 @@ log-probability is kept. Not here: llama.cpp (blocks/llama_cpp), which answers t
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import TracebackType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -27,7 +28,8 @@ class Generated(NamedTuple):
 
 
 class Student:
-    """A transformers model on its device, with its tokenizer and at most one adapter."""
+    """A transformers model on its device, with its tokenizer and at most one adapter; a context manager, inside which torch
+    computes with ``settings.threads``."""
 
     def __init__(self, folder: Path, adapter: Path | None, settings: Evaluation) -> None:
         import torch
@@ -35,7 +37,6 @@ class Student:
         from transformers.utils import logging
 
         logging.disable_progress_bar()
-        torch.set_num_threads(settings.threads)
         self.settings = settings
         self.tokenizer: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True)
         placed = {"device_map": {"": "cuda"}} if settings.device == "cuda" else {}
@@ -46,6 +47,18 @@ class Student:
             model = PeftModel.from_pretrained(model, str(adapter))
         self.model: Any = model.eval()
         self.closing = [token for text in (END, END_TEXT) if (token := self.tokenizer.convert_tokens_to_ids(text)) is not None]
+
+    def __enter__(self) -> "Student":
+        import torch
+
+        self._threads = torch.get_num_threads()
+        torch.set_num_threads(self.settings.threads)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        import torch
+
+        torch.set_num_threads(self._threads)
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
         """Token ids of chat-format texts, special tokens parsed, none added."""

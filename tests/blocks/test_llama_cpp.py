@@ -121,6 +121,21 @@ def test_a_fresh_server_gives_the_same_numbers_every_time() -> None:
     assert numbers() == numbers()
 
 
+def test_a_server_that_was_never_asked_ends() -> None:
+    for _ in range(20):
+        with load():
+            pass
+
+
+def test_no_other_process_can_use_the_server(server: LlamaCpp) -> None:
+    import httpx
+
+    address = server._server.listening_address
+    assert address.startswith("http://127.0.0.1:")
+    for reply in (httpx.post(f"{address}/completion", json={"prompt": "Say", "n_predict": 1}), httpx.get(f"{address}/lora-adapters"), httpx.get(f"{address}/props")):
+        assert reply.status_code == 401
+
+
 def test_pieces_of_a_stream_are_the_answer_and_leaving_early_frees_the_slot(server: LlamaCpp) -> None:
     assert "".join(server.stream(ASKED[1], max_tokens=20)) == ANSWERS[1]
     for _ in range(6):  # more than there are slots

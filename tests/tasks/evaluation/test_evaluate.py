@@ -71,8 +71,8 @@ def test_batches_change_neither_answers_nor_likelihoods_and_agree_with_generate(
     pairs = [(prompt, "fig apple and something else") for prompt in prompts]
     by_batch = []
     for batch in (1, 4, 15):
-        model = Student(store.open(tiny().model), None, settings(batch=batch, max_new_tokens=20))
-        by_batch.append((model.generate(prompts, lambda n=1, note="": None), model.score(pairs)))
+        with Student(store.open(tiny().model), None, settings(batch=batch, max_new_tokens=20)) as model:
+            by_batch.append((model.generate(prompts, lambda n=1, note="": None), model.score(pairs)))
     generated, scores = by_batch[0]
     for others, other_scores in by_batch[1:]:
         assert [one.tokens for one in others] == [one.tokens for one in generated]
