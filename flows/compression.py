@@ -12,7 +12,7 @@ from tasks.compression.gguf_write import to_gguf
 from tasks.compression.importance import importance
 from tasks.compression.prune import prune
 from tasks.compression.recover import recover
-from tasks.compression.w4a16 import w4a16
+from tasks.compression.w4a16 import unpacked, w4a16
 from tasks.compression.zstd import pack
 from tasks.evaluation.agreement import agreement
 from tasks.evaluation.gates import gate
@@ -55,7 +55,11 @@ def compression(student: Artifact, dataset: Artifact, questions: Artifact, profi
     if settings.awq is not None:
         kept = keep(kept, book.measure("AWQ scales folded", fold(kept.model, dataset, settings.awq, settings.calibration, seed), kept))
     model = kept.model
-    rounded = w4a16(model, settings.awq) if settings.awq is not None and settings.awq.w4a16 else None
+    rounded = None
+    if settings.awq is not None and settings.awq.w4a16:
+        rounded = w4a16(model, settings.awq)
+        if book.measure_as("W4A16 for vLLM", rounded, unpacked(rounded, model), kept, fallback="no vLLM export").reverted:
+            rounded = None
     reference = to_gguf(model, settings.gguf.reference)
     agreed = gate("agreement", agreement(model, reference, questions, profile.evaluation).checks(profile.evaluation))
 

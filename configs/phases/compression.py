@@ -60,7 +60,8 @@ class Recovery(Settings):
 
     lora: MaskedLora | None = setting("train a masked low-rank update of the decoder's matrices; null trains every weight that is left")
     examples: int = setting("training examples seen, repeated where the dataset has fewer", ge=1)
-    batch: int = setting("examples per optimiser step", ge=1)
+    batch: int = setting("examples per forward pass, of similar length", ge=1)
+    accumulation: int = setting("forward passes per optimiser step", ge=1)
     tokens: int = setting("longest example in tokens; longer ones are left out", ge=16)
     learning_rate: float = setting("peak learning rate of AdamW", gt=0)
     warmup: float = setting("share of the steps in which the rate rises linearly; afterwards it falls linearly to 0", ge=0, lt=1)

@@ -2,6 +2,8 @@
 
 from typing import Literal
 
+from pydantic import model_validator
+
 from configs.phases.collecting import Collecting
 from configs.phases.filtering import Filters
 from configs.settings import Settings, runtime, setting
@@ -79,8 +81,14 @@ class Decontamination(Settings):
     """Prompts that an evaluation set in use contains are removed."""
 
     words: int = setting("n of the word n-grams (GPT-3 and PaLM used 13 and 8)", ge=2)
-    overlap: float = setting("share of a prompt's n-grams found in one evaluation question from which it counts as contaminated; 0 = a single one is enough", ge=0, le=1)
-    short_words: int = setting("n for an evaluation question of fewer than `words` words, at most its own length; its n-grams must all be found", ge=2)
+    overlap: float = setting("share of an evaluation question's n-grams that, found in an example, makes it contaminated; 0 = a single one is enough", ge=0, le=1)
+    short_words: int = setting("fewest words of an evaluation question, if less than `words`, that is looked for inside an example; a shorter one must be the whole prompt", ge=2)
+
+    @model_validator(mode="after")
+    def _short_is_shorter(self) -> "Decontamination":
+        if self.short_words > self.words:
+            raise ValueError(f"short_words is {self.short_words}, more than words, {self.words}")
+        return self
 
 
 class NearDuplicates(Settings):

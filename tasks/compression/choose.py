@@ -44,6 +44,10 @@ class Book:
         """Evaluate what the step ``name`` made, against ``before``. ``fallback`` says what is used if it is reverted."""
         return self._enter(name, made, evaluate(made, self.questions, self.settings), before, fallback)
 
+    def measure_as(self, name: str, made: Artifact, plain: Artifact, before: Measured, fallback: str) -> Measured:
+        """As :meth:`measure`, for a file that only ``plain``, the same weights in another form, can be evaluated for."""
+        return self._enter(name, made, evaluate(plain, self.questions, self.settings), before, fallback)
+
     def repacked(self, name: str, made: Artifact, of: Measured) -> None:
         """A row for a lossless step: ``made`` unpacks to the same bytes as ``of``, so its evaluation is the same."""
         self._enter(name, made, of.evaluation, of, None)

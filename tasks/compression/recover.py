@@ -160,19 +160,24 @@ def _optimise(model: Any, teacher: Any, batches: "list[list[Conversation]]", set
         model.gradient_checkpointing_enable()
         model.enable_input_require_grads()
     optimiser = torch.optim.AdamW(weights, lr=settings.learning_rate, betas=(0.9, 0.95), weight_decay=0.0)
-    warm = max(1, round(settings.warmup * len(batches)))
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda i: min((i + 1) / warm, (len(batches) - i) / max(1, len(batches) - warm + 1)))
+    steps = -(-len(batches) // settings.accumulation)
+    warm = max(1, round(settings.warmup * steps))
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda i: min((i + 1) / warm, (steps - i) / max(1, steps - warm + 1)))
     model.train()
     with progress("recovery", len(batches)) as advance:
-        for batch in batches:
-            loss = _loss(model, teacher, padded(batch), settings.label_weight)
-            optimiser.zero_grad()
-            loss.backward()
+        for start in range(0, len(batches), settings.accumulation):
+            several = batches[start : start + settings.accumulation]
+            total = 0.0
+            for batch in several:
+                loss = _loss(model, teacher, padded(batch), settings.label_weight) / len(several)
+                loss.backward()
+                total += loss.item()
             torch.nn.utils.clip_grad_norm_(weights, settings.clip)
             optimiser.step()
+            optimiser.zero_grad()
             schedule.step()
             after()
-            advance(note=f"loss {loss.item():.3f}")
+            advance(len(several), note=f"loss {total:.3f}")
     model.eval()
 
 

@@ -22,6 +22,8 @@ from tasks.step import step
 PIECE = 8 << 20  # bytes of a file that are packed at once
 SAMPLE = 1 << 20  # bytes of a tensor on which byte planes are tried
 KINDS = ("gguf", "gguf_adapter")
+ENOUGH = 10  # times as much text as dictionary; below, a dictionary only repeats its samples
+SEGMENT = 200  # bytes that a dictionary takes over at once; given, so that no others are tried
 
 
 class Run(Record):
@@ -186,8 +188,10 @@ def _dictionary(files: Sequence[Path], plans: Sequence[list[tuple[int, int, int]
         return None
     stretches = [(path, *one) for path, plan in zip(files, plans, strict=True) for one in plan]
     samples: list[bytes | bytearray | memoryview[int]] = [split(_read(path, start, min(size, 1 << 16)), width) for path, start, size, width in stretches if size >= 8]
+    if sum(len(sample) for sample in samples) < ENOUGH * settings.dictionary_kb * 1000:
+        return None
     try:
-        trained = zstandard.train_dictionary(settings.dictionary_kb * 1000, samples, level=settings.level)
+        trained = zstandard.train_dictionary(settings.dictionary_kb * 1000, samples, k=SEGMENT, d=8, steps=1)
     except zstandard.ZstdError:
         return None  # too little to learn from
     plain, helped = zstandard.ZstdCompressor(level=settings.level), zstandard.ZstdCompressor(level=settings.level, dict_data=trained)

@@ -54,6 +54,7 @@ class Index:
         self.size = 0
         self._whole: dict[tuple[str, ...], str] = {}
         self._grams: dict[int, dict[int, list[int]]] = {}
+        self._openings: set[int] = set()  # the first words of the questions that are shorter than n: without one of them none can be there
         self._names: list[tuple[str, int]] = []  # question id, number of its distinct n-grams
         for name, prompt in questions:
             self._add(name, words_of(prompt))
@@ -67,6 +68,8 @@ class Index:
         distinct = set(grams(words, n))
         own = len(self._names)
         self._names.append((name, len(distinct)))
+        if n < self.settings.words:
+            self._openings.add(next(grams(words, self.settings.short_words)))
         index = self._grams.setdefault(n, {})
         for gram in distinct:
             index.setdefault(gram, []).append(own)
@@ -78,8 +81,9 @@ class Index:
             return Hit(same, 1.0)
         words = asked + words_of(answer)
         best: Hit | None = None
+        short = not self._openings.isdisjoint(grams(words, self.settings.short_words))
         for n, index in self._grams.items():
-            if index.keys().isdisjoint(grams(words, n)):
+            if (n < self.settings.words and not short) or index.keys().isdisjoint(grams(words, n)):
                 continue
             found: Counter[int] = Counter()
             for gram in set(grams(words, n)):

@@ -33,7 +33,7 @@ def test_the_phase(given: tuple[Artifact, Artifact, Artifact]) -> None:
     made = compression(student, dataset, questions, profile(**small))
     rows = read_ledger(made.ledger)
     stages = ["pruned to 40%", "recovered at 40%", "pruned to 50%", "recovered at 50%"]
-    assert [row.step for row in rows] == ["student", *stages, "AWQ scales folded", "GGUF Q5_K_M", "zstd", "GGUF that packs smallest", "zstd of it"]
+    assert [row.step for row in rows] == ["student", *stages, "AWQ scales folded", "W4A16 for vLLM", "GGUF Q5_K_M", "zstd", "GGUF that packs smallest", "zstd of it"]
     assert zero_share(store.open(made.model)) == pytest.approx(0.5, abs=0.01)
     assert made.gguf_sparse is not None
     assert made.packed_sparse is not None

@@ -85,7 +85,8 @@ def possible(x, y, sketches, sizes, threshold, odd):  # type: ignore[no-untyped-
 
 @compiled
 def _search(x, rows, count, near, bits, sketches, sizes, threshold, differ, odd, distance, marked, first_only):  # type: ignore[no-untyped-def]
-    """Mark x and those of ``rows[:count]`` (bit sketches in ``near``) that are possible partners."""
+    """Mark x and those of ``rows[:count]`` (bit sketches in ``near``) that are possible partners; whether there are any."""
+    found = False
     for low in range(0, count, _BLOCK):
         high = min(count, low + _BLOCK)
         for i in range(high - low):
@@ -98,8 +99,10 @@ def _search(x, rows, count, near, bits, sketches, sizes, threshold, differ, odd,
             if distance[i] <= _U(differ) and possible(x, rows[low + i], sketches, sizes, threshold, odd):
                 marked[x] = True
                 marked[rows[low + i]] = True
+                found = True
                 if first_only:
-                    return
+                    return found
+    return found
 
 
 @compiled
@@ -120,10 +123,10 @@ def _mark(members, starts, first, last, bits, sketches, sizes, threshold, differ
         done_count = 0
         for m in range(starts[b], starts[b + 1]):
             x = members[m]
-            _search(x, rows[0], open_count, near[0], bits, sketches, sizes, threshold, differ, odd, distance, marked, False)
+            found = _search(x, rows[0], open_count, near[0], bits, sketches, sizes, threshold, differ, odd, distance, marked, False)
             if not marked[x]:
                 _search(x, rows[1], done_count, near[1], bits, sketches, sizes, threshold, differ, odd, distance, marked, True)
-            if marked[x]:
+            if found:
                 kept = 0
                 for i in range(open_count):
                     side, place = (1, done_count) if marked[rows[0, i]] else (0, kept)

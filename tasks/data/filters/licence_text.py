@@ -25,11 +25,15 @@ _LICENCE = re.compile(
     r"|\bspdx-license-identifier:",
     re.IGNORECASE,
 )
+_HINTS = ("copyright", "©", "(c)", "&copy;", "reserved", "licen", "permission", "reproduced", "unauthori", "redistribution", "provided", "spdx")
 
 
 def licence_text(text: Text, settings: LicenceText) -> str | None:
     """A notice or a licence anywhere in the record."""
     whole = text.everything
+    lower = whole.lower()
+    if not any(hint in lower for hint in _HINTS):  # a tenth of the time of the patterns
+        return None
     if _LICENCE.search(whole):
         return "licence text"
     return "copyright notice" if _NOTICE.search(whole) else None

@@ -29,11 +29,18 @@ _PROFANE = (
 _SLUR = re.compile(rf"\b(?:{'|'.join(_SLURS)})\b", re.IGNORECASE)
 _PROFANITY = re.compile(rf"\b(?:{'|'.join(_PROFANE)})\b", re.IGNORECASE)
 _ABOUT_PEOPLE = re.compile(r"\b(?:you|your|those|these|all|dirty|stupid|fucking|damn|bloody|filthy|hate|kill)\s+(?:\w+\s+)?$", re.IGNORECASE)
+_HINTS = (
+    *("nigg", "fag", "kike", "spic", "chink", "gook", "wetback", "trann", "dyke", "coon", "raghead", "retard", "towelhead", "fuck", "shit", "asshole"),
+    *("bitch", "cunt", "dickhead", "wank", "twat", "cocksuck", "slut", "whore", "pussy", "blow"),
+)
 
 
 def offensive(text: Text, settings: Offensive) -> str | None:
     """Slurs and profanity anywhere in the record. What was found is not repeated in the reason."""
     whole = text.everything
+    lower = whole.lower()
+    if not any(hint in lower for hint in _HINTS):
+        return None
     for found in _SLUR.finditer(whole):
         # Raccoons, sea walls and gaps in armour: such a word counts only where it is thrown at somebody.
         if found[0].lower() not in _NEED_CONTEXT or _ABOUT_PEOPLE.search(whole, max(0, found.start() - 40), found.start()):

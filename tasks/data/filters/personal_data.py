@@ -28,6 +28,7 @@ _IBAN = re.compile(r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?\b
 _TEST_IBANS = {"DE89370400440532013000", "GB82WEST12345698765432", "GB29NWBK60161331926819", "FR1420041010050500013M02606"}
 _SOCIAL = re.compile(r"(?<![\d-])(\d{3})-(\d{2})-(\d{4})(?![\d-])")
 _IP = re.compile(r"(?<![\w.])(?:\d{1,3}\.){3}\d{1,3}(?![\w.]*\d)")
+_SEVEN_DIGITS = re.compile(r"\d(?:\D{0,3}\d){6}")  # fewer are no datum of anybody's
 _KEY = re.compile(
     r"\b(?:sk-(?:ant-|proj-|or-)?[A-Za-z0-9_-]{20,}|gsk_[A-Za-z0-9]{20,}|gh[pousr]_[A-Za-z0-9]{36,}|github_pat_\w{22,}|AKIA[A-Z0-9]{16}|AIza[A-Za-z0-9_-]{35}"
     r"|xox[abprs]-[A-Za-z0-9-]{10,}|hf_[A-Za-z0-9]{30,}|[sr]k_live_[A-Za-z0-9]{20,}|eyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,})"
@@ -38,7 +39,8 @@ _KEY = re.compile(
 def personal_data(text: Text, settings: PersonalData) -> str | None:
     """The first kind that is found; never the datum itself, which must not reach a log."""
     whole = text.everything
-    return next((name for name, find in _KINDS.items() if getattr(settings, name) and find(whole)), None)
+    kinds = _KINDS if _SEVEN_DIGITS.search(whole) else _WITHOUT_NUMBERS
+    return next((name for name, find in kinds.items() if getattr(settings, name) and find(whole)), None)
 
 
 def mail(text: str) -> bool:
@@ -122,4 +124,5 @@ def _is_calculation(text: str, end: int) -> bool:
     return text[end : end + 3].lstrip()[:1] in ("=", "+", "*", "/", "^", "%")
 
 
-_KINDS: dict[str, Callable[[str], bool]] = {"mail": mail, "key": key, "card": card, "iban": iban, "social_security": social_security, "ip": ip, "phone": phone}
+_WITHOUT_NUMBERS: dict[str, Callable[[str], bool]] = {"mail": mail, "key": key}
+_KINDS: dict[str, Callable[[str], bool]] = {**_WITHOUT_NUMBERS, "card": card, "iban": iban, "social_security": social_security, "ip": ip, "phone": phone}

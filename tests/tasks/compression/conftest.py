@@ -122,8 +122,8 @@ def compression(**changes: Any) -> Compression:
     plain: dict[str, Any] = {
         "calibration": {"rows": 24, "tokens": 96, "batch": 8, "device": "cpu"},
         "pruning": {"method": "sparsegpt", "stages": [0.5], "structure": "0:0", "layer_ratios": None, "max_perplexity_ratio": 2.0, "block": 128, "dampening": 0.01},
-        "recovery": {"lora": None, "examples": 64, "batch": 8, "tokens": 512, "learning_rate": 5e-4, "warmup": 0.1, "clip": 1.0, "label_weight": 0.0, "device": "cpu",
-                     "checkpointing": False},
+        "recovery": {"lora": None, "examples": 64, "batch": 8, "accumulation": 1, "tokens": 512, "learning_rate": 5e-4, "warmup": 0.1, "clip": 1.0, "label_weight": 0.0,
+                     "device": "cpu", "checkpointing": False},
         "awq": {"backend": "llmcompressor", "duo_scaling": "both", "grid": 6, "bits": 4, "group": 128, "rows": 8, "w4a16": True, "max_divergence": 1e-6},
         "gguf": {"reference": "F16", "served": "Q5_K_M", "fallback": "Q8_0", "sparse": ["Q4_0", "Q6_K"], "importance": True},
         "temperature": {"examples": 48, "tokens": 512, "batch": 16, "device": "cpu"},

@@ -56,7 +56,9 @@ def test_sparsegpt_hurts_less_than_wanda_and_both_less_than_magnitude(model: Art
 
 
 def test_two_of_every_four(model: Artifact, dataset: Artifact) -> None:
-    for name, weight in weights(prune(model, dataset, 0.5, pruning(structure="2:4"), CALIBRATION, 0)).items():
+    pruned = {method: prune(model, dataset, 0.5, pruning(structure="2:4", method=method), CALIBRATION, 0) for method in ("sparsegpt", "wanda")}
+    assert away(pruned["sparsegpt"], model, dataset) < away(pruned["wanda"], model, dataset)
+    for name, weight in weights(pruned["sparsegpt"]).items():
         if name.endswith("_proj.weight"):
             assert ((weight.reshape(-1, 4) == 0).sum(1) >= 2).all(), name
 

@@ -13,7 +13,7 @@ from tests.tasks.compression.test_prune import CALIBRATION, pruning, weights
 
 
 def recovery(**changes: object) -> Recovery:
-    training = {"lora": None, "examples": 64, "batch": 8, "tokens": 512, "learning_rate": 5e-4, "warmup": 0.1, "clip": 1.0, "label_weight": 0.0}
+    training = {"lora": None, "examples": 64, "batch": 8, "accumulation": 1, "tokens": 512, "learning_rate": 5e-4, "warmup": 0.1, "clip": 1.0, "label_weight": 0.0}
     return Recovery.model_validate(training | {"device": "cpu", "checkpointing": False} | changes)
 
 
