@@ -4,13 +4,13 @@ Not here: settings (configs/) and the files behind an artifact (store.py).
 """
 
 from decimal import Decimal
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-Domain = Literal["coding", "math", "tool_use", "reasoning", "reading", "summarization", "common_sense", "instruction"]
-Difficulty = Literal["easy", "hard"]
-DOMAINS: tuple[Domain, ...] = get_args(Domain)
+from configs.vocabulary import DOMAINS as DOMAINS
+from configs.vocabulary import Difficulty as Difficulty
+from configs.vocabulary import Domain as Domain
 
 
 class Record(BaseModel):

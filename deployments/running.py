@@ -3,13 +3,11 @@
 Not here: the pipeline itself (flows/), and servers (local.py).
 """
 
-import contextlib
 import logging
 import os
 import shutil
 import time
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from uuid import UUID
 
@@ -37,16 +35,17 @@ def run_pipeline(profile: str, phases: list[str], overrides: list[str], fresh: b
     if fresh:
         os.environ["COGUMI_FRESH"] = "1"
     started = time.monotonic()
-    with _server():
-        from deployments import console
-        from flows.pipeline import pipeline
+    _find_server()
 
-        console.attach()
-        log.info("profile %s up to phase %s; settings that are not the profile's: %s", profile, until, ", ".join(overrides) or "none")
-        state = pipeline(profile, overrides, until, return_state=True)
-        if state.state_details.flow_run_id is not None:
-            log.info("%s; %.0f s in all", describe(state.state_details.flow_run_id), time.monotonic() - started)
-        built = state.result()
+    from deployments import console
+    from flows.pipeline import pipeline
+
+    console.attach()
+    log.info("profile %s up to phase %s; settings that are not the profile's: %s", profile, until, ", ".join(overrides) or "none")
+    state = pipeline(profile, overrides, until, return_state=True)
+    if state.state_details.flow_run_id is not None:
+        log.info("%s; %.0f s in all", describe(state.state_details.flow_run_id), time.monotonic() - started)
+    built = state.result()
     if built.release is not None:
         print(f"release  {built.release.release.uri}\nreport   {built.release.report.uri}/report.html\ntalk     cogumi chat")
 
@@ -56,17 +55,21 @@ def describe(flow_run: UUID) -> str:
     from prefect import get_client
     from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterParentFlowRunId, TaskRunFilter, TaskRunFilterFlowRunId
 
+    from tasks.step import EVERY_RUN
+
     counts: Counter[str] = Counter()
+    always = 0
     with get_client(sync_client=True) as client:
         level = [flow_run]
         while level:
             runs = client.read_task_runs(task_run_filter=TaskRunFilter(flow_run_id=TaskRunFilterFlowRunId(any_=level)))
-            counts.update(run.state_name or "Unknown" for run in runs)
+            always += sum(EVERY_RUN in run.tags for run in runs)
+            counts.update(run.state_name or "Unknown" for run in runs if EVERY_RUN not in run.tags)
             children = client.read_flow_runs(flow_run_filter=FlowRunFilter(parent_flow_run_id=FlowRunFilterParentFlowRunId(any_=level)))
             level = [child.id for child in children]
     cached, ran = counts.pop("Cached", 0), counts.pop("Completed", 0)
     rest = "".join(f", {count} {name.lower()}" for name, count in counts.items())
-    return f"{cached + ran} steps: {cached} from the cache, {ran} run{rest}"
+    return f"{cached + ran} steps: {cached} from the cache, {ran} run{rest}; {always} gates and notices"
 
 
 def show_report(release: str | None, output: Path | None) -> None:
@@ -83,17 +86,15 @@ def show_report(release: str | None, output: Path | None) -> None:
     print(output or page)
 
 
-@contextlib.contextmanager
-def _server() -> Iterator[None]:
+def _find_server() -> None:
     """The server that the environment names, else that of ``cogumi up`` with this state folder, else one for this run alone."""
     from deployments.local import running
-    from deployments.server import temporary
+    from deployments.server import start_temporary
 
+    if "PREFECT_API_URL" in os.environ:
+        return
     found = running()
     if found is not None:
-        os.environ.setdefault("PREFECT_API_URL", found.api)
-    if "PREFECT_API_URL" in os.environ:
-        yield
-        return
-    with temporary():
-        yield
+        os.environ["PREFECT_API_URL"] = found.api
+    else:
+        start_temporary()

@@ -3,6 +3,7 @@
 Also after ``kill -9`` of the run: the kernel ends it. Prefect's own temporary server would live on. Not here: ``cogumi up`` (local.py).
 """
 
+import atexit
 import contextlib
 import ctypes
 import os
@@ -11,7 +12,6 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 
 import httpx
 
@@ -22,9 +22,8 @@ START_SECONDS = 120.0
 _PR_SET_PDEATHSIG = 1
 
 
-@contextlib.contextmanager
-def temporary() -> Iterator[None]:
-    """Start a server and set ``PREFECT_API_URL``; what is imported meanwhile does not wait for it until the block is entered."""
+def start_temporary() -> None:
+    """Start a server and set ``PREFECT_API_URL``. It ends with this process, after Prefect has sent its last logs and events."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -35,19 +34,19 @@ def temporary() -> Iterator[None]:
     logs.mkdir(exist_ok=True)
     with (logs / "run-server.log").open("ab") as log:
         server = subprocess.Popen(command, env=environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL, preexec_fn=_die_with_parent)
+    atexit.register(_stop, server)  # before Prefect is imported: handlers run last in, first out
     os.environ["PREFECT_API_URL"] = api
-    try:
-        import flows.pipeline  # noqa: F401 - takes seconds, like the server's start: side by side
+    import flows.pipeline  # noqa: F401 - takes seconds, like the server's start: side by side
 
-        wait_for(api, server, "run-server.log")
-        yield
-    finally:
-        server.terminate()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            server.wait(10)
-        server.kill()
-        server.wait()
-        os.environ.pop("PREFECT_API_URL", None)
+    wait_for(api, server, "run-server.log")
+
+
+def _stop(server: "subprocess.Popen[bytes]") -> None:
+    server.terminate()
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        server.wait(10)
+    server.kill()
+    server.wait()
 
 
 def wait_for(api: str, server: "subprocess.Popen[bytes]", log: str) -> None:

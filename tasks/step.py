@@ -33,6 +33,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 log = logging.getLogger("cogumi.step")
 RETRIES = 3
+EVERY_RUN = "every-run"  # tag of the steps that are never taken from the cache
 
 
 def step(*, version: int, cache: bool = True) -> Callable[[Callable[P, R]], "Step[P, R]"]:
@@ -60,6 +61,7 @@ class Step(Generic[P, R]):
             description=(function.__doc__ or "").split("\n")[0],
             cache_policy=CacheKeyFnPolicy(cache_key_fn=lambda _, inputs: str(inputs["key"])) if cache else NO_CACHE,
             persist_result=cache,
+            tags=None if cache else [EVERY_RUN],
             result_serializer="json",
             retries=RETRIES,
             retry_delay_seconds=exponential_backoff(2),

@@ -7,10 +7,10 @@ import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from blocks.errors import BadInput
-from blocks.records import DOMAINS, Domain
 from configs.phases.evaluation import Benchmark
 from configs.phases.training import Lora
 from configs.settings import Settings, setting
+from configs.vocabulary import DOMAINS, Domain
 
 COVERAGES = Path(__file__).parents[1] / "domains"
 

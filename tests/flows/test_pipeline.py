@@ -1,0 +1,96 @@
+"""The whole pipeline at the smallest useful size, against a real Prefect server: built, served, cached, gated."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from blocks import store
+from blocks.chat_format import Message
+from blocks.errors import GateFailed
+from blocks.records import Artifact
+from deployments.running import describe
+from deployments.serving.responder import Responder
+from flows.pipeline import Built, pipeline
+from tasks.release.current import current
+from tests.tiny import TINY
+
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("prefect_server")]
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("pipeline")
+
+
+@pytest.fixture(autouse=True)
+def shared(home: Path, state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tests of this file go on from one another's state."""
+    monkeypatch.setenv("COGUMI_HOME", str(home))
+
+
+def run(*overrides: str) -> tuple[Built, int, int]:
+    """A run: what it made, steps from the cache, steps that ran."""
+    state = pipeline("nano", [*TINY, *overrides], return_state=True)
+    assert state.state_details.flow_run_id is not None
+    said = re.match(r"\d+ steps: (\d+) from the cache, (\d+) run", describe(state.state_details.flow_run_id))
+    assert said is not None
+    return state.result(), int(said[1]), int(said[2])
+
+
+def released(built: Built) -> tuple[Artifact, Artifact]:
+    assert built.release is not None
+    return built.release.release, built.release.report
+
+
+@pytest.mark.timeout(600)
+def test_every_phase_builds_and_the_release_answers() -> None:
+    built, _, ran = run()
+    release, report = released(built)
+    assert ran > 40
+    assert current().release == release
+    described = json.loads((store.open(release) / "release.json").read_text())
+    assert set(described["modifiers"]) == {"code", "reasoning", "automation"}
+    page = (store.open(report) / "report.html").read_text()
+    for section in ("The student, step by step", "Compression ledger", "Modifiers", "Router", "Dataset", "Time, memory and money per step"):
+        assert section in page
+    assert page.count("<svg") >= 6
+    assert "http" not in re.sub(r'http://www\.w3\.org/[^"]*|http://purl\.org/[^"]*|http://creativecommons\.org/[^"]*', "", page), "the page needs nothing from outside"
+    with Responder(store.open(release), threads=1) as responder:
+        reply = responder.reply([Message(role="user", content="What is 3 plus 4?")])
+    assert reply.decision.choice in {"base", *described["modifiers"]}
+    assert reply.decision.reason in reply.why
+
+
+def test_a_second_run_takes_every_step_from_the_cache() -> None:
+    first, _, _ = run()
+    second, cached, ran = run()
+    assert ran == 0
+    assert cached > 40
+    assert second == first
+
+
+def test_a_changed_setting_runs_only_what_depends_on_it() -> None:
+    before, _, _ = run()
+    after, _, ran = run("release.title=Another name")
+    assert ran == 2, "the release and its report"
+    assert released(before)[0].digest != released(after)[0].digest
+    assert before.dataset == after.dataset
+
+
+def test_a_failed_gate_stops_loudly_and_releases_nothing() -> None:
+    run()
+    before = current()
+    with pytest.raises(GateFailed, match=r"size of the release, MiB = .* must be <= 0.01"):
+        run("release.size_limit_mib=0.01", "release.title=Too large")
+    assert current() == before
+
+
+def test_a_damaged_artifact_is_noticed_and_made_again() -> None:
+    built, _, _ = run()
+    release, _ = released(built)
+    (Path(release.uri) / "base.gguf").write_bytes(b"GGUF damaged")
+    again, _, _ = run()
+    assert released(again)[0] == release
+    store.verify(release)
