@@ -69,10 +69,10 @@ def evaluate(model: Artifact, questions: Artifact, settings: Evaluation, adapter
         raise BadInput(f"{questions.short}: {len(unchecked)} of {len(asked)} questions have no check (first: {unchecked[:1]}); evaluate only questions with one")
     pairs = [(chat_format.prompt(question.prompt), references[question.id]) for question in spread([q for q in asked if q.id in references], settings.perplexity_questions)]
     run = _by_llama_cpp if model.kind == "gguf" else _by_transformers
-    generated, scores, taken = run(store.open(model), store.open(adapter) if adapter else None, [chat_format.prompt(question.prompt) for question in asked], pairs, settings)
-    answered = _check(asked, generated)
-    summary = summarise(answered, generated, scores, settings)
     with store.create("evaluation", parents=[model, *([adapter] if adapter else []), questions], settings=_described(settings)) as folder:
+        generated, scores, taken = run(store.open(model), store.open(adapter) if adapter else None, [chat_format.prompt(question.prompt) for question in asked], pairs, settings)
+        answered = _check(asked, generated)
+        summary = summarise(answered, generated, scores, settings)
         (folder.path / "answers.jsonl").write_text("".join(one.model_dump_json() + "\n" for one in answered), encoding="utf-8")
         (folder.path / "summary.json").write_text(summary.model_dump_json(indent=1) + "\n", encoding="utf-8")
         folder.metrics |= {"exact_match": summary.exact_match.mean, "tokens_per_second": taken.tokens / taken.seconds, "seconds_generating": taken.seconds}

@@ -36,11 +36,11 @@ def held_out(settings: Evaluation, seed: int, purpose: Purpose = "test") -> Arti
     """
     if purpose not in get_args(Purpose):
         raise BadInput(f"held_out: purpose {purpose!r} is none of {', '.join(get_args(Purpose))}")
-    drawn = list(_draw(settings, seed, calibration=purpose == "calibration"))
-    if not drawn:
-        raise BadInput(f"no held-out questions for {purpose}: the profile's evaluation names neither rehearsal nor benchmarks")
     described = {"rehearsal": None if settings.rehearsal is None else settings.rehearsal.identity(), "benchmarks": [one.identity() for one in settings.benchmarks]}
     with store.create("questions", settings=described | {"seed": seed, "purpose": purpose}) as folder:
+        drawn = list(_draw(settings, seed, calibration=purpose == "calibration"))
+        if not drawn:
+            raise BadInput(f"no held-out questions for {purpose}: the profile's evaluation names neither rehearsal nor benchmarks")
         (folder.path / "questions.jsonl").write_text("".join(question.model_dump_json() + "\n" for question, _ in drawn), encoding="utf-8")
         known = [json.dumps({"question": question.id, "answer": answer}, ensure_ascii=False) + "\n" for question, answer in drawn]
         (folder.path / "references.jsonl").write_text("".join(known), encoding="utf-8")

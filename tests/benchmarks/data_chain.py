@@ -1,6 +1,6 @@
 """The whole data chain on real public data: collect → filter and decontaminate → dedup → verify, timed.
 
-Run: ``python tests/benchmarks/data_chain.py [--out FOLDER] [--workers 2]`` with ``COGUMI_CORPORA``. The settings are the llama-8b profile's; tokens
+Run: ``python -m tests.benchmarks.data_chain [--out FOLDER] [--workers 2]`` with ``COGUMI_CORPORA``. The settings are the llama-8b profile's; tokens
 are counted in words. Prints one JSON object with every command's report, wall and CPU seconds and peak memory. Results are kept in LOG.md.
 """
 

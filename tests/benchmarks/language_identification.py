@@ -1,6 +1,6 @@
 """Which language identifier: accuracy and speed of the well-kept ones that need no download, on the real corpora.
 
-Run: ``python tests/benchmarks/language_identification.py`` with whichever of langdetect, langid, py3langid and lingua are installed
+Run: ``python -m tests.benchmarks.language_identification`` with whichever of langdetect, langid, py3langid and lingua are installed
 (``COGUMI_CORPORA`` names the corpora). A text counts as non-English only where the identifier's own probability of another
 language is at least that of the column "sure". Prints table rows per identifier; they are kept in LOG.md. Not here: the filter (tasks/data/filters).
 """

@@ -104,6 +104,19 @@ def manifests(home: Path) -> set[str]:
     return {str(path) for path in (home / "store").glob("*/*/manifest.json")}
 
 
-def _journal(home: Path) -> "sqlite3.Connection | None":
-    found = list(home.glob("journal*"))
-    return sqlite3.connect(f"file:{found[0]}?mode=ro", uri=True) if found else None
+def journal(home: Path, question: str) -> list[tuple[str, int]]:
+    path = home / "journal.db"
+    if not path.exists():
+        return []
+    with sqlite3.connect(path) as database:
+        return list(database.execute(question))
+
+
+def recorded(home: Path) -> set[str]:
+    """Keys of the calls whose answer is in the journal."""
+    return {key for key, _ in journal(home, "select key, number from calls where state = 'answered'")}
+
+
+def paid_twice(home: Path) -> int:
+    """Calls that have more than one recorded answer."""
+    return len(journal(home, "select key, count(*) from calls where state = 'answered' group by key having count(*) > 1"))

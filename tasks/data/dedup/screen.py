@@ -84,25 +84,18 @@ def possible(x, y, sketches, sizes, threshold, odd):  # type: ignore[no-untyped-
 
 
 @compiled
-def _search(x, rows, count, near, bits, sketches, sizes, threshold, differ, odd, distance, marked, first_only):  # type: ignore[no-untyped-def]
-    """Mark x and those of ``rows[:count]`` (bit sketches in ``near``) that are possible partners; whether there are any."""
-    found = False
-    for low in range(0, count, _BLOCK):
+def _next(x, first, count, rows, near, bits, sketches, sizes, threshold, differ, odd, distance):  # type: ignore[no-untyped-def]
+    """The first place in ``rows[first:count]`` (bit sketches in ``near``) with a possible partner of x, else ``count``."""
+    for low in range(first, count, _BLOCK):
         high = min(count, low + _BLOCK)
-        for i in range(high - low):
-            distance[i] = ZERO
         for w in range(near.shape[0]):
             mine = bits[x, w]
             for i in range(high - low):
-                distance[i] += ones(mine ^ near[w, low + i])
+                distance[i] = ones(mine ^ near[w, low + i]) + (distance[i] if w > 0 else ZERO)
         for i in range(high - low):
             if distance[i] <= _U(differ) and possible(x, rows[low + i], sketches, sizes, threshold, odd):
-                marked[x] = True
-                marked[rows[low + i]] = True
-                found = True
-                if first_only:
-                    return found
-    return found
+                return low + i
+    return count
 
 
 @compiled
@@ -119,13 +112,18 @@ def _mark(members, starts, first, last, bits, sketches, sizes, threshold, differ
     near = np.empty((2, bits.shape[1], longest), np.uint64)
     distance = np.empty(_BLOCK, np.uint64)
     for b in range(first, last):
-        open_count = 0
-        done_count = 0
+        open_count = np.int64(0)
+        done_count = np.int64(0)
         for m in range(starts[b], starts[b + 1]):
             x = members[m]
-            found = _search(x, rows[0], open_count, near[0], bits, sketches, sizes, threshold, differ, odd, distance, marked, False)
-            if not marked[x]:
-                _search(x, rows[1], done_count, near[1], bits, sketches, sizes, threshold, differ, odd, distance, marked, True)
+            place = _next(x, np.int64(0), open_count, rows[0], near[0], bits, sketches, sizes, threshold, differ, odd, distance)
+            found = place < open_count
+            while place < open_count:
+                marked[x] = True
+                marked[rows[0, place]] = True
+                place = _next(x, place + 1, open_count, rows[0], near[0], bits, sketches, sizes, threshold, differ, odd, distance)
+            if not marked[x] and _next(x, np.int64(0), done_count, rows[1], near[1], bits, sketches, sizes, threshold, differ, odd, distance) < done_count:
+                marked[x] = True
             if found:
                 kept = 0
                 for i in range(open_count):

@@ -7,6 +7,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from blocks import chat_format
+
+
+END_TOKENS = [chat_format.SPECIAL_TOKENS.index(token) for token in (chat_format.END, chat_format.END_TEXT)]  # special tokens come first in the vocabulary
+
 
 @contextmanager
 def llama_cpp(gguf: Path, adapters: Sequence[Path] = ()) -> Iterator[Any]:
@@ -67,9 +72,11 @@ def greedy_transformers(model: Any, prompt: list[int], count: int) -> list[int]:
 
 
 def chosen(model: Any, prompt: list[int], answer: list[int], tie: float) -> bool:
-    """Whether every token of ``answer`` is transformers' own choice after what comes before it, or within ``tie`` nats of it."""
+    """Whether every token of ``answer`` is transformers' own choice after what comes before it, or within ``tie`` nats of it.
+    Tokens that end an answer are left out of the choice, as llama.cpp was told (``ignore_eos``)."""
     for i, token in enumerate(answer):
         expected = next_transformers(model, prompt + answer[:i])
+        expected[END_TOKENS] = float("-inf")
         if expected[token] < expected.max() - tie:
             return False
     return True

@@ -128,9 +128,11 @@ def test_an_evaluation_file_without_questions_is_refused(tmp_path: Path, setting
 
 
 @pytest.mark.all
+@pytest.mark.timeout(1200)
 def test_the_chain_on_the_corpora(corpus: Callable[[str], Path], tmp_path: Path) -> None:
     corpus("alpaca")
-    script = Path(__file__).parents[2] / "benchmarks" / "data_chain.py"
-    done = subprocess.run([sys.executable, str(script), "--out", str(tmp_path)], capture_output=True, text=True, check=True)
+    root = Path(__file__).parents[3]
+    done = subprocess.run([sys.executable, "-m", "tests.benchmarks.data_chain", "--out", str(tmp_path)], cwd=root, capture_output=True, text=True, check=True)
     report = json.loads(done.stdout[done.stdout.index("{") :])
     assert report["verify"]["passed"]
+    assert report["filter"]["kept"] > 0.98 * report["collect"]["records"]

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -150,7 +151,7 @@ def test_a_field_of_the_verification_changes_the_report(made: tuple[Small, Artif
 
 
 def test_no_field_is_forgotten_here() -> None:
-    source = (__import__("pathlib").Path(__file__)).read_text()
+    source = Path(__file__).read_text()
     for path in fields(Data.model_validate(section("nano", "data"))):
         if not path.startswith(ELSEWHERE):
             parts = path.split(".")

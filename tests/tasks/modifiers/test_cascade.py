@@ -17,7 +17,7 @@ from tasks.modifiers.failures import FAILED, RIGHT, failures, read_tried
 from tasks.modifiers.mixture import mixture
 from tests.tasks.modifiers.world import CASCADE, LICENSES, TIERS, answers, dataset, evaluation, examples, failed, posed, teachers
 
-FAILS = {"order_of_five", "order_of_three", "series", "odd_one_out", "arithmetic"}
+FAILS = {"order_of_five", "order_of_three", "odd_one_out", "arithmetic"}
 
 
 def mend(found: Artifact, cap: str = "10", attempts: int = 2, tiers: tuple[str, ...] = TIERS) -> Artifact:

@@ -37,8 +37,8 @@ def test_the_same_arguments_give_the_same_questions_and_another_seed_others() ->
 
 
 def test_easy_questions_that_run_out_are_made_up_for_by_hard_ones() -> None:
-    found = read_questions(fresh_questions.fn([], [coverage("code")], 1200, 0.0, REHEARSAL, NOBODY, 0))
-    assert len({question.prompt for question in found}) == 1200
+    found = read_questions(fresh_questions.fn([], [coverage("code")], 3000, 0.0, REHEARSAL, NOBODY, 0))
+    assert len({question.prompt for question in found}) == 3000
     assert {question.difficulty for question in found} == {"easy", "hard"}
 
 

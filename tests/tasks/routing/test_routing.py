@@ -120,12 +120,15 @@ def test_the_same_inputs_make_the_same_router(parts: dict[str, object]) -> None:
 
 def test_decisions_say_why(parts: dict[str, object]) -> None:
     router = Router.load(store.open(parts["router"]))  # type: ignore[arg-type]
-    coding = draw(["coding"], "held_out", 1, 5)[0][0]
-    sure, unsure = router.decide(coding, [-0.001] * 10), router.decide(coding, [-0.001] * 9 + [-4.0])
-    assert (sure.choice, unsure.choice) == ("base", "code")
-    assert sure.confidence >= sure.threshold > unsure.confidence
-    assert sure.domain == unsure.domain == "coding"
-    assert "code covers coding" in unsure.reason
+    coding = [prompt for prompt, *_ in draw(["coding"], "held_out", 40, 5)]
+    decisions = [router.decide(prompt, logprobs) for prompt in coding for logprobs in ([-0.001] * 10, [-0.001] * 9 + [-4.0])]
+    for sure, unsure in zip(decisions[::2], decisions[1::2], strict=True):
+        assert sure.confidence > unsure.confidence
+    for decision in decisions:
+        assert decision.domain == "coding"
+        assert decision.choice == ("base" if decision.confidence >= decision.threshold else "code")
+        assert ("code covers coding" in decision.reason) == (decision.choice == "code")
+    assert {decision.choice for decision in decisions} == {"base", "code"}
     assert router.decide("", []).choice in ("base", "code", "reasoning")
 
 
