@@ -22,13 +22,13 @@ lint: install
 	$(BIN)/mypy
 
 test: lint
-	$(BIN)/python -m pytest -m 'not all'
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m 'not all'
 
 test-fast: install
-	$(BIN)/python -m pytest -m 'not all and not slow'
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m 'not all and not slow'
 
 test-all: lint
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache

@@ -106,9 +106,7 @@ def _interpreter(mode: Mode, seconds: float, memory_bytes: int) -> Iterator["sub
     """A confined interpreter that waits for programs; it and all it started are gone afterwards."""
     # As ``-I``, with the one variable that makes runs repeatable.
     command = [sys.executable, "-P", "-s", "-S", "-B", str(HARNESS), mode, str(seconds), str(memory_bytes)]
-    process = subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env={"PYTHONHASHSEED": "0"}, cwd="/", start_new_session=True
-    )
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env={"PYTHONHASHSEED": "0"}, cwd="/", start_new_session=True)
     try:
         hello = _ask(process, seccomp.program(platform.machine()), 60)
         if hello is None or "cannot" in hello:

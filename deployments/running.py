@@ -53,16 +53,16 @@ def run_pipeline(profile: str, phases: list[str], overrides: list[str], fresh: b
 def describe(flow_run: UUID) -> str:
     """How many steps of a run (and of the runs below it) came from the cache, ran, or failed."""
     from prefect import get_client
-    from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterParentFlowRunId, TaskRunFilter, TaskRunFilterFlowRunId
+    from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterParentFlowRunId, TaskRunFilter, TaskRunFilterFlowRunId, TaskRunFilterSubFlowRuns
 
     from tasks.step import EVERY_RUN
 
     counts: Counter[str] = Counter()
-    always = 0
+    always, no_phases = 0, TaskRunFilterSubFlowRuns(exists_=False)
     with get_client(sync_client=True) as client:
         level = [flow_run]
         while level:
-            runs = client.read_task_runs(task_run_filter=TaskRunFilter(flow_run_id=TaskRunFilterFlowRunId(any_=level)))
+            runs = client.read_task_runs(task_run_filter=TaskRunFilter(flow_run_id=TaskRunFilterFlowRunId(any_=level), subflow_runs=no_phases))
             always += sum(EVERY_RUN in run.tags for run in runs)
             counts.update(run.state_name or "Unknown" for run in runs if EVERY_RUN not in run.tags)
             children = client.read_flow_runs(flow_run_filter=FlowRunFilter(parent_flow_run_id=FlowRunFilterParentFlowRunId(any_=level)))

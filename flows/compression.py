@@ -81,6 +81,14 @@ def compression(student: Artifact, dataset: Artifact, questions: Artifact, profi
     smallest = min(one.bytes for one in (packed, sparse_packed) if one is not None)
     size = gate("size", [GateCheck(name="packed model, MB", value=smallest / 1e6, rule="<=", threshold=settings.target_megabytes)])
     return Compressed(
-        model=model, gguf=served.model, gguf_sparse=sparse, reference=reference, packed=packed, packed_sparse=sparse_packed, w4a16=rounded, ledger=ledger(book.rows),
-        parameters=book.parameters, gates=(agreed, size),
+        model=model,
+        gguf=served.model,
+        gguf_sparse=sparse,
+        reference=reference,
+        packed=packed,
+        packed_sparse=sparse_packed,
+        w4a16=rounded,
+        ledger=ledger(book.rows),
+        parameters=book.parameters,
+        gates=(agreed, size),
     )

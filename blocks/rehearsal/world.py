@@ -17,9 +17,7 @@ from blocks.rehearsal import coding, common_sense, instruction, math, reading, r
 from blocks.rehearsal.family import Family, Fields
 
 Split = Literal["train", "held_out"]
-FAMILIES: tuple[Family, ...] = tuple(
-    family for domain in (coding, math, tool_use, reasoning, reading, summarization, common_sense, instruction) for family in domain.FAMILIES
-)
+FAMILIES: tuple[Family, ...] = tuple(family for domain in (coding, math, tool_use, reasoning, reading, summarization, common_sense, instruction) for family in domain.FAMILIES)
 SOURCE, LICENSE = "rehearsal", "CC0-1.0"
 _STALE = 2000  # draws without a new question after which the families count as used up
 

@@ -71,4 +71,3 @@ class Book:
 def keep(before: Measured, after: Measured) -> Measured:
     """``after``, or ``before`` where ``after`` was reverted."""
     return before if after.reverted else after
-

@@ -80,9 +80,7 @@ def cascade(name: str, failures: Artifact, coverage: Coverage, roles: list[str],
     return folder.artifact
 
 
-def _tier(
-    number: int, role: str, name: str, cases: Sequence[Case], coverage: Coverage, settings: Cascade, teachers: Teachers, licenses: dict[str, str]
-) -> Tier:
+def _tier(number: int, role: str, name: str, cases: Sequence[Case], coverage: Coverage, settings: Cascade, teachers: Teachers, licenses: dict[str, str]) -> Tier:
     """Let one tier answer the cases; a solved case gets its example."""
     waiting, reasons, dollars, calls = list(cases), Counter[str](), Decimal(0), 0
     for attempt in range(settings.attempts):

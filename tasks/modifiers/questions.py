@@ -23,9 +23,7 @@ _DRAWS = 10  # draws per wanted question before the families count as used up
 
 
 @step(version=1)
-def fresh_questions(
-    avoid: list[Artifact], coverages: list[Coverage], count: int, hard_share: float, source: Source, teachers: Teachers, seed: int
-) -> Artifact:
+def fresh_questions(avoid: list[Artifact], coverages: list[Coverage], count: int, hard_share: float, source: Source, teachers: Teachers, seed: int) -> Artifact:
     """``count`` questions for each domain of ``coverages``, ``hard_share`` of them hard where the source has both; no prompt is in the
     JSON lines of ``avoid`` (datasets, questions). Fewer where the source has no more, which the log says.
 

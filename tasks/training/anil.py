@@ -88,17 +88,13 @@ def load(model: Artifact, adapter: Artifact, dataset: Artifact, lora: Lora, sett
     from tasks.training.inner_loop import cut
 
     tokenizer = load_tokenizer(store.open(model))
-    tasks = read_tasks(
-        dataset, tokenizer, support=settings.support, query=settings.query, held_out=settings.held_out, max_length=lora.max_length, closing=lora.closing, seed=seed
-    )
+    tasks = read_tasks(dataset, tokenizer, support=settings.support, query=settings.query, held_out=settings.held_out, max_length=lora.max_length, closing=lora.closing, seed=seed)
     base = load_model(store.open(model), device=lora.device, dtype=lora.dtype, quantise=lora.quantise)
     peft = load_adapter(base, store.open(adapter), trainable=True).eval()  # no dropout: features are computed once
     return Learner(peft, cut(peft, settings.head_layers, lora.checkpointing), tasks, tokenizer.pad_token_id, lora.device)
 
 
-def train(
-    learner: Learner, gradient: Callable[[Episode], tuple[float, list[Any]]], settings: Anil, rounds: int, patience: int, seed: int, title: str
-) -> Result:
+def train(learner: Learner, gradient: Callable[[Episode], tuple[float, list[Any]]], settings: Anil, rounds: int, patience: int, seed: int, title: str) -> Result:
     """The outer loop, with the gradient of one episode given; leaves the best adapters by validation in the model."""
     import torch
 

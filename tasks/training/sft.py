@@ -139,9 +139,7 @@ def build(model: Any, tokenizer: Any, train: list[Encoded], validation: list[Enc
         data_seed=seed,
     )
     arguments._n_gpu = min(arguments.n_gpu, 1)  # one process, one GPU: DataParallel would split the batch
-    lora = LoraConfig(
-        r=settings.rank, lora_alpha=settings.alpha, lora_dropout=settings.dropout, target_modules=list(settings.targets), bias="none", task_type="CAUSAL_LM"
-    )
+    lora = LoraConfig(r=settings.rank, lora_alpha=settings.alpha, lora_dropout=settings.dropout, target_modules=list(settings.targets), bias="none", task_type="CAUSAL_LM")
     trainer = SFTTrainer(
         model=model,
         args=arguments,

@@ -44,9 +44,7 @@ def train(texts: list[str], tokens: int, folder: Path) -> None:
     bpe = Tokenizer(models.BPE(ignore_merges=True))  # as Llama 3 has it, and llama.cpp assumes it
     bpe.pre_tokenizer = pre_tokenizer(SINGLE_DIGITS)
     special = [AddedToken(token, special=True, normalized=False) for token in chat_format.SPECIAL_TOKENS]
-    bpe.train_from_iterator(
-        texts, trainers.BpeTrainer(vocab_size=tokens, special_tokens=special, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False)
-    )
+    bpe.train_from_iterator(texts, trainers.BpeTrainer(vocab_size=tokens, special_tokens=special, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False))
     bpe.pre_tokenizer = pre_tokenizer(LLAMA3)
     bpe.decoder = decoders.ByteLevel()
     begin = chat_format.BEGIN

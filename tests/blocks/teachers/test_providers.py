@@ -86,7 +86,7 @@ def test_the_rehearsal_teachers_answer_by_the_same_path() -> None:
         ask([request], "questions", settings(teacher("", "rehearsal-giant", "rehearsal", base_url=None, key_env=None)))
 
 
-PLUGIN = '''
+PLUGIN = """
 from blocks.budget import Usage
 from blocks.teachers.provider import Reply, provider
 
@@ -100,7 +100,7 @@ class Parrot:
 
     async def close(self):
         pass
-'''
+"""
 
 
 def test_a_new_provider_needs_no_change_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

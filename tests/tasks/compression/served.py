@@ -9,7 +9,6 @@ from typing import Any
 
 from blocks import chat_format
 
-
 END_TOKENS = [chat_format.SPECIAL_TOKENS.index(token) for token in (chat_format.END, chat_format.END_TEXT)]  # special tokens come first in the vocabulary
 
 

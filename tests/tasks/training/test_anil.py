@@ -73,9 +73,7 @@ def test_meta_training_that_no_longer_gains_stops_and_keeps_its_best(model: Arti
     assert sha(found[2]) == sha(adapter), "the start was the best"
 
 
-def test_the_comparison_is_paired_and_on_tasks_never_trained_on(
-    model: Artifact, adapter: Artifact, dataset: Artifact, learned: Artifact, plain: Artifact, tokenizer: Any
-) -> None:
+def test_the_comparison_is_paired_and_on_tasks_never_trained_on(model: Artifact, adapter: Artifact, dataset: Artifact, learned: Artifact, plain: Artifact, tokenizer: Any) -> None:
     made = compare_adaptation(model, adapter, learned, plain, dataset, LORA, ANIL, 0, 1000)
     found = read_adaptation(made)
     tasks = read_tasks(dataset, tokenizer, support=3, query=3, held_out=ANIL.held_out, max_length=LORA.max_length, closing=False, seed=0)

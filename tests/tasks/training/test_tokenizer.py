@@ -44,9 +44,7 @@ def test_the_pre_tokeniser_is_llama_3s(tokenizer_artifact: Artifact) -> None:
     stored = json.loads((Path(tokenizer_artifact.uri) / "tokenizer.json").read_text())
     split, bytes_ = stored["pre_tokenizer"]["pretokenizers"]
     # As in Llama-3's own tokenizer.json; llama.cpp's "llama-bpe" implements this very pattern.
-    assert split["pattern"]["Regex"] == (
-        r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
-    )
+    assert split["pattern"]["Regex"] == (r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+")
     assert split["behavior"] == "Isolated"
     assert (bytes_["type"], bytes_["add_prefix_space"], bytes_["use_regex"]) == ("ByteLevel", False, False)
     assert stored["model"]["ignore_merges"] is True
