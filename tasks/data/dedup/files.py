@@ -12,7 +12,7 @@ import gzip
 import os
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, Any
 
@@ -60,10 +60,12 @@ def dedup_files(
     method.check()
     inputs, output = [Path(path) for path in inputs], Path(output)
     for target in (output, pairs):
-        if target is not None and target.name.endswith(".parquet"):
+        if target is not None and str(target).endswith(".parquet"):
             raise BadInput(f"{target}: lines are written as .jsonl, .jsonl.zst or .jsonl.gz")
     try:
-        output.parent.mkdir(parents=True, exist_ok=True)
+        for target in (output, pairs):
+            if target is not None:
+                Path(target).parent.mkdir(parents=True, exist_ok=True)
         result = _run(inputs, output, pairs, quality, method)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EROFS, errno.EDQUOT, errno.EACCES, errno.EISDIR, errno.ENOTDIR, errno.EEXIST):
@@ -105,12 +107,11 @@ def _run(inputs: Sequence[Path], output: Path, pairs: Path | None, quality: str,
         result = resolve(whole, np.concatenate([np.zeros(0), *qualities]), lines.line, read, method, workers, scratch=output.parent)
         kept = np.zeros(lines.count, np.bool_)
         kept[result.kept] = True
-        with _whole_or_not(output) as out:
-            lines.copy(kept, out)
+        with _all_or_none([output] if pairs is None else [output, Path(pairs)]) as files:
+            lines.copy(kept, files[0])
             if pairs is not None:
-                with _whole_or_not(pairs) as listed:
-                    for dropped, keeper, jaccard in result.duplicates:
-                        listed.write(orjson.dumps({"dropped": _id(lines, dropped), "keeper": _id(lines, keeper), "jaccard": jaccard}) + b"\n")
+                for dropped, keeper, jaccard in result.duplicates:
+                    files[1].write(orjson.dumps({"dropped": _id(lines, dropped), "keeper": _id(lines, keeper), "jaccard": jaccard}) + b"\n")
     return result
 
 
@@ -138,23 +139,30 @@ def _id(lines: Any, row: int) -> Any:
 
 
 @contextmanager
-def _whole_or_not(path: Path) -> Iterator[IO[bytes]]:
-    """Write to a temporary file that takes the place of ``path`` when all went well; packed as the name says."""
+def _all_or_none(paths: Sequence[Path]) -> Iterator[list[IO[bytes]]]:
+    """Write temporary files that take the places of ``paths`` once all of them are whole; packed as their names say."""
+    temporary = [path.with_name(f".{path.name}.{os.getpid()}.part") for path in paths]
+    try:
+        with ExitStack() as opened:
+            plain = [opened.enter_context(path.open("wb")) for path in temporary]
+            with ExitStack() as packing:
+                yield [_packed(path, file, packing) for path, file in zip(paths, plain, strict=True)]
+            for file in plain:
+                file.flush()
+                os.fsync(file.fileno())
+        for path, target in zip(temporary, paths, strict=True):
+            os.replace(path, target)
+    finally:
+        for path in temporary:
+            path.unlink(missing_ok=True)
+
+
+def _packed(path: Path, file: IO[bytes], packing: ExitStack) -> IO[bytes]:
+    """A file to write to whose content reaches ``file`` as the name of ``path`` says, whole when ``packing`` ends."""
     import zstandard
 
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with temporary.open("wb") as file:
-            if path.suffix == ".zst":
-                with zstandard.ZstdCompressor(level=3).stream_writer(file, closefd=False) as packed:
-                    yield packed
-            elif path.suffix == ".gz":
-                with gzip.GzipFile(filename="", mode="wb", compresslevel=6, fileobj=file, mtime=0) as packed:
-                    yield packed  # type: ignore[misc]
-            else:
-                yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    if path.suffix == ".zst":
+        return packing.enter_context(zstandard.ZstdCompressor(level=3).stream_writer(file, closefd=False))
+    if path.suffix == ".gz":
+        return packing.enter_context(gzip.GzipFile(filename="", mode="wb", compresslevel=6, fileobj=file, mtime=0))  # type: ignore[return-value]
+    return file

@@ -104,8 +104,8 @@ def deduplicate(
     """
     method = Method(threshold, shingle, permutations, bands, rows, linkage, seed, threads)
     method.check()
-    if isinstance(texts, str):
-        raise BadInput("dedup: texts is one string; give a sequence of strings")
+    if isinstance(texts, str) or not all(issubclass(kind, str) for kind in set(map(type, texts))):
+        raise BadInput("dedup: texts are not a sequence of strings alone")
     from tasks.data.dedup.signatures import banding, describe, nothing_described
     from tasks.data.dedup.text import chunk
 

@@ -6,8 +6,8 @@ add and min. Each is used twice, forwards for its minimum and in reverse for its
 halves the multiplications and estimates no worse. Of the signature only a key per band and a bit per value are kept.
 
 Two sketches let pairs be refused without their texts. The bit sketch is one bit of every value (Li, König 2010). The odd
-sketch (Mitzenmacher, Pagh, Pham 2014) keeps, per bit, the parity of the shingles that fall on it: two sketches never differ
-in more bits than the texts differ in shingles, so it never refuses wrongly.
+sketch (Mitzenmacher, Pagh, Pham 2014) keeps, per bit, the parity of the shingles that fall on it: two sketches differ in about as
+many bits as the texts differ in shingles, never in more.
 Not here: normalisation (text.py); which pairs are compared (buckets.py) and what is dropped (linkage.py).
 """
 

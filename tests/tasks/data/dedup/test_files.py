@@ -4,6 +4,7 @@ import gzip
 import json
 import os
 import random
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from blocks.errors import BadInput
-from tasks.data.dedup import lines
+from tasks.data.dedup import lines, sets
 from tasks.data.dedup.files import dedup_files
 from tasks.data.dedup.near import deduplicate
 
@@ -199,3 +200,28 @@ def test_an_input_that_changes_meanwhile_is_noticed(tmp_path: Path, monkeypatch:
     with pytest.raises(BadInput, match=r"in.jsonl: changed while it was read"):
         dedup_files([source], tmp_path / "out.jsonl")
     assert not (tmp_path / "out.jsonl").exists()
+
+
+def test_a_full_disk_changes_nothing(tmp_path: Path) -> None:
+    mount = tmp_path / "small"
+    mount.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", mount], capture_output=True, check=False).returncode:
+        pytest.skip("mounting a small file system needs root")
+    try:
+        source = write(tmp_path / "in.jsonl", [{"prompt": f"prompt {row * row}", "response": f"{row**7} is the answer"} for row in range(5000)])
+        (mount / "out.jsonl").write_text("before")
+        with pytest.raises(BadInput, match="No space left"):
+            dedup_files([source], mount / "out.jsonl", pairs=mount / "pairs.jsonl")
+        assert os.listdir(mount) == ["out.jsonl"]
+        assert (mount / "out.jsonl").read_text() == "before"
+    finally:
+        subprocess.run(["umount", mount], check=True)
+
+
+def test_sets_on_disk_give_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = write(tmp_path / "in.jsonl", sample(200))
+    dedup_files([source], tmp_path / "memory.jsonl", linkage="single")
+    monkeypatch.setattr(sets, "ON_DISK_ABOVE", 0)
+    dedup_files([source], tmp_path / "disk.jsonl", linkage="single")
+    assert (tmp_path / "disk.jsonl").read_bytes() == (tmp_path / "memory.jsonl").read_bytes()
+    assert sorted(os.listdir(tmp_path)) == ["disk.jsonl", "in.jsonl", "memory.jsonl"]

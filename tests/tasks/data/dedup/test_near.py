@@ -139,6 +139,12 @@ def test_what_means_nothing_is_refused(changed: dict[str, object], message: str)
         deduplicate(["a", "b"], **changed)  # type: ignore[arg-type]
 
 
+def test_texts_must_be_strings() -> None:
+    for wrong in ("one string", ["a", None], [b"a"]):
+        with pytest.raises(BadInput, match="not a sequence of strings"):
+            deduplicate(wrong)  # type: ignore[arg-type]
+
+
 def test_qualities_must_be_finite_and_one_per_text() -> None:
     with pytest.raises(BadInput, match="2 texts need 2 finite qualities"):
         deduplicate(["a", "b"], [1.0])
