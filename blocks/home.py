@@ -34,6 +34,8 @@ def configure_prefect() -> None:
     defaults = {
         "PREFECT_HOME": str(root / "prefect"),
         "PREFECT_RESULTS_LOCAL_STORAGE_PATH": str(root / "results"),
+        "PREFECT_RESULTS_PERSIST_BY_DEFAULT": "true",  # a phase's result must reach the process that dispatched it
+        "PREFECT_RESULTS_DEFAULT_SERIALIZER": "json",
         "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "true",
         "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
