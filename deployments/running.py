@@ -15,6 +15,7 @@ from blocks import store
 from blocks.errors import BadInput
 
 log = logging.getLogger("cogumi.run")
+SETTLE_SECONDS = 20.0
 PHASES = ("dataset", "training", "compression", "modifiers", "routing", "release")
 
 
@@ -54,19 +55,27 @@ def describe(flow_run: UUID) -> str:
     """How many steps of a run (and of the runs below it) came from the cache, ran, or failed."""
     from prefect import get_client
     from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterParentFlowRunId, TaskRunFilter, TaskRunFilterFlowRunId, TaskRunFilterSubFlowRuns
+    from prefect.client.schemas.objects import TaskRun
 
     from tasks.step import EVERY_RUN
 
-    counts: Counter[str] = Counter()
-    always, no_phases = 0, TaskRunFilterSubFlowRuns(exists_=False)
-    with get_client(sync_client=True) as client:
-        level = [flow_run]
+    no_phases = TaskRunFilterSubFlowRuns(exists_=False)
+
+    def read() -> list[TaskRun]:
+        found, level = [], [flow_run]
         while level:
-            runs = client.read_task_runs(task_run_filter=TaskRunFilter(flow_run_id=TaskRunFilterFlowRunId(any_=level), subflow_runs=no_phases))
-            always += sum(EVERY_RUN in run.tags for run in runs)
-            counts.update(run.state_name or "Unknown" for run in runs if EVERY_RUN not in run.tags)
-            children = client.read_flow_runs(flow_run_filter=FlowRunFilter(parent_flow_run_id=FlowRunFilterParentFlowRunId(any_=level)))
-            level = [child.id for child in children]
+            found += client.read_task_runs(task_run_filter=TaskRunFilter(flow_run_id=TaskRunFilterFlowRunId(any_=level), subflow_runs=no_phases))
+            level = [child.id for child in client.read_flow_runs(flow_run_filter=FlowRunFilter(parent_flow_run_id=FlowRunFilterParentFlowRunId(any_=level)))]
+        return found
+
+    with get_client(sync_client=True) as client:
+        runs, before = read(), -1
+        deadline = time.monotonic() + SETTLE_SECONDS
+        while time.monotonic() < deadline and (len(runs) != before or any(run.state is None or not run.state.is_final() for run in runs)):
+            time.sleep(0.5)  # the server writes task runs down a little after they end
+            runs, before = read(), len(runs)
+    always = sum(EVERY_RUN in run.tags for run in runs)
+    counts = Counter(run.state_name or "Unknown" for run in runs if EVERY_RUN not in run.tags)
     cached, ran = counts.pop("Cached", 0), counts.pop("Completed", 0)
     rest = "".join(f", {count} {name.lower()}" for name, count in counts.items())
     return f"{cached + ran} steps: {cached} from the cache, {ran} run{rest}; {always} gates and notices"
