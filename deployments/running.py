@@ -15,7 +15,7 @@ from blocks import store
 from blocks.errors import BadInput
 
 log = logging.getLogger("cogumi.run")
-SETTLE_SECONDS = 20.0
+SETTLE_SECONDS = 5.0
 PHASES = ("dataset", "training", "compression", "modifiers", "routing", "release")
 
 
