@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 import orjson
 
@@ -164,5 +164,5 @@ def _packed(path: Path, file: IO[bytes], packing: ExitStack) -> IO[bytes]:
     if path.suffix == ".zst":
         return packing.enter_context(zstandard.ZstdCompressor(level=3).stream_writer(file, closefd=False))
     if path.suffix == ".gz":
-        return packing.enter_context(gzip.GzipFile(filename="", mode="wb", compresslevel=6, fileobj=file, mtime=0))  # type: ignore[return-value]
+        return cast("IO[bytes]", packing.enter_context(gzip.GzipFile(filename="", mode="wb", compresslevel=6, fileobj=file, mtime=0)))
     return file

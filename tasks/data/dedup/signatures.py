@@ -154,7 +154,7 @@ def _keep(values, weigh, rows, keys, row, bits):  # type: ignore[no-untyped-def]
         first = word * 64
         packed = ZERO
         for i in range(min(64, len(values) - first)):
-            packed |= _U((values[first + i] * np.uint32(0x9E3779B1)) >> np.uint32(31)) << _U(i)
+            packed |= _U(np.uint32(values[first + i] * np.uint32(0x9E3779B1)) >> np.uint32(31)) << _U(i)
         bits[word] = packed
 
 

@@ -70,6 +70,23 @@ def test_estimates_are_distributed_as_those_of_datasketch() -> None:
     assert ours.std() < 1.15 * expected
 
 
+def test_bit_sketches_differ_by_half_of_what_the_texts_differ() -> None:
+    noise = random.Random(1)
+    words = [f"{noise.randrange(10**6):x}" for _ in range(300)]
+    texts = [" ".join(noise.choices(words, k=40)) for _ in range(60)]
+    how = banding(128, 16, 8, 3, 0)
+    out = nothing_described(len(texts), how)
+    describe(chunk(texts, 0, 3), how, out)
+    sets = [brute.shingles(text) for text in texts]
+    errors = []
+    for i in range(len(texts)):
+        for j in range(i):
+            differing = int(np.bitwise_count(out.bits[i] ^ out.bits[j]).sum())
+            errors.append(differing / 128 - (1 - brute.jaccard(sets[i], sets[j])) / 2)
+    assert abs(np.mean(errors)) < 0.01
+    assert np.std(errors) < 1.3 * np.sqrt(0.25 / 128)
+
+
 @settings(max_examples=100, deadline=None)
 @given(TEXTS)
 def test_odd_sketches_never_differ_in_more_bits_than_the_texts_in_shingles(texts: list[str]) -> None:
