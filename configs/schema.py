@@ -15,6 +15,7 @@ from configs.phases.compression import Compression
 from configs.phases.data import Data
 from configs.phases.evaluation import Evaluation
 from configs.phases.modifiers import Modifiers
+from configs.phases.nightly import Approval, Nightly
 from configs.phases.release import Release
 from configs.phases.routing import Routing
 from configs.phases.teachers import Teachers
@@ -50,6 +51,8 @@ class Profile(Settings):
     modifiers: Modifiers = setting("the modifiers phase")
     routing: Routing = setting("the routing phase")
     release: Release = setting("the release phase")
+    nightly: Nightly = setting("the nightly regeneration")
+    approval: Approval = runtime("when a run asks a person")
 
 
 def available() -> list[str]:
