@@ -68,6 +68,7 @@ def assemble(
         exact_match_base=read_summary(evaluated).exact_match,
         exact_match_routed=read_summary(routed).exact_match,
         routed_minus_base=paired_difference([one.correct for one in before], [one.correct for one in after], resamples=resamples, seed=seed),
+        log=settings.log,
     )
     parents = [model, base, *modifiers.values(), router, dataset, evaluated, routed]
     about = {"profile": profile, **settings.identity(), "resamples": resamples, "seed": seed}

@@ -4,6 +4,7 @@ Not here: making one (assemble.py), answering from one (deployments/serving).
 """
 
 from pathlib import Path
+from typing import Literal
 
 from blocks.errors import BadInput
 from blocks.records import Interval, Record
@@ -24,7 +25,7 @@ class Part(Record):
 
 
 class Description(Record):
-    """release.json. Token counts are the most that is served; exact match is on held-out questions."""
+    """release.json. Token counts are the most that is served; exact match is on held-out questions; ``log``: what serving may write down."""
 
     title: str
     profile: str
@@ -35,6 +36,7 @@ class Description(Record):
     exact_match_base: Interval
     exact_match_routed: Interval
     routed_minus_base: Interval
+    log: Literal["full", "numbers", "off"] = "numbers"
 
 
 def describe(folder: Path) -> Description:

@@ -1,78 +1,141 @@
-"""The pointer to the current release: one small JSON file in the store, replaced atomically, with the releases before it.
+"""The pointer to the current release: one small JSON file in the store, with the releases before it; promotion and rollback.
 
-Not here: deciding what is promoted (flows), and making a release (assemble.py).
+Moves are atomic and made one after the other (blocks/pointer.py). Not here: deciding what is promoted (flows), and making a release
+(assemble.py).
 """
 
 import os
+from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Literal
 
 import fsspec
 
-from blocks import store
-from blocks.errors import BadInput
-from blocks.records import Artifact, Record
+from blocks import pointer, store
+from blocks.errors import BadInput, CogumiError
+from blocks.records import Artifact, Manifest, Record
+
+POINTER = "releases.json"
+
+
+class Overtaken(CogumiError):
+    """The current release is no longer the one that the candidate was compared with."""
 
 
 class Entry(Record):
-    """One promoted release, the report that describes it, and when it was promoted (UTC)."""
+    """One release, the report that describes it, when and how it became the current one (UTC), and the digest of the release that it
+    replaced then."""
 
     release: Artifact
     report: Artifact
     promoted: str
+    how: Literal["promoted", "rolled back"] = "promoted"
+    replaced: str | None = None
 
 
 class Releases(Record):
-    """All promotions, newest last; the last one is current."""
+    """Every kept release once, in the order in which it last became current; the last one is current."""
 
     entries: tuple[Entry, ...] = ()
 
 
 def releases() -> Releases:
-    """What was promoted so far."""
-    fs, path = _place()
-    if not fs.exists(path):
-        return Releases()
-    try:
-        return Releases.model_validate_json(fs.cat_file(path))
-    except ValueError:
-        raise BadInput(f"{path} is damaged; delete it and run the release phase again") from None
+    """What is kept."""
+    return _parse(pointer.read(POINTER))
 
 
-def promote(release: Artifact, report: Artifact, keep: int) -> None:
-    """Make ``release`` the current one; of the ones before it the newest ``keep`` stay listed. The same again changes nothing."""
-    entries = releases().entries
-    if entries and entries[-1].release.digest == release.digest and entries[-1].report.digest == report.digest:
-        return
-    new = Entry(release=release, report=report, promoted=datetime.now(UTC).isoformat(timespec="seconds"))
-    others = [entry for entry in entries if entry.release.digest != release.digest]
-    text = Releases(entries=tuple([*others[-keep:], new] if keep else [new])).model_dump_json(indent=1)
-    fs, path = _place()
-    if "://" in store.location():
-        fs.pipe_file(path, text.encode())  # one object is replaced as a whole
-        return
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    temporary = f"{path}.{os.getpid()}"
-    with open(temporary, "w") as stream:
-        stream.write(text)
-        stream.flush()
-        os.fsync(stream.fileno())
-    os.replace(temporary, path)
+def promote(release: Artifact, report: Artifact, keep: int, compared_with: str | None = None) -> None:
+    """Make ``release`` the current one; of the ones before it the newest ``keep`` stay listed. The same again changes nothing.
+
+    Raises:
+        Overtaken: ``compared_with`` is given and is not the digest of the current release any more; nothing was changed.
+    """
+
+    def change(entries: tuple[Entry, ...]) -> tuple[Entry, ...]:
+        now = entries[-1] if entries else None
+        if now and now.release.digest == release.digest and now.report.digest == report.digest:
+            return entries
+        if compared_with is not None and (now is None or now.release.digest != compared_with):
+            raise Overtaken(
+                f"{release.short} was compared with release {compared_with[:12]}, but the current one is {now.release.digest[:12] if now else 'gone'}; compare it again"
+            )
+        others = [entry for entry in entries if entry.release.digest != release.digest]
+        new = Entry(release=release, report=report, promoted=_now(), replaced=now.release.digest if now else None)
+        return tuple([*others[-keep:], new] if keep else [new])
+
+    _move(change)
+
+
+def rollback(digest: str | None = None) -> Entry:
+    """Make the kept release whose digest begins with ``digest`` the current one again; without it, the one that was current before
+    the last move, so that a second rollback takes back the first. Everything stays listed.
+
+    Raises:
+        BadInput: there is no such release, it is the current one, or its files are gone.
+    """
+
+    def change(entries: tuple[Entry, ...]) -> tuple[Entry, ...]:
+        if digest is None and len(entries) == 1:
+            raise BadInput(f"{entries[0].release.short} is the only release kept here; there is none to roll back to")
+        target = entries[-2] if digest is None and entries else _named(entries, digest)
+        if target == entries[-1]:
+            raise BadInput(f"{target.release.short} is the current release already; the others are: {', '.join(entry.release.digest[:12] for entry in entries[:-1]) or 'none'}")
+        _refuse_incomplete(target.release)
+        new = target.model_copy(update={"promoted": _now(), "how": "rolled back", "replaced": entries[-1].release.digest})
+        return (*[entry for entry in entries if entry != target], new)
+
+    return _move(change)[-1]
 
 
 def current(digest: str | None = None) -> Entry:
-    """The current release, or the promoted one whose digest begins with ``digest``.
+    """The current release, or the kept one whose digest begins with ``digest``.
 
     Raises:
         BadInput: there is none.
     """
-    entries = releases().entries
+    return _named(releases().entries, digest)
+
+
+def _named(entries: tuple[Entry, ...], digest: str | None) -> Entry:
     if digest is not None:
         entries = tuple(entry for entry in entries if entry.release.digest.startswith(digest) or entry.release.short.startswith(digest))
     if not entries:
-        raise BadInput(f"no release {digest!r}; see the digests in {_place()[1]}" if digest else "there is no release here yet; make one with: cogumi run")
+        raise BadInput(f"no release {digest!r}; see the digests in {pointer.place(POINTER)}" if digest else "there is no release here yet; make one with: cogumi run")
     return entries[-1]
 
 
-def _place() -> tuple[fsspec.AbstractFileSystem, str]:
-    fs, root = fsspec.core.url_to_fs(store.location())
-    return fs, f"{root}/releases.json"
+def _refuse_incomplete(release: Artifact) -> None:
+    """Every file is there in its full length; what is in it is checked when it is opened."""
+    fs, root = fsspec.core.url_to_fs(release.uri)
+    try:
+        manifest = Manifest.model_validate_json(fs.cat_file(f"{root}/{store.MANIFEST}"))
+        missing = [name for name, (_, size) in manifest.files.items() if fs.size(f"{root}/{name}") != size]
+    except FileNotFoundError as error:
+        missing = [os.path.basename(str(error.filename or error)) or store.MANIFEST]
+    if missing:
+        raise BadInput(f"{release.short} is not whole ({missing[0]} is missing or cut); run its profile again to rebuild it, nothing was changed")
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _move(change: Callable[[tuple[Entry, ...]], tuple[Entry, ...]]) -> tuple[Entry, ...]:
+    """Replace the list by ``change`` of it; the new list."""
+    result: tuple[Entry, ...] = ()
+
+    def rewrite(content: bytes | None) -> bytes | None:
+        nonlocal result
+        before = _parse(content).entries
+        result = change(before)
+        return None if result == before else Releases(entries=result).model_dump_json(indent=1).encode()
+
+    pointer.move(POINTER, rewrite)
+    return result
+
+
+def _parse(content: bytes | None) -> Releases:
+    try:
+        return Releases.model_validate_json(content) if content is not None else Releases()
+    except ValueError:
+        raise BadInput(f"{pointer.place(POINTER)} is damaged; delete it and run the release phase again") from None
