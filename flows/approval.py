@@ -8,7 +8,6 @@ flows within flows. Not here: what a phase may cost (tasks), and what follows fr
 import logging
 import sys
 from decimal import Decimal
-from typing import cast
 
 from prefect import get_client
 from prefect.client.schemas.objects import FlowRun
@@ -59,7 +58,7 @@ def _ask(question: str, key: str, settings: Approval) -> None:
     attended = run is None or not _unattended(run)
     if attended and run is not None and run.deployment_id is not None:
         form = Answer.with_initial_data(description=question)
-        answer = cast(Answer, suspend_flow_run(wait_for_input=form, timeout=settings.wait_s, key=key))
+        answer = suspend_flow_run(wait_for_input=form, timeout=settings.wait_s, key=key)
         approved, by = answer.approve, "in the UI" + (f": {answer.reason}" if answer.reason else "")
     elif attended and sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty():
         approved, by = _at_terminal(question), "at the terminal"

@@ -10,6 +10,7 @@ from types import TracebackType
 
 from blocks import chat_format
 from blocks.chat_format import Message, Sections
+from blocks.errors import CogumiError
 from blocks.llama_cpp.server import LlamaCpp
 from blocks.records import Record
 from tasks.release import contents
@@ -17,11 +18,13 @@ from tasks.routing.decide import BASE, Decision, Router
 
 
 class Reply(Record):
-    """An answer: its sections as written, the router's decision, and the seconds it took."""
+    """An answer: its sections as written, the router's decision, the seconds it took, and why the base answered although a modifier
+    was chosen (None: it did not)."""
 
     sections: Sections
     decision: Decision
     seconds: float
+    fallback: str | None = None
 
     @property
     def text(self) -> str:
@@ -31,7 +34,8 @@ class Reply(Record):
     @property
     def why(self) -> str:
         """The decision in one line for people."""
-        return f"{self.decision.choice}: {self.decision.reason}; {self.seconds:.2f} s"
+        failed = f"; the base answered after all: {self.fallback}" if self.fallback else ""
+        return f"{self.decision.choice}: {self.decision.reason}{failed}; {self.seconds:.2f} s"
 
 
 class Responder:
@@ -60,11 +64,14 @@ class Responder:
         prompt = self._fitting(messages)
         first = self._model.complete([prompt], max_tokens=self.description.answer_tokens)[0]
         decision = self._router.decide(messages[-1].content, first.logprobs)
-        chosen, seconds = first, first.seconds
+        chosen, seconds, fallback = first, first.seconds, None
         if decision.choice != BASE:
-            chosen = self._model.complete([prompt], max_tokens=self.description.answer_tokens, adapter=decision.choice)[0]
-            seconds += chosen.seconds
-        return Reply(sections=chat_format.sections(chosen.text), decision=decision, seconds=seconds)
+            try:
+                chosen = self._model.complete([prompt], max_tokens=self.description.answer_tokens, adapter=decision.choice)[0]
+                seconds += chosen.seconds
+            except CogumiError as error:  # an answer is there; a modifier that fails shall not take it away
+                fallback = str(error)
+        return Reply(sections=chat_format.sections(chosen.text), decision=decision, seconds=seconds, fallback=fallback)
 
     def _fitting(self, messages: Sequence[Message]) -> str:
         room = self.description.context_tokens - min(self.description.answer_tokens, self.description.context_tokens // 2)

@@ -4,7 +4,7 @@ In the rehearsal world they are drawn anew every night; public benchmarks have o
 candidate that is judged on them. Not here: the answers (evaluation, routing).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from random import Random
 
 from blocks import store
@@ -78,7 +78,7 @@ def compare(before: Artifact, after: Artifact, affected: list[str], resamples: i
     pairs = [(one.domain, one.correct, other.correct) for one, other in zip(first, second, strict=True)]
     domains = list(dict.fromkeys(domain for domain, _, _ in pairs))
 
-    def difference(chosen: list[str]) -> Interval:
+    def difference(chosen: Sequence[str]) -> Interval:
         inside = [(one, other) for domain, one, other in pairs if domain in chosen]
         return paired_difference([one for one, _ in inside], [other for _, other in inside], seed=seed, resamples=resamples)
 

@@ -53,7 +53,7 @@ def standing(release: Artifact, modifiers: dict[str, tuple[str, ...]]) -> Standi
     family = Family(release)
     top = family.parents(release)
     model, gguf, dataset, router = (_only(top, kind, release) for kind in ("model", "gguf", "dataset", "router"))
-    (routed,) = [one for one in top if one.kind == "evaluation" and router.digest in one.parents] or [None]
+    routed = next((one for one in top if one.kind == "evaluation" and router.digest in one.parents), None)
     within = family.parents(router)
     classifier, network, fitted = (_only(within, kind, router) for kind in ("domain_classifier", "router_network", "router_calibration"))
     base_calibration, base_test = [one for one in family.parents(fitted) if one.kind == "evaluation"]
