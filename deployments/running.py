@@ -36,7 +36,7 @@ def run_pipeline(profile: str, phases: list[str], overrides: list[str], fresh: b
     if fresh:
         os.environ["COGUMI_FRESH"] = "1"
     started = time.monotonic()
-    _find_server()
+    find_server()
 
     from deployments import console
     from flows.pipeline import pipeline
@@ -95,7 +95,7 @@ def show_report(release: str | None, output: Path | None) -> None:
     print(output or page)
 
 
-def _find_server() -> None:
+def find_server() -> None:
     """The server that the environment names, else that of ``cogumi up`` with this state folder, else one for this run alone."""
     from deployments.local import running
     from deployments.server import start_temporary
