@@ -6,17 +6,17 @@ in the file. Every other field is carried along. JSON lines end with "\\n" and n
 """
 
 import io
-import os
-import uuid
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import orjson
 
 from blocks.errors import BadInput
+from tasks.data.columns import as_table
+from tasks.data.whole import whole
 
 SUFFIXES = (".jsonl", ".jsonl.zst", ".jsonl.gz", ".ndjson", ".json", ".json.zst", ".json.gz", ".parquet")
 PARQUET_ROWS = 10_000
@@ -89,16 +89,11 @@ def writer(path: Path) -> Iterator[Callable[[Plain], None]]:
     """
     if not path.name.endswith(SUFFIXES):
         raise BadInput(f"{path}: not a kind of file that is written here; there are: {', '.join(SUFFIXES)}")
-    work = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with _write_parquet(work, path) if path.suffix == ".parquet" else _write_lines(work, path) as write:
+        with whole([path]) as (file,), _write_parquet(file, path) if path.suffix == ".parquet" else _write_lines(file, path) as write:
             yield write
-        os.replace(work, path)
     except OSError as error:
         raise BadInput(f"{path}: cannot be written ({error.strerror or error}); name another place") from None
-    finally:
-        work.unlink(missing_ok=True)
 
 
 def _check(path: Path) -> None:
@@ -176,30 +171,26 @@ def _from_alpaca(row: dict[str, Any], where: str, fallback: str) -> dict[str, An
 
 
 @contextmanager
-def _write_lines(work: Path, path: Path) -> Iterator[Callable[[Plain], None]]:
+def _write_lines(file: IO[bytes], path: Path) -> Iterator[Callable[[Plain], None]]:
     import pyarrow as pa
 
     compression = {".zst": "zstd", ".gz": "gzip"}.get(path.suffix)
-    with pa.output_stream(str(work), compression=compression, buffer_size=1 << 20) as stream:
+    with pa.output_stream(file, compression=compression, buffer_size=1 << 20) as stream:
         yield lambda record: stream.write(record.json + b"\n")
 
 
 @contextmanager
-def _write_parquet(work: Path, path: Path) -> Iterator[Callable[[Plain], None]]:
+def _write_parquet(file: IO[bytes], path: Path) -> Iterator[Callable[[Plain], None]]:
     """Rows in groups; the columns and their types are those of the first group."""
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
     waiting: list[dict[str, Any]] = []
     out: list[pq.ParquetWriter] = []
 
     def flush() -> None:
-        try:
-            table = pa.Table.from_pylist(waiting, schema=out[0].schema if out else None)
-        except pa.ArrowException as error:
-            raise BadInput(f"{path}: the records' fields do not fit into one table ({error}); write JSON lines instead") from None
+        table = as_table(waiting, out[0].schema if out else None, path)
         if not out:
-            out.append(pq.ParquetWriter(work, table.schema, compression="zstd"))
+            out.append(pq.ParquetWriter(file, table.schema, compression="zstd"))
         out[0].write_table(table)
         waiting.clear()
 

@@ -20,8 +20,13 @@ import orjson
 
 from blocks.errors import BadInput
 from blocks.progress import progress
+from tasks.data.dedup.lines import KINDS
 from tasks.data.dedup.near import Dedup, Linkage, Method, resolve
 from tasks.data.dedup.parallel import Workers
+from tasks.data.dedup.parquet import ParquetRows
+from tasks.data.whole import whole
+
+Sink = IO[bytes] | ParquetRows
 
 
 def dedup_files(
@@ -44,7 +49,7 @@ def dedup_files(
     Args:
         inputs: JSONL files (.jsonl, .json, .jsonl.zst, .jsonl.gz) or .parquet, whose rows become lines of JSON. A record has
             ``prompt`` and ``response``, or Alpaca's or Dolly's fields; ``id`` where it has one.
-        output: JSONL, packed where its name ends with .zst or .gz; it appears whole or not at all.
+        output: JSONL, packed where its name ends with .zst or .gz, or .parquet; it appears whole or not at all.
         pairs: JSONL with ``dropped``, ``keeper`` (ids; file:line without one) and ``jaccard`` of every dropped record.
         quality: where a record has its quality, higher is better; names joined by dots. Records without it count 0.
         threshold, shingle, permutations, bands, rows, linkage, seed, threads: as in ``deduplicate``.
@@ -60,8 +65,8 @@ def dedup_files(
     method.check()
     inputs, output = [Path(path) for path in inputs], Path(output)
     for target in (output, pairs):
-        if target is not None and str(target).endswith(".parquet"):
-            raise BadInput(f"{target}: lines are written as .jsonl, .jsonl.zst or .jsonl.gz")
+        if target is not None and Path(target).suffix not in KINDS:
+            raise BadInput(f"{target}: cannot tell from its name what to write; use one of {', '.join(KINDS)}")
     try:
         for target in (output, pairs):
             if target is not None:
@@ -139,25 +144,13 @@ def _id(lines: Any, row: int) -> Any:
 
 
 @contextmanager
-def _all_or_none(paths: Sequence[Path]) -> Iterator[list[IO[bytes]]]:
-    """Write temporary files that take the places of ``paths`` once all of them are whole; packed as their names say."""
-    temporary = [path.with_name(f".{path.name}.{os.getpid()}.part") for path in paths]
-    try:
-        with ExitStack() as opened:
-            plain = [opened.enter_context(path.open("wb")) for path in temporary]
-            with ExitStack() as packing:
-                yield [_packed(path, file, packing) for path, file in zip(paths, plain, strict=True)]
-            for file in plain:
-                file.flush()
-                os.fsync(file.fileno())
-        for path, target in zip(temporary, paths, strict=True):
-            os.replace(path, target)
-    finally:
-        for path in temporary:
-            path.unlink(missing_ok=True)
+def _all_or_none(paths: Sequence[Path]) -> Iterator[list[Sink]]:
+    """What to write to for ``paths``, packed as their names say; they appear together, when all of them are whole."""
+    with whole(paths) as files, ExitStack() as packing:
+        yield [_packed(path, file, packing) for path, file in zip(paths, files, strict=True)]
 
 
-def _packed(path: Path, file: IO[bytes], packing: ExitStack) -> IO[bytes]:
+def _packed(path: Path, file: IO[bytes], packing: ExitStack) -> Sink:
     """A file to write to whose content reaches ``file`` as the name of ``path`` says, whole when ``packing`` ends."""
     import zstandard
 
@@ -165,4 +158,4 @@ def _packed(path: Path, file: IO[bytes], packing: ExitStack) -> IO[bytes]:
         return packing.enter_context(zstandard.ZstdCompressor(level=3).stream_writer(file, closefd=False))
     if path.suffix == ".gz":
         return cast("IO[bytes]", packing.enter_context(gzip.GzipFile(filename="", mode="wb", compresslevel=6, fileobj=file, mtime=0)))
-    return file
+    return packing.enter_context(ParquetRows(path, file)) if path.suffix == ".parquet" else file

@@ -5,7 +5,6 @@ a line can be read again; that takes their unpacked size on disk. Lines end with
 Not here: what a line says (fields.py).
 """
 
-import gzip
 import os
 import tempfile
 from bisect import bisect_right
@@ -15,13 +14,13 @@ from pathlib import Path
 from typing import IO, NamedTuple
 
 import numpy as np
-import orjson
-import zstandard
 
 from blocks.errors import BadInput
+from tasks.data.dedup.parquet import ParquetRows, rows_as_lines
 
 BLOCK = 2**20
-KINDS = (".jsonl", ".json", ".zst", ".gz", ".parquet")
+COMPRESSIONS = {".zst": "zstd", ".gz": "gzip"}
+KINDS = (".jsonl", ".ndjson", ".json", *COMPRESSIONS, ".parquet")
 
 
 class Block(NamedTuple):
@@ -81,32 +80,29 @@ class Lines:
             file = self._close.enter_context(path.open("rb", buffering=0))
             kept: IO[bytes] = file
             state = os.fstat(file.fileno())
-            if path.suffix not in (".jsonl", ".json"):
+            if path.suffix in (*COMPRESSIONS, ".parquet"):
                 kept = self._close.enter_context(tempfile.TemporaryFile(dir=self.scratch))  # noqa: SIM115 - the stack closes it
             first, begin, number = self.count, 0, 1
             begins, lengths, numbers = [], [], []
-            try:
-                for data in _whole_lines(_unpacked(path, file)):
-                    if kept is not file:
-                        kept.write(data)
-                    lines = data.split(b"\n")[:-1]
-                    length = np.fromiter(map(len, lines), np.int64, len(lines))
-                    number_of = np.arange(number, number + len(lines))
-                    begin_of = begin + np.cumsum(length + 1) - length - 1
-                    begin, number = begin + len(data), number + len(lines)
-                    blank = [not line or line.isspace() for line in lines]
-                    if any(blank):
-                        rows = ~np.array(blank)
-                        lines = [line for line, skip in zip(lines, blank, strict=True) if not skip]
-                        length, number_of, begin_of = length[rows], number_of[rows], begin_of[rows]
-                    begins.append(begin_of)
-                    lengths.append(length)
-                    numbers.append(number_of)
-                    if lines:
-                        yield Block(path, self.count, lines, number_of)
-                        self.count += len(lines)
-            except (zstandard.ZstdError, EOFError, gzip.BadGzipFile) as error:
-                raise BadInput(f"{path}: damaged, cannot be unpacked ({error})") from None
+            for data in _whole_lines(_unpacked(path, file)):
+                if kept is not file:
+                    kept.write(data)
+                lines = data.split(b"\n")[:-1]
+                length = np.fromiter(map(len, lines), np.int64, len(lines))
+                number_of = np.arange(number, number + len(lines))
+                begin_of = begin + np.cumsum(length + 1) - length - 1
+                begin, number = begin + len(data), number + len(lines)
+                blank = [not line or line.isspace() for line in lines]
+                if any(blank):
+                    rows = ~np.array(blank)
+                    lines = [line for line, skip in zip(lines, blank, strict=True) if not skip]
+                    length, number_of, begin_of = length[rows], number_of[rows], begin_of[rows]
+                begins.append(begin_of)
+                lengths.append(length)
+                numbers.append(number_of)
+                if lines:
+                    yield Block(path, self.count, lines, number_of)
+                    self.count += len(lines)
             kept.flush()
             self._files.append(_File(path, kept.fileno(), (state.st_size, state.st_mtime_ns), first, _joined(begins), _joined(lengths), _joined(numbers)))
 
@@ -120,7 +116,7 @@ class Lines:
         file = self._file(row)
         return file.path, int(file.numbers[row - file.first])
 
-    def copy(self, kept: np.ndarray, out: IO[bytes]) -> None:
+    def copy(self, kept: np.ndarray, out: IO[bytes] | ParquetRows) -> None:
         """Write the lines of the rows where ``kept`` is true to ``out``, as they are and in order.
 
         Raises:
@@ -130,6 +126,9 @@ class Lines:
             now = file.path.stat()
             if (now.st_size, now.st_mtime_ns) != file.state:
                 raise BadInput(f"{file.path}: changed while it was read; run again")
+            if isinstance(out, ParquetRows) and file.path.suffix == ".parquet":
+                out.copy(file.path, kept[file.first : file.first + len(file.begins)])
+                continue
             rows = np.flatnonzero(kept[file.first : file.first + len(file.begins)])
             begins, ends = file.begins[rows], file.begins[rows] + file.lengths[rows] + 1
             breaks = np.flatnonzero(begins[1:] != ends[:-1]) + 1
@@ -140,7 +139,7 @@ class Lines:
         return self._files[bisect_right(self._files, row, key=lambda file: file.first) - 1]
 
 
-def _copy_range(descriptor: int, begin: int, end: int, out: IO[bytes]) -> None:
+def _copy_range(descriptor: int, begin: int, end: int, out: IO[bytes] | ParquetRows) -> None:
     """Bytes ``begin`` … ``end`` - 1; the last of a file may be a line end that is not there."""
     data = b"\n"
     while begin < end:
@@ -160,27 +159,25 @@ def _joined(parts: list[np.ndarray]) -> np.ndarray:
 def _unpacked(path: Path, file: IO[bytes]) -> Iterator[bytes]:
     """The content in pieces of any size."""
     if path.suffix == ".parquet":
-        yield from _parquet_rows(path)
+        yield from rows_as_lines(path)
         return
-    stream: IO[bytes] = file
-    if path.suffix == ".zst":
-        stream = zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True)
-    elif path.suffix == ".gz":
-        stream = gzip.GzipFile(fileobj=file)  # type: ignore[assignment]
-    while data := stream.read(BLOCK):
+    if path.suffix in COMPRESSIONS:
+        yield from _decompressed(path)
+        return
+    while data := file.read(BLOCK):
         yield data
 
 
-def _parquet_rows(path: Path) -> Iterator[bytes]:
-    """Every row as a line of JSON."""
-    from pyarrow import ArrowException
-    from pyarrow.parquet import ParquetFile
+def _decompressed(path: Path) -> Iterator[bytes]:
+    """Arrow's streams notice a file that was cut off; zstandard's own reader takes it for the end."""
+    from pyarrow import input_stream
 
     try:
-        for batch in ParquetFile(path).iter_batches(batch_size=1024):
-            yield b"".join(orjson.dumps(row, default=str, option=orjson.OPT_APPEND_NEWLINE) for row in batch.to_pylist())
-    except (ArrowException, OSError) as error:
-        raise BadInput(f"{path}: not a Parquet file that can be read ({error})") from None
+        with input_stream(str(path), compression=COMPRESSIONS[path.suffix]) as stream:
+            while data := stream.read(BLOCK):
+                yield data
+    except OSError as error:
+        raise BadInput(f"{path}: damaged, cannot be unpacked ({error})") from None
 
 
 def _whole_lines(pieces: Iterator[bytes]) -> Iterator[bytes]:

@@ -111,11 +111,22 @@ def test_a_failure_on_the_way_leaves_the_old_file(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_parquet_refuses_what_does_not_fit_into_its_columns(tmp_path: Path) -> None:
-    rows = [{"id": str(i), "prompt": "a", "response": "b", "extra": 1 if i < 10_000 else "one"} for i in range(10_001)]
+@pytest.mark.parametrize(
+    ("usual", "late"),
+    [({"extra": 1}, {"extra": "one"}), ({}, {"extra": 1}), ({"metadata": {"a": 1}}, {"metadata": {"a": 1, "b": 2}}), ({"calls": [{"a": 1}]}, {"calls": [{"b": 1}]})],
+)
+def test_parquet_refuses_what_does_not_fit_into_its_columns(tmp_path: Path, usual: dict[str, Any], late: dict[str, Any]) -> None:
+    rows = [{"id": str(i), "prompt": "a", "response": "b"} | (usual if i < 10_000 else late) for i in range(10_001)]
     with pytest.raises(BadInput, match="do not fit into one table"):
         put(tmp_path / "rows.parquet", rows)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_field_that_the_first_record_leaves_out_is_kept(tmp_path: Path) -> None:
+    from pyarrow.parquet import read_table
+
+    rows = [{"id": "0", "prompt": "a", "response": "b"}, {"id": "1", "prompt": "a", "response": "b", "thinking": "c", "metadata": {"score": 2}}]
+    assert read_table(put(tmp_path / "rows.parquet", rows)).to_pylist()[1] == rows[1]
 
 
 def test_datasets_opens_what_was_written(tmp_path: Path) -> None:

@@ -5,6 +5,8 @@ import json
 import os
 import random
 import subprocess
+import sys
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +117,44 @@ def test_every_format_gives_the_same(tmp_path: Path, kind: str, block: int, monk
     assert (tmp_path / "out.jsonl.gz").read_bytes() == before, "no times, no names inside"
 
 
+def test_parquet_goes_to_parquet_as_it_was_and_lines_become_rows(tmp_path: Path) -> None:
+    records = [record | {"made": datetime(2026, 1, 1 + row % 28), "small": row % 100} for row, record in enumerate(sample(3000))]
+    table = pyarrow.Table.from_pylist(records)
+    table = table.set_column(table.schema.get_field_index("small"), "small", table["small"].cast(pyarrow.int8()))
+    pyarrow.parquet.write_table(table, tmp_path / "in.parquet")
+    dedup_files([tmp_path / "in.parquet"], tmp_path / "out.parquet")
+    dedup_files([tmp_path / "in.parquet"], tmp_path / "out.jsonl")
+    kept = pyarrow.parquet.read_table(tmp_path / "out.parquet")
+    assert kept.schema.equals(table.schema)
+    wanted = [record["id"] for record in read(tmp_path / "out.jsonl")]
+    assert kept.to_pylist() == [record for record in records if record["id"] in set(wanted)]
+    lines_too = write(tmp_path / "more.jsonl", [{"id": "extra", "prompt": "something", "response": "else"}])
+    report = dedup_files([lines_too], tmp_path / "lines.parquet")
+    assert pyarrow.parquet.read_table(tmp_path / "lines.parquet").to_pylist() == read(lines_too)
+    assert report["kept"] == 1
+    with pytest.raises(BadInput, match=r"mixed.parquet: the records' fields do not fit into one table"):
+        dedup_files([tmp_path / "in.parquet", write(tmp_path / "other.jsonl", [{"prompt": "a", "response": "b", "note": "c"}])], tmp_path / "mixed.parquet")
+    assert not (tmp_path / "mixed.parquet").exists()
+
+
+def test_nothing_is_left_of_a_run_that_is_killed(tmp_path: Path) -> None:
+    source = write(tmp_path / "in.jsonl", sample(3000))
+    code = (
+        "import sys, time; from pathlib import Path; from tasks.data.dedup import files, lines\n"
+        "copy = lines.Lines.copy\n"
+        "def slow(self, kept, out):\n    copy(self, kept, out); out.flush(); print('written', flush=True); time.sleep(100)\n"
+        "lines.Lines.copy = slow\n"
+        "files.dedup_files([Path(sys.argv[1])], Path(sys.argv[2]), pairs=Path(sys.argv[3]))"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code, source, tmp_path / "out.jsonl", tmp_path / "pairs.jsonl"], stdout=subprocess.PIPE, cwd=Path(__file__).parents[4])
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"written\n"
+    process.kill()
+    process.wait()
+    process.stdout.close()
+    assert os.listdir(tmp_path) == ["in.jsonl"]
+
+
 def test_alpaca_and_dolly_fields_blank_lines_and_a_missing_last_line_end(tmp_path: Path) -> None:
     source = tmp_path / "in.jsonl"
     rows = [
@@ -174,12 +214,13 @@ def test_files_that_cannot_be_used_are_named(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"in.csv: cannot tell what it is"):
         dedup_files([tmp_path / "in.csv"], out)
     source = write(tmp_path / "in.jsonl", sample(5))
-    with pytest.raises(BadInput, match=r"out.parquet: lines are written as"):
-        dedup_files([source], tmp_path / "out.parquet")
-    damaged = write(tmp_path / "in.jsonl.gz", sample(500))
-    damaged.write_bytes(damaged.read_bytes()[:-200])
-    with pytest.raises(BadInput, match=r"in.jsonl.gz: damaged"):
-        dedup_files([damaged], out)
+    with pytest.raises(BadInput, match=r"out.csv: cannot tell from its name what to write"):
+        dedup_files([source], tmp_path / "out.csv")
+    for kind in ("gz", "zst"):
+        damaged = write(tmp_path / f"in.jsonl.{kind}", sample(500))
+        damaged.write_bytes(damaged.read_bytes()[:-5])
+        with pytest.raises(BadInput, match=rf"in.jsonl.{kind}: damaged"):
+            dedup_files([damaged], out)
     (tmp_path / "in.parquet").write_bytes(b"PAR1 nonsense")
     with pytest.raises(BadInput, match=r"in.parquet: not a Parquet file"):
         dedup_files([tmp_path / "in.parquet"], out)
