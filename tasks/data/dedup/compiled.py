@@ -8,6 +8,7 @@ Not here: parallelism. Kernels run in the caller's own threads, which the missin
 import logging
 from collections.abc import Callable
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -30,11 +31,14 @@ class _Cache(FunctionCache):
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         """The machine code for ``sig``, None where there is none to be had."""
         try:
-            return super().load_overload(sig, target_context)
+            found = super().load_overload(sig, target_context)
         except Exception:  # whatever is wrong with it, it can be made again
             with suppress(OSError):
                 self.flush()
-            return None
+            found = None
+        if found is None:
+            _tell_once()
+        return found
 
     def save_overload(self, sig: Any, data: Any) -> None:
         """Keep the machine code if the disk lets us."""
@@ -42,6 +46,11 @@ class _Cache(FunctionCache):
             super().save_overload(sig, data)
         except OSError as error:
             log.warning("compiled code cannot be kept in %s (%s); set NUMBA_CACHE_DIR to a writable folder for faster starts", self.cache_path, error.strerror)
+
+
+@lru_cache(maxsize=1)
+def _tell_once() -> None:
+    log.warning("dedup: compiling for this processor, once, about 15 s; later runs start at once")
 
 
 def compiled(function: Callable[..., Any]) -> Any:

@@ -1,0 +1,8 @@
+"""``python -m tasks.data.dedup``: compile the kernels for this machine, so that the first deduplication starts at once."""
+
+from tasks.data.dedup.near import deduplicate
+
+if __name__ == "__main__":
+    for linkage in ("star", "single"):
+        for shingle in (3, 5):
+            deduplicate(["the same text", "the same texts", "the same texté", "le même texté"], shingle=shingle, linkage=linkage)  # type: ignore[arg-type]
