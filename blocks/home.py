@@ -39,6 +39,8 @@ def configure_prefect() -> None:
         "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "true",
         "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "PREFECT_CLIENT_MAX_RETRIES": "4",  # 2 + 4 + 8 + 16 s: a server that starts again is awaited, one that is gone is told
+        "PREFECT_CLIENT_CSRF_SUPPORT_ENABLED": "false",  # off in the server by default, and a request per client to find that out
         "PREFECT_LOGGING_LEVEL": "WARNING",
         "PREFECT_LOGGING_EXTRA_LOGGERS": "cogumi",
         "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",  # a step may be called without a flow

@@ -5,6 +5,7 @@
 
 import logging
 import sys
+import traceback
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +14,7 @@ import typer
 from blocks.errors import CogumiError
 from blocks.home import configure_prefect
 from deployments import data_cli
+from deployments.leaving import catch_sigterm, leave
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Build, compress and serve a small specialist language-model system.")
 app.add_typer(data_cli.app, name="data")
@@ -31,6 +33,22 @@ def run(
     from deployments.running import run_pipeline
 
     run_pipeline(profile, phase or [], set_ or [], fresh)
+
+
+@app.command()
+def plan(
+    profile: Annotated[str, typer.Option("--profile", "-p", help="What to plan: a profile's name, or a YAML file.")] = "nano",
+    set_: Set = None,
+    gpu: Annotated[str, typer.Option("--gpu", help="Accelerator to plan for, where the profile uses one: h100, h200, a100, 4090.")] = "h100",
+    json: Annotated[bool, typer.Option("--json", help="Print the plan as JSON.")] = False,
+) -> None:
+    """Say what a run will ask, cost, take and leave, before anything is spent; refuse what cannot be reached."""
+    from configs.schema import load
+    from deployments.plan_page import show
+    from deployments.planning import plan as make
+
+    made = make(load(profile, set_), set_ or [], gpu)
+    print(made.model_dump_json(indent=1)) if json else show(made)
 
 
 @app.command()
@@ -57,14 +75,47 @@ def chat(
 
 
 @app.command()
+def nightly(
+    profile: Annotated[str, typer.Option("--profile", "-p", help="What the current release was built from: a profile's name, or a YAML file.")] = "nano",
+    set_: Set = None,
+) -> None:
+    """Look at what was served, retrain what moved, and replace the release if a better one comes of it."""
+    from deployments.nights import run_nightly
+
+    run_nightly(profile, set_ or [])
+
+
+@app.command()
+def releases() -> None:
+    """List the releases that are kept, the current one marked."""
+    from deployments.releasing import show
+
+    show()
+
+
+@app.command()
+def rollback(
+    release: Annotated[str | None, typer.Argument(help="Digest (or its beginning) of a kept release; the one before by default.")] = None,
+) -> None:
+    """Make an earlier release the current one again."""
+    from deployments.releasing import rollback as move_back
+
+    move_back(release)
+
+
+@app.command()
 def up(
     port: Annotated[int, typer.Option(help="Port of the API and the UI.", min=1, max=65535)] = 4200,
     host: Annotated[str, typer.Option(help="Address to bind to; loopback unless told.")] = "127.0.0.1",
+    database: Annotated[str | None, typer.Option(metavar="URL", help="PostgreSQL for the server (or PREFECT_SERVER_DATABASE_CONNECTION_URL); SQLite unless told.")] = None,
+    server_only: Annotated[bool, typer.Option("--server-only", help="No worker on this machine.")] = False,
+    pool: Annotated[list[str] | None, typer.Option("--pool", metavar="NAME", help="A worker for this pool only; repeatable.")] = None,
+    api: Annotated[str | None, typer.Option(metavar="URL", help="Start no server: join this one with workers, or with --server-only prepare it and end.")] = None,
 ) -> None:
-    """Start server, pools, workers and deployments on this machine, in the foreground."""
+    """Start server, pools, workers and deployments on this machine, in the foreground; or workers that join a server elsewhere."""
     from deployments.local import up as start
 
-    start(host, port)
+    start(host, port, database, api, pool or [], not server_only)
 
 
 @app.command()
@@ -77,18 +128,29 @@ def down() -> None:
 
 def main() -> None:
     """Entry point of the ``cogumi`` command."""
+    leave(_outcome())
+
+
+def _outcome() -> int:
+    """Run the command; its exit code, its error as one line on stderr."""
     try:
+        catch_sigterm()
         configure_prefect()
-        sys.exit(app(standalone_mode=False) or 0)
+        return int(app(standalone_mode=False) or 0)
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else 1
     except CogumiError as error:
         print(f"cogumi: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
+        return error.exit_code
     except (typer.Abort, KeyboardInterrupt):
-        sys.exit(130)
+        return 130
     except typer.TyperException as error:
-        print(f"cogumi: {error}", file=sys.stderr)
-        sys.exit(2)
+        print(f"cogumi: {error.format_message()}", file=sys.stderr)
+        return 2
     except OSError as error:
         logging.getLogger("cogumi").debug("fault", exc_info=True)
         print(f"cogumi: {error.strerror or error} ({error.filename})" if error.filename else f"cogumi: {error}", file=sys.stderr)
-        sys.exit(1)
+        return 1
+    except Exception:
+        traceback.print_exc()  # not foreseen, so everything helps
+        return 1

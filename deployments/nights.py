@@ -24,10 +24,12 @@ def run_nightly(profile: str, overrides: list[str]) -> None:
 
     from blocks import store
     from deployments import console
+    from deployments.server import watched
     from flows.nightly import nightly
 
     console.attach()
-    state = nightly(profile, overrides, return_state=True)
+    with watched():
+        state = nightly(profile, overrides, return_state=True)
     if state.state_details.flow_run_id is not None:
         log.info("%s; %.0f s in all", describe(state.state_details.flow_run_id), time.monotonic() - started)
     night = state.result()

@@ -39,11 +39,13 @@ def run_pipeline(profile: str, phases: list[str], overrides: list[str], fresh: b
     find_server()
 
     from deployments import console
+    from deployments.server import watched
     from flows.pipeline import pipeline
 
     console.attach()
     log.info("profile %s up to phase %s; settings that are not the profile's: %s", profile, until, ", ".join(overrides) or "none")
-    state = pipeline(profile, overrides, until, return_state=True)
+    with watched():
+        state = pipeline(profile, overrides, until, return_state=True)
     if state.state_details.flow_run_id is not None:
         log.info("%s; %.0f s in all", describe(state.state_details.flow_run_id), time.monotonic() - started)
     built = state.result()
@@ -72,10 +74,10 @@ def describe(flow_run: UUID) -> str:
         runs, before = read(), -1
         deadline = time.monotonic() + SETTLE_SECONDS
         while time.monotonic() < deadline and (len(runs) != before or any(run.state is None or not run.state.is_final() for run in runs)):
-            time.sleep(0.5)  # the server writes task runs down a little after they end
+            time.sleep(0.2)  # the server writes task runs down a little after they end
             runs, before = read(), len(runs)
-    always = sum(EVERY_RUN in run.tags for run in runs)
-    counts = Counter(run.state_name or "Unknown" for run in runs if EVERY_RUN not in run.tags)
+    always = sum(run.name.endswith(EVERY_RUN) for run in runs)
+    counts = Counter(run.state_name or "Unknown" for run in runs if not run.name.endswith(EVERY_RUN))
     cached, ran = counts.pop("Cached", 0), counts.pop("Completed", 0)
     rest = "".join(f", {count} {name.lower()}" for name, count in counts.items())
     return f"{cached + ran} steps: {cached} from the cache, {ran} run{rest}; {always} gates and notices"

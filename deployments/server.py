@@ -1,17 +1,23 @@
 """A Prefect server of this run's own, for runs without ``cogumi up``: on a free loopback port, gone when the run is gone.
 
-Also after ``kill -9`` of the run: the kernel ends it. Prefect's own temporary server would live on. Not here: ``cogumi up`` (local.py).
+Also after ``kill -9`` of the run: the kernel ends it. Prefect's own temporary server would live on. A server that dies while
+its run goes on is started again on the same port and database. Run as a module it *is* that server, ended with its parent.
+Not here: ``cogumi up`` (local.py).
 """
 
-import atexit
 import contextlib
 import ctypes
+import logging
 import os
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import httpx
 
@@ -19,34 +25,95 @@ from blocks.errors import CogumiError
 from blocks.home import home
 
 START_SECONDS = 120.0
+RESTARTS = 3
+LOG = "run-server.log"
+log = logging.getLogger("cogumi.server")
 _PR_SET_PDEATHSIG = 1
+_own: "Temporary | None" = None
+
+
+class Temporary:
+    """The server's process, and the thread that starts it again when it dies. ``stop`` ends both."""
+
+    def __init__(self, port: int) -> None:
+        self.port, self.stopping = port, False
+        self.process = self._launch()
+        threading.Thread(target=self._watch, daemon=True).start()
+
+    def _launch(self) -> "subprocess.Popen[bytes]":
+        settings = {
+            "PREFECT_UI_ENABLED": "0",
+            "PREFECT__SERVER_EPHEMERAL": "1",
+            "PREFECT__SERVER_FINAL": "1",
+            "PREFECT_API_BLOCKS_REGISTER_ON_START": "0",  # `cogumi up` registers them, and so does saving a block
+            "PREFECT_SERVER_SERVICES_TRIGGERS_ENABLED": "0",  # no automation belongs to one run
+        }
+        logs = home() / "logs"
+        logs.mkdir(exist_ok=True)
+        with (logs / LOG).open("ab") as output:
+            # A session of its own: Ctrl-C and a signal to the run's group are for the run, which still has states to report.
+            return subprocess.Popen(
+                [sys.executable, "-m", "deployments.server", str(self.port), str(os.getpid())],
+                env={**os.environ, **settings}, stdout=output, stderr=output, stdin=subprocess.DEVNULL, start_new_session=True,
+            )  # fmt: skip
+
+    def _watch(self) -> None:
+        for _ in range(RESTARTS):
+            code = self.process.wait()
+            if self.stopping:
+                return
+            log.warning("the run's Prefect server ended with code %s and is started again; see %s", code, home() / "logs" / LOG)
+            self.process = self._launch()
+
+    def stop(self) -> None:
+        """Ask, wait, then insist."""
+        self.stopping = True
+        self.process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(5)
+        self.process.kill()
+        self.process.wait()
 
 
 def start_temporary() -> None:
-    """Start a server and set ``PREFECT_API_URL``. It ends with this process, after Prefect has sent its last logs and events."""
+    """Start a server and set ``PREFECT_API_URL``; :func:`stop_temporary` ends it, or the end of this process."""
+    global _own
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     api = f"http://127.0.0.1:{port}/api"
-    environment = {**os.environ, "PREFECT_UI_ENABLED": "0", "PREFECT__SERVER_EPHEMERAL": "1", "PREFECT__SERVER_FINAL": "1"}
-    command = [sys.executable, "-m", "uvicorn", "--factory", "prefect.server.api.server:create_app", "--host", "127.0.0.1", "--port", str(port), "--log-level", "error"]
-    logs = home() / "logs"
-    logs.mkdir(exist_ok=True)
-    with (logs / "run-server.log").open("ab") as log:
-        server = subprocess.Popen(command, env=environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL, preexec_fn=_die_with_parent)
-    atexit.register(_stop, server)  # before Prefect is imported: handlers run last in, first out
+    _own = Temporary(port)
     os.environ["PREFECT_API_URL"] = api
     import flows.pipeline  # noqa: F401 - takes seconds, like the server's start: side by side
 
-    wait_for(api, server, "run-server.log")
+    wait_for(api, _own.process, LOG)
 
 
-def _stop(server: "subprocess.Popen[bytes]") -> None:
-    server.terminate()
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        server.wait(10)
-    server.kill()
-    server.wait()
+def stop_temporary() -> None:
+    """End what :func:`start_temporary` started; nothing is fine."""
+    global _own
+    if _own is not None:
+        _own.stop()
+        _own = None
+
+
+@contextmanager
+def watched() -> Iterator[None]:
+    """A run under way: no heartbeats where nobody listens, and a lost server as one clear line.
+
+    Raises:
+        CogumiError: the server is gone, and was awaited in vain.
+    """
+    from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+
+    # On a server of this run's own no automation waits for heartbeats, and ending their thread takes half a second per phase.
+    settings = temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}) if _own is not None else contextlib.nullcontext()
+    try:
+        with settings:
+            yield
+    except httpx.TransportError as error:
+        lost = f"the Prefect server at {os.environ.get('PREFECT_API_URL')} is gone ({type(error).__name__})"
+        raise CogumiError(f"{lost}; start it again and run again: finished steps are kept") from None
 
 
 def wait_for(api: str, server: "subprocess.Popen[bytes]", log: str) -> None:
@@ -56,15 +123,41 @@ def wait_for(api: str, server: "subprocess.Popen[bytes]", log: str) -> None:
         CogumiError: the server ended, or does not answer in time.
     """
     deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline:
-        if server.poll() is not None:
-            raise CogumiError(f"the Prefect server ended with code {server.returncode}; see {home() / 'logs' / log}")
-        with contextlib.suppress(httpx.HTTPError):
-            if httpx.get(f"{api}/health", timeout=2).is_success:
-                return
-        time.sleep(0.1)
+    with httpx.Client(timeout=2, verify=False, trust_env=False) as client:  # one context for all tries; loopback only
+        while time.monotonic() < deadline:
+            if server.poll() is not None:
+                raise CogumiError(f"the Prefect server ended with code {server.returncode}; see {home() / 'logs' / log}")
+            with contextlib.suppress(httpx.HTTPError):
+                if client.get(f"{api}/health").is_success:
+                    return
+            time.sleep(0.05)
     raise CogumiError(f"the Prefect server did not answer on {api} within {START_SECONDS:.0f} s; see {home() / 'logs' / log}")
 
 
-def _die_with_parent() -> None:
+def writes_at_once() -> None:
+    """Let SQLite's writing transactions wait for one another, in this process's server.
+
+    Prefect opens them DEFERRED; one that has read and then writes while another wrote in between fails at once, whatever the
+    busy timeout, and the client tries again two seconds later: a third of the time of a run whose steps are cached.
+    """
+    from sqlalchemy import event
+    from sqlalchemy.engine import Engine
+
+    def immediate(connection: Any, cursor: Any, statement: str, parameters: Any, context: Any, many: bool) -> tuple[str, Any]:
+        return ("BEGIN IMMEDIATE" if statement == "BEGIN DEFERRED" else statement), parameters
+
+    event.listen(Engine, "before_cursor_execute", immediate, retval=True)
+
+
+def _serve(port: int, parent: int) -> None:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        return  # it died before the line above
+    import uvicorn
+
+    writes_at_once()
+    uvicorn.run("prefect.server.api.server:create_app", factory=True, host="127.0.0.1", port=port, log_level="error", timeout_graceful_shutdown=2)
+
+
+if __name__ == "__main__":
+    _serve(int(sys.argv[1]), int(sys.argv[2]))

@@ -33,7 +33,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 log = logging.getLogger("cogumi.step")
 RETRIES = 3
-EVERY_RUN = "every-run"  # tag of the steps that are never taken from the cache
+EVERY_RUN = " (every run)"  # how the task runs end in name that are never taken from the cache; a tag would cost a request each
 
 
 def step(*, version: int, cache: bool = True) -> Callable[[Callable[P, R]], "Step[P, R]"]:
@@ -61,13 +61,12 @@ class Step(Generic[P, R]):
             description=(function.__doc__ or "").split("\n")[0],
             cache_policy=CacheKeyFnPolicy(cache_key_fn=lambda _, inputs: str(inputs["key"])) if cache else NO_CACHE,
             persist_result=cache,
-            tags=None if cache else [EVERY_RUN],
             result_serializer="json",
             retries=RETRIES,
             retry_delay_seconds=exponential_backoff(2),
             retry_jitter_factor=0.5,
             retry_condition_fn=_is_transient,
-            task_run_name=self.name + "-{key:.12}",
+            task_run_name=self.name + ("-{key:.12}" if cache else EVERY_RUN),
             cache_result_in_memory=False,
         )
         self._task = decorate(_run_call)

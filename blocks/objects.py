@@ -1,0 +1,171 @@
+"""Files in a remote store (S3, or whatever else fsspec speaks): read, write, list, upload, download; waiting is bounded.
+
+Every call succeeds, says that there is no such file, or raises one clear line: broken connections are tried again for
+``PATIENCE`` seconds. Not here: what an artifact is, and local folders (store.py).
+"""
+
+import os
+import shutil
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import fsspec
+
+from blocks.errors import BadInput, Transient
+
+R = TypeVar("R")
+PATIENCE = 12.0  # seconds from the first failure to giving up
+_PAUSE = 0.2
+_TIMEOUTS: dict[str, Any] = {"connect_timeout": 3, "read_timeout": 8, "retries": {"total_max_attempts": 1}}
+# A listing must show what another machine wrote a moment ago; for every user of fsspec in this process.
+fsspec.config.conf.setdefault("s3", {}).update({"config_kwargs": _TIMEOUTS, "use_listings_cache": False})
+
+
+def is_remote(location: str) -> bool:
+    """Whether ``location`` is a URL, not a folder."""
+    return "://" in location
+
+
+def read(url: str) -> bytes:
+    """The content of the file at ``url``.
+
+    Raises:
+        FileNotFoundError: there is none.
+        BadInput: access is denied, or the store's driver is not installed.
+        Transient: the store cannot be reached. These two hold for every function here.
+    """
+    return _reach(url, lambda fs, path: bytes(fs.cat_file(path)))
+
+
+def write(url: str, content: bytes) -> None:
+    """Put ``content`` at ``url``, whole or not at all."""
+    _reach(url, lambda fs, path: fs.pipe_file(path, content), writes=True)
+
+
+def exists(url: str) -> bool:
+    """Whether there is a file at ``url``."""
+    return _reach(url, lambda fs, path: bool(fs.exists(path)))
+
+
+def remove(url: str) -> None:
+    """Remove the file at ``url``; one that is gone already is fine."""
+    try:
+        _reach(url, lambda fs, path: fs.rm_file(path))
+    except FileNotFoundError:
+        pass
+
+
+def sizes(url: str) -> dict[str, int]:
+    """Every file below ``url``: path relative to it → bytes. Empty when there is nothing."""
+
+    def look(fs: fsspec.AbstractFileSystem, path: str) -> dict[str, int]:
+        try:
+            found = fs.find(path, detail=True)
+        except FileNotFoundError:
+            return {}
+        return {name[len(path.rstrip("/")) + 1 :]: int(entry["size"] or 0) for name, entry in found.items()}
+
+    return _reach(url, look)
+
+
+def read_all(url: str, names: Sequence[str]) -> dict[str, bytes]:
+    """The contents of the files ``names`` below ``url``, many at once; those that are gone are left out."""
+
+    def load(fs: fsspec.AbstractFileSystem, path: str) -> dict[str, bytes]:
+        found = fs.cat([f"{path}/{name}" for name in names], on_error="return") if names else {}
+        for content in found.values():
+            if isinstance(content, Exception) and not isinstance(content, FileNotFoundError):
+                raise content
+        return {name[len(path.rstrip("/")) + 1 :]: content for name, content in found.items() if isinstance(content, bytes)}
+
+    return _reach(url, load)
+
+
+def upload(folder: Path, names: Sequence[str], url: str) -> None:
+    """Put the files ``names`` of ``folder`` below ``url`` and check that each arrived in full length."""
+    for name in names:
+        _reach(f"{url}/{name}", lambda fs, path, name=name: fs.put_file(str(folder / name), path), writes=True)  # type: ignore[misc]
+    there = sizes(url)
+    short = [name for name in names if there.get(name) != (folder / name).stat().st_size]
+    if short:
+        raise Transient(f"{url}: {short[0]} did not arrive whole; the store or a proxy before it cuts connections")
+
+
+def download(url: str, names: Sequence[str], folder: Path) -> None:
+    """Bring the files ``names`` below ``url`` to ``folder``.
+
+    Raises:
+        FileNotFoundError: one of them is gone.
+    """
+    for name in names:
+        target = folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _reach(f"{url}/{name}", lambda fs, path, target=target: fs.get_file(path, str(target)))  # type: ignore[misc]
+
+
+def replace(path: Path, content: bytes) -> None:
+    """Write a local file, whole or not at all, also when the machine stops in between."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    try:
+        with temporary.open("wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def move(source: Path, target: Path) -> None:
+    """Rename a folder to ``target``, whatever was there before."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    while True:
+        shutil.rmtree(target, ignore_errors=True)
+        try:
+            os.rename(source, target)
+            return
+        except OSError:
+            if not target.exists():
+                raise  # anything else than another process that put the same folder there in between
+
+
+def _reach(url: str, operation: Callable[[fsspec.AbstractFileSystem, str], R], writes: bool = False) -> R:
+    """Do ``operation`` on the file system behind ``url``, again and again while only the connection is at fault."""
+    first_failure, pause = None, _PAUSE
+    while True:
+        try:
+            fs, path = fsspec.core.url_to_fs(url)
+            if hasattr(fs, "retries"):
+                fs.retries = 2  # its own, within one operation
+            return operation(fs, path)
+        except FileNotFoundError as error:
+            if writes:
+                raise BadInput(f"cannot write to {url}: {error}; make the bucket, or correct COGUMI_STORE") from None
+            raise
+        except (PermissionError, ImportError, ValueError) as error:
+            raise BadInput(f"cannot use {url}: {_line(error)}; {_advice(error)}") from None
+        except Exception as error:  # each driver has its own family of connection errors, not all of them OSError
+            if type(error).__name__ in {"NoCredentialsError", "PartialCredentialsError", "ProfileNotFound"}:
+                raise BadInput(f"cannot use {url}: {_line(error)}; {_advice(error)}") from None
+            now = time.monotonic()
+            first_failure = first_failure or now
+            if now - first_failure > PATIENCE:
+                raise Transient(f"cannot reach {url} ({type(error).__name__}: {_line(error)}); check the address (AWS_ENDPOINT_URL) and the network") from None
+            time.sleep(pause)
+            pause = min(2 * pause, 3)
+
+
+def _line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:300]
+
+
+def _advice(error: BaseException) -> str:
+    if isinstance(error, ImportError):
+        return "install its driver: pip install 'cogumi[s3]'"
+    if isinstance(error, ValueError):
+        return "see COGUMI_STORE"
+    return "give credentials by AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a profile, that may read and write there"
