@@ -1,116 +1,287 @@
-"""``cogumi up`` and ``cogumi down``: server, pools, workers and deployments on one machine.
+"""``cogumi up`` and ``cogumi down``: server, pools, workers and deployments on one machine, or only workers that join a server elsewhere.
 
 ``up`` stays in the foreground and stops what it started, workers before the server, and only that.
-Not here: pools on other machines (pools/), and the deployments themselves (prefect.yaml).
+Not here: what is put on the server (preparing.py), how processes are started and ended (processes.py).
 """
 
-import contextlib
-import json
+import asyncio
+import fcntl
 import os
 import signal
 import socket
-import subprocess
-import sys
 import time
-from collections.abc import Sequence
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from blocks.errors import BadInput, CogumiError
 from blocks.home import home
 from blocks.records import Record
+from deployments import preparing, processes
+from deployments.database import checked, shown
+from deployments.processes import Child
 from deployments.server import START_SECONDS, wait_for
 
-ROOT = Path(__file__).resolve().parent.parent
-POOLS = {"cpu": 4, "gpu": 1}  # pool name → how many runs at once
+DATABASE = "PREFECT_SERVER_DATABASE_CONNECTION_URL"
+RESTARTS = 3  # of one worker within RESTART_WINDOW seconds; more is a fault that restarting does not mend
+RESTART_WINDOW = 600.0
 
 
 class Running(Record):
-    """What ``cogumi up`` wrote down: its process, when that process started (to tell it from a later one), and the API."""
+    """What ``cogumi up`` wrote down: its process, when that started (to tell it from a later one), the mark of all it starts, the API."""
 
     pid: int
     started: float
+    mark: str
     api: str
+
+
+class Ended(Exception):
+    """A signal to end."""
 
 
 def running() -> Running | None:
     """The ``cogumi up`` of this state folder, if its process is alive."""
-    path = home() / "up.json"
-    try:
-        found = Running.model_validate_json(path.read_text())
-    except (OSError, ValueError):
-        return None
-    return found if _started(found.pid) == found.started else None
+    found = _noted()
+    return found if found is not None and processes.started(found.pid) == found.started else None
 
 
-def up(host: str, port: int) -> None:
+def up(host: str, port: int, database: str | None, api: str | None, pools: Sequence[str], workers: bool) -> None:
     """Start everything and wait; ``ready`` is printed when a run can be submitted.
 
+    With ``api`` no server is started: the workers of ``pools`` join that one, and without ``workers`` it is only prepared.
+
     Raises:
-        BadInput: the port is taken.
+        BadInput: the port is taken, a pool or the database or the server at ``api`` is not there, or the options contradict each other.
     """
+    if api is not None and database is not None:
+        raise BadInput("--database belongs to the server that is started; the one at --api has its own")
+    if pools and not workers:
+        raise BadInput("--pool names pools that get a worker, --server-only says that none does; give one of them")
     found = running()
     if found is not None:
         print(f"already up  {found.api}\nready", flush=True)
         return
-    _check_free(host, port)
-    api = f"http://{host}:{port}/api"
-    os.environ["PREFECT_API_URL"] = api
-    os.environ["COGUMI_HOME"] = str(home())
-    signal.signal(signal.SIGTERM, _interrupt)
-    children: list[subprocess.Popen[bytes]] = []
-    note = home() / "up.json"
-    try:
-        children.append(_start("server", ["server", "start", "--host", host, "--port", str(port)]))
-        wait_for(api, children[0], "server.log")
-        note.write_text(Running(pid=os.getpid(), started=_started(os.getpid()) or 0.0, api=api).model_dump_json())
-        for pool, limit in POOLS.items():
-            _make_pool(pool, limit)
-        _prefect(["--no-prompt", "deploy", "--all", "--prefect-file", str(ROOT / "prefect.yaml")])
-        for pool, limit in POOLS.items():
-            children.append(_start(f"worker-{pool}", ["worker", "start", "--pool", pool, "--name", f"{pool}-{os.getpid()}", "--limit", str(limit)]))
-        _wait_for_workers(children)
-        print(f"api    {api}\nui     http://{host}:{port}\nlogs   {home() / 'logs'}\nready", flush=True)
-        _watch(children)
-    except KeyboardInterrupt:
-        print("stopping", flush=True)
-    finally:
-        for child in reversed(children):
-            _stop(child)
-        if found is None and (mine := running()) is not None and mine.pid == os.getpid():
-            note.unlink(missing_ok=True)
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+        signal.signal(number, _end)
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(_only_one())
+            _sweep()
+            _Up(stack, workers, pools).run(host, port, database, api)
+        except Ended:
+            print("stopping", flush=True)
+        finally:
+            _ignore_signals()  # once is enough
 
 
 def down() -> None:
     """End the ``cogumi up`` of this state folder and wait until it is gone; nothing to do is not an error."""
     found = running()
     if found is None:
-        print("nothing is up")
+        print("cleaned up after a `cogumi up` that was killed" if _sweep() else "nothing is up")
         return
     os.kill(found.pid, signal.SIGTERM)
-    deadline = time.monotonic() + 60
-    while running() is not None:
+    deadline = time.monotonic() + 3 * processes.STOP_SECONDS
+    while processes.started(found.pid) == found.started:
         if time.monotonic() > deadline:
             raise CogumiError(f"process {found.pid} of `cogumi up` does not end; see {home() / 'logs'}")
         time.sleep(0.1)
     print("down")
 
 
-def _interrupt(*_: object) -> None:
-    raise KeyboardInterrupt
+class _Up:
+    """One ``cogumi up``. What it starts is entered in ``stack``, so that it ends in the opposite order, whatever happens."""
+
+    def __init__(self, stack: ExitStack, workers: bool, pools: Sequence[str]) -> None:
+        self.stack, self.with_workers, self.asked = stack, workers, list(pools)
+        self.mark = uuid.uuid4().hex
+        self.server: Child | None = None
+        self.workers: dict[str, Child] = {}
+        self.deaths: list[tuple[str, float]] = []
+        self.database: str | None = None
+        self.environment = {name: value for name, value in os.environ.items() if name != DATABASE}  # a worker hands its settings to its runs
+        self.environment |= {processes.MARK: self.mark, "COGUMI_HOME": str(home())}
+        self.environment.setdefault("PREFECT_FLOWS_HEARTBEAT_FREQUENCY", "60")  # automations/crashed.yaml counts on it
+
+    def run(self, host: str, port: int, database: str | None, api: str | None) -> None:
+        if api is None:
+            api = self.start_server(host, port, database or os.environ.get(DATABASE))
+        else:
+            api = api.rstrip("/")
+            _check_server(api)
+            self.note(api)
+        self.environment["PREFECT_API_URL"] = os.environ["PREFECT_API_URL"] = api
+        joined = self.server is None
+        said = [] if joined and self.with_workers else asyncio.run(preparing.prepare())
+        served, others = self.served(api)
+        for pool in served:
+            self.start_worker(pool)
+        if not joined or not self.with_workers:
+            preparing.deploy()  # while the workers start
+        self.wait_for_workers()
+        for line in [*said, *others]:
+            print(line, flush=True)
+        print(f"api    {api}\nui     {api.removesuffix('/api')}", flush=True)
+        if joined and not self.with_workers:
+            print("prepared", flush=True)
+            return
+        print(f"logs   {home() / 'logs'}", flush=True)
+        if not self.with_workers:
+            print(f"no worker runs here; on each machine that shall work: cogumi up --pool gpu --api {api}", flush=True)
+        print("ready", flush=True)
+        self.watch()
+
+    def start_server(self, host: str, port: int, database: str | None) -> str:
+        _check_free(host, port)
+        place = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "::1": "[::1]"}.get(host, host)
+        api = f"http://{place}:{port}/api"
+        environment = {**self.environment, "PREFECT_API_URL": api}
+        if database is not None:
+            environment[DATABASE] = checked(database)
+            self.database = shown(database)
+        self.note(api)
+        self.server = processes.start("server", ["-m", "prefect", "server", "start", "--host", host, "--port", str(port)], environment)
+        self.stack.callback(processes.stop, [self.server])
+        wait_for(api, self.server, "server.log")
+        if self.database is not None:
+            print(f"database {self.database}", flush=True)
+        return api
+
+    def note(self, api: str) -> None:
+        """Write down what runs; at the end nothing of it is left, neither the note nor a process."""
+        me = os.getpid()
+        path = _note()
+        temporary = path.with_suffix(".new")
+        temporary.write_text(Running(pid=me, started=processes.started(me) or 0.0, mark=self.mark, api=api).model_dump_json())
+        temporary.replace(path)
+        self.stack.callback(path.unlink, missing_ok=True)
+        self.stack.callback(processes.sweep, self.mark)
+
+    def served(self, api: str) -> tuple[list[str], list[str]]:
+        """The pools that get a worker here, and a line for each that gets none."""
+        from prefect import get_client
+
+        if not self.with_workers:
+            return [], []
+        with get_client(sync_client=True) as client:
+            types = {pool.name: pool.type for pool in client.read_work_pools()}
+        if unknown := [name for name in self.asked if name not in types]:
+            raise BadInput(f"there is no work pool {unknown[0]!r} on {api}; there are: {', '.join(sorted(types)) or 'none'}")
+        mine = self.asked or [name for name in preparing.pools() if name in types]
+        if not mine:
+            raise BadInput(f"none of the pools {', '.join(preparing.pools())} is on {api}; make them with: cogumi up --server-only --api {api}")
+        here = [name for name in mine if name in self.asked or types[name] == "process"]
+        return here, [f"pool {name} is of type {types[name]}; its worker starts with: prefect worker start --pool {name}" for name in mine if name not in here]
+
+    def start_worker(self, pool: str) -> None:
+        limit = preparing.pools().get(pool, {}).get("limit", 1)
+        child = processes.start(f"worker-{pool}", ["-m", "prefect", "worker", "start", "--pool", pool, "--name", self.worker(pool), "--limit", str(limit)], self.environment)
+        if not self.workers:
+            self.stack.callback(lambda: processes.stop(list(self.workers.values())))
+        self.workers[pool] = child
+
+    def worker(self, pool: str) -> str:
+        """The worker's name on the server."""
+        return f"{pool}-{socket.gethostname()}-{os.getpid()}"
+
+    def wait_for_workers(self) -> None:
+        from prefect import get_client
+        from prefect.client.schemas.filters import WorkerFilter
+
+        deadline = time.monotonic() + START_SECONDS
+        online = WorkerFilter.model_validate({"status": {"any_": ["ONLINE"]}})
+        with get_client(sync_client=True) as client:
+            waiting = dict(self.workers)
+            while waiting:
+                for pool, child in list(waiting.items()):
+                    if any(found.name == self.worker(pool) for found in client.read_workers_for_work_pool(pool, worker_filter=online)):
+                        del waiting[pool]
+                    elif child.poll() is not None or time.monotonic() > deadline:
+                        raise CogumiError(f"the worker of pool {pool} did not start: {last_line(f'worker-{pool}')}")
+                time.sleep(0.2)
+
+    def watch(self) -> None:
+        """Until a signal comes. A worker that dies is started again; a server that dies is a fault."""
+        while True:
+            time.sleep(0.5)
+            if self.server is not None and self.server.poll() is not None:
+                raise CogumiError(f"the server ended with code {self.server.returncode}: {last_line('server')}")
+            for pool, child in list(self.workers.items()):
+                if child.poll() is not None:
+                    self.replace(pool, child.returncode)
+
+    def replace(self, pool: str, code: int) -> None:
+        """Its runs may live on and end by themselves; those that died with it are marked crashed by an automation."""
+        now = time.monotonic()
+        self.deaths = [death for death in self.deaths if now - death[1] < RESTART_WINDOW] + [(pool, now)]
+        times = sum(name == pool for name, _ in self.deaths)
+        if times > RESTARTS:
+            raise CogumiError(
+                f"the worker of pool {pool} ended {times} times within {RESTART_WINDOW / 60:.0f} minutes, the last time with code {code}: {last_line(f'worker-{pool}')}"
+            )
+        self.start_worker(pool)
+        print(f"the worker of pool {pool} ended with code {code} and was started again", flush=True)
 
 
-def _started(pid: int) -> float | None:
-    """When process ``pid`` started, in clock ticks since boot; None if there is no such process."""
+def last_line(log: str) -> str:
+    """The last thing a part said, and where the rest is."""
+    path = home() / "logs" / f"{log}.log"
     try:
-        text = Path(f"/proc/{pid}/stat").read_text()
+        lines = [line.strip() for line in path.read_text(errors="replace").split("\n") if line.strip()]
     except OSError:
+        lines = []
+    return f"{lines[-1][-300:] if lines else 'it said nothing'} (all of it: {path})"
+
+
+def _note() -> Path:
+    return home() / "up.json"
+
+
+def _noted() -> Running | None:
+    try:
+        return Running.model_validate_json(_note().read_text())
+    except (OSError, ValueError):
         return None
-    fields = text.rpartition(")")[2].split()
-    return None if fields[0] == "Z" else float(fields[19])
+
+
+def _sweep() -> bool:
+    """End what a killed ``cogumi up`` of this state folder left; whether there was anything."""
+    left = _noted()
+    if left is None:
+        return False
+    ended = processes.sweep(left.mark)
+    _note().unlink(missing_ok=True)
+    return ended > 0
+
+
+@contextmanager
+def _only_one() -> Iterator[None]:
+    """Two at once in one state folder would share a database. The kernel frees the lock when a process dies."""
+    handle = os.open(home() / "up.lock", os.O_CREAT | os.O_RDWR)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError:
+        raise BadInput(f"another `cogumi up` is starting or stopping in {home()}; wait for it, or set COGUMI_HOME to another folder") from None
+    finally:
+        os.close(handle)
+
+
+def _end(*_: object) -> None:
+    raise Ended
+
+
+def _ignore_signals() -> None:
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _check_free(host: str, port: int) -> None:
-    with socket.socket() as probe:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
@@ -118,59 +289,14 @@ def _check_free(host: str, port: int) -> None:
             raise BadInput(f"cannot listen on {host}:{port}: {error.strerror}; choose another port with --port") from None
 
 
-def _prefect(arguments: Sequence[str]) -> None:
-    done = subprocess.run([sys.executable, "-m", "prefect", *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise CogumiError(f"prefect {' '.join(arguments)} failed: {(done.stderr or done.stdout).strip()[-2000:]}")
+def _check_server(api: str) -> None:
+    import httpx
 
-
-def _start(name: str, arguments: Sequence[str]) -> "subprocess.Popen[bytes]":
-    """Start a part in a process group of its own, its output in ``logs/``."""
-    logs = home() / "logs"
-    logs.mkdir(exist_ok=True)
-    with (logs / f"{name}.log").open("ab") as log:
-        return subprocess.Popen([sys.executable, "-m", "prefect", *arguments], cwd=ROOT, stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True)
-
-
-def _stop(child: "subprocess.Popen[bytes]") -> None:
-    """Ask, wait, then insist; the whole group, so that no flow run's process outlives its worker."""
-    if child.poll() is None:
-        child.terminate()
-        try:
-            child.wait(20)
-        except subprocess.TimeoutExpired:
-            pass
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(child.pid, signal.SIGKILL)
-    child.wait()
-
-
-def _make_pool(name: str, limit: int) -> None:
-    from prefect import get_client
-    from prefect.client.schemas.actions import WorkPoolCreate, WorkPoolUpdate
-    from prefect.exceptions import ObjectAlreadyExists
-
-    with get_client(sync_client=True) as client:
-        try:
-            client.create_work_pool(WorkPoolCreate(name=name, type="process", concurrency_limit=limit))
-        except ObjectAlreadyExists:
-            client.update_work_pool(name, WorkPoolUpdate(concurrency_limit=limit))
-
-
-def _wait_for_workers(children: Sequence["subprocess.Popen[bytes]"]) -> None:
-    from prefect import get_client
-    from prefect.client.schemas.objects import WorkPoolStatus
-
-    deadline = time.monotonic() + START_SECONDS
-    with get_client(sync_client=True) as client:
-        while any(client.read_work_pool(pool).status != WorkPoolStatus.READY for pool in POOLS):
-            if time.monotonic() > deadline or any(child.poll() is not None for child in children):
-                raise CogumiError(f"a worker did not start; see {home() / 'logs'}")
-            time.sleep(0.2)
-
-
-def _watch(children: Sequence["subprocess.Popen[bytes]"]) -> None:
-    """Wait for the end of any part; that is a fault."""
-    while all(child.poll() is None for child in children):
-        time.sleep(0.5)
-    raise CogumiError(f"a part ended by itself; see {json.dumps(str(home() / 'logs'))}")
+    if urlsplit(api).scheme not in {"http", "https"} or not urlsplit(api).netloc:
+        raise BadInput(f"--api {api!r}: write the address that `cogumi up` printed, such as http://host:4200/api")
+    try:
+        answered = httpx.get(f"{api}/health", timeout=10)
+    except httpx.HTTPError as error:
+        raise BadInput(f"no Prefect server answers at {api}: {error}; start one there with: cogumi up --host ADDRESS") from None
+    if not answered.is_success:
+        raise BadInput(f"what answers at {api} is no Prefect server (HTTP {answered.status_code} for {api}/health); the address ends in /api")

@@ -3,7 +3,7 @@
 from prefect import flow
 
 from blocks.records import Artifact, GateCheck, GateReport, Record
-from configs.schema import Profile
+from flows.parameters import Chosen, Stored
 from tasks.compression.awq import fold
 from tasks.compression.calibrate import calibrate
 from tasks.compression.choose import Book, count_parameters, keep
@@ -37,8 +37,15 @@ class Compressed(Record):
 
 
 @flow
-def compression(student: Artifact, dataset: Artifact, questions: Artifact, profile: Profile) -> Compressed:
-    """Make ``student`` small, step by step; a step that loses more than the profile allows is undone or replaced by its fallback."""
+def compression(student: Stored, dataset: Stored, questions: Stored, profile: Chosen) -> Compressed:
+    """Make ``student`` small, step by step; a step that loses more than the profile allows is undone or replaced by its fallback.
+
+    Args:
+        student: digest of the trained student (kind model)
+        dataset: digest of the dataset (kind dataset)
+        questions: digest of the held-out questions (kind questions); they only measure
+        profile: what to build: a profile's name (nano, llama-1b, llama-8b), the path of a YAML file, or the whole profile
+    """
     settings, seed = profile.compression, profile.seed
     book = Book(questions, count_parameters(student), profile.evaluation, seed)
     kept = book.measure("student", student, None)

@@ -3,7 +3,8 @@
 from prefect import flow
 
 from blocks.records import Artifact
-from configs.schema import Profile
+from blocks.teachers.block import with_blocks
+from flows.parameters import Chosen, Stored
 from tasks.data.answers import answer_easy
 from tasks.data.balance import balance
 from tasks.data.collect.collect import collect
@@ -14,6 +15,7 @@ from tasks.data.judge import judge
 from tasks.data.near_duplicates import remove_near_duplicates
 from tasks.data.plan import plan
 from tasks.data.questions import write_questions
+from tasks.data.spending import show_dataset_spending
 from tasks.data.split import split
 from tasks.data.validate import validate
 from tasks.data.verify import verify
@@ -21,15 +23,22 @@ from tasks.evaluation.gates import gate
 
 
 @flow
-def dataset(profile: Profile, evaluation: Artifact) -> Artifact:
-    """Make the dataset that the student is trained on; nothing of ``evaluation`` (kind "questions") is left in it."""
-    settings, teachers, seed = profile.data, profile.teachers, profile.seed
+def dataset(profile: Chosen, evaluation: Stored) -> Artifact:
+    """Make the dataset that the student is trained on; nothing of ``evaluation`` is left in it.
+
+    Args:
+        profile: what to build: a profile's name (nano, llama-1b, llama-8b), the path of a YAML file, or the whole profile
+        evaluation: digest of the held-out questions (kind questions), or its beginning
+    """
+    settings, teachers, seed = profile.data, with_blocks(profile.teachers), profile.seed
     planned = plan(settings.planning, seed)
     written = write_questions(planned, settings.writing, settings.source, teachers.only("questions"))
     valid = validate(written, settings.validating, teachers.only("validate"))
+    show_dataset_spending({"questions": written, "validate": valid}, settings, teachers)
     easy = answer_easy(valid, settings.answering, settings.tokenizer, teachers.only("answer_easy"))
     hard = answer_hard(valid, settings.answering, settings.tokenizer, teachers.only("answer_hard"))
     scored = judge(easy, hard, settings.judging, teachers.only("judge"))
+    show_dataset_spending({"questions": written, "validate": valid, "answer_easy": easy, "answer_hard": hard, "judge": scored}, settings, teachers)
     public = collect(settings.collecting, settings.tokenizer)
     clean = filter_examples([scored, public], settings.filters, settings.tokenizer)
     unseen = decontaminate(clean, [evaluation], settings.decontamination)

@@ -1,39 +1,44 @@
 """The one place that decides where a phase runs: in this process, or on a work pool through its deployment.
 
 A phase ``training`` on pool ``gpu`` is the deployment ``training/gpu``. The flow's own code is the same in both.
-Not here: pools, workers and deployments themselves (deployments/), caching and retries (tasks/step.py).
+Not here: the waiting for it (waiting.py), pools, workers and deployments themselves (deployments/), caching and retries (tasks/step.py).
 """
 
+import inspect
 import logging
 import os
 import re
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar, cast, get_type_hints
 
+from packaging.version import Version
 from prefect import Flow, get_client
-from prefect.client.schemas.objects import FlowRun, WorkPoolStatus
+from prefect.client.schemas.objects import FlowRun, State
 from prefect.deployments import run_deployment
-from prefect.exceptions import ObjectNotFound
+from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
 from pydantic import BaseModel, TypeAdapter
 
 from blocks import errors
+from blocks.code_version import code_version
 from blocks.errors import BadInput, CogumiError, Transient
+from flows.waiting import Waiting
 
 P = ParamSpec("P")
 R = TypeVar("R")
 log = logging.getLogger("cogumi.dispatch")
 LOCAL = "local"
+LOST_WORKERS = 2  # times that one phase is submitted again after its worker was lost
 _ERRORS = {name: kind for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, CogumiError)}
 _RAISED = re.compile(rf"(?:^|[\s.])(?P<name>{'|'.join(_ERRORS)}): (?P<message>.*)", re.DOTALL)
 
 
 def dispatch(phase: Callable[P, R], pool: str, /, *args: P.args, **kwargs: P.kwargs) -> R:
-    """Run ``phase`` where ``pool`` says and return its result.
+    """Run ``phase`` where ``pool`` says and return its result. A run whose worker was lost is submitted again: finished steps are cached.
 
     Raises:
-        BadInput: there is no such pool or deployment.
+        BadInput: there is no such pool or deployment, or the deployment is of another version of this code.
         CogumiError: what the phase raised, the same class with the same message, wherever it ran.
-        Transient: the remote run crashed or was cancelled.
+        Transient: the remote run was cancelled, or its worker was lost again and again.
     """
     if pool == LOCAL:
         return phase(*args, **kwargs)
@@ -41,13 +46,28 @@ def dispatch(phase: Callable[P, R], pool: str, /, *args: P.args, **kwargs: P.kwa
     name = f"{flow.name}/{pool}"
     _check(name, pool)
     parameters = {key: _plain(value) for key, value in _bound(flow, args, kwargs).items()}
-    log.info("%s: running on pool %s", flow.name, pool)
     fresh = {"env": {"COGUMI_FRESH": "1"}} if os.environ.get("COGUMI_FRESH") else None
-    run = cast(FlowRun, run_deployment(name, parameters=parameters, as_subflow=True, job_variables=fresh, poll_interval=1))
-    if run.state is None or not run.state.is_completed():
-        raise failure(flow.name, pool, run)
+    log.info("%s: running on pool %s", flow.name, pool)
+    for left in reversed(range(LOST_WORKERS + 1)):
+        run = Waiting(_submit(name, parameters, fresh), pool).end()
+        if run.state is not None and run.state.is_completed():
+            break
+        error = failure(flow.name, pool, run)
+        if not left or run.state is None or not run.state.is_crashed():
+            raise error
+        log.warning("%s; submitted again, finished steps come from the cache", error)
     result_type: TypeAdapter[R] = TypeAdapter(get_type_hints(flow.fn)["return"])
-    return result_type.validate_python(_plain(run.state.result()))
+    return result_type.validate_python(_plain(cast(State[Any], run.state).result()))
+
+
+def _submit(deployment: str, parameters: dict[str, Any], job_variables: dict[str, Any] | None) -> FlowRun:
+    try:
+        return cast(FlowRun, run_deployment(deployment, parameters=parameters, as_subflow=True, job_variables=job_variables, timeout=0))
+    except PrefectHTTPStatusError as error:
+        if error.response.status_code not in (409, 422):
+            raise
+        reason = " ".join(error.response.text.split())[:300]
+        raise BadInput(f"deployment {deployment} does not take these parameters ({reason}); it is of other code than this: run `prefect deploy --all`") from None
 
 
 def failure(phase: str, pool: str, run: FlowRun) -> CogumiError:
@@ -63,8 +83,6 @@ def failure(phase: str, pool: str, run: FlowRun) -> CogumiError:
 
 
 def _bound(flow: Flow[Any, Any], args: Any, kwargs: Any) -> dict[str, Any]:
-    import inspect
-
     bound = inspect.signature(flow.fn).bind(*args, **kwargs)
     return dict(bound.arguments)
 
@@ -81,14 +99,38 @@ def _check(deployment: str, pool: str) -> None:
     """Say clearly what is missing before anything waits for it."""
     with get_client(sync_client=True) as client:
         try:
-            found = client.read_work_pool(pool)
+            client.read_work_pool(pool)
         except ObjectNotFound:
-            raise BadInput(f"there is no work pool {pool!r}; `cogumi up` makes the pools of prefect.yaml, or set pools.<phase>={LOCAL}") from None
+            there = ", ".join(sorted(found.name for found in client.read_work_pools())) or "none"
+            raise BadInput(f"there is no work pool {pool!r}; there are: {there}. `cogumi up` makes those of deployments/pools; or set pools.<phase>={LOCAL}") from None
         try:
-            client.read_deployment_by_name(deployment)
+            found = client.read_deployment_by_name(deployment)
         except ObjectNotFound:
-            raise BadInput(f"there is no deployment {deployment!r}; `cogumi up` or `prefect deploy --all` makes it") from None
-        if found.is_paused:
-            log.warning("work pool %s is paused; resume it with: prefect work-pool resume %s", pool, pool)
-        elif found.status != WorkPoolStatus.READY:
-            log.warning("waiting: no worker serves pool %s; start one with: prefect worker start --pool %s", pool, pool)
+            raise BadInput(f"there is no deployment {deployment!r}; `cogumi up` or `prefect deploy --all` makes those of prefect.yaml") from None
+    compare_code(deployment, found.version or "")
+
+
+def compare_code(deployment: str, theirs: str) -> None:
+    """Refuse a deployment of another version of Cogumi; warn of one that was made from other code of the same version.
+
+    Raises:
+        BadInput: says which of the two is older, and what to run.
+    """
+    ours = code_version()
+    if theirs == ours:
+        return
+    release, _, digest = theirs.partition("+")
+    if not digest or not release[:1].isdigit():
+        log.warning("deployment %s does not say which code it was made from; `prefect deploy --all` makes it new", deployment)
+    elif Version(release) < Version(_release(ours)):
+        raise BadInput(
+            f"deployment {deployment} is of version {release}, older than this code ({_release(ours)}): update the workers' code, then run `prefect deploy --all` from it"
+        )
+    elif release != _release(ours):
+        raise BadInput(f"this code is of version {_release(ours)}, older than deployment {deployment} ({release}): update this code, or `prefect deploy --all` from it")
+    else:
+        log.warning("deployment %s was made from other code of the same version (%s, here %s); `prefect deploy --all` makes it new", deployment, theirs, ours)
+
+
+def _release(version: str) -> str:
+    return version.partition("+")[0]

@@ -3,9 +3,11 @@
 from prefect import flow
 
 from blocks.records import Artifact, Domain, Record
+from blocks.teachers.block import with_blocks
 from configs.phases.modifiers import coverage
-from configs.schema import Profile
+from flows.parameters import Chosen, Stored
 from tasks.compression.adapter_to_gguf import adapter_to_gguf
+from tasks.data.spending import show_spending
 from tasks.evaluation.evaluate import evaluate
 from tasks.evaluation.held_out import held_out
 from tasks.modifiers.cascade import cascade
@@ -46,13 +48,21 @@ class Modified(Record):
 
 
 @flow
-def modifiers(model: Artifact, gguf: Artifact, dataset: Artifact, questions: Artifact, profile: Profile) -> Modified:
+def modifiers(model: Stored, gguf: Stored, dataset: Stored, questions: Stored, profile: Chosen) -> Modified:
     """Train the profile's modifiers on what the compressed student ``gguf`` fails; ``model`` is the Hugging Face model behind it.
-    None of ``questions`` (the test set) is asked or learned."""
-    settings, teachers, seed = profile.modifiers, profile.teachers, profile.seed
+    None of ``questions`` (the test set) is asked or learned.
+
+    Args:
+        model: digest of the compressed student in Hugging Face's layout (kind model)
+        gguf: digest of the same student as llama.cpp serves it (kind gguf)
+        dataset: digest of the dataset (kind dataset)
+        questions: digest of the held-out questions (kind questions); none of them is learned
+        profile: what to build: a profile's name (nano, llama-1b, llama-8b), the path of a YAML file, or the whole profile
+    """
+    settings, teachers, seed = profile.modifiers, with_blocks(profile.teachers), profile.seed
     calibration = held_out(profile.evaluation, seed, "calibration")
     base = evaluate(gguf, calibration, profile.evaluation)
-    made = []
+    made, paid = [], {}
     for modifier in settings.each:
         name, covers, roles = modifier.name, coverage(modifier.name), settings.tiers(modifier.name)
         known = [dataset, questions, calibration]
@@ -60,6 +70,8 @@ def modifiers(model: Artifact, gguf: Artifact, dataset: Artifact, questions: Art
         tested = evaluate(gguf, asked, profile.evaluation)
         failed = failures(asked, tested)
         mended = cascade(name, failed, covers, roles, settings.cascade, teachers.only(*roles), profile.data.answering.licenses)
+        paid |= {f"{name}: questions": asked, f"{name}: answers": mended}
+        show_spending("modifiers", paid, [later.name for later in settings.each[len(made) + 1 :]], teachers)
         lessons = mixture(mended, failed, dataset, list(covers.domains), settings.mixture, seed)
         adapter = sft(model, lessons, modifier.lora, seed)
         exported = adapter_to_gguf(adapter, model)

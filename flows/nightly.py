@@ -6,15 +6,15 @@ its event, and the pointer is not moved. Not here: the schedule (prefect.yaml), 
 
 import logging
 from datetime import UTC, datetime
-from typing import Annotated, Literal, cast
+from typing import Literal, cast
 
 from prefect import flow, get_client
 from prefect.context import FlowRunContext
-from pydantic import Field
 
 from blocks import store
 from blocks.errors import BadInput, GateFailed
 from blocks.records import Artifact, Domain, GateCheck, Record
+from blocks.teachers.block import with_blocks
 from configs.phases.modifiers import coverage
 from configs.schema import Profile, load
 from flows.approval import before_promotion, before_spending
@@ -48,10 +48,15 @@ class Night(Record):
 
 @flow(name="nightly", description="Read what was served, retrain what moved, and replace the release only by a surely better one.")
 def nightly(
-    profile: Annotated[str, Field(description="what the current release was built from: nano, llama-1b, llama-8b, or the path of a YAML file")] = "nano",
-    overrides: Annotated[list[str], Field(description="settings that differ from the profile, each as a.b=value")] = [],  # noqa: B006 - the run form shows it; never changed
+    profile: str = "nano",
+    overrides: list[str] = [],  # noqa: B006 - the run form shows it; never changed
 ) -> Night:
-    """Regenerate what moved since the last night."""
+    """Regenerate what moved since the last night.
+
+    Args:
+        profile: what the current release was built from: nano, llama-1b, llama-8b, or the path of a YAML file
+        overrides: settings that differ from the profile, each as a.b=value, such as nightly.questions=500
+    """
     chosen, until = load(profile, overrides), _began()
     entry = current()
     described = _described(entry.release, chosen)
@@ -63,7 +68,7 @@ def nightly(
     verdict: Verdict = "unmoved"
     why = "Nothing moved that a modifier covers; nothing was made anew."
     if chosen_domains := cast("dict[str, list[Domain]]", moved(found)):
-        cost = worst_case(chosen_domains, chosen.nightly, chosen.modifiers, chosen.teachers, chosen.evaluation.context)
+        cost = worst_case(chosen_domains, chosen.nightly, chosen.modifiers, with_blocks(chosen.teachers), chosen.evaluation.context)
         before_spending("nightly", cost, chosen.approval)
         made = dispatch(retraining, chosen.pools.modifiers, before, observed, chosen_domains, described.parameters, marker.nights + 1, chosen)
         verdict, why = _judge(made, chosen)

@@ -3,10 +3,9 @@
 Not here: where a phase runs (dispatch.py), the schedule (nightly), and what a gate measures (the phases).
 """
 
-from typing import Annotated, Literal, get_args
+from typing import Literal, get_args
 
 from prefect import flow
-from pydantic import Field
 
 from blocks.records import Artifact, Record
 from configs.schema import load
@@ -32,11 +31,17 @@ class Built(Record):
 
 @flow(name="pipeline", description="Dataset, training, compression, modifiers, routing, release: every phase of a profile.")
 def pipeline(
-    profile: Annotated[str, Field(description="what to build: nano, llama-1b, llama-8b, or the path of a YAML file")] = "nano",
-    overrides: Annotated[list[str], Field(description="settings that differ from the profile, each as a.b=value")] = [],  # noqa: B006 - the run form shows it; never changed
-    until: Annotated[Phase, Field(description="the last phase to run; what it needs runs before it")] = "release",
+    profile: str = "nano",
+    overrides: list[str] = [],  # noqa: B006 - the run form shows it; never changed
+    until: Phase = "release",
 ) -> Built:
-    """Build what ``profile`` describes, up to and including the phase ``until``."""
+    """Build what ``profile`` describes, up to and including the phase ``until``.
+
+    Args:
+        profile: what to build: nano, llama-1b, llama-8b, or the path of a YAML file
+        overrides: settings that differ from the profile, each as a.b=value, such as training.fine_tuning.epochs=1
+        until: the last phase to run; what it needs runs before it
+    """
     chosen = load(profile, overrides)
     last = PHASES.index(until)
     questions = held_out(chosen.evaluation, chosen.seed)

@@ -3,9 +3,9 @@
 from prefect import flow
 
 from blocks.records import Artifact, GateCheck, Record
-from configs.schema import Profile
 from flows.compression import Compressed
 from flows.modifiers import Modified
+from flows.parameters import Chosen, Stored
 from flows.routing import Routed
 from flows.training import Trained
 from tasks.evaluation.gates import gate
@@ -22,8 +22,18 @@ class Released(Record):
 
 
 @flow
-def release(dataset: Artifact, trained: Trained, compressed: Compressed, modified: Modified, routed: Routed, profile: Profile, overrides: list[str]) -> Released:
-    """Put together what is served, check its size, describe it, and make it current."""
+def release(dataset: Stored, trained: Trained, compressed: Compressed, modified: Modified, routed: Routed, profile: Chosen, overrides: list[str]) -> Released:
+    """Put together what is served, check its size, describe it, and make it current.
+
+    Args:
+        dataset: digest of the dataset (kind dataset)
+        trained: what the training phase returned: its result in JSON
+        compressed: what the compression phase returned
+        modified: what the modifiers phase returned
+        routed: what the routing phase returned
+        profile: what to build: a profile's name (nano, llama-1b, llama-8b), the path of a YAML file, or the whole profile
+        overrides: settings that differ from the profile, for the report to say so, each as a.b=value
+    """
     settings, resamples, seed = profile.release, profile.evaluation.resamples, profile.seed
     adapters = {modifier.name: modifier.gguf for modifier in modified.accepted}
     gains = [modifier.gain.model_dump(mode="json") for modifier in modified.modifiers]

@@ -9,8 +9,10 @@ from typing import Any
 from prefect import flow
 
 from blocks.records import Artifact, Domain, Record
+from blocks.teachers.block import with_blocks
 from configs.phases.modifiers import coverage
 from configs.schema import Profile
+from flows.parameters import Chosen, Stored
 from tasks.compression.adapter_to_gguf import adapter_to_gguf
 from tasks.evaluation.evaluate import evaluate
 from tasks.improvement.examine import Comparison, compare, examination
@@ -56,8 +58,17 @@ class Retrained(Record):
 
 
 @flow
-def retraining(current: Standing, observed: Artifact, moved: dict[str, list[Domain]], parameters: int, night: int, profile: Profile) -> Retrained:
-    """Make a candidate out of the ``current`` release with the modifiers of ``moved`` (name to domains) trained again, and examine both."""
+def retraining(current: Standing, observed: Stored, moved: dict[str, list[Domain]], parameters: int, night: int, profile: Chosen) -> Retrained:
+    """Make a candidate out of the ``current`` release with the modifiers of ``moved`` (name to domains) trained again, and examine both.
+
+    Args:
+        current: what the current release consists of, as the nightly run read it
+        observed: digest of what was served since the last night (kind observed)
+        moved: the modifiers to train again, each with the domains that moved
+        parameters: how many parameters the student has
+        night: the number of this night; it changes the random streams
+        profile: what to build: a profile's name (nano, llama-1b, llama-8b), the path of a YAML file, or the whole profile
+    """
     seed = profile.seed + 1000 * night
     renewed = tuple(_renew(name, domains, current, observed, seed, profile) for name, domains in moved.items())
     accepted = {one.member.name: one.member for one in renewed if one.gain.accepted}
@@ -79,7 +90,7 @@ def retraining(current: Standing, observed: Artifact, moved: dict[str, list[Doma
 
 def _renew(name: str, domains: list[Domain], current: Standing, observed: Artifact, seed: int, profile: Profile) -> Renewed:
     """Fresh questions of the moved domains and the logged failures → the base's failures → cascade → lessons, old and new → LoRA → gain."""
-    settings, teachers, covers = profile.modifiers, profile.teachers, coverage(name)
+    settings, teachers, covers = profile.modifiers, with_blocks(profile.teachers), coverage(name)
     roles = settings.tiers(name)
     logged = logged_questions(observed, list(domains), [current.test, current.calibration], profile.nightly.logged, seed)
     known = [current.dataset, current.test, current.calibration, *current.tested, logged]

@@ -3,8 +3,9 @@
 from prefect import flow
 
 from blocks.records import Artifact, GateCheck, GateReport, Record
-from configs.schema import Profile
+from blocks.teachers.block import with_blocks
 from flows.modifiers import Modified
+from flows.parameters import Chosen, Stored
 from tasks.evaluation.evaluate import evaluate
 from tasks.evaluation.gates import gate
 from tasks.modifiers.questions import fresh_questions
@@ -26,9 +27,18 @@ class Routed(Record):
 
 
 @flow
-def routing(gguf: Artifact, modified: Modified, dataset: Artifact, questions: Artifact, profile: Profile) -> Routed:
-    """Learn when a modifier should answer in place of the base ``gguf``, and judge it on the test ``questions``."""
+def routing(gguf: Stored, modified: Modified, dataset: Stored, questions: Stored, profile: Chosen) -> Routed:
+    """Learn when a modifier should answer in place of the base ``gguf``, and judge it on the test ``questions``.
+
+    Args:
+        gguf: digest of the student as llama.cpp serves it (kind gguf)
+        modified: what the modifiers phase returned: its result in JSON
+        dataset: digest of the dataset (kind dataset)
+        questions: digest of the held-out questions (kind questions); they only measure
+        profile: what to build: a profile's name (nano, llama-1b, llama-8b), the path of a YAML file, or the whole profile
+    """
     settings, asking, seed, resamples = profile.routing, profile.modifiers, profile.seed, profile.evaluation.resamples
+    teachers = with_blocks(profile.teachers)
     accepted = {modifier.name: modifier for modifier in modified.accepted}
     covers: dict[str, list[str]] = {name: list(modifier.domains) for name, modifier in accepted.items()}
     classifier = learn_domains(dataset, settings.domains, seed)
@@ -37,7 +47,7 @@ def routing(gguf: Artifact, modified: Modified, dataset: Artifact, questions: Ar
     trained_on = [modifier.tested for modifier in modified.modifiers]
     for rest in asking.uncovered():
         known = [dataset, questions, modified.calibration]
-        asked = fresh_questions(known, [rest], settings.questions, asking.hard_share, asking.source, profile.teachers.only(*asking.writers()), seed)
+        asked = fresh_questions(known, [rest], settings.questions, asking.hard_share, asking.source, teachers.only(*asking.writers()), seed)
         trained_on.append(evaluate(gguf, asked, profile.evaluation))
     network = learn_router(classifier, trained_on, settings.router, seed)
     calibration = calibrate_router(network, classifier, modified.base, base, settings.calibration)

@@ -3,7 +3,7 @@
 from prefect import flow
 
 from blocks.records import Artifact, GateCheck, GateReport, Record
-from configs.schema import Profile
+from flows.parameters import Chosen, Stored
 from tasks.evaluation.evaluate import evaluate
 from tasks.evaluation.gates import gate
 from tasks.training.adaptation import compare_adaptation
@@ -28,8 +28,14 @@ class Trained(Record):
 
 
 @flow
-def training(dataset: Artifact, questions: Artifact, profile: Profile) -> Trained:
-    """Train the student on ``dataset``; ``questions`` (held out) only measure."""
+def training(dataset: Stored, questions: Stored, profile: Chosen) -> Trained:
+    """Train the student on ``dataset``; ``questions`` (held out) only measure.
+
+    Args:
+        dataset: digest of the dataset (kind dataset)
+        questions: digest of the held-out questions (kind questions); they only measure
+        profile: what to build: a profile's name (nano, llama-1b, llama-8b), the path of a YAML file, or the whole profile
+    """
     settings, judged, seed, resamples = profile.training, profile.evaluation, profile.seed, profile.evaluation.resamples
     lora, meta = settings.fine_tuning, settings.meta
     base = make_student(settings.student, seed)

@@ -26,7 +26,7 @@ def cogumi(*arguments: str, home: Path, **environment: str) -> "subprocess.Compl
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["run", "--profile", "nope"], "unknown profile 'nope'; there are: llama-8b, nano"),
+        (["run", "--profile", "nope"], "unknown profile 'nope'; there are: llama-1b, llama-8b, nano"),
         (["run", "--set", "training.fine_tuning.ranks=3"], "no field 'training.fine_tuning.ranks'; did you mean 'training.fine_tuning.rank'"),
         (["run", "--set", "training.fine_tuning.rank=high"], "training.fine_tuning.rank: Input should be a valid integer"),
         (["run", "--set", "seed"], "write it as a.b=value"),

@@ -1,0 +1,86 @@
+"""Automations from files: ``automations/*.yaml`` in the fields of Prefect's own, made or brought up to date on a server.
+
+An action names its notification block (``block: cogumi-notices``) where Prefect wants an id that only the server knows; an automation whose
+block does not exist there is left out. Not here: what Prefect does with them.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from blocks.errors import BadInput
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from prefect.client.orchestration import PrefectClient
+    from prefect.events.schemas.automations import AutomationCore
+
+FOLDER = Path(__file__).resolve().parent / "automations"
+
+
+def files() -> list[Path]:
+    """The automations that come with Cogumi."""
+    return sorted(FOLDER.glob("*.yaml"))
+
+
+def needs(path: Path) -> set[str]:
+    """The names of the blocks that an automation needs."""
+    return {action["block"] for action in _read(path)["actions"] if "block" in action}
+
+
+def automation(path: Path, blocks: "dict[str, UUID]") -> "AutomationCore":
+    """What Prefect is given.
+
+    Raises:
+        BadInput: the file says something that Prefect does not know.
+    """
+    from prefect.events.schemas.automations import AutomationCore
+
+    fields = _read(path)
+    for action in fields["actions"]:
+        if "block" in action:
+            action["block_document_id"] = blocks[action.pop("block")]
+    made = AutomationCore.model_validate(fields)
+    if unknown := _unknown(fields, made.model_dump()):
+        raise BadInput(f"{path}: Prefect does not know {', '.join(unknown)}")
+    return made
+
+
+async def automate(client: "PrefectClient") -> list[str]:
+    """Make or update every automation whose blocks exist; a line for each that is left out."""
+    blocks = await _notices(client)
+    said = []
+    for path in files():
+        if missing := needs(path) - set(blocks):
+            said.append(f"automation {path.stem} waits for a notification block named {', '.join(sorted(missing))}; make one in the UI, then `cogumi up` again")
+            continue
+        wanted = automation(path, blocks)
+        found = await client.read_automations_by_name(wanted.name)
+        if found:
+            wanted.enabled = found[0].enabled  # switched off in the UI: stays off
+            await client.update_automation(found[0].id, wanted)
+        else:
+            await client.create_automation(wanted)
+    return said
+
+
+async def _notices(client: "PrefectClient") -> "dict[str, UUID]":
+    """Name → id of the blocks that can send a message."""
+    documents = await client.read_block_documents(include_secrets=False)
+    return {document.name: document.id for document in documents if document.name and document.block_schema and "notify" in document.block_schema.capabilities}
+
+
+def _read(path: Path) -> dict[str, Any]:
+    loaded: dict[str, Any] = yaml.safe_load(path.read_text())
+    return loaded
+
+
+def _unknown(given: Any, understood: Any, path: str = "") -> list[str]:
+    """Keys of ``given`` that are not in ``understood``: Prefect's models drop them silently. Labels to match are free."""
+    if isinstance(given, dict) and isinstance(understood, dict) and not path.endswith(("match.", "match_related.")):
+        return [name for key, value in given.items() for name in ([path + key] if key not in understood else _unknown(value, understood[key], f"{path}{key}."))]
+    if isinstance(given, list) and isinstance(understood, list):
+        return [name for number, (one, other) in enumerate(zip(given, understood, strict=False)) for name in _unknown(one, other, f"{path}{number}.")]
+    return []

@@ -1,0 +1,36 @@
+# A worker of pool gpu, and the image of the runs it starts: training, compression, modifiers, routing. Build from the repository's root:
+#   docker build -f deployments/images/gpu.Dockerfile -t cogumi-gpu:0.1.0 .
+# Holds no key: keys come from the environment of the container (see deployments/pools/).
+# No CUDA base: the wheels of PyTorch bring their CUDA libraries, the host brings the driver (NVIDIA container toolkit, or device plugin).
+FROM python:3.11.14-slim-bookworm AS build
+SHELL ["/bin/bash", "-o", "pipefail", "-c"]
+ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
+RUN python -m venv /opt/venv
+WORKDIR /src
+COPY pyproject.toml constraints.txt README.md ./
+COPY configs configs
+COPY blocks blocks
+COPY tasks tasks
+COPY flows flows
+COPY deployments deployments
+RUN /opt/venv/bin/pip install -c constraints.txt '.[gpu,postgres]'
+
+FROM python:3.11.14-slim-bookworm
+RUN groupadd --gid 10001 cogumi && useradd --uid 10001 --gid 10001 --home-dir /var/lib/cogumi --create-home cogumi
+COPY --from=build /opt/venv /opt/venv
+ENV PATH=/opt/venv/bin:$PATH \
+    COGUMI_HOME=/var/lib/cogumi \
+    PREFECT_HOME=/var/lib/cogumi/prefect \
+    PREFECT_RESULTS_LOCAL_STORAGE_PATH=/var/lib/cogumi/results \
+    PREFECT_RESULTS_PERSIST_BY_DEFAULT=true \
+    PREFECT_RESULTS_DEFAULT_SERIALIZER=json \
+    PREFECT_FLOWS_HEARTBEAT_FREQUENCY=60 \
+    PREFECT_LOGGING_EXTRA_LOGGERS=cogumi \
+    NVIDIA_VISIBLE_DEVICES=all \
+    NVIDIA_DRIVER_CAPABILITIES=compute,utility \
+    DO_NOT_TRACK=1 \
+    HF_HUB_DISABLE_TELEMETRY=1 \
+    PYTHONUNBUFFERED=1
+USER 10001:10001
+WORKDIR /var/lib/cogumi
+CMD ["prefect", "worker", "start", "--pool", "gpu", "--limit", "1"]

@@ -1,0 +1,93 @@
+"""The processes of one ``cogumi up``: started in sessions of their own, written down, and ended, those and no others.
+
+Every process inherits a mark in its environment, so that what a killed ``cogumi up`` left behind is known even where its number was
+given to somebody else meanwhile. Needs Linux' /proc. Not here: which processes there are (local.py).
+"""
+
+import contextlib
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from blocks.home import home
+
+MARK = "COGUMI_UP"
+STOP_SECONDS = 20.0
+ROOT = Path(__file__).resolve().parent.parent
+_PR_SET_PDEATHSIG = 1
+
+Child = subprocess.Popen[bytes]
+
+
+def started(pid: int) -> float | None:
+    """When process ``pid`` started, in clock ticks since boot; None if there is no such process."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return None
+    fields = text.rpartition(")")[2].split()
+    return None if fields[0] == "Z" else float(fields[19])
+
+
+def start(name: str, arguments: Sequence[str], environment: Mapping[str, str]) -> Child:
+    """Start ``python ARGUMENTS``, its output in ``logs/NAME.log``. It is asked to end when this process dies, however that happens."""
+    logs = home() / "logs"
+    logs.mkdir(exist_ok=True)
+    with (logs / f"{name}.log").open("ab") as log:
+        return subprocess.Popen(
+            [sys.executable, *arguments], cwd=ROOT, env=dict(environment), stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True, preexec_fn=_end_with_parent
+        )
+
+
+def stop(children: Sequence[Child]) -> None:
+    """Ask all, wait, then insist."""
+    for child in children:
+        child.terminate()
+    deadline = time.monotonic() + STOP_SECONDS
+    for child in children:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            child.wait(max(0.1, deadline - time.monotonic()))
+        child.kill()
+        child.wait()
+
+
+def sweep(mark: str) -> int:
+    """End every process that carries ``mark``; how many there were. Flow runs outlive a worker that was killed."""
+    found = _marked(mark)
+    for number, _ in found:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(number, signal.SIGTERM)
+    deadline = time.monotonic() + STOP_SECONDS
+    while (left := _marked(mark)) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    for number, since in left:
+        if started(number) == since:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(number, signal.SIGKILL)
+    return len(found)
+
+
+def _marked(mark: str) -> list[tuple[int, float]]:
+    """(pid, start time) of the processes whose environment carries the mark."""
+    wanted = f"{MARK}={mark}".encode()
+    found = []
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit() or int(entry.name) == os.getpid():
+            continue
+        try:
+            environment = (entry / "environ").read_bytes()
+        except OSError:
+            continue  # another user's, or gone
+        since = started(int(entry.name))
+        if since is not None and wanted in environment.split(b"\0"):
+            found.append((int(entry.name), since))
+    return found
+
+
+def _end_with_parent() -> None:
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
