@@ -24,7 +24,7 @@ def leave(code: int) -> NoReturn:
     """End this process with ``code``."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_DFL)  # from here on nothing is lost that a signal could save
-    sent = _drain()
+    sent = drain()
     if "deployments.server" in sys.modules:
         from deployments.server import stop_temporary
 
@@ -37,8 +37,8 @@ def leave(code: int) -> NoReturn:
     os._exit(code)
 
 
-def _drain() -> bool:
-    """Send what is queued; false when that did not end in time."""
+def drain() -> bool:
+    """Send what Prefect has queued; false when that did not end in time."""
     if "prefect.events.worker" not in sys.modules:
         return True
     from prefect.events.worker import EventsWorker

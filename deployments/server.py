@@ -35,8 +35,12 @@ _own: "Temporary | None" = None
 class Temporary:
     """The server's process, and the thread that starts it again when it dies. ``stop`` ends both."""
 
-    def __init__(self, port: int) -> None:
-        self.port, self.stopping = port, False
+    def __init__(self) -> None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        self.api = f"http://127.0.0.1:{self.port}/api"
+        self.stopping = False
         self.process = self._launch()
         threading.Thread(target=self._watch, daemon=True).start()
 
@@ -78,15 +82,11 @@ class Temporary:
 def start_temporary() -> None:
     """Start a server and set ``PREFECT_API_URL``; :func:`stop_temporary` ends it, or the end of this process."""
     global _own
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    api = f"http://127.0.0.1:{port}/api"
-    _own = Temporary(port)
-    os.environ["PREFECT_API_URL"] = api
+    _own = Temporary()
+    os.environ["PREFECT_API_URL"] = _own.api
     import flows.pipeline  # noqa: F401 - takes seconds, like the server's start: side by side
 
-    wait_for(api, _own.process, LOG)
+    wait_for(_own.api, _own.process, LOG)
 
 
 def stop_temporary() -> None:

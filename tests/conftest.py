@@ -26,8 +26,17 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture(scope="session")
 def prefect_server() -> Iterator[None]:
-    """A real Prefect server for the session, on a database of its own."""
-    from prefect.testing.utilities import prefect_test_harness
+    """A real Prefect server for the session, the one that ``cogumi run`` starts, on a database of its own."""
+    from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
-    with prefect_test_harness(server_startup_timeout=120):
-        yield
+    from deployments.leaving import drain
+    from deployments.server import LOG, Temporary, wait_for
+
+    server = Temporary()
+    try:
+        wait_for(server.api, server.process, LOG)
+        with temporary_settings({PREFECT_API_URL: server.api, PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
+            yield
+            drain()
+    finally:
+        server.stop()
