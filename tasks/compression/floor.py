@@ -8,6 +8,7 @@ Not here: what quality is left at a size (the ledger measures it).
 import math
 from typing import Any
 
+from blocks.architecture import CONFIGS, Architecture, architecture
 from blocks.errors import BadInput
 from blocks.records import Record
 from configs.phases.compression import Compression
@@ -46,23 +47,15 @@ class SizeFloor(Record):
 
 def shape(config: dict[str, Any]) -> Shape:
     """The shape that a Llama's config.json describes."""
-    hidden, feed_forward, count = int(config["hidden_size"]), int(config["intermediate_size"]), int(config["num_hidden_layers"])
-    size = int(config.get("head_dim") or hidden // int(config["num_attention_heads"]))
-    queries, keys = size * int(config["num_attention_heads"]), size * int(config.get("num_key_value_heads") or config["num_attention_heads"])
-    layer = 2 * hidden * queries + 2 * hidden * keys + 3 * hidden * feed_forward
-    table = int(config["vocab_size"]) * hidden
-    return Shape(decoder=count * layer, embedding=table, head=0 if config.get("tie_word_embeddings") else table, norms=(2 * count + 1) * hidden)
+    return of(architecture(config))
 
 
-# Public students, so that a plan needs no download (their config.json).
-KNOWN = {
-    "meta-llama/Llama-3.1-8B-Instruct": shape({"hidden_size": 4096, "intermediate_size": 14336, "num_hidden_layers": 32, "num_attention_heads": 32,
-                                               "num_key_value_heads": 8, "vocab_size": 128256}),
-    "meta-llama/Llama-3.2-3B-Instruct": shape({"hidden_size": 3072, "intermediate_size": 8192, "num_hidden_layers": 28, "num_attention_heads": 24,
-                                               "num_key_value_heads": 8, "vocab_size": 128256, "tie_word_embeddings": True}),
-    "meta-llama/Llama-3.2-1B-Instruct": shape({"hidden_size": 2048, "intermediate_size": 8192, "num_hidden_layers": 16, "num_attention_heads": 32,
-                                               "num_key_value_heads": 8, "head_dim": 64, "vocab_size": 128256, "tie_word_embeddings": True}),
-}  # fmt: skip
+def of(model: Architecture) -> Shape:
+    """The shape of an architecture."""
+    return Shape(decoder=model.decoder, embedding=model.embedding, head=model.head, norms=model.norms)
+
+
+KNOWN = {name: shape(config) for name, config in CONFIGS.items()}
 
 
 def size_floor(model: Shape, quantisation: str, sparsity: float) -> SizeFloor:
@@ -92,9 +85,9 @@ def refuse_impossible(model: Shape, settings: Compression) -> list[SizeFloor]:
     least = floors[0]
     if settings.target_megabytes < least.megabytes:
         raise BadInput(
-            f"compression.target_megabytes {settings.target_megabytes:.0f} cannot be reached: {model.parameters / 1e9:.2f}B weights, {least.sparsity:.0%} of the decoder zero, in "
-            f"{least.quantisation} need at least {least.megabytes:.0f} MB ({least.bits_per_parameter:.2f} bits each; the mask alone "
-            f"{model.decoder * least.mask_bits / 8e6:.0f} MB); {_alternatives(settings.target_megabytes, sparsity)}"
+            f"compression.target_megabytes {settings.target_megabytes:g} cannot be reached: {_count(model.parameters)} weights, {least.sparsity:.0%} of the decoder zero, in "
+            f"{least.quantisation} need at least {least.megabytes:.4g} MB ({least.bits_per_parameter:.2f} bits each; the mask alone "
+            f"{model.decoder * least.mask_bits / 8e6:.3g} MB); {_alternatives(settings.target_megabytes, sparsity)}"
         )
     return floors
 
@@ -102,6 +95,10 @@ def refuse_impossible(model: Shape, settings: Compression) -> list[SizeFloor]:
 def entropy(share: float) -> float:
     """Binary entropy, bits."""
     return 0.0 if share in (0.0, 1.0) else -share * math.log2(share) - (1 - share) * math.log2(1 - share)
+
+
+def _count(weights: int) -> str:
+    return f"{weights / 1e9:.2f}B" if weights >= 1e9 else f"{weights / 1e6:.2f}M"
 
 
 def _alternatives(megabytes: float, sparsity: float) -> str:

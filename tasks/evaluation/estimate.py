@@ -1,0 +1,85 @@
+"""What an evaluation takes, how many questions it has, and what so many questions can show.
+
+Not here: which models a phase evaluates (the phases' own estimates).
+"""
+
+import math
+
+from blocks.architecture import Architecture
+from blocks.errors import BadInput
+from blocks.estimates import CHARACTERS_PER_TOKEN, LENGTHS, REHEARSAL, Work
+from blocks.hardware import PROCESS_BYTES, Device, cpu_decoding_seconds, decoding_seconds
+from blocks.records import DOMAINS
+from configs.phases.evaluation import Evaluation
+from tasks.evaluation.benchmarks import READERS
+
+CHANGED = 0.25  # share of questions whose verdict a training changes, assumed; 0.2 to 0.3 in a nano run
+SWITCHED = 0.03  # the same for routing, which changes few; 0.03 in a nano run
+OVERHEAD_S = 1.5  # of one evaluation beside generating: loading, checking, perplexity of a small model, measured
+REHEARSAL_CHARACTERS_PER_TOKEN = 2.65  # of a 512-token vocabulary, measured
+ROW_BYTES = 450.0  # of an answer, log-probabilities included, measured
+
+
+def questions(settings: Evaluation, purpose: str = "test") -> dict[str, int]:
+    """Held-out questions by domain.
+
+    Raises:
+        BadInput: there are none.
+    """
+    found = dict.fromkeys(DOMAINS, 0)
+    if settings.rehearsal is not None:
+        each = settings.rehearsal.test if purpose == "test" else settings.rehearsal.calibration
+        found = dict.fromkeys(found, 2 * each)  # easy and hard
+    for one in settings.benchmarks:
+        found[READERS[one.format].domain] += one.test if purpose == "test" else one.calibration
+    if not sum(found.values()):
+        raise BadInput(f"no held-out questions for {purpose}: evaluation names neither rehearsal nor benchmarks with any; set evaluation.rehearsal or evaluation.benchmarks")
+    return {name: count for name, count in found.items() if count}
+
+
+def half_width(count: int, changed: float) -> float:
+    """Half the 95% interval of a paired difference over ``count`` questions of which a share ``changed`` get another verdict."""
+    return 1.96 * math.sqrt(changed / count)
+
+
+def needed(half: float, changed: float) -> int:
+    """Questions that an interval of ± ``half`` needs."""
+    return math.ceil(changed * (1.96 / half) ** 2)
+
+
+def characters_per_token(scratch: bool) -> float:
+    """Of the student's tokenizer: one made here, or a public one."""
+    return REHEARSAL_CHARACTERS_PER_TOKEN if scratch else CHARACTERS_PER_TOKEN
+
+
+def example_tokens(scratch: bool, hard_share: float) -> float:
+    """Mean tokens of an example to the student, chat format included."""
+    known = LENGTHS[REHEARSAL if scratch else ""]
+    return (known.easy_characters + (known.hard_characters - known.easy_characters) * hard_share) / characters_per_token(scratch) + 10
+
+
+def by_transformers(model: Architecture, count: int, settings: Evaluation, on: Device | None, scratch: bool) -> Work:
+    """One evaluation of the model's weights by transformers."""
+    tokens = min(settings.max_new_tokens, example_tokens(scratch, 0.5))
+    bytes_each = 4 if settings.dtype == "float32" else 2
+    weights = bytes_each * model.parameters
+    if on and settings.device == "cuda":
+        seconds = decoding_seconds(weights, count, settings.batch, min(settings.max_new_tokens, 2 * tokens), on)  # a batch lasts as long as its longest answer
+    else:
+        seconds = OVERHEAD_S + cpu_decoding_seconds(model.parameters, count * tokens, settings.threads)
+    cache = 2 * bytes_each * model.layers * model.keys * settings.context * settings.batch
+    logits = 4 * model.vocabulary * settings.batch
+    return Work(
+        step="evaluate", on=on.name if on and settings.device == "cuda" else "cpu", seconds=seconds,
+        memory_bytes=weights + cache + logits + (0 if on and settings.device == "cuda" else PROCESS_BYTES), disk_bytes=count * ROW_BYTES,
+    )  # fmt: skip
+
+
+def by_llama_cpp(model: Architecture, bits: float, count: float, settings: Evaluation, scratch: bool) -> Work:
+    """One evaluation of a GGUF of ``bits`` per parameter by llama.cpp, whose wheel computes on the CPU."""
+    tokens = min(settings.context, example_tokens(scratch, 0.5))
+    cache = 2 * 2 * model.layers * model.keys * settings.context * settings.slots
+    return Work(
+        step="evaluate by llama.cpp", on="cpu", seconds=OVERHEAD_S + cpu_decoding_seconds(model.parameters, count * tokens, settings.threads),
+        memory_bytes=PROCESS_BYTES + model.parameters * bits / 8 + cache, disk_bytes=count * ROW_BYTES,
+    )  # fmt: skip

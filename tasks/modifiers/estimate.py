@@ -1,0 +1,89 @@
+"""What the modifiers phase will ask and take, from settings alone. Half the fresh questions are expected to fail.
+
+Not here: the training itself, whose estimate the caller gives (it is training's), adding phases up (deployments/planning.py).
+"""
+
+import math
+from collections.abc import Callable
+
+from blocks.architecture import Architecture
+from blocks.estimates import Asked, Estimate, Work, ask
+from blocks.records import Domain, Question
+from configs.phases.evaluation import Evaluation
+from configs.phases.modifiers import Coverage, Modifier, Modifiers, TeacherSource, coverage
+from configs.phases.teachers import Teachers
+from configs.phases.training import Lora
+from tasks.evaluation.estimate import by_llama_cpp, questions
+from tasks.modifiers.prompts import mend
+from tasks.modifiers.writing import SPARE
+
+FAILS = 0.5  # share of fresh questions that the student fails, measured in a nano run (0.48); unknown before there is a student
+SOLVED = 0.75  # share of failures that a tier's first answer mends, measured in a nano run
+SOLVED_AGAIN = 0.35  # share of what is left that each further answer of the tier mends, measured in a nano run
+CHECKED_PER_SECOND = 400.0  # answers that the checkers judge, measured
+WRITTEN = 2.0  # length of a question with its check, as JSON, times the question
+
+
+def estimate(
+    settings: Modifiers, teachers: Teachers, evaluation: Evaluation, model: Architecture, bits: float, scratch: bool, train: Callable[[str, Lora, float], Work]
+) -> Estimate:
+    """Calls, dollars, time and space of the modifiers phase. ``train`` gives the work of one LoRA training: name, settings, examples.
+
+    Raises:
+        BadInput: a modifier has no calibration question in its domains.
+    """
+    count = sum(questions(evaluation, "calibration").values())
+    asked: list[Asked] = []
+    work = [by_llama_cpp(model, bits, count, evaluation, scratch)]
+    for modifier in settings.each:
+        covers = coverage(modifier.name)
+        fresh = settings.questions * len(covers.domains)
+        written = fresh_questions(settings, settings.questions, covers, teachers)
+        tiers = _tiers(settings, modifier, covers, fresh, teachers)
+        asked += [*written, *tiers]
+        mended = FAILS * fresh
+        examples = mended * (1 + min(settings.mixture.own_right, (1 - FAILS) / FAILS) + settings.mixture.replay)
+        waited = sum(one.seconds for one in (*written, *tiers)) + mended / CHECKED_PER_SECOND
+        work += [
+            Work(step="teacher calls and checks", on="cpu", seconds=waited, memory_bytes=0, disk_bytes=sum(one.calls for one in tiers) * 2000),
+            by_llama_cpp(model, bits, fresh, evaluation, scratch),
+            train(f"modifier {modifier.name}", modifier.lora, examples),
+            by_llama_cpp(model, bits, count, evaluation, scratch),
+        ]
+    share = f"{FAILS:.0%} of the fresh questions fail; a tier mends {SOLVED:.0%} at once and {SOLVED_AGAIN:.0%} of the rest with each further attempt (measured in a nano run)"
+    return Estimate(phase="modifiers", asked=tuple(asked), work=tuple(work), assumptions=(share,))
+
+
+def fresh_questions(settings: Modifiers, per_domain: int, covers: Coverage, teachers: Teachers) -> list[Asked]:
+    """Calls that write fresh questions; none where teachers do not write them."""
+    source = settings.source
+    if not isinstance(source, TeacherSource):
+        return []
+    hard = round(per_domain * settings.hard_share)
+    once = sum(math.ceil(wanted * SPARE / source.batch) for wanted in (hard, per_domain - hard) if wanted)
+    again = 2 * math.ceil(per_domain * SPARE / source.batch)  # what is missing is asked for once more of either kind
+    domains = len(covers.domains)
+    return ask(
+        source.role, teachers, calls=once * domains, most_calls=(once + again) * domains * source.attempts, least_calls=once * domains,
+        template=f"{covers.description} {covers.hints.questions}" + " " * 700, read={}, written={"question": source.batch * WRITTEN}, max_tokens=source.max_tokens,
+    )  # fmt: skip
+
+
+def _tiers(settings: Modifiers, modifier: Modifier, covers: Coverage, fresh: int, teachers: Teachers) -> list[Asked]:
+    """The cascade: each tier sees what the tier before failed; at most every fresh question fails every tier."""
+    how, found = settings.cascade, []
+    waiting = FAILS * fresh
+    domain: Domain = covers.domains[0]
+    question = Question(id="", prompt="", domain=domain, difficulty="hard", task_type="", source="")
+    template = " ".join(message.content for message in mend(question, covers))
+    length = {"hard": settings.hard_share, "easy": 1 - settings.hard_share}
+    for role in settings.tiers(modifier.name):
+        calls, left = 0.0, waiting
+        for attempt in range(how.attempts):
+            calls += left
+            left *= 1 - (SOLVED_AGAIN if attempt else SOLVED)
+        found += ask(
+            role, teachers, calls=calls, most_calls=fresh * how.attempts, least_calls=0, template=template, read={"question": 1}, written=length, max_tokens=how.max_tokens
+        )
+        waiting = left
+    return found
