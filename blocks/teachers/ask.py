@@ -3,13 +3,11 @@
 Not here: the path of a call (asking.py), what to ask (tasks/), what was spent so far (summary.py).
 """
 
-import asyncio
 import json
-import threading
 from collections import Counter
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Sequence
 from decimal import Decimal
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -20,14 +18,15 @@ from blocks.journal import REJECTED, Journal, Row
 from blocks.progress import progress
 from blocks.records import CallRef, Record
 from blocks.teachers import sessions
+from blocks.teachers.apart import apart
 from blocks.teachers.items import Item, Made, Unmade
 from blocks.teachers.items import key as key_of_request
+from blocks.teachers.page import leave_page
 from blocks.teachers.session import Session
 from blocks.teachers.summary import spent
 from configs.phases.teachers import Teachers
 
 M = TypeVar("M", bound=BaseModel)
-T = TypeVar("T")
 
 
 class Request(Record):
@@ -81,7 +80,7 @@ def ask(requests: Sequence[Request], role: str, teachers: Teachers) -> list[Answ
     if any(model.block is not None for model in teachers.models.values()):
         from blocks.teachers.block import with_blocks
 
-        teachers = _apart(lambda: with_blocks(teachers))
+        teachers = with_blocks(teachers)
     chain = [teachers.models[name] for name in teachers.roles[role]]
     items = [
         Item(r.purpose, r.messages, r.max_tokens, r.temperature, r.attempt, tuple(key_of_request(model, r.messages, r.max_tokens, r.temperature, r.attempt) for model in chain))
@@ -97,7 +96,7 @@ def ask(requests: Sequence[Request], role: str, teachers: Teachers) -> list[Answ
         todo = list({item.keys[0]: item for item in items if item.keys[0] not in made}.values())
         if todo:
             with progress(f"asking {role}", len(todo)) as advance:
-                made.update(zip((item.keys[0] for item in todo), _apart(lambda: Session(journal, teachers, role).run(todo, advance)), strict=True))
+                made.update(zip((item.keys[0] for item in todo), apart(lambda: Session(journal, teachers, role).run(todo, advance)), strict=True))
         sessions.count_hits(journal, teachers.account, Counter(found.row.teacher for found in made.values() if isinstance(found, Made) and found.free))
         _raise_unmade([made[item.keys[0]] for item in todo], role, teachers, journal)
         return _answers(items, made)
@@ -190,38 +189,9 @@ def _raise_unmade(made: Sequence[Made | Unmade], role: str, teachers: Teachers, 
     unmade = [found for found in made if isinstance(found, Unmade)]
     over = [found.over for found in unmade if found.over is not None]
     if over:
-        raise spent(journal, teachers, role, over)
+        stopped = spent(journal, teachers, role, over)
+        leave_page(f"**Stopped:** {stopped}\n\n", teachers)
+        raise stopped
     if unmade:
         line = f"{len(unmade)} of {len(made)} requests for {role} found no teacher: {unmade[0].reason}; what was answered is kept, run again for the rest"
         raise Transient(line) if any(found.passing for found in unmade) else BadInput(line)
-
-
-def _apart(run: Callable[[], Coroutine[Any, Any, T]]) -> T:
-    """Run a coroutine to its end on a thread with an event loop of its own, in this caller's context; an interrupt here
-    cancels it there and waits until it has put its records in order."""
-    result: list[T] = []
-    errors: list[BaseException] = []
-    loop = asyncio.new_event_loop()
-
-    def body() -> None:
-        asyncio.set_event_loop(loop)
-        try:
-            result.append(loop.run_until_complete(task))
-        except BaseException as error:
-            errors.append(error)
-        finally:
-            loop.run_until_complete(loop.shutdown_asyncgens())
-            loop.close()
-
-    task = loop.create_task(run())
-    thread = threading.Thread(target=body, name="cogumi-teachers", daemon=True)
-    thread.start()
-    try:
-        thread.join()
-    except BaseException:
-        loop.call_soon_threadsafe(task.cancel)
-        thread.join()
-        raise
-    if errors:
-        raise errors[0]
-    return result[0]

@@ -10,6 +10,7 @@ from prefect.blocks.core import Block
 from pydantic import Field, SecretStr
 
 from blocks.errors import BadInput
+from blocks.teachers.apart import apart
 from configs.phases.teachers import TeacherModel, Teachers
 
 
@@ -52,8 +53,17 @@ async def load(name: str) -> TeacherCredentials:
         raise BadInput(f"cannot load the Prefect block teacher-credentials/{name} ({type(error).__name__}: {reason}); save it in Prefect's UI, or use key_env instead") from None
 
 
-async def with_blocks(teachers: Teachers) -> Teachers:
-    """The settings with what their blocks hold. Do this before the first step, so that a model changed in the UI is
-    part of the steps' identity; ``ask`` does it again for its role."""
-    models = {name: (await load(model.block)).over(model) if model.block is not None else model for name, model in teachers.models.items()}
-    return teachers.model_copy(update={"models": models})
+def with_blocks(teachers: Teachers) -> Teachers:
+    """The settings with what their blocks hold. A flow does this before its first step, so that a model or address that was
+    changed in the UI is part of the steps' identity; ``ask`` does it for itself where no flow did.
+
+    Raises:
+        BadInput: a block is not there, or no Prefect server.
+    """
+    if all(model.block is None for model in teachers.models.values()):
+        return teachers
+
+    async def read() -> dict[str, TeacherModel]:
+        return {name: (await load(model.block)).over(model) if model.block is not None else model for name, model in teachers.models.items()}
+
+    return teachers.model_copy(update={"models": apart(read)})

@@ -87,6 +87,9 @@ class Unmade:
 
 
 def key(teacher: TeacherModel, messages: Sequence[Message], max_tokens: int, temperature: float, attempt: int) -> str:
-    """The journal's key of a request to a model: 32 hex digits, independent of prices, limits and names."""
-    asked = [teacher.provider, teacher.model, [[message.role, message.content] for message in messages], max_tokens, float(temperature), attempt]
-    return hashlib.sha256(json.dumps([*asked, teacher.options] if teacher.options else asked, sort_keys=True).encode()).hexdigest()[:32]
+    """The journal's key of a request to a model: 32 hex digits, independent of prices, limits and names. A model of the same name
+    at another address is another model."""
+    asked: list[object] = [teacher.provider, teacher.model, [[message.role, message.content] for message in messages], max_tokens, float(temperature), attempt]
+    asked += [{"options": teacher.options}] if teacher.options else []
+    asked += [{"base_url": teacher.base_url}] if teacher.base_url else []
+    return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:32]

@@ -10,12 +10,15 @@ import pytest
 from prefect import flow, task
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate
+from prefect.client.schemas.filters import ArtifactCollectionFilter, ArtifactCollectionFilterKey
 from pydantic import SecretStr
 
-from blocks.errors import BadInput
+from blocks.errors import BadInput, BudgetSpent
 from blocks.teachers.ask import ask
 from blocks.teachers.block import TeacherCredentials, with_blocks
 from blocks.teachers.prefect_limits import limits
+from configs.phases.teachers import Teachers
+from tasks.step import step
 from tests.blocks.teachers.conftest import PRICES, requests, settings, teacher
 from tests.blocks.teachers.server import KEY, Running
 
@@ -28,10 +31,61 @@ def test_a_block_holds_key_model_prices_and_limits(server: Running) -> None:
     teachers = settings(teacher(server.url, block="mine", key_env=None))
     (answer,) = ask(requests(1), "questions", teachers)
     assert answer.model == "from-the-block"
-    model = asyncio.run(with_blocks(teachers)).models["t0"]
+    model = with_blocks(teachers).models["t0"]
     assert (model.prices.output, model.prices.input, model.requests_per_minute) == (Decimal("0.3"), PRICES.input, 6000)
     assert KEY not in repr(block) + repr(model)
-    assert asyncio.run(with_blocks(teachers)).identity() != teachers.identity(), "a model changed in the UI is another identity"
+    assert with_blocks(teachers).identity() != teachers.identity(), "a model changed in the UI is another identity"
+
+
+def test_what_is_changed_in_the_ui_makes_a_step_run_again_but_a_new_key_or_price_does_not(server: Running) -> None:
+    """As the phases do it: the blocks are read before the first step."""
+    ran: list[str] = []
+
+    @step(version=1)
+    def asking(teachers: Teachers) -> str:
+        ran.append(teachers.models["t0"].model)
+        return ask(requests(1), "questions", teachers)[0].model
+
+    @flow
+    def phase(teachers: Teachers) -> str:
+        return asking(with_blocks(teachers).only("questions"))
+
+    teachers = settings(teacher(server.url, block="changing", key_env=None))
+    for changes, expected in (
+        ({"model": "first"}, ["first"]),
+        ({"model": "first"}, ["first"]),
+        ({"model": "first", "api_key": SecretStr(KEY + " "), "output_price": Decimal(9)}, ["first"]),
+        ({"model": "second"}, ["first", "second"]),
+        ({"model": "second", "base_url": server.url + "/v1/"}, ["first", "second", "second"]),
+    ):
+        TeacherCredentials(**{"api_key": SecretStr(KEY)} | changes).save("changing", overwrite=True)  # type: ignore[unused-coroutine,arg-type]
+        assert phase(teachers) == expected[-1]
+        assert ran == expected
+    assert sum(server.counts()["tries"].values()) == 3, "another address is another model; everything else is in the journal"
+
+
+def test_a_spent_budget_leaves_its_page(server: Running) -> None:
+    @flow
+    def phase() -> None:
+        ask(requests(50), "questions", settings(teacher(server.url), cap_dollars=Decimal("0.001")))
+
+    with pytest.raises(BudgetSpent):
+        phase()
+    found = pages()
+    assert "**Stopped:** budget test" in found
+    assert "calls for questions remain" in found
+    assert "| t0 |" in found
+
+
+def pages() -> str:
+    """The latest page of the teachers."""
+
+    async def read() -> str:
+        async with get_client() as client:
+            (found,) = await client.read_latest_artifacts(artifact_filter=ArtifactCollectionFilter(key=ArtifactCollectionFilterKey(any_=["teachers"])))
+            return str(found.data)
+
+    return asyncio.run(read())
 
 
 def test_a_block_that_is_not_there_is_told() -> None:
