@@ -17,6 +17,7 @@ from blocks.records import DOMAINS, Artifact, Example
 from blocks.rehearsal import world
 from configs.phases.training import Scratch
 from tasks.step import step
+from tasks.training.arithmetic import products
 from tasks.training.encoding import IGNORE, encode, packed
 from tasks.training.load import load_tokenizer
 from tasks.training.reproducible import reproducible
@@ -29,9 +30,9 @@ VALIDATION_SHARE = 0.01  # of the packed rows, for the curve
 CURVE_POINTS = 20
 
 
-@step(version=1)
+@step(version=2)
 def pretrain(tokenizer: Artifact, settings: Scratch, seed: int) -> Artifact:
-    """Train a Llama from random weights for ``settings.tokens`` tokens in float32; kind "model".
+    """Train a Llama from random weights for ``settings.tokens`` tokens, its weights in float32; kind "model".
 
     Raises:
         BadInput: no example fits into a row.
@@ -128,7 +129,8 @@ def fit(model: "LlamaForCausalLM", rows: "tuple[torch.Tensor, torch.Tensor, torc
     with progress("pretraining", steps) as advance:
         for step_number in range(1, steps + 1):
             batch = torch.from_numpy(order[(step_number - 1) * settings.batch : step_number * settings.batch])
-            loss = answer_loss(model, *(tensor[batch] for tensor in rows))
+            with products(settings.arithmetic, "cpu"):
+                loss = answer_loss(model, *(tensor[batch] for tensor in rows))
             loss.backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), settings.clip, foreach=True)
             optimizer.step()

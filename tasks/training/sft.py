@@ -19,6 +19,7 @@ from blocks.records import Artifact
 from configs.phases.training import Lora
 from tasks.step import step
 from tasks.training.adapter import write_adapter
+from tasks.training.arithmetic import in_bfloat16
 from tasks.training.encoding import Encoded, bucketed_order, encode
 from tasks.training.load import load_model, load_tokenizer, require, rows
 from tasks.training.reproducible import reproducible
@@ -38,7 +39,7 @@ class Plan(NamedTuple):
     validate: int
 
 
-@step(version=1)
+@step(version=2)
 def sft(model: Artifact, dataset: Artifact, settings: Lora, seed: int) -> Artifact:
     """Train an adapter for ``model`` on the dataset's train split; the best one by validation loss is kept.
 
@@ -129,7 +130,7 @@ def build(model: Any, tokenizer: Any, train: list[Encoded], validation: list[Enc
         max_length=None,
         packing=False,
         gradient_checkpointing=settings.checkpointing,
-        bf16=settings.dtype == "bfloat16",
+        bf16=in_bfloat16(settings.arithmetic, settings.device),
         use_cpu=settings.device == "cpu",
         dataloader_pin_memory=settings.device == "cuda",
         optim="adamw_torch_fused",
