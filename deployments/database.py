@@ -4,7 +4,6 @@ Not here: the journal's database (blocks/journal.py).
 """
 
 import asyncio
-from urllib.parse import urlsplit, urlunsplit
 
 from blocks.errors import BadInput
 
@@ -30,13 +29,10 @@ def checked(url: str) -> str:
 
 
 def shown(url: str) -> str:
-    """``url`` without its password."""
-    try:
-        parts = urlsplit(url)
-        _, at, place = parts.netloc.rpartition("@")
-        return urlunsplit(parts._replace(netloc=f"{parts.username or ''}{at}{place}", query=""))
-    except ValueError:
-        return "(not a URL)"
+    """``url`` without its password and its options."""
+    scheme, _, rest = url.partition("?")[0].partition("://")
+    user, at, place = rest.rpartition("@")
+    return f"{scheme}://{user.partition(':')[0]}{at}{place}"
 
 
 async def _version(url: str, name: str) -> int:

@@ -6,6 +6,7 @@ Not here: what is put on the server (preparing.py), how processes are started an
 
 import asyncio
 import fcntl
+import ipaddress
 import os
 import signal
 import socket
@@ -25,6 +26,7 @@ from deployments.processes import Child
 from deployments.server import START_SECONDS, wait_for
 
 DATABASE = "PREFECT_SERVER_DATABASE_CONNECTION_URL"
+LOGIN = "PREFECT_SERVER_API_AUTH_STRING"
 RESTARTS = 3  # of one worker within RESTART_WINDOW seconds; more is a fault that restarting does not mend
 RESTART_WINDOW = 600.0
 
@@ -148,6 +150,8 @@ class _Up:
         wait_for(api, self.server, "server.log")
         if self.database is not None:
             print(f"database {self.database}", flush=True)
+        if not _is_loopback(host) and LOGIN not in os.environ:
+            print(f"warning: everybody who reaches {host}:{port} may run flows here; set {LOGIN} and PREFECT_API_AUTH_STRING to user:password", flush=True)
         return api
 
     def note(self, api: str) -> None:
@@ -287,6 +291,13 @@ def _check_free(host: str, port: int) -> None:
             probe.bind((host, port))
         except OSError as error:
             raise BadInput(f"cannot listen on {host}:{port}: {error.strerror}; choose another port with --port") from None
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return all(ipaddress.ip_address(entry[4][0]).is_loopback for entry in socket.getaddrinfo(host.strip("[]"), None))
+    except (OSError, ValueError):
+        return False
 
 
 def _check_server(api: str) -> None:

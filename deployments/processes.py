@@ -18,6 +18,7 @@ from blocks.home import home
 
 MARK = "COGUMI_UP"
 STOP_SECONDS = 20.0
+SWEEP_SECONDS = 5.0
 ROOT = Path(__file__).resolve().parent.parent
 _PR_SET_PDEATHSIG = 1
 
@@ -62,7 +63,7 @@ def sweep(mark: str) -> int:
     for number, _ in found:
         with contextlib.suppress(ProcessLookupError):
             os.kill(number, signal.SIGTERM)
-    deadline = time.monotonic() + STOP_SECONDS
+    deadline = time.monotonic() + SWEEP_SECONDS
     while (left := _marked(mark)) and time.monotonic() < deadline:
         time.sleep(0.1)
     for number, since in left:

@@ -1,5 +1,6 @@
 """prefect.yaml: nothing in it that Prefect ignores, and a real server holds afterwards what it says."""
 
+import asyncio
 import os
 import re
 import subprocess
@@ -17,7 +18,8 @@ from prefect.settings import PREFECT_API_URL
 from prefect.utilities.callables import parameter_schema
 
 from blocks.code_version import code_version
-from configs.schema import available
+from configs.schema import available, load
+from deployments import preparing
 from flows.compression import compression
 from flows.dataset import dataset
 from flows.modifiers import modifiers
@@ -85,7 +87,7 @@ def test_a_slip_of_the_pen_would_be_found(path: tuple[str | int, ...], key: str)
     for part in path:
         node = node[part]
     node[key] = "x"
-    assert [name.rsplit(".", 1)[1] for name in ignored(content)] == [key]
+    assert {name.rsplit(".", 1)[1] for name in ignored(content)} == {key}
 
 
 def test_every_deployment_that_dispatch_and_people_need_is_there() -> None:
@@ -93,8 +95,6 @@ def test_every_deployment_that_dispatch_and_people_need_is_there() -> None:
     assert len(names) == len(set(names))
     assert {f"pipeline/{profile}" for profile in available()} <= set(names)
     assert {"nightly/nano", "nightly/llama-8b"} <= set(names)
-    from configs.schema import load
-
     for profile in available():
         pools = load(profile).pools.model_dump()
         if profile == "nano":
@@ -126,17 +126,19 @@ def test_artifacts_and_profiles_can_be_given_by_name() -> None:
 
 @pytest.fixture(scope="module")
 def deployed(prefect_server: None, tmp_path_factory: pytest.TempPathFactory) -> dict[str, DeploymentResponse]:
-    """Everything deployed to a real server, twice: what the server then holds."""
-    import asyncio
-
-    from deployments import preparing
-
+    """Everything deployed to a real server, by the command of the README: what the server then holds."""
     asyncio.run(preparing.prepare())
-    environment = {**os.environ, "PREFECT_API_URL": PREFECT_API_URL.value(), "COGUMI_HOME": str(tmp_path_factory.mktemp("home"))}
-    for _ in range(2):
-        command = [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all", "--prefect-file", str(ROOT / "prefect.yaml")]
-        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stdout + done.stderr
+    deploy(tmp_path_factory.mktemp("home"))
+    return held_by_server()
+
+
+def deploy(home: Path) -> None:
+    environment = {**os.environ, "PREFECT_API_URL": PREFECT_API_URL.value(), "COGUMI_HOME": str(home)}
+    done = subprocess.run([sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all"], cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def held_by_server() -> dict[str, DeploymentResponse]:
     with get_client(sync_client=True) as client:
         return {full_name(deployment): client.read_deployment_by_name(full_name(deployment)) for deployment in document()["deployments"]}
 
@@ -173,3 +175,12 @@ def test_the_server_refuses_parameters_that_the_form_would_refuse(deployed: dict
 
     with get_client(sync_client=True) as client, pytest.raises(PrefectHTTPStatusError, match=r"until|cooking|Validation"):
         client.create_flow_run_from_deployment(deployed["pipeline/nano"].id, parameters={"until": "cooking"})
+
+
+@pytest.mark.all
+def test_deployed_again_nothing_is_doubled(deployed: dict[str, DeploymentResponse], tmp_path: Path) -> None:
+    deploy(tmp_path)
+    again = held_by_server()
+    for name, before in deployed.items():
+        assert again[name].id == before.id
+        assert [(each.slug, each.id) for each in again[name].schedules] == [(each.slug, each.id) for each in before.schedules]

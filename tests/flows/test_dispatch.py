@@ -1,0 +1,172 @@
+"""Dispatch to a work pool: what is said when something is missing, and what comes back from a real worker."""
+
+import logging
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prefect import Flow, flow, get_client
+from prefect.client.schemas.actions import WorkPoolCreate
+from prefect.settings import PREFECT_API_URL
+
+from blocks import code_version as code
+from blocks.errors import BadInput, GateFailed
+from flows import waiting
+from flows.dispatch import compare_code, dispatch
+from tests.flows.remote import die_once, double, refuse
+
+ROOT = Path(__file__).resolve().parents[2]
+POOL = "remote"
+OURS = code.code_version()
+RELEASE = OURS.split("+")[0]
+
+
+def test_a_deployment_of_an_older_version_is_refused() -> None:
+    with pytest.raises(BadInput, match=rf"is of version 0\.0\.9, older than this code \({RELEASE}\).*prefect deploy --all"):
+        compare_code("training/gpu", "0.0.9+0123456789ab")
+
+
+def test_code_that_is_older_than_the_deployment_is_refused() -> None:
+    with pytest.raises(BadInput, match=rf"this code is of version {RELEASE}, older than deployment training/gpu \(99\.0\.0\): update this code"):
+        compare_code("training/gpu", "99.0.0+0123456789ab")
+
+
+def test_other_code_of_the_same_version_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING, "cogumi.dispatch"):
+        compare_code("training/gpu", OURS)
+        assert caplog.messages == []
+        compare_code("training/gpu", f"{RELEASE}+0123456789ab")
+        compare_code("training/gpu", "d41d8cd98f00b204e9800998ecf8427e")
+    assert "was made from other code of the same version" in caplog.messages[0]
+    assert "does not say which code" in caplog.messages[1]
+
+
+def test_the_version_is_that_of_the_code(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The digest moves with any file that a run executes or reads, and with nothing else."""
+    for package in code.PACKAGES:
+        (tmp_path / package).mkdir()
+    (tmp_path / "flows" / "one.py").write_text("1")
+    monkeypatch.setattr(code, "__file__", str(tmp_path / "blocks" / "code_version.py"))
+
+    def fresh() -> str:
+        code.code_version.cache_clear()
+        return code.code_version()
+
+    first = fresh()
+    (tmp_path / "flows" / "notes.txt").write_text("x")
+    assert fresh() == first
+    (tmp_path / "configs" / "a.yaml").write_text("x")
+    second = fresh()
+    (tmp_path / "flows" / "one.py").rename(tmp_path / "flows" / "two.py")
+    third = fresh()
+    monkeypatch.undo()
+    code.code_version.cache_clear()
+    assert len({first, second, third}) == 3
+
+
+@pytest.fixture(scope="module")
+def pool(prefect_server: None) -> str:
+    """A pool with the deployments of the small flows, and no worker."""
+    with get_client(sync_client=True) as client:
+        client.create_work_pool(WorkPoolCreate(name=POOL, type="process"))
+        for each in (double, refuse, die_once):
+            deploy(client, each)
+    return POOL
+
+
+def deploy(client: Any, each: Flow[Any, Any]) -> None:
+    client.create_deployment(
+        flow_id=client.create_flow(each),
+        name=POOL,
+        version=OURS,
+        work_pool_name=POOL,
+        entrypoint=f"tests.flows.remote.{each.fn.__name__}",
+        pull_steps=[],
+        enforce_parameter_schema=False,
+    )
+
+
+def inside(call: Callable[[], Any]) -> Any:
+    """Call from a flow, as the pipeline does."""
+
+    @flow(name="outer", persist_result=False)
+    def outer() -> Any:
+        return call()
+
+    return outer()
+
+
+@pytest.fixture
+def warned() -> Iterator[list[str]]:
+    """What the run's own log and the terminal are given."""
+    said: list[str] = []
+
+    class Keep(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            said.append(record.getMessage())
+
+    keep = Keep()
+    logger = logging.getLogger("cogumi.dispatch")
+    logger.addHandler(keep)
+    yield said
+    logger.removeHandler(keep)
+
+
+def test_a_missing_pool_names_those_that_exist(pool: str) -> None:
+    with pytest.raises(BadInput, match=rf"there is no work pool 'gqu'; there are: .*{POOL}"):
+        inside(lambda: dispatch(double, "gqu", 1))
+
+
+def test_a_missing_deployment_says_what_makes_it(pool: str) -> None:
+    @flow
+    def never_deployed() -> None: ...
+
+    with pytest.raises(BadInput, match=r"there is no deployment 'never-deployed/remote'; .*prefect deploy --all"):
+        inside(lambda: dispatch(never_deployed, POOL))
+
+
+@pytest.mark.slow
+def test_it_waits_loudly_for_a_worker_and_goes_on_with_it(pool: str, warned: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No worker: told at once and again. Then a worker: results, errors and lost processes come back as they should."""
+    monkeypatch.setattr(waiting, "LOOK_SECONDS", 0.2)
+    monkeypatch.setattr(waiting, "REPEAT_SECONDS", 1.0)
+    waits = f"no worker serves work pool {POOL}; start one with: cogumi up --pool {POOL} --api {PREFECT_API_URL.value()}"
+    again, seen = threading.Event(), waiting.log.warning
+
+    def counted(message: str, *values: Any) -> None:
+        seen(message, *values)
+        if sum(waits in said for said in warned) >= 2:
+            again.set()
+
+    monkeypatch.setattr(waiting.log, "warning", counted)
+    worker: list[subprocess.Popen[bytes]] = []
+
+    def start_worker() -> None:
+        again.wait(60)
+        environment = {**os.environ, "PREFECT_API_URL": PREFECT_API_URL.value(), "PYTHONPATH": str(ROOT), "PREFECT_WORKER_QUERY_SECONDS": "1"}
+        environment |= {"PREFECT_RESULTS_LOCAL_STORAGE_PATH": os.environ["PREFECT_RESULTS_LOCAL_STORAGE_PATH"], "PREFECT_RESULTS_PERSIST_BY_DEFAULT": "true"}
+        command = [sys.executable, "-m", "prefect", "worker", "start", "--pool", POOL]
+        worker.append(subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
+
+    starter = threading.Thread(target=start_worker)
+    starter.start()
+    try:
+        assert inside(lambda: dispatch(double, POOL, 21)).number == 42
+        assert sum(waits in said for said in warned) >= 2
+        assert any("has started" in said or "has a worker again" in said for said in warned)
+        with pytest.raises(GateFailed, match=r"^gate test: value = 3, must be >= 99$"):
+            inside(lambda: dispatch(refuse, POOL, 3))
+        warned.clear()
+        assert inside(lambda: dispatch(die_once, POOL, str(tmp_path / "trace"))).number == 1
+        assert any("submitted again, finished steps come from the cache" in said for said in warned)
+    finally:
+        again.set()
+        starter.join()
+        for each in worker:
+            each.terminate()
+            each.wait(30)
