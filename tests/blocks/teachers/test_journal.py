@@ -1,13 +1,17 @@
 """The journal's database: clear errors, PostgreSQL, group commit, secrets, and the summary."""
 
+import importlib.util
 import logging
 import os
+import shutil
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,7 +23,7 @@ from tests.blocks.teachers.conftest import requests, settings, teacher
 from tests.blocks.teachers.server import KEY, Running
 from tests.blocks.teachers.workers import asking, code
 
-POSTGRES = Path("/usr/lib/postgresql/15/bin")
+NOBODY = 65534
 
 
 @pytest.mark.parametrize(
@@ -123,30 +127,46 @@ def test_a_full_disk_is_one_clear_line_and_keeps_what_was_answered(server: Runni
         subprocess.run(["umount", mount], check=True)
 
 
+def programs() -> Path | None:
+    """Where PostgreSQL's programs are: in the wheel pgserver, else where Debian installs them."""
+    wheel = importlib.util.find_spec("pgserver")
+    places = [*([Path(wheel.origin).parent / "pginstall" / "bin"] if wheel and wheel.origin else []), *sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)]
+    return next((place for place in places if (place / "initdb").exists()), None)
+
+
 @pytest.fixture(scope="module")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgres() -> Iterator[str]:
     """A PostgreSQL of our own, in a temporary folder; it does not run as root, so it runs as "nobody" there."""
     pytest.importorskip("psycopg", reason="the PostgreSQL driver is not installed")
-    if not (POSTGRES / "initdb").exists():
-        pytest.skip(f"PostgreSQL is not installed under {POSTGRES}")
-    folder = Path("/tmp") / f"cogumi-postgres-{os.getpid()}"
-    folder.mkdir()
-    drop = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"] if os.getuid() == 0 else []
-    if drop:
-        os.chown(folder, 65534, 65534)
+    found = programs()
+    if found is None:
+        pytest.skip("PostgreSQL is not installed, neither as pgserver nor under /usr/lib/postgresql")
+    folder = Path(tempfile.mkdtemp(prefix="cogumi-postgres-", dir="/tmp"))  # short: a socket's path must be
+    other: dict[str, Any] = {"user": NOBODY, "group": NOBODY, "extra_groups": []} if os.getuid() == 0 else {}
+    if other:
+        os.chown(folder, NOBODY, NOBODY)
+        if not all(parent.stat().st_mode & 0o001 for parent in found.parents):  # a home folder that nobody may enter
+            shutil.copytree(found.parent, folder / "programs")
+            found = folder / "programs" / "bin"
     data = folder / "data"
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    environment = {"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8", "HOME": str(folder)}
-    subprocess.run([*drop, POSTGRES / "initdb", "-D", data, "-U", "cogumi", "-A", "trust", "-E", "UTF8"], check=True, capture_output=True, env=environment, cwd=folder)
-    options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder}"
-    subprocess.run([*drop, POSTGRES / "pg_ctl", "-D", data, "-w", "-o", options, "-l", folder / "log", "start"], check=True, capture_output=True, env=environment, cwd=folder)
+
+    def run(*command: str | Path) -> None:
+        environment = {"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8", "HOME": str(folder)}
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=environment, cwd=folder, **other)
+
     try:
-        yield f"postgresql+psycopg://cogumi@127.0.0.1:{port}/postgres"
+        run(found / "initdb", "-D", data, "-U", "cogumi", "-A", "trust", "-E", "UTF8", "--no-sync")
+        options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder}"
+        run(found / "pg_ctl", "-D", data, "-w", "-o", options, "-l", folder / "log", "start")
+        try:
+            yield f"postgresql+psycopg://cogumi@127.0.0.1:{port}/postgres"
+        finally:
+            run(found / "pg_ctl", "-D", data, "-m", "immediate", "stop")
     finally:
-        subprocess.run([*drop, POSTGRES / "pg_ctl", "-D", data, "-m", "immediate", "stop"], check=True, capture_output=True, env=environment, cwd=folder)
-        subprocess.run(["rm", "-rf", folder], check=True)
+        shutil.rmtree(folder)
 
 
 def test_postgresql_serves_several_processes_under_one_cap(server: Running, postgres: str) -> None:
