@@ -1,8 +1,8 @@
 """The artifact store: immutable, content-addressed folders with a manifest written last.
 
 ``create`` makes an artifact in a temporary folder and renames it into place; ``open`` gives its verified local files.
-The store is a folder (default ``$COGUMI_HOME/store``) or any fsspec URL in ``COGUMI_STORE``, such as ``s3://bucket/prefix``.
-Not here: what a step caches (tasks/step.py), and deleting artifacts.
+The store is a folder (default ``$COGUMI_HOME/store``) or any fsspec URL in ``COGUMI_STORE``, such as ``s3://bucket/prefix``
+(there through remote.py). Not here: what a step caches (tasks/step.py), and deleting artifacts.
 """
 
 import errno
@@ -22,9 +22,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import fsspec
-
-from blocks.errors import BadInput, CogumiError, DamagedArtifact, Transient
+from blocks import memory, objects
+from blocks.errors import BadInput, CogumiError, DamagedArtifact
 from blocks.home import home
 from blocks.records import Artifact, Manifest
 from configs.settings import Settings
@@ -54,7 +53,14 @@ class Folder:
 
 def location() -> str:
     """The store's URL or absolute folder."""
-    return os.environ.get("COGUMI_STORE") or str(home() / "store")
+    place = os.environ.get("COGUMI_STORE") or str(home() / "store")
+    place = place.removeprefix("file://")
+    return place.rstrip("/") if objects.is_remote(place) else str(Path(place).expanduser().absolute())
+
+
+def scratch() -> Path:
+    """Where work in progress and locks are: beside the artifacts, on a remote store in this machine's state folder."""
+    return home() if objects.is_remote(location()) else Path(location())
 
 
 @contextmanager
@@ -64,9 +70,9 @@ def create(kind: str, *, parents: Sequence[Artifact] = (), settings: Settings | 
     Raises:
         BadInput: the disk is full or read-only.
     """
-    work = _new_work_folder()
+    work = new_work_folder()
     started = time.monotonic()
-    _reset_peak_memory()
+    memory.reset_peak()
     try:
         lock = os.open(work / ".lock", os.O_CREAT | os.O_RDWR)
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -85,7 +91,7 @@ def create(kind: str, *, parents: Sequence[Artifact] = (), settings: Settings | 
             code_version=version("cogumi"),
             created=datetime.now(UTC).isoformat(timespec="seconds"),
             seconds=round(time.monotonic() - started, 3),
-            peak_memory_bytes=_peak_memory(),
+            peak_memory_bytes=memory.peak(),
             dollars=folder.dollars,
             metrics={name: float(value) for name, value in folder.metrics.items()},
         )
@@ -106,14 +112,33 @@ def open(artifact: Artifact) -> Path:
 
     Raises:
         DamagedArtifact: a file is missing or differs from the manifest.
+        Transient: the store cannot be reached.
     """
-    local = Path(artifact.uri)
-    if "://" in artifact.uri:
-        local = home() / "cache" / f"{artifact.kind}-{artifact.digest}"
-        if not (local / MANIFEST).exists():
-            _download(artifact, local)
-    _verify_folder(artifact, local)
-    return local
+    here = _uri(artifact.kind, artifact.digest)
+    places = [here, artifact.uri]  # a store may lie elsewhere on this machine than on the one that wrote the reference
+    local = next((Path(place) for place in places if not objects.is_remote(place) and (Path(place) / MANIFEST).exists()), None)
+    url = next((place for place in places if objects.is_remote(place)), None)
+    if local is None and url is not None:
+        from blocks import remote
+
+        return remote.fetch(artifact, url)
+    verify_folder(artifact, local or Path(here))
+    return local or Path(here)
+
+
+def is_there(artifact: Artifact) -> None:
+    """Check that the artifact can be believed, without bringing it to this machine: a remote one by its files' lengths.
+
+    Raises:
+        DamagedArtifact, Transient: as in :func:`open`.
+    """
+    here = _uri(artifact.kind, artifact.digest)
+    if not objects.is_remote(here):
+        open(artifact)
+        return
+    from blocks import remote
+
+    remote.check(artifact, here)
 
 
 def verify(artifact: Artifact) -> Manifest:
@@ -157,19 +182,18 @@ def find(digest: str) -> Artifact:
 
 def everything() -> list[Artifact]:
     """All artifacts in the store, in no particular order."""
-    fs, root = fsspec.core.url_to_fs(location())
-    if not fs.exists(root):
-        return []
-    found = []
-    for path in fs.glob(f"{root}/*/*/{MANIFEST}"):
-        entry = Manifest.model_validate_json(fs.cat_file(path))
-        found.append(reference(entry, _uri(entry.kind, entry.digest)))
-    return found
+    if objects.is_remote(location()):
+        from blocks import remote
+
+        manifests = remote.manifests(location())
+    else:
+        manifests = [manifest_in(path.parent) for path in Path(location()).glob(f"*/*/{MANIFEST}")]
+    return [reference(entry, _uri(entry.kind, entry.digest)) for entry in manifests]
 
 
-def _new_work_folder() -> Path:
+def new_work_folder() -> Path:
     """A fresh folder for work in progress, on the store's own disk where that is local; sweeps what dead processes left."""
-    root = (home() if "://" in location() else Path(location())) / "tmp"
+    root = scratch() / "tmp"
     try:
         root.mkdir(parents=True, exist_ok=True)
         for old in root.iterdir():
@@ -199,31 +223,27 @@ def _sweep(old: Path) -> None:
 
 
 def _uri(kind: str, digest: str) -> str:
-    return f"{location().rstrip('/')}/{kind}/{digest}"
+    return f"{location()}/{kind}/{digest}"
 
 
 def _publish(content: Path, made: Manifest) -> Artifact:
     """Manifest last, then into place. An equal artifact that is already there and whole is kept."""
     uri = _uri(made.kind, made.digest)
-    text = made.model_dump_json(indent=1)
-    if "://" in uri:
-        fs, root = fsspec.core.url_to_fs(uri)
-        try:
-            if not fs.exists(f"{root}/{MANIFEST}"):
-                fs.put(f"{content}/", f"{root}/", recursive=True)
-                fs.pipe_file(f"{root}/{MANIFEST}", text.encode())
-        except (OSError, TimeoutError) as error:
-            raise Transient(f"cannot reach the artifact store {location()} ({type(error).__name__}); check the address and the network") from error
-        return reference(made, uri)
-    target = Path(uri)
     artifact = reference(made, uri)
+    if objects.is_remote(uri):
+        from blocks import remote
+
+        (content / MANIFEST).write_text(made.model_dump_json(indent=1))
+        remote.publish(artifact, content)
+        return artifact
+    target = Path(uri)
     if target.exists():
         try:
-            _verify_folder(artifact, target)
+            verify_folder(artifact, target)
             return reference(manifest_in(target), uri)
         except DamagedArtifact:
             shutil.rmtree(target)
-    (content / MANIFEST).write_text(text)
+    (content / MANIFEST).write_text(made.model_dump_json(indent=1))
     for path in [*content.rglob("*"), content]:
         _fsync(path)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -232,27 +252,18 @@ def _publish(content: Path, made: Manifest) -> Artifact:
     except OSError as error:
         if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
             raise
-        _verify_folder(artifact, target)  # another process published the same artifact in between
+        verify_folder(artifact, target)  # another process published the same artifact in between
     _fsync(target.parent)
     return artifact
 
 
-def _download(artifact: Artifact, local: Path) -> None:
-    """Bring a remote artifact into the local cache, whole or not at all."""
-    fs, root = fsspec.core.url_to_fs(artifact.uri)
-    work = _new_work_folder() / "content"
-    try:
-        fs.get(f"{root}/", f"{work}/", recursive=True)
-    except FileNotFoundError:
-        raise DamagedArtifact(f"{artifact.uri}: the artifact is gone; run again to rebuild it") from None
-    except (OSError, TimeoutError) as error:
-        raise Transient(f"cannot read {artifact.uri} ({type(error).__name__}); check the network") from error
-    local.parent.mkdir(parents=True, exist_ok=True)
-    shutil.rmtree(local, ignore_errors=True)
-    os.rename(work, local)
+def verify_folder(artifact: Artifact, folder: Path) -> None:
+    """Check every file of ``folder`` against its manifest, and the manifest against ``artifact``; files unchanged since the
+    last check in this process are not read again.
 
-
-def _verify_folder(artifact: Artifact, folder: Path) -> None:
+    Raises:
+        DamagedArtifact: as in :func:`open`.
+    """
     found = manifest_in(folder)
     if found.digest != artifact.digest or _digest(found) != artifact.digest:
         raise DamagedArtifact(f"{folder}: the manifest does not belong to {artifact.short}; delete the folder and run again")
@@ -291,23 +302,3 @@ def _fsync(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
-
-
-def _reset_peak_memory() -> None:
-    try:
-        Path("/proc/self/clear_refs").write_text("5")
-    except OSError:
-        pass  # not Linux, or not allowed: the peak is then the process's own
-
-
-def _peak_memory() -> int:
-    """Peak resident bytes of this process since :func:`_reset_peak_memory`."""
-    try:
-        for line in Path("/proc/self/status").read_text().split("\n"):
-            if line.startswith("VmHWM"):
-                return int(line.split()[1]) * 1024
-    except OSError:
-        pass
-    import resource
-
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

@@ -1,9 +1,8 @@
 """The compression phase: prune → recover → fold AWQ scales → GGUF → temperature → zstd, with a ledger row after each."""
 
-from prefect import flow
-
 from blocks.records import Artifact, GateCheck, GateReport, Record
 from flows.parameters import Chosen, Stored
+from flows.phase import phase
 from tasks.compression.awq import fold
 from tasks.compression.calibrate import calibrate
 from tasks.compression.choose import Book, count_parameters, keep
@@ -36,7 +35,7 @@ class Compressed(Record):
     gates: tuple[GateReport, ...]
 
 
-@flow
+@phase
 def compression(student: Stored, dataset: Stored, questions: Stored, profile: Chosen) -> Compressed:
     """Make ``student`` small, step by step; a step that loses more than the profile allows is undone or replaced by its fallback.
 

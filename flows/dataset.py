@@ -1,10 +1,9 @@
 """The dataset phase: plan → questions → ratings → answers → scores → removals → balance → split → gate."""
 
-from prefect import flow
-
 from blocks.records import Artifact
 from blocks.teachers.block import with_blocks
 from flows.parameters import Chosen, Stored
+from flows.phase import phase
 from tasks.data.answers import answer_easy
 from tasks.data.balance import balance
 from tasks.data.collect.collect import collect
@@ -22,7 +21,7 @@ from tasks.data.verify import verify
 from tasks.evaluation.gates import gate
 
 
-@flow
+@phase
 def dataset(profile: Chosen, evaluation: Stored) -> Artifact:
     """Make the dataset that the student is trained on; nothing of ``evaluation`` is left in it.
 

@@ -16,9 +16,10 @@ from prefect import Flow, get_client
 from prefect.client.schemas.objects import FlowRun, State
 from prefect.deployments import run_deployment
 from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
+from prefect.results import ResultRecordMetadata
 from pydantic import BaseModel, TypeAdapter
 
-from blocks import errors
+from blocks import errors, results
 from blocks.code_version import code_version
 from blocks.errors import BadInput, CogumiError, Transient
 from flows.waiting import Waiting
@@ -57,7 +58,7 @@ def dispatch(phase: Callable[P, R], pool: str, /, *args: P.args, **kwargs: P.kwa
             raise error
         log.warning("%s; submitted again, finished steps come from the cache", error)
     result_type: TypeAdapter[R] = TypeAdapter(get_type_hints(flow.fn)["return"])
-    return result_type.validate_python(_plain(cast(State[Any], run.state).result()))
+    return result_type.validate_python(_plain(_result(run)))
 
 
 def _submit(deployment: str, parameters: dict[str, Any], job_variables: dict[str, Any] | None) -> FlowRun:
@@ -68,6 +69,14 @@ def _submit(deployment: str, parameters: dict[str, Any], job_variables: dict[str
             raise
         reason = " ".join(error.response.text.split())[:300]
         raise BadInput(f"deployment {deployment} does not take these parameters ({reason}); it is of other code than this: run `prefect deploy --all`") from None
+
+
+def _result(run: FlowRun) -> Any:
+    """What the remote run returned, from the store that both machines share."""
+    kept = run.state.data if run.state is not None else None
+    if isinstance(kept, ResultRecordMetadata) and kept.storage_key is not None:
+        return results.value(kept.storage_key)
+    return cast(State[Any], run.state).result()
 
 
 def failure(phase: str, pool: str, run: FlowRun) -> CogumiError:

@@ -1,11 +1,10 @@
 """The modifiers phase: fresh questions → the served student's failures → three-tier cascade → LoRA → GGUF → gain, per modifier."""
 
-from prefect import flow
-
 from blocks.records import Artifact, Domain, Record
 from blocks.teachers.block import with_blocks
 from configs.phases.modifiers import coverage
 from flows.parameters import Chosen, Stored
+from flows.phase import phase
 from tasks.compression.adapter_to_gguf import adapter_to_gguf
 from tasks.data.spending import show_spending
 from tasks.evaluation.evaluate import evaluate
@@ -47,7 +46,7 @@ class Modified(Record):
         return tuple(modifier for modifier in self.modifiers if modifier.accepted)
 
 
-@flow
+@phase
 def modifiers(model: Stored, gguf: Stored, dataset: Stored, questions: Stored, profile: Chosen) -> Modified:
     """Train the profile's modifiers on what the compressed student ``gguf`` fails; ``model`` is the Hugging Face model behind it.
     None of ``questions`` (the test set) is asked or learned.

@@ -1,11 +1,10 @@
 """The release phase: folder → size gate → report → current."""
 
-from prefect import flow
-
 from blocks.records import Artifact, GateCheck, Record
 from flows.compression import Compressed
 from flows.modifiers import Modified
 from flows.parameters import Chosen, Stored
+from flows.phase import phase
 from flows.routing import Routed
 from flows.training import Trained
 from tasks.evaluation.gates import gate
@@ -21,7 +20,7 @@ class Released(Record):
     report: Artifact
 
 
-@flow
+@phase
 def release(dataset: Stored, trained: Trained, compressed: Compressed, modified: Modified, routed: Routed, profile: Chosen, overrides: list[str]) -> Released:
     """Put together what is served, check its size, describe it, and make it current.
 

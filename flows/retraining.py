@@ -6,13 +6,12 @@ Not here: what moved, the gate and the promotion (nightly.py).
 from collections.abc import Mapping
 from typing import Any
 
-from prefect import flow
-
 from blocks.records import Artifact, Domain, Record
 from blocks.teachers.block import with_blocks
 from configs.phases.modifiers import coverage
 from configs.schema import Profile
 from flows.parameters import Chosen, Stored
+from flows.phase import phase
 from tasks.compression.adapter_to_gguf import adapter_to_gguf
 from tasks.evaluation.evaluate import evaluate
 from tasks.improvement.examine import Comparison, compare, examination
@@ -57,7 +56,7 @@ class Retrained(Record):
         return ends + [one for one in (self.release, self.before, self.after) if one is not None]
 
 
-@flow
+@phase
 def retraining(current: Standing, observed: Stored, moved: dict[str, list[Domain]], parameters: int, night: int, profile: Chosen) -> Retrained:
     """Make a candidate out of the ``current`` release with the modifiers of ``moved`` (name to domains) trained again, and examine both.
 

@@ -1,11 +1,10 @@
 """The routing phase: domain classifier → confidence network → calibration → threshold → the routed system on the test questions → gate."""
 
-from prefect import flow
-
 from blocks.records import Artifact, GateCheck, GateReport, Record
 from blocks.teachers.block import with_blocks
 from flows.modifiers import Modified
 from flows.parameters import Chosen, Stored
+from flows.phase import phase
 from tasks.evaluation.evaluate import evaluate
 from tasks.evaluation.gates import gate
 from tasks.modifiers.questions import fresh_questions
@@ -26,7 +25,7 @@ class Routed(Record):
     gates: tuple[GateReport, ...]
 
 
-@flow
+@phase
 def routing(gguf: Stored, modified: Modified, dataset: Stored, questions: Stored, profile: Chosen) -> Routed:
     """Learn when a modifier should answer in place of the base ``gguf``, and judge it on the test ``questions``.
 

@@ -1,9 +1,8 @@
 """The training phase: student → fine-tuning → gate → ANIL beside its control → choice → merge, with an evaluation after each."""
 
-from prefect import flow
-
 from blocks.records import Artifact, GateCheck, GateReport, Record
 from flows.parameters import Chosen, Stored
+from flows.phase import phase
 from tasks.evaluation.evaluate import evaluate
 from tasks.evaluation.gates import gate
 from tasks.training.adaptation import compare_adaptation
@@ -27,7 +26,7 @@ class Trained(Record):
     gates: tuple[GateReport, ...]
 
 
-@flow
+@phase
 def training(dataset: Stored, questions: Stored, profile: Chosen) -> Trained:
     """Train the student on ``dataset``; ``questions`` (held out) only measure.
 

@@ -5,7 +5,6 @@ runtime-only fields do not count); never the run id. Results are plain JSON. A c
 files before it is believed; a damaged one is made again. Not here: what a step does, and where it runs (flows/dispatch.py).
 """
 
-import fcntl
 import functools
 import hashlib
 import inspect
@@ -14,19 +13,19 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any, Generic, ParamSpec, TypeVar, get_type_hints
 
-from prefect import task
+from prefect import Task, task
 from prefect.cache_policies import NO_CACHE, CacheKeyFnPolicy
 from prefect.context import FlowRunContext
 from prefect.tasks import exponential_backoff
 from pydantic import BaseModel, TypeAdapter
 
-from blocks import store
+from blocks import locks, objects, remote, store
 from blocks.errors import BadInput, DamagedArtifact, Transient
 from blocks.home import home
 from blocks.records import Artifact
+from blocks.results import RESULTS
 from configs.settings import Settings
 
 P = ParamSpec("P")
@@ -56,20 +55,26 @@ class Step(Generic[P, R]):
         self.fn, self.version, self.cache = function, version, cache
         self.name = function.__name__
         self.result_type: TypeAdapter[R] = TypeAdapter(get_type_hints(function)["return"])
-        decorate = task(
+        self._task, self._fresh = self._make(False), self._make(True)
+
+    def _make(self, refresh: bool) -> Task[..., Any]:
+        """The Prefect task; ``refresh`` overwrites what is cached."""
+        made = task(
             name=self.name,
-            description=(function.__doc__ or "").split("\n")[0],
-            cache_policy=CacheKeyFnPolicy(cache_key_fn=lambda _, inputs: str(inputs["key"])) if cache else NO_CACHE,
-            persist_result=cache,
+            description=(self.fn.__doc__ or "").split("\n")[0],
+            cache_policy=CacheKeyFnPolicy(cache_key_fn=lambda _, inputs: str(inputs["key"])) if self.cache else NO_CACHE,
+            persist_result=self.cache,
+            refresh_cache=refresh,
             result_serializer="json",
             retries=RETRIES,
             retry_delay_seconds=exponential_backoff(2),
             retry_jitter_factor=0.5,
             retry_condition_fn=_is_transient,
-            task_run_name=self.name + ("-{key:.12}" if cache else EVERY_RUN),
+            task_run_name=self.name + ("-{key:.12}" if self.cache else EVERY_RUN),
             cache_result_in_memory=False,
-        )
-        self._task = decorate(_run_call)
+        )(_run_call)
+        made.result_storage = RESULTS  # not by the constructor, which wants a block that is saved on a server
+        return made
 
     def key(self, *args: P.args, **kwargs: P.kwargs) -> str:
         """The cache key of a call (hex with the step's name and version in front)."""
@@ -85,12 +90,12 @@ class Step(Generic[P, R]):
         key = self.key(*args, **kwargs)
         started = time.monotonic()
         fresh = bool(os.environ.get("COGUMI_FRESH"))
-        with _only_one(key):
+        with locks.held(store.scratch() / "locks" / key):  # the same inputs never run twice at once, on one machine
             result, ran = self._run(key, args, kwargs, refresh=fresh)
             if not ran:
                 try:
                     for artifact in _artifacts(result):
-                        store.verify(artifact)
+                        store.is_there(artifact)
                 except DamagedArtifact as damage:
                     log.warning("%s: cached result not believed (%s); made again", self.name, damage)
                     result, ran = self._run(key, args, kwargs, refresh=True)
@@ -99,26 +104,56 @@ class Step(Generic[P, R]):
         return result
 
     def _run(self, key: str, args: Any, kwargs: Any, refresh: bool) -> tuple[R, bool]:
-        made: list[bool] = []
-        bound = self._task.with_options(refresh_cache=refresh) if refresh and self.cache else self._task
-        plain = bound(key=key, call=Call(self.fn, args, kwargs, made, self.name, self.result_type))
-        return self.result_type.validate_python(plain), bool(made)
+        call = Call(self, key, args, kwargs, refresh)
+        if self.cache and not refresh:
+            RESULTS.expect(key)
+        try:
+            plain = (self._fresh if refresh else self._task)(key=key, call=call)
+        finally:
+            RESULTS.forget(key)
+        return self.result_type.validate_python(plain), call.ran
 
 
 class Call:
     """One call on its way through Prefect, which shall neither look into the arguments nor store them."""
 
-    def __init__(self, function: Callable[..., Any], args: Any, kwargs: Any, made: list[bool], name: str, result_type: TypeAdapter[Any]) -> None:
-        self.function, self.args, self.kwargs, self.made, self.name, self.result_type = function, args, kwargs, made, name, result_type
+    def __init__(self, step: Step[Any, Any], key: str, args: Any, kwargs: Any, refresh: bool) -> None:
+        self.step, self.args, self.kwargs, self.ran = step, args, kwargs, False
+        self.kept = home() / "unsent" / "results" / key
+        self.done: list[Any] = [] if refresh else self._read_kept()
 
     def run(self) -> Any:
-        """Run the function; the result as plain JSON data."""
-        self.made.append(True)
-        token = store.current_step.set(self.name)
+        """Run the function; the result as plain JSON data. When its artifacts cannot be sent to the store, the work is kept:
+        a retry, also one after the end of this process, only sends them.
+
+        Raises:
+            Transient: the store cannot be reached.
+        """
+        self.ran = True
+        name, waits = store.current_step.set(self.step.name), remote.may_wait.set(True)
         try:
-            return self.result_type.dump_python(self.function(*self.args, **self.kwargs), mode="json")
+            if not self.done:
+                self.done = [self.step.result_type.dump_python(self.step.fn(*self.args, **self.kwargs), mode="json")]
+            if objects.is_remote(store.location()):
+                self._send()
+            return self.done[0]
         finally:
-            store.current_step.reset(token)
+            store.current_step.reset(name)
+            remote.may_wait.reset(waits)
+
+    def _send(self) -> None:
+        try:
+            remote.send()
+        except Transient:
+            objects.replace(self.kept, json.dumps(self.done).encode())
+            raise
+        self.kept.unlink(missing_ok=True)
+
+    def _read_kept(self) -> list[Any]:
+        try:
+            return list(json.loads(self.kept.read_bytes()))
+        except (OSError, ValueError):
+            return []
 
 
 def _run_call(key: str, call: Call) -> Any:
@@ -166,19 +201,3 @@ def _artifacts(value: Any) -> Iterator[Artifact]:
     elif isinstance(value, list | tuple):
         for item in value:
             yield from _artifacts(item)
-
-
-@contextmanager
-def _only_one(key: str) -> Iterator[None]:
-    """Hold the step's lock, so that the same inputs never run twice at once. The kernel frees it when a process dies."""
-    folder = os.path.join(home() if "://" in store.location() else store.location(), "locks")
-    try:
-        os.makedirs(folder, exist_ok=True)
-        handle = os.open(os.path.join(folder, key), os.O_CREAT | os.O_RDWR)
-    except OSError as error:
-        raise BadInput(f"cannot write to {folder}: {error.strerror}; set COGUMI_STORE or COGUMI_HOME to a writable place") from None
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)
