@@ -1,15 +1,23 @@
 """Which code this is: the package's version and a digest of everything that a run executes.
 
-A deployment carries it (prefect.yaml), and flows/dispatch.py compares it with its own. Not here: a step's own version, which decides
-on caching (tasks/step.py).
+A deployment carries it (prefect.yaml). flows/dispatch.py compares it with the code that dispatches, and :func:`check` with the code on the
+worker's machine before a run begins there. Not here: a step's own version, which decides on caching (tasks/step.py).
 """
 
 import hashlib
+import logging
+import socket
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
+from typing import Literal
+
+from packaging.version import InvalidVersion, Version
+
+from blocks.errors import BadInput
 
 PACKAGES = ("configs", "blocks", "tasks", "flows")
+log = logging.getLogger("cogumi.dispatch")
 
 
 @lru_cache(maxsize=1)
@@ -24,6 +32,39 @@ def code_version() -> str:
     return f"{version('cogumi')}+{digest.hexdigest()[:12]}"
 
 
+def release(code: str) -> str:
+    """The package's version in ``code``."""
+    return code.partition("+")[0]
+
+
+def compare(theirs: str) -> Literal["same", "older", "newer", "other", "unknown"]:
+    """How ``theirs`` stands to this code; ``other``: of the same version, but not the same."""
+    ours = code_version()
+    if theirs == ours:
+        return "same"
+    try:
+        one, two = Version(release(theirs)), Version(release(ours))
+    except InvalidVersion:
+        return "unknown"
+    return "older" if one < two else "newer" if one > two else "other"
+
+
 def step() -> dict[str, str]:
     """For ``build`` in prefect.yaml: what ``{{ code.version }}`` stands for."""
     return {"version": code_version()}
+
+
+def check(deployed: str) -> None:
+    """For ``pull`` in prefect.yaml: refuse a run on a machine whose code is of another version than the deployment.
+
+    Raises:
+        BadInput: says which of the two is older, and what to do.
+    """
+    ours, machine = code_version(), socket.gethostname()
+    how = compare(deployed)
+    if how == "newer":
+        raise BadInput(f"the code on worker {machine} is of version {release(ours)}, older than the run's deployment ({release(deployed)}): update its checkout or image")
+    if how == "older":
+        raise BadInput(f"the run's deployment is of version {release(deployed)}, older than the code on worker {machine} ({release(ours)}): run `prefect deploy --all` from that")
+    if how == "other":
+        log.warning("the code on worker %s (%s) is not that of the run's deployment (%s), though of the same version", machine, ours, deployed)

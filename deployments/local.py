@@ -5,6 +5,7 @@ Not here: what is put on the server (preparing.py), how processes are started an
 """
 
 import asyncio
+import email.utils
 import fcntl
 import ipaddress
 import os
@@ -26,6 +27,7 @@ from deployments.processes import Child
 from deployments.server import START_SECONDS, wait_for
 
 DATABASE = "PREFECT_SERVER_DATABASE_CONNECTION_URL"
+CLOCK_SECONDS = 5.0  # a worker looks 10 s ahead for what is due
 LOGIN = "PREFECT_SERVER_API_AUTH_STRING"
 RESTARTS = 3  # of one worker within RESTART_WINDOW seconds; more is a fault that restarting does not mend
 RESTART_WINDOW = 600.0
@@ -145,7 +147,7 @@ class _Up:
             environment[DATABASE] = checked(database)
             self.database = shown(database)
         self.note(api)
-        self.server = processes.start("server", ["-m", "prefect", "server", "start", "--host", host, "--port", str(port)], environment)
+        self.server = processes.start("server", ["-m", "deployments.server_command", "--host", host, "--port", str(port)], environment)
         self.stack.callback(processes.stop, [self.server])
         wait_for(api, self.server, "server.log")
         if self.database is not None:
@@ -311,3 +313,7 @@ def _check_server(api: str) -> None:
         raise BadInput(f"no Prefect server answers at {api}: {error}; start one there with: cogumi up --host ADDRESS") from None
     if not answered.is_success:
         raise BadInput(f"what answers at {api} is no Prefect server (HTTP {answered.status_code} for {api}/health); the address ends in /api")
+    ahead = time.time() - email.utils.parsedate_to_datetime(answered.headers["Date"]).timestamp() if "Date" in answered.headers else 0.0
+    if abs(ahead) > CLOCK_SECONDS:
+        late = "" if ahead > 0 else ", so a worker here takes runs that much too late"
+        print(f"warning: this machine's clock is {abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} the server's{late}; set it (NTP)", flush=True)

@@ -11,7 +11,6 @@ import re
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar, cast, get_type_hints
 
-from packaging.version import Version
 from prefect import Flow, get_client
 from prefect.client.schemas.objects import FlowRun, State
 from prefect.deployments import run_deployment
@@ -20,7 +19,7 @@ from prefect.results import ResultRecordMetadata
 from pydantic import BaseModel, TypeAdapter
 
 from blocks import errors, results
-from blocks.code_version import code_version
+from blocks.code_version import code_version, compare, release
 from blocks.errors import BadInput, CogumiError, Transient
 from flows.waiting import Waiting
 
@@ -125,21 +124,14 @@ def compare_code(deployment: str, theirs: str) -> None:
     Raises:
         BadInput: says which of the two is older, and what to run.
     """
-    ours = code_version()
-    if theirs == ours:
-        return
-    release, _, digest = theirs.partition("+")
-    if not digest or not release[:1].isdigit():
-        log.warning("deployment %s does not say which code it was made from; `prefect deploy --all` makes it new", deployment)
-    elif Version(release) < Version(_release(ours)):
+    ours, how = code_version(), compare(theirs)
+    if how == "older":
         raise BadInput(
-            f"deployment {deployment} is of version {release}, older than this code ({_release(ours)}): update the workers' code, then run `prefect deploy --all` from it"
+            f"deployment {deployment} is of version {release(theirs)}, older than this code ({release(ours)}): update the workers, then `prefect deploy --all` from this code"
         )
-    elif release != _release(ours):
-        raise BadInput(f"this code is of version {_release(ours)}, older than deployment {deployment} ({release}): update this code, or `prefect deploy --all` from it")
-    else:
+    if how == "newer":
+        raise BadInput(f"this code is of version {release(ours)}, older than deployment {deployment} ({release(theirs)}): update this code, or `prefect deploy --all` from it")
+    if how == "other":
         log.warning("deployment %s was made from other code of the same version (%s, here %s); `prefect deploy --all` makes it new", deployment, theirs, ours)
-
-
-def _release(version: str) -> str:
-    return version.partition("+")[0]
+    if how == "unknown":
+        log.warning("deployment %s does not say which code it was made from; `prefect deploy --all` makes it new", deployment)

@@ -152,7 +152,7 @@ def test_the_server_holds_what_the_file_says(deployed: dict[str, DeploymentRespo
     assert held.parameters == deployment.get("parameters", {})
     assert (held.work_pool_name, held.work_queue_name) == (deployment["work_pool"]["name"], deployment["work_pool"]["work_queue_name"])
     assert held.enforce_parameter_schema
-    assert not held.pull_steps, "the code is where the worker runs, not in the folder of whoever deployed"
+    assert held.pull_steps == [{"blocks.code_version.check": {"deployed": code_version()}}], "and not the folder of whoever deployed"
     assert re.fullmatch(r"\d+\.\d+\.\d+\+[0-9a-f]{12}", held.version or "")
     limit = deployment.get("concurrency_limit")
     if limit is None:

@@ -20,8 +20,10 @@ import pytest
 from deployments import database, processes
 from deployments.local import Running
 from tests.deployments.test_cli import COGUMI, cogumi
+from tests.flows.test_clock_skew import FAKETIME
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+CRASHED = "Cogumi: mark runs without heartbeat as crashed"
 
 
 class Up:
@@ -116,7 +118,7 @@ def test_the_server_holds_queues_limits_blocks_and_automations(up: Up) -> None:
     limits = {each["name"]: each for each in post(up.api, "/v2/concurrency_limits/filter", limit=100)}
     assert limits["cogumi-gpt-4o-mini-requests"]["slot_decay_per_second"] == pytest.approx(5000 / 60)
     assert httpx.get(f"{up.api}/block_types/slug/teacher-credentials").is_success
-    assert "Cogumi: mark runs without heartbeat as crashed" in {each["name"] for each in post(up.api, "/automations/filter")}
+    assert CRASHED in {each["name"] for each in post(up.api, "/automations/filter")}
 
 
 def test_a_second_up_says_that_it_is_up(up: Up) -> None:
@@ -178,6 +180,11 @@ def test_a_pool_that_is_not_there_names_those_that_are(up: Up, tmp_path: Path) -
     assert f"there is no work pool 'gqu' on {up.api}; there are: cpu, gpu" in done.stderr
 
 
+def test_a_clock_that_is_wrong_is_told_before_a_worker_joins(up: Up, tmp_path: Path) -> None:
+    done = cogumi("up", "--pool", "gqu", "--api", up.api, home=tmp_path, LD_PRELOAD=str(FAKETIME), FAKETIME="-1h", DONT_FAKE_MONOTONIC="1")
+    assert re.search(r"warning: this machine's clock is 36\d\d s behind the server's, so a worker here takes runs that much too late", done.stdout)
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -209,7 +216,7 @@ def test_a_worker_elsewhere_joins_and_leaves(up: Up, tmp_path: Path) -> None:
     there.says("ready")
     until(lambda: len(workers(up.api, "gpu")) == 2, 30, there.logs)
     assert not (tmp_path / "prefect" / "prefect.db").exists()
-    assert all("server start" not in command for command in processes_of(there.note().mark).values())
+    assert all("server_command" not in command for command in processes_of(there.note().mark).values())
     mark = there.note().mark
     assert cogumi("down", home=tmp_path).stdout == "down\n"
     assert there.process.wait(10) == 0
@@ -222,11 +229,14 @@ def test_a_worker_elsewhere_joins_and_leaves(up: Up, tmp_path: Path) -> None:
 def test_a_run_whose_processes_were_killed_is_marked_crashed(up: Up) -> None:
     """Worker and run both gone with kill -9: nobody is left to report it but the automation, here with a shorter patience."""
     script = """
+from datetime import timedelta
 from prefect import get_client
+from deployments import automating
+made = automating.automation(automating.FOLDER / "crashed.yaml", {})
+made.trigger.within = timedelta(seconds=45)
 with get_client(sync_client=True) as client:
-    (found,) = client.read_automations_by_name("Cogumi: mark runs without heartbeat as crashed")
-    trigger = found.trigger.model_copy(update={"within": __import__("datetime").timedelta(seconds=45)})
-    client.update_automation(found.id, found.model_copy(update={"trigger": trigger}))
+    (found,) = client.read_automations_by_name(made.name)
+    client.update_automation(found.id, made)
 """
     subprocess.run([sys.executable, "-c", script], env={**os.environ, "PREFECT_API_URL": up.api, "COGUMI_HOME": str(up.home)}, check=True)
     deployment = httpx.get(f"{up.api}/deployments/name/pipeline/nano").json()
@@ -238,7 +248,7 @@ with get_client(sync_client=True) as client:
     until(lambda: state() == "RUNNING", 120, up.logs)
     time.sleep(10)  # its first heartbeat is on its way
     for pid, command in sorted(processes_of(up.note().mark).items()):
-        if "worker start --pool cpu" in command or ("server start" not in command and "uvicorn" not in command and "worker start" not in command):
+        if "worker start --pool cpu" in command or ("server_command" not in command and "uvicorn" not in command and "worker start" not in command):
             os.kill(pid, signal.SIGKILL)
     assert state() == "RUNNING", "nobody was left to tell"
     until(lambda: state() == "CRASHED", 240, lambda: f"{state()}; {up.logs()}")

@@ -32,3 +32,8 @@ def die_once(trace: str) -> Doubled:
         path.touch()
         os.kill(os.getpid(), signal.SIGKILL)
     return Doubled(number=1)
+
+
+@flow
+def misplaced(number: int) -> Doubled:
+    return Doubled(number=number)

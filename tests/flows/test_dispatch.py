@@ -18,7 +18,7 @@ from blocks import code_version as code
 from blocks.errors import BadInput, GateFailed
 from flows import waiting
 from flows.dispatch import compare_code, dispatch
-from tests.flows.remote import die_once, double, refuse
+from tests.flows.remote import die_once, double, misplaced, refuse
 
 ROOT = Path(__file__).resolve().parents[2]
 POOL = "remote"
@@ -75,18 +75,19 @@ def pool(prefect_server: None) -> str:
     with get_client(sync_client=True) as client:
         client.create_work_pool(WorkPoolCreate(name=POOL, type="process"))
         for each in (double, refuse, die_once):
-            deploy(client, each)
+            deploy(client, each, OURS)
+        deploy(client, misplaced, "99.0.0+0123456789ab")
     return POOL
 
 
-def deploy(client: Any, each: Flow[Any, Any]) -> None:
+def deploy(client: Any, each: Flow[Any, Any], deployed: str) -> None:
     client.create_deployment(
         flow_id=client.create_flow(each),
         name=POOL,
         version=OURS,
         work_pool_name=POOL,
         entrypoint=f"tests.flows.remote.{each.fn.__name__}",
-        pull_steps=[],
+        pull_steps=[{"blocks.code_version.check": {"deployed": deployed}}],
         enforce_parameter_schema=False,
     )
 
@@ -131,6 +132,7 @@ def test_a_missing_deployment_says_what_makes_it(pool: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(150)
 def test_it_waits_loudly_for_a_worker_and_goes_on_with_it(pool: str, warned: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No worker: told at once and again. Then a worker: results, errors and lost processes come back as they should."""
     monkeypatch.setattr(waiting, "LOOK_SECONDS", 0.2)
@@ -146,9 +148,11 @@ def test_it_waits_loudly_for_a_worker_and_goes_on_with_it(pool: str, warned: lis
     monkeypatch.setattr(waiting.log, "warning", counted)
     worker: list[subprocess.Popen[bytes]] = []
 
+    api = PREFECT_API_URL.value() or ""  # the fixture's settings are this thread's
+
     def start_worker() -> None:
         again.wait(60)
-        environment = {**os.environ, "PREFECT_API_URL": PREFECT_API_URL.value(), "PYTHONPATH": str(ROOT), "PREFECT_WORKER_QUERY_SECONDS": "1"}
+        environment = {**os.environ, "PREFECT_API_URL": api, "PYTHONPATH": str(ROOT), "PREFECT_WORKER_QUERY_SECONDS": "1"}
         environment |= {"PREFECT_RESULTS_LOCAL_STORAGE_PATH": os.environ["PREFECT_RESULTS_LOCAL_STORAGE_PATH"], "PREFECT_RESULTS_PERSIST_BY_DEFAULT": "true"}
         command = [sys.executable, "-m", "prefect", "worker", "start", "--pool", POOL]
         worker.append(subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
@@ -161,6 +165,8 @@ def test_it_waits_loudly_for_a_worker_and_goes_on_with_it(pool: str, warned: lis
         assert any("has started" in said or "has a worker again" in said for said in warned)
         with pytest.raises(GateFailed, match=r"^gate test: value = 3, must be >= 99$"):
             inside(lambda: dispatch(refuse, POOL, 3))
+        with pytest.raises(BadInput, match=rf"^the code on worker \S+ is of version {RELEASE}, older than the run's deployment \(99\.0\.0\): update its checkout or image"):
+            inside(lambda: dispatch(misplaced, POOL, 4))
         warned.clear()
         assert inside(lambda: dispatch(die_once, POOL, str(tmp_path / "trace"))).number == 1
         assert any("submitted again, finished steps come from the cache" in said for said in warned)
