@@ -52,6 +52,24 @@ def plan(
 
 
 @app.command()
+def lineage(
+    identity: Annotated[str | None, typer.Argument(metavar="[ID]", help="Beginning of a digest, or the id of a row, a question, a teacher call or a served answer.")] = None,
+    forward: Annotated[bool, typer.Option("--forward", help="What contains it and was made of it, in place of what it was made of.")] = False,
+    teacher: Annotated[str | None, typer.Option("--teacher", help="Every artifact with rows of this teacher, and what was made of them.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print the trace as JSON.")] = False,
+) -> None:
+    """Follow a release, artifact, row or answer back to teacher calls and their price, or forward."""
+    from blocks.errors import BadInput
+    from deployments.tracing import trace, trace_teacher
+    from deployments.tracing_page import show
+
+    if (identity is None) == (teacher is None):
+        raise BadInput("give either an ID or --teacher NAME")
+    found = trace_teacher(teacher) if teacher else trace(identity or "", forward)
+    print(found.model_dump_json(indent=1)) if json else show(found)
+
+
+@app.command()
 def report(
     release: Annotated[str | None, typer.Argument(help="Digest (or its beginning) of a release; the current one by default.")] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Also copy report.html there.")] = None,

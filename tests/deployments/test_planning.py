@@ -9,13 +9,12 @@ from hypothesis import strategies as st
 
 from blocks.architecture import of_student
 from blocks.errors import BadInput
-from blocks.estimates import Asked
+from blocks.estimates import Asked as Estimated
 from blocks.journal import FINAL, Journal
 from configs.schema import load
 from deployments import plan_page
 from deployments.planning import Plan, plan
-from flows.dataset import dataset
-from tasks.evaluation.held_out import held_out
+from tests.deployments.conftest import Asked
 from tests.tiny import TINY
 
 
@@ -33,27 +32,26 @@ def journaled() -> dict[str, tuple[int, int, int, Decimal]]:
     return found
 
 
-def by_role(made: Plan, phase: str) -> dict[str, list[Asked]]:
-    roles: dict[str, list[Asked]] = {}
+def by_role(made: Plan, phase: str) -> dict[str, list[Estimated]]:
+    roles: dict[str, list[Estimated]] = {}
     for one in next(one for one in made.phases if one.phase == phase).estimate.asked:
         roles.setdefault(one.role, []).append(one)
     return roles
 
 
-def test_a_dataset_costs_what_the_plan_says() -> None:
-    profile = load("nano", TINY)
-    planned = by_role(plan(profile, TINY, "h100"), "dataset")
-    dataset.fn(profile, held_out(profile.evaluation, profile.seed))
+def test_a_dataset_costs_what_the_plan_says(asked: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COGUMI_HOME", str(asked.home))
+    planned = by_role(plan(load("nano", TINY), TINY, "h100"), "dataset")
     actual = journaled()
     assert set(actual) == set(planned)
-    for role, asked in planned.items():
+    for role, estimates in planned.items():
         calls, prompt, completion, dollars = actual[role]
-        assert calls <= sum(one.most_calls for one in asked), role
-        assert sum(one.least_dollars for one in asked) <= dollars <= sum(one.most_dollars for one in asked), role
-        assert sum(one.calls for one in asked) == pytest.approx(calls, rel=0.15), role
-        assert sum(one.prompt_tokens for one in asked) == pytest.approx(prompt, rel=0.2), role
-        assert sum(one.completion_tokens for one in asked) == pytest.approx(completion, rel=0.3), role
-        assert sum(one.dollars for one in asked) == pytest.approx(dollars, rel=Decimal("0.2")), role
+        assert calls <= sum(one.most_calls for one in estimates), role
+        assert sum(one.least_dollars for one in estimates) <= dollars <= sum(one.most_dollars for one in estimates), role
+        assert sum(one.calls for one in estimates) == pytest.approx(calls, rel=0.15), role
+        assert sum(one.prompt_tokens for one in estimates) == pytest.approx(prompt, rel=0.2), role
+        assert sum(one.completion_tokens for one in estimates) == pytest.approx(completion, rel=0.3), role
+        assert sum(one.dollars for one in estimates) == pytest.approx(dollars, rel=Decimal("0.2")), role
 
 
 @pytest.mark.parametrize(
@@ -91,8 +89,8 @@ def test_the_bounds_are_in_order_and_more_never_costs_less(examples: int, more: 
     for phase in one.phases:
         assert phase.calls <= phase.most_calls
         assert phase.least_dollars <= phase.dollars <= phase.most_dollars
-        for asked in phase.estimate.asked:
-            assert asked.least_dollars <= asked.dollars <= asked.most_dollars
+        for estimate in phase.estimate.asked:
+            assert estimate.least_dollars <= estimate.dollars <= estimate.most_dollars
     for name in ("calls", "dollars", "most_dollars", "least_dollars", "wall_s", "disk_bytes"):
         assert getattr(one.all, name) <= getattr(larger.all, name)
 
