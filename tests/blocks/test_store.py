@@ -1,9 +1,11 @@
-"""The artifact store: whole or not there, verified, content-addressed."""
+"""The artifact store, as a folder and on S3: whole or not there, verified, content-addressed."""
 
 import os
 import subprocess
 import sys
 import textwrap
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,22 @@ import pytest
 from blocks import store
 from blocks.errors import BadInput, DamagedArtifact
 from blocks.records import Artifact
+from tests import s3
+
+
+@pytest.fixture(scope="module")
+def moto() -> Iterator[tuple[str, int]]:
+    with s3.server() as address:
+        yield address
+
+
+@pytest.fixture(params=["folder", "s3"])
+def place(request: pytest.FixtureRequest, state: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The store's location."""
+    if request.param == "s3":
+        address = request.getfixturevalue("moto")
+        s3.use(monkeypatch, *address, s3.bucket(*address))
+    return store.location()
 
 
 def make(text: str = "hello", parents: tuple[Artifact, ...] = (), **settings: object) -> Artifact:
@@ -21,43 +39,84 @@ def make(text: str = "hello", parents: tuple[Artifact, ...] = (), **settings: ob
     return folder.artifact
 
 
-def leftovers(home: Path) -> list[Path]:
-    return list((home / "store" / "tmp").iterdir())
+def leftovers() -> list[Path]:
+    return list((store.scratch() / "tmp").iterdir())
 
 
-def test_an_artifact_reads_back_with_its_manifest(state: Path) -> None:
+def change(made: Artifact, name: str, content: bytes | None) -> None:
+    """Overwrite or delete one file of an artifact where it is kept, behind the store's back; this machine has no copy."""
+    import fsspec
+
+    fs, path = fsspec.core.url_to_fs(f"{made.uri}/{name}")
+    if content is None:
+        fs.rm_file(path)
+    else:
+        fs.pipe_file(path, content)
+    if "://" in made.uri:
+        forget(made)
+
+
+def forget(made: Artifact) -> None:
+    """This machine's copy of a remote artifact is gone."""
+    import shutil
+
+    shutil.rmtree(store.scratch() / "cache" / f"{made.kind}-{made.digest}", ignore_errors=True)
+
+
+def test_an_artifact_reads_back_with_its_manifest(place: str) -> None:
     parent = make("parent")
     made = make("hello", (parent,), rate=3)
+    forget(made)
     manifest = store.verify(made)
     assert (store.open(made) / "sub" / "a.txt").read_text() == "hello"
     assert manifest.parents == (parent.digest,)
     assert manifest.settings == {"rate": 3}
     assert made.bytes == 5
+    assert made.uri.startswith(place)
     assert manifest.metrics == {"length": 5}
     assert manifest.peak_memory_bytes > 0
-    assert leftovers(state) == []
+    assert leftovers() == []
     assert store.find(made.digest[:10]) == made
+    assert {one.digest for one in store.everything()} == {parent.digest, made.digest}
+    store.is_there(made)
 
 
-def test_the_address_depends_on_content_settings_and_parents_only() -> None:
+def test_the_address_depends_on_content_settings_and_parents_only(place: str) -> None:
     assert make("a").digest == make("a").digest
     assert len({make("a").digest, make("b").digest, make("a", rate=1).digest, make("a", (make("b"),)).digest}) == 4
 
 
-def test_a_flipped_byte_and_a_missing_file_are_noticed() -> None:
+def test_a_flipped_byte_and_a_missing_file_are_noticed(place: str) -> None:
     made = make()
-    path = Path(made.uri) / "sub" / "a.txt"
-    path.write_text("hellO")
+    change(made, "sub/a.txt", b"hellO")
     with pytest.raises(DamagedArtifact, match=r"a\.txt"):
         store.open(made)
-    path.unlink()
-    with pytest.raises(DamagedArtifact, match="missing"):
-        store.open(made)
     assert make().digest == made.digest, "a damaged artifact is replaced by the same one made again"
+    change(made, "sub/a.txt", None)
+    with pytest.raises(DamagedArtifact, match=r"missing|gone"):
+        store.open(made)
+    with pytest.raises(DamagedArtifact):
+        store.is_there(made)
+    assert make().digest == made.digest
+    forget(made)
     store.verify(made)
 
 
-def test_an_error_inside_leaves_nothing(state: Path) -> None:
+def test_a_missing_or_broken_manifest_is_noticed(place: str) -> None:
+    made = make()
+    change(made, "manifest.json", b'{"kind": "th')
+    with pytest.raises(DamagedArtifact, match="manifest"):
+        store.open(made)
+    change(made, "manifest.json", None)
+    with pytest.raises(DamagedArtifact, match=r"manifest|gone"):
+        store.is_there(made)
+    assert store.everything() == []
+    make()
+    forget(made)
+    store.verify(made)
+
+
+def test_an_error_inside_leaves_nothing(place: str) -> None:
     def fail() -> None:
         with store.create("thing") as folder:
             (folder.path / "a").write_text("x")
@@ -65,11 +124,11 @@ def test_an_error_inside_leaves_nothing(state: Path) -> None:
 
     with pytest.raises(ValueError, match="halfway"):
         fail()
-    assert leftovers(state) == []
+    assert leftovers() == []
     assert store.everything() == []
 
 
-def test_a_killed_maker_leaves_no_artifact_and_the_next_one_sweeps(state: Path) -> None:
+def test_a_killed_maker_leaves_no_artifact_and_the_next_one_sweeps(place: str) -> None:
     code = """
         import os, signal
         from blocks import store
@@ -79,10 +138,27 @@ def test_a_killed_maker_leaves_no_artifact_and_the_next_one_sweeps(state: Path) 
     """
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], env=os.environ, check=False)
     assert done.returncode == -9
-    assert len(leftovers(state)) == 1
+    assert len(leftovers()) == 1
     assert store.everything() == []
     make()
-    assert leftovers(state) == []
+    assert leftovers() == []
+
+
+def test_two_writers_of_the_same_artifact_leave_one_whole(place: str) -> None:
+    text = "x" * 300_000
+    with ThreadPoolExecutor(4) as pool:
+        made = list(pool.map(lambda _: make(text), range(8)))
+    assert len({one.digest for one in made}) == 1
+    assert len(store.everything()) == 1
+    forget(made[0])
+    assert (store.open(made[0]) / "sub" / "a.txt").read_text() == text
+    assert leftovers() == []
+
+
+def test_a_reference_from_another_machine_is_found_here(place: str) -> None:
+    made = make()
+    foreign = made.model_copy(update={"uri": f"/mnt/elsewhere/store/{made.kind}/{made.digest}"})
+    assert (store.open(foreign) / "sub" / "a.txt").read_text() == "hello"
 
 
 def test_a_store_that_cannot_be_written_is_one_clear_line(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
