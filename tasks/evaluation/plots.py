@@ -17,20 +17,30 @@ STYLE: dict[Any, Any] = {"svg.hashsalt": "cogumi", "svg.fonttype": "none", "font
 
 
 def ledger_plot(rows: Sequence[LedgerRow]) -> str:
-    """Megabytes against exact match with its interval, one point per row, in the order of the steps; reverted ones hollow."""
+    """Steps from top to bottom: megabytes as bars on a log scale, exact match with its interval beside them; reverted steps hollow."""
     with style():
-        figure, axes = new_figure(7.2, 3.8)
-        kept = [row for row in rows if row.verdict != "reverted"]
-        axes.plot([row.bytes / 1e6 for row in kept], [100 * row.exact_match.mean for row in kept], color=GREY, linewidth=0.8, zorder=1)
+        from matplotlib.figure import Figure
+
+        figure = Figure(figsize=(7.2, 0.32 * len(rows) + 1.1), layout="constrained")
+        sizes, shares = figure.subplots(1, 2, sharey=True)
         for number, row in enumerate(rows):
-            x, y, reverted = row.bytes / 1e6, 100 * row.exact_match.mean, row.verdict == "reverted"
+            megabytes, reverted = row.bytes / 1e6, row.verdict == "reverted"
             colour = ORANGE if reverted else BLUE
-            axes.errorbar(x, y, yerr=_bars(row.exact_match), fmt="o", color=colour, markerfacecolor="white" if reverted else colour, capsize=2, linewidth=1, markersize=5)
-            axes.annotate(f"{row.step} (reverted)" if reverted else row.step, (x, y), xytext=(6, 6 if number % 2 == 0 else -12), textcoords="offset points", fontsize=8)
-        axes.set_xscale("log")
-        axes.set_xlabel("weights, megabytes (log scale)")
-        axes.set_ylabel("exact match, %, 95% interval")
-        axes.set_title(f"The ledger: {rows[0].exact_match.n} held-out questions after every step", fontsize=10)
+            sizes.barh(number, megabytes, height=0.6, facecolor="white" if reverted else colour, edgecolor=colour)
+            sizes.annotate(f"{megabytes:.3g}", (megabytes, number), xytext=(4, 0), textcoords="offset points", va="center", fontsize=8)
+            shares.errorbar(
+                100 * row.exact_match.mean, number, xerr=_bars(row.exact_match), fmt="o", color=colour, markerfacecolor="white" if reverted else colour, capsize=2, linewidth=1,
+                markersize=5
+            )  # fmt: skip
+        sizes.set_yticks(range(len(rows)), [f"{row.step} (reverted)" if row.verdict == "reverted" else row.step for row in rows])
+        sizes.invert_yaxis()
+        smallest, largest = min(row.bytes for row in rows) / 1e6, max(row.bytes for row in rows) / 1e6
+        sizes.set_xscale("log")
+        sizes.set_xlim(smallest / 2, largest * 2)
+        sizes.xaxis.set_major_formatter("{x:g}")
+        sizes.xaxis.set_minor_formatter("")
+        sizes.set_xlabel("weights, megabytes (log scale)")
+        shares.set_xlabel(f"exact match on {rows[0].exact_match.n} held-out questions, %, 95% interval")
         return svg(figure)
 
 

@@ -5,6 +5,8 @@ from html import escape
 
 from blocks.records import Interval
 
+LONG = 30  # characters from which a cell is broken into lines
+
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1c2126; --faint: #66707a; --line: #d9dee3; --paper: #ffffff; --tile: #f4f6f8; }
 @media (prefers-color-scheme: dark) { :root { --ink: #e6e9ec; --faint: #9aa4ad; --line: #39424a; --paper: #15191d; --tile: #1f252b; } svg { background: #fff; border-radius: 4px } }
@@ -17,7 +19,7 @@ p { max-width: 46rem } .faint { color: var(--faint) } svg { max-width: 100%; hei
 table { border-collapse: collapse; font-size: .88rem; margin: .8rem 0 }
 th, td { padding: .25rem .7rem .25rem 0; text-align: left; white-space: nowrap }
 th { color: var(--faint); font-weight: 500; border-bottom: 1px solid var(--line) }
-td.n, th.n { text-align: right; font-variant-numeric: tabular-nums } td.long { white-space: normal; min-width: 16rem }
+td.n, th.n { text-align: right; font-variant-numeric: tabular-nums } td.long { white-space: normal; min-width: 13rem }
 """
 
 
@@ -53,7 +55,7 @@ def table(titles: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     numeric = [all(_numeric(row[column]) for row in body) and bool(body) for column in range(len(titles))]
 
     def cell(tag: str, text: str, column: int) -> str:
-        kind = "n" if numeric[column] else "long" if len(text) > 60 else ""
+        kind = "n" if numeric[column] else "long" if len(text) > LONG else ""
         return f"<{tag}{f' class={kind}' if kind else ''}>{escape(text)}</{tag}>"
 
     head = "".join(cell("th", title, column) for column, title in enumerate(titles))

@@ -41,7 +41,7 @@ class Sources(Record):
     gates: list[GateReport]
 
 
-@step(version=1)
+@step(version=2)
 def report(sources: Sources, profile: str, overrides: list[str], resamples: int, seed: int) -> Artifact:
     """Write the page. ``resamples`` and ``seed`` are those of the bootstrap.
 
@@ -87,6 +87,11 @@ def shortfalls(facts: Facts) -> list[str]:
     if facts.release.routed_minus_base.low <= 0:
         found.append(f"The routed system is not surely better than the base alone: {points_of(facts.release.routed_minus_base)} points.")
     summary = facts.router["summary"]
+    alone = facts.router["test"]["domain_alone"]
+    if alone["quality"] >= summary["routed"] and alone["cost"] < summary["cost"]:
+        straight = f"{100 * alone['quality']:.1f}% at {alone['cost']:.2f} times the base's tokens"
+        routed = f"{100 * summary['routed']:.1f}% at {summary['cost']:.2f} times"
+        found.append(f"The confidence network does not pay here: every covered prompt straight to its modifier gives {straight}, the router {routed}.")
     if summary["ece_after"] > summary["ece_before"]:
         found.append(f"Calibration did not help on the test questions: expected calibration error {summary['ece_before']:.3f} before, {summary['ece_after']:.3f} after.")
     return found
