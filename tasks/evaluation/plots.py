@@ -40,7 +40,8 @@ def ledger_plot(rows: Sequence[LedgerRow]) -> str:
         sizes.xaxis.set_major_formatter("{x:g}")
         sizes.xaxis.set_minor_formatter("")
         sizes.set_xlabel("weights, megabytes (log scale)")
-        shares.set_xlabel(f"exact match on {rows[0].exact_match.n} held-out questions, %, 95% interval")
+        shares.set_xlabel("exact match, %, 95% interval")
+        figure.suptitle(f"{rows[0].exact_match.n} held-out questions after every step", fontsize=10)
         return svg(figure)
 
 
