@@ -1,4 +1,4 @@
-"""Plain files of records, read and written as streams: JSON lines (also .gz, .zst) and Parquet.
+"""Plain files of records, read and written as streams: JSON lines (also .gz, .zst), a JSON array in .json, and Parquet.
 
 A record needs ``id``, ``prompt`` and ``response``; Alpaca's ``instruction``/``input``/``output`` are understood and get an id from their place
 in the file. Every other field is carried along. JSON lines end with "\\n" and nothing else. Not here: what is done with the records
@@ -9,6 +9,7 @@ import io
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -16,6 +17,7 @@ import orjson
 
 from blocks.errors import BadInput
 from tasks.data.columns import as_table
+from tasks.data.unpacked import array_lines, is_array, opened
 from tasks.data.whole import whole
 
 SUFFIXES = (".jsonl", ".jsonl.zst", ".jsonl.gz", ".ndjson", ".json", ".json.zst", ".json.gz", ".parquet")
@@ -112,8 +114,8 @@ def objects(path: Path) -> Iterator[tuple[int, dict[str, Any], bytes]]:
     _check(path)
     number = 0
     try:
-        with _open(path) as stream:
-            for number, line in enumerate(stream, 1):
+        with io.BufferedReader(opened(path), 1 << 20) as stream:
+            for number, line in enumerate(chain.from_iterable(array_lines(path)) if is_array(path) else stream, 1):
                 line = line.rstrip(b"\r\n")
                 if number == 1:
                     line = line.removeprefix(b"\xef\xbb\xbf")
@@ -151,13 +153,6 @@ def _read_parquet(path: Path) -> Iterator[Located]:
                     yield Located(f"{path}:{number}", as_record(row, f"{path}:{number}", f"{stem}-{number}"))
     except (OSError, pa.ArrowException) as error:
         raise BadInput(f"{path}: not readable as Parquet after row {number} ({error})") from None
-
-
-def _open(path: Path) -> io.BufferedReader:
-    """The file's bytes, decompressed. Arrow's streams notice a file that was cut off, zstandard's own reader does not."""
-    import pyarrow as pa
-
-    return io.BufferedReader(pa.input_stream(str(path), compression="detect"), 1 << 20)
 
 
 def _from_alpaca(row: dict[str, Any], where: str, fallback: str) -> dict[str, Any]:

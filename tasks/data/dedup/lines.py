@@ -1,6 +1,6 @@
 """Lines of JSONL files, in order once and then again by row.
 
-Plain files are read where they are. ``.zst``, ``.gz`` and ``.parquet`` are unpacked to a scratch file without a name, so that
+Plain files are read where they are. ``.zst``, ``.gz``, ``.parquet`` and JSON arrays are unpacked to a scratch file without a name, so that
 a line can be read again; that takes their unpacked size on disk. Lines end with "\\n" alone; a line of white space is no row.
 Not here: what a line says (fields.py).
 """
@@ -17,10 +17,11 @@ import numpy as np
 
 from blocks.errors import BadInput
 from tasks.data.dedup.parquet import ParquetRows, rows_as_lines
+from tasks.data.unpacked import array_lines, is_array, opened
 
 BLOCK = 2**20
-COMPRESSIONS = {".zst": "zstd", ".gz": "gzip"}
-KINDS = (".jsonl", ".ndjson", ".json", *COMPRESSIONS, ".parquet")
+PACKED = (".zst", ".gz")
+KINDS = (".jsonl", ".ndjson", ".json", *PACKED, ".parquet")
 
 
 class Block(NamedTuple):
@@ -80,7 +81,7 @@ class Lines:
             file = self._close.enter_context(path.open("rb", buffering=0))
             kept: IO[bytes] = file
             state = os.fstat(file.fileno())
-            if path.suffix in (*COMPRESSIONS, ".parquet"):
+            if path.suffix in (*PACKED, ".parquet") or is_array(path):
                 kept = self._close.enter_context(tempfile.TemporaryFile(dir=self.scratch))  # noqa: SIM115 - the stack closes it
             first, begin, number = self.count, 0, 1
             begins, lengths, numbers = [], [], []
@@ -160,20 +161,18 @@ def _unpacked(path: Path, file: IO[bytes]) -> Iterator[bytes]:
     """The content in pieces of any size."""
     if path.suffix == ".parquet":
         yield from rows_as_lines(path)
-        return
-    if path.suffix in COMPRESSIONS:
+    elif is_array(path):
+        yield from (b"\n".join([*lines, b""]) for lines in array_lines(path))
+    elif path.suffix in PACKED:
         yield from _decompressed(path)
-        return
-    while data := file.read(BLOCK):
-        yield data
+    else:
+        while data := file.read(BLOCK):
+            yield data
 
 
 def _decompressed(path: Path) -> Iterator[bytes]:
-    """Arrow's streams notice a file that was cut off; zstandard's own reader takes it for the end."""
-    from pyarrow import input_stream
-
     try:
-        with input_stream(str(path), compression=COMPRESSIONS[path.suffix]) as stream:
+        with opened(path) as stream:
             while data := stream.read(BLOCK):
                 yield data
     except OSError as error:

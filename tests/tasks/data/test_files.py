@@ -10,6 +10,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from blocks.errors import BadInput
+from tasks.data.dedup.files import dedup_files
 from tasks.data.files import Plain, objects, read, writer
 
 text = st.text(st.characters(exclude_categories=["Cs"]))
@@ -82,15 +83,15 @@ def test_a_file_that_was_cut_off_is_noticed(tmp_path: Path, suffix: str) -> None
 def test_wrong_kinds_and_missing_files_are_one_clear_line(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("x")
     (tmp_path / "a.parquet").write_text("x")
-    (tmp_path / "a.json").write_text('[{"id": "1"}]')
+    (tmp_path / "a.jsonl").write_text('[{"id": "1"}]')
     with pytest.raises(BadInput, match=r"a.csv: not a kind of file"):
         list(read([tmp_path / "a.csv"]))
     with pytest.raises(BadInput, match="no such file"):
         list(read([tmp_path / "b.jsonl"]))
     with pytest.raises(BadInput, match="not readable as Parquet"):
         list(read([tmp_path / "a.parquet"]))
-    with pytest.raises(BadInput, match=r"a.json:1: list instead of a JSON object; .* one record"):
-        list(read([tmp_path / "a.json"]))
+    with pytest.raises(BadInput, match=r"a.jsonl:1: list instead of a JSON object; .* one record"):
+        list(read([tmp_path / "a.jsonl"]))
     with pytest.raises(BadInput, match="not a kind of file that is written"), writer(tmp_path / "a.xlsx"):
         pass
     with pytest.raises(BadInput, match="cannot be written"), writer(Path("/proc/nowhere/a.jsonl")):
@@ -120,6 +121,21 @@ def test_parquet_refuses_what_does_not_fit_into_its_columns(tmp_path: Path, usua
     with pytest.raises(BadInput, match="do not fit into one table"):
         put(tmp_path / "rows.parquet", rows)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["rows.json", "rows.json.gz", "rows.json.zst"])
+def test_a_json_array_is_read_like_lines(tmp_path: Path, name: str) -> None:
+    rows = [{"instruction": "Add\u2028them", "input": str(row), "output": "é"} for row in range(2500)]
+    data = b"\xef\xbb\xbf" + orjson.dumps(rows, option=orjson.OPT_INDENT_2)
+    (tmp_path / name).write_bytes({"json": bytes, "gz": gzip.compress, "zst": zstandard.ZstdCompressor().compress}[name.rsplit(".", 1)[1]](data))
+    assert [(row["input"], number) for number, row, _ in objects(tmp_path / name)] == [(str(row), row + 1) for row in range(2500)]
+    report = dedup_files([tmp_path / name], tmp_path / "out.jsonl", threshold=1.0, pairs=tmp_path / "pairs.jsonl")
+    assert (report["records"], report["kept"]) == (2500, 2500)
+    assert [row for _, row, _ in objects(tmp_path / "out.jsonl")] == rows
+    (tmp_path / "broken.json").write_bytes(data[3:-1])
+    for read_it in (lambda: list(objects(tmp_path / "broken.json")), lambda: dedup_files([tmp_path / "broken.json"], tmp_path / "x.jsonl")):
+        with pytest.raises(BadInput, match=r"broken.json: not a JSON array that can be read"):
+            read_it()
 
 
 def test_a_field_that_the_first_record_leaves_out_is_kept(tmp_path: Path) -> None:
