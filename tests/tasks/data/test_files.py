@@ -1,4 +1,5 @@
 import gzip
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -125,10 +126,10 @@ def test_parquet_refuses_what_does_not_fit_into_its_columns(tmp_path: Path, usua
 
 @pytest.mark.parametrize("name", ["rows.json", "rows.json.gz", "rows.json.zst"])
 def test_a_json_array_is_read_like_lines(tmp_path: Path, name: str) -> None:
-    rows = [{"instruction": "Add\u2028them", "input": str(row), "output": "é"} for row in range(2500)]
+    rows = [{"instruction": "Add\u2028them", "input": hashlib.sha256(bytes(row)).hexdigest(), "output": "é"} for row in range(2500)]
     data = b"\xef\xbb\xbf" + orjson.dumps(rows, option=orjson.OPT_INDENT_2)
     (tmp_path / name).write_bytes({"json": bytes, "gz": gzip.compress, "zst": zstandard.ZstdCompressor().compress}[name.rsplit(".", 1)[1]](data))
-    assert [(row["input"], number) for number, row, _ in objects(tmp_path / name)] == [(str(row), row + 1) for row in range(2500)]
+    assert [(row["input"], number) for number, row, _ in objects(tmp_path / name)] == [(row["input"], number) for number, row in enumerate(rows, 1)]
     report = dedup_files([tmp_path / name], tmp_path / "out.jsonl", threshold=1.0, pairs=tmp_path / "pairs.jsonl")
     assert (report["records"], report["kept"]) == (2500, 2500)
     assert [row for _, row, _ in objects(tmp_path / "out.jsonl")] == rows
