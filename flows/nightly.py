@@ -14,9 +14,9 @@ from prefect.context import FlowRunContext
 from blocks import store
 from blocks.errors import BadInput, GateFailed
 from blocks.records import Artifact, Domain, GateCheck, Record
-from blocks.teachers.block import with_blocks
 from configs.phases.modifiers import coverage
 from configs.schema import Profile, load
+from flows import spending
 from flows.approval import before_promotion, before_spending
 from flows.dispatch import dispatch
 from flows.retraining import Retrained, retraining
@@ -25,7 +25,6 @@ from tasks.evaluation.ledger import percent
 from tasks.improvement import marker as mark
 from tasks.improvement.account import account
 from tasks.improvement.clusters import Cluster, clusters, moved
-from tasks.improvement.estimate import worst_case
 from tasks.improvement.observe import observe, read_choices, read_observed
 from tasks.improvement.standing import Standing, rates, standing
 from tasks.release.change import change_report
@@ -68,8 +67,7 @@ def nightly(
     verdict: Verdict = "unmoved"
     why = "Nothing moved that a modifier covers; nothing was made anew."
     if chosen_domains := cast("dict[str, list[Domain]]", moved(found)):
-        cost = worst_case(chosen_domains, chosen.nightly, chosen.modifiers, with_blocks(chosen.teachers), chosen.evaluation.context)
-        before_spending("nightly", cost, chosen.approval)
+        before_spending("retraining", spending.of_night(chosen_domains, chosen), chosen.approval)
         made = dispatch(retraining, chosen.pools.modifiers, before, observed, chosen_domains, described.parameters, marker.nights + 1, chosen)
         verdict, why = _judge(made, chosen)
     if verdict == "promoted" and made.release is not None:

@@ -9,6 +9,8 @@ from prefect import flow
 
 from blocks.records import Artifact, Record
 from configs.schema import load
+from flows import spending
+from flows.approval import before_spending
 from flows.compression import compression
 from flows.dataset import dataset
 from flows.dispatch import dispatch
@@ -45,6 +47,7 @@ def pipeline(
     chosen = load(profile, overrides)
     last = PHASES.index(until)
     questions = held_out(chosen.evaluation, chosen.seed)
+    before_spending("dataset", spending.of_dataset(chosen), chosen.approval)
     data = dispatch(dataset, chosen.pools.dataset, chosen, questions)
     if last == 0:
         return Built(dataset=data)
@@ -54,9 +57,11 @@ def pipeline(
     compressed = dispatch(compression, chosen.pools.compression, trained.student, data, questions, chosen)
     if last == 2:
         return Built(dataset=data)
+    before_spending("modifiers", spending.of_modifiers(chosen), chosen.approval)
     modified = dispatch(modifiers, chosen.pools.modifiers, compressed.model, compressed.gguf, data, questions, chosen)
     if last == 3:
         return Built(dataset=data)
+    before_spending("routing", spending.of_routing(chosen), chosen.approval)
     routed = dispatch(routing, chosen.pools.routing, compressed.gguf, modified, data, questions, chosen)
     if last == 4:
         return Built(dataset=data)

@@ -1,30 +1,33 @@
-"""The most that a night's teacher calls can cost, before any is made. Not here: the budget's own reservations (blocks/budget.py)."""
+"""The most that asking for questions and mending failures can cost, before any call is made. Not here: expected costs (the phases' own
+estimates), and the budget's reservations (blocks/budget.py)."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from decimal import Decimal
 
 from configs.phases.modifiers import Modifiers, TeacherSource
-from configs.phases.nightly import Nightly
 from configs.phases.teachers import Teachers
 
 INSTRUCTIONS = 600  # tokens around a question: what the teacher is told, generously
 SPARE = Decimal("1.25")  # questions asked for per question wanted
 
 
-def worst_case(moved: Mapping[str, Sequence[str]], nightly: Nightly, modifiers: Modifiers, teachers: Teachers, longest: int) -> Decimal:
-    """Dollars if every question of the ``moved`` domains fails, every tier uses all its attempts, and the dearest teacher of each role
+def mending(questions: Mapping[str, int], modifiers: Modifiers, teachers: Teachers, longest: int) -> Decimal:
+    """Dollars if all ``questions`` (how many, by modifier) fail, every tier uses all its attempts, and the dearest teacher of each role
     answers at full length. ``longest``: of a question, in tokens."""
-    total = Decimal(0)
-    for name, domains in moved.items():
-        questions = len(domains) * (nightly.questions + nightly.logged)
-        for role in modifiers.tiers(name):
-            total += questions * modifiers.cascade.attempts * _dearest(teachers, role, longest + INSTRUCTIONS, modifiers.cascade.max_tokens)
-        source = modifiers.source
-        if isinstance(source, TeacherSource):
-            calls = math.ceil(len(domains) * nightly.questions * SPARE / source.batch) * source.attempts
-            total += calls * _dearest(teachers, source.role, INSTRUCTIONS, source.max_tokens)
-    return total
+    how = modifiers.cascade
+    return sum(
+        (count * how.attempts * _dearest(teachers, role, longest + INSTRUCTIONS, how.max_tokens) for name, count in questions.items() for role in modifiers.tiers(name)), Decimal(0)
+    )
+
+
+def writing(questions: int, modifiers: Modifiers, teachers: Teachers) -> Decimal:
+    """Dollars if every call for ``questions`` fresh questions is repeated as often as it may be; nothing where teachers do not write them."""
+    source = modifiers.source
+    if not isinstance(source, TeacherSource):
+        return Decimal(0)
+    calls = 3 * math.ceil(questions * SPARE / source.batch)  # what is missing is asked for once more of either difficulty
+    return calls * source.attempts * _dearest(teachers, source.role, INSTRUCTIONS, source.max_tokens)
 
 
 def _dearest(teachers: Teachers, role: str, prompt: int, answer: int) -> Decimal:

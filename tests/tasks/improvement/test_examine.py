@@ -12,7 +12,7 @@ from configs.phases.modifiers import TeacherSource
 from configs.phases.nightly import Examination
 from configs.schema import load
 from tasks.evaluation.held_out import held_out, read_questions
-from tasks.improvement.estimate import worst_case
+from tasks.improvement.estimate import mending, writing
 from tasks.improvement.examine import compare, examination
 from tasks.improvement.join import join
 
@@ -99,10 +99,10 @@ def test_parts_are_joined_without_repetition_and_in_order() -> None:
 
 def test_the_worst_case_grows_with_what_is_asked() -> None:
     nano = load("nano")
-    one = worst_case({"code": ["coding"]}, nano.nightly, nano.modifiers, nano.teachers, nano.evaluation.context)
-    assert one > 0
-    assert worst_case({"reasoning": ["math", "reasoning"]}, nano.nightly, nano.modifiers, nano.teachers, nano.evaluation.context) == 2 * one
-    written = TeacherSource(kind="teachers", role="questions", batch=10, max_tokens=600, temperature=0.7, attempts=2)
-    source = nano.modifiers.model_copy(update={"source": written})
-    assert worst_case({"code": ["coding"]}, nano.nightly, source, nano.teachers, nano.evaluation.context) > one
-    assert worst_case({}, nano.nightly, nano.modifiers, nano.teachers, 256) == Decimal(0)
+    one = mending({"code": 100}, nano.modifiers, nano.teachers, 256)
+    assert one == 100 * 2 * ((856 * Decimal("0.1") + 300 * Decimal("0.4")) + (856 * Decimal("0.5") + 300 * 2) + (856 * 2 + 300 * 8)) / 1_000_000
+    assert mending({"code": 100, "reasoning": 100}, nano.modifiers, nano.teachers, 256) == 2 * one
+    assert mending({}, nano.modifiers, nano.teachers, 256) == 0
+    assert writing(100, nano.modifiers, nano.teachers) == 0, "the rehearsal world's questions cost nothing"
+    source = TeacherSource(kind="teachers", role="questions", batch=10, max_tokens=600, temperature=0.7, attempts=2)
+    assert writing(100, nano.modifiers.model_copy(update={"source": source}), nano.teachers) > 0

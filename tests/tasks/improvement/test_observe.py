@@ -62,7 +62,13 @@ def test_answers_are_judged_by_the_checker_where_the_world_knows_the_question() 
     served.append(line(None, None, release, 5))
     served.append(line(question.prompt, "no idea", artifact("release", "another"), 6))
     rows = look(release, router, routed)
-    assert [(row.id, row.domain, row.right) for row in rows] == [("a1", "reading", True), ("a2", "reading", False), ("a3", "math", False), ("a4", "math", None), ("a5", "math", None)]
+    assert [(row.id, row.domain, row.right) for row in rows] == [
+        ("a1", "reading", True),
+        ("a2", "reading", False),
+        ("a3", "math", False),
+        ("a4", "math", None),
+        ("a5", "math", None),
+    ]
     assert [row.escalated for row in rows] == [False, False, True, False, False]
     assert [row.fallback for row in rows] == [False, False, False, True, False]
     assert [row.doubted for row in rows] == [False, False, True, True, False]
