@@ -6,11 +6,13 @@ worker's machine before a run begins there. Not here: a step's own version, whic
 
 import hashlib
 import logging
+import os
 import socket
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NoReturn
+from uuid import UUID
 
 from packaging.version import InvalidVersion, Version
 
@@ -63,8 +65,20 @@ def check(deployed: str) -> None:
     ours, machine = code_version(), socket.gethostname()
     how = compare(deployed)
     if how == "newer":
-        raise BadInput(f"the code on worker {machine} is of version {release(ours)}, older than the run's deployment ({release(deployed)}): update its checkout or image")
+        _refuse(f"the code on worker {machine} is of version {release(ours)}, older than the run's deployment ({release(deployed)}): update its checkout or image")
     if how == "older":
-        raise BadInput(f"the run's deployment is of version {release(deployed)}, older than the code on worker {machine} ({release(ours)}): run `prefect deploy --all` from that")
+        _refuse(f"the run's deployment is of version {release(deployed)}, older than the code on worker {machine} ({release(ours)}): run `prefect deploy --all` from that")
     if how == "other":
         log.warning("the code on worker %s (%s) is not that of the run's deployment (%s), though of the same version", machine, ours, deployed)
+
+
+def _refuse(reason: str) -> NoReturn:
+    """End the run as failed, with the reason: Prefect alone would call it crashed, without one, and a crash is tried again."""
+    run = os.environ.get("PREFECT__FLOW_RUN_ID")
+    if run is not None:
+        from prefect import get_client
+        from prefect.states import Failed
+
+        with get_client(sync_client=True) as client:
+            client.set_flow_run_state(UUID(run), Failed(message=f"BadInput: {reason}"), force=True)
+    raise BadInput(reason)

@@ -4,27 +4,26 @@ import os
 import signal
 from pathlib import Path
 
-from prefect import flow
-
 from blocks.errors import GateFailed
 from blocks.records import Record
+from flows.phase import phase
 
 
 class Doubled(Record):
     number: int
 
 
-@flow
+@phase
 def double(number: int) -> Doubled:
     return Doubled(number=2 * number)
 
 
-@flow
+@phase
 def refuse(number: int) -> Doubled:
     raise GateFailed(f"gate test: value = {number}, must be >= 99")
 
 
-@flow
+@phase
 def die_once(trace: str) -> Doubled:
     """Killed like a process that the kernel takes, the first time."""
     path = Path(trace)
@@ -34,6 +33,6 @@ def die_once(trace: str) -> Doubled:
     return Doubled(number=1)
 
 
-@flow
+@phase
 def misplaced(number: int) -> Doubled:
     return Doubled(number=number)

@@ -113,8 +113,11 @@ def warned() -> Iterator[list[str]]:
 
     keep = Keep()
     logger = logging.getLogger("cogumi.dispatch")
+    level = logger.level
     logger.addHandler(keep)
+    logger.setLevel(logging.INFO)
     yield said
+    logger.setLevel(level)
     logger.removeHandler(keep)
 
 
