@@ -1,6 +1,7 @@
 """kill -9 at any moment: nothing recorded is paid again, and what was in flight stays counted and is asked again once."""
 
 import random
+import threading
 import time
 from decimal import Decimal
 from typing import Any
@@ -69,10 +70,6 @@ def test_an_intent_whose_process_lives_is_waited_for_and_one_that_is_dead_is_not
 
 
 def test_an_interrupted_ask_leaves_no_call_behind(server: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-    import threading
-
-    from blocks.teachers import ask as module
-
     server.plan(latency_s=0.3)
     join = threading.Thread.join
     interrupted: list[bool] = []
@@ -84,7 +81,7 @@ def test_an_interrupted_ask_leaves_no_call_behind(server: Running, monkeypatch: 
             raise KeyboardInterrupt
         join(self, timeout)
 
-    monkeypatch.setattr(module.threading.Thread, "join", interrupt)
+    monkeypatch.setattr(threading.Thread, "join", interrupt)
     with pytest.raises(KeyboardInterrupt):
         ask(requests(200), "questions", settings(teacher(server.url), concurrency=8))
     (told,) = summary(settings(teacher(server.url)))

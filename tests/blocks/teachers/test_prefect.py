@@ -1,9 +1,11 @@
 """Prefect's side of the teachers, on a real server: the credentials block, and global limits, strict."""
 
 import asyncio
+import logging
 import math
 import time
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,11 +13,15 @@ from prefect import flow, task
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate
 from prefect.client.schemas.filters import ArtifactCollectionFilter, ArtifactCollectionFilterKey
+from prefect.settings import get_current_settings
 from pydantic import SecretStr
 
+from blocks import store
 from blocks.errors import BadInput, BudgetSpent
+from blocks.records import Artifact
 from blocks.teachers.ask import ask
 from blocks.teachers.block import TeacherCredentials, with_blocks
+from blocks.teachers.page import leave_page
 from blocks.teachers.prefect_limits import limits
 from configs.phases.teachers import Teachers
 from tasks.step import step
@@ -75,6 +81,48 @@ def test_a_spent_budget_leaves_its_page(server: Running) -> None:
     assert "**Stopped:** budget test" in found
     assert "calls for questions remain" in found
     assert "| t0 |" in found
+
+
+def test_no_key_is_in_what_a_run_leaves(server: Running, state: Path) -> None:
+    """Artifacts with their manifests, results, logs, states and pages; the server repeats the key in its error messages."""
+    server.plan(modes={"gone": "404"})
+    TeacherCredentials(api_key=SecretStr(KEY)).save("secret", overwrite=True)  # type: ignore[unused-coroutine]
+
+    @step(version=1)
+    def asking(teachers: Teachers) -> Artifact:
+        (answer,) = ask(requests(1), "questions", teachers)
+        logging.getLogger("cogumi.teachers").warning("asked %s with %s", answer, teachers)
+        with store.create("examples", settings=teachers) as folder:
+            (folder.path / "answer.json").write_text(answer.model_dump_json())
+        return folder.artifact
+
+    @flow
+    def phase(teachers: Teachers) -> Artifact:
+        leave_page("", teachers)
+        return asking(with_blocks(teachers))
+
+    made = phase(settings(teacher(server.url, block="secret", key_env=None)), return_state=True)
+    refused = phase(settings(teacher(server.url, "gone", block="secret", key_env=None)), return_state=True)
+    assert made.is_completed()
+    assert refused.is_failed()
+
+    async def left() -> list[str]:
+        async with get_client() as client:
+            found: list[str] = [str(log.message) for log in await client.read_logs(log_filter=None, limit=200)]
+            for run in await client.read_flow_runs():
+                found.append(run.model_dump_json())
+            for task_run in await client.read_task_runs():
+                found.append(task_run.model_dump_json())
+            return found + [str(page.data) for page in await client.read_artifacts()]
+
+    texts = asyncio.run(left())
+    assert any("made to fail" in text for text in texts), "the server's message itself was kept"
+    assert any("| t0 |" in text for text in texts)
+    results = get_current_settings().results.local_storage_path
+    files = [path.read_bytes() for folder in (state, results) for path in folder.rglob("*") if path.is_file()]
+    assert any(b"answer to question 0" in data for data in files)
+    for data in [*files, *(text.encode() for text in texts)]:
+        assert KEY.encode() not in data
 
 
 def pages() -> str:
