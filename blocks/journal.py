@@ -27,6 +27,7 @@ FINAL = (ANSWERED, REJECTED)
 BATCH = "batch:"
 """An intent whose owner begins so belongs to a batch, not to a session."""
 BUSY_SECONDS = 60
+NOTES_SECONDS = 5
 LOCK = 0x636F67756D69  # PostgreSQL's advisory lock of all writers: "cogumi"
 
 calls = Table(
@@ -110,14 +111,15 @@ ROW = [calls.c[name] for name in Row.__slots__]
 
 
 class Journal:
-    """The database, opened and with its tables made.
+    """The database, opened and with its tables made. ``notes``: for rows that may be lost with the machine's power, at no wait for the disk.
 
     Raises:
         BadInput: the URL is wrong, its driver missing, or the database cannot be opened or written.
         Transient: the database's server does not answer.
     """
 
-    def __init__(self, url: str | None) -> None:
+    def __init__(self, url: str | None, *, notes: bool = False) -> None:
+        self._notes = notes
         self.url = os.environ.get("COGUMI_JOURNAL") or url or f"sqlite:///{home() / 'journal.db'}"
         self._engine = self._connect()
         with self.writing() as db:
@@ -128,8 +130,8 @@ class Journal:
             parsed = make_url(self.url)
             self.name = parsed.render_as_string(hide_password=True)
             if parsed.get_backend_name() == "sqlite":
-                engine = create_engine(parsed, connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False})
-                event.listen(engine, "connect", _sqlite_connect)
+                engine = create_engine(parsed, connect_args={"timeout": NOTES_SECONDS if self._notes else BUSY_SECONDS, "check_same_thread": False})
+                event.listen(engine, "connect", _sqlite_connect_for_notes if self._notes else _sqlite_connect)
                 event.listen(engine, "begin", _sqlite_begin)
                 return engine
             return create_engine(parsed, pool_pre_ping=True)
@@ -188,6 +190,11 @@ def _sqlite_connect(connection: Any, _: Any) -> None:
     connection.isolation_level = None  # SQLAlchemy's begin event decides, not the driver
     for pragma in ("journal_mode=WAL", "synchronous=FULL"):
         connection.execute(f"PRAGMA {pragma}")
+
+
+def _sqlite_connect_for_notes(connection: Any, record: Any) -> None:
+    _sqlite_connect(connection, record)
+    connection.execute("PRAGMA synchronous=NORMAL")
 
 
 def _sqlite_begin(db: Connection) -> None:

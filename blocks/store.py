@@ -74,8 +74,9 @@ def create(kind: str, *, parents: Sequence[Artifact] = (), settings: Settings | 
     started = time.monotonic()
     memory.reset_peak()
     try:
-        lock = os.open(work / ".lock", os.O_CREAT | os.O_RDWR)
+        lock = os.open(work / ".taking", os.O_CREAT | os.O_RDWR)
         fcntl.flock(lock, fcntl.LOCK_EX)
+        os.rename(work / ".taking", work / ".lock")  # held before anybody can find it: a sweeper takes a free one for a dead maker's
         content = work / "content"
         content.mkdir()
         folder = Folder(content)

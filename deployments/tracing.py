@@ -86,7 +86,8 @@ def trace(identity: str, forward: bool) -> Trace:
         raise BadInput("give an id: the digest of a release or artifact, or the id of a row, a teacher call or an answer")
     graph = Graph()
     digests = [digest for digest, one in graph.manifests.items() if digest.startswith(beginning) or f"{one.kind}-{digest}".startswith(beginning)]
-    rows, calls = provenance.rows(graph, beginning), {**_calls_in_rows(graph, beginning), **provenance.recorded_like(beginning)}
+    rows = provenance.rows(graph, beginning)
+    calls: dict[str, CallRef | Recorded] = {**_calls_in_rows(graph, beginning), **provenance.recorded_like(beginning)}
     answers = {line.id: line for line in served.read("", "9") if isinstance(line, served.Served) and line.id.startswith(beginning)}
     artifacts = [f"{graph.manifests[digest].kind}-{digest[:12]}" for digest in digests]
     names = [*artifacts, *(f"row {one}" for one in rows), *(f"call {one}" for one in calls), *(f"answer {one}" for one in answers)]

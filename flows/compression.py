@@ -11,6 +11,7 @@ from tasks.compression.gguf_write import to_gguf
 from tasks.compression.importance import importance
 from tasks.compression.prune import prune
 from tasks.compression.recover import recover
+from tasks.compression.show import show_compression
 from tasks.compression.w4a16 import unpacked, w4a16
 from tasks.compression.zstd import pack
 from tasks.evaluation.agreement import agreement
@@ -84,6 +85,8 @@ def compression(student: Stored, dataset: Stored, questions: Stored, profile: Ch
         if not measured.reverted:
             sparse, sparse_packed = exported, pack([exported], settings.packing)
             book.repacked("zstd of it", sparse_packed, measured)
+    written = ledger(book.rows)
+    show_compression(written)
     smallest = min(one.bytes for one in (packed, sparse_packed) if one is not None)
     size = gate("size", [GateCheck(name="packed model, MB", value=smallest / 1e6, rule="<=", threshold=settings.target_megabytes)])
     return Compressed(
@@ -94,7 +97,7 @@ def compression(student: Stored, dataset: Stored, questions: Stored, profile: Ch
         packed=packed,
         packed_sparse=sparse_packed,
         w4a16=rounded,
-        ledger=ledger(book.rows),
+        ledger=written,
         parameters=book.parameters,
         gates=(agreed, size),
     )

@@ -14,6 +14,7 @@ from tasks.data.judge import judge
 from tasks.data.near_duplicates import remove_near_duplicates
 from tasks.data.plan import plan
 from tasks.data.questions import write_questions
+from tasks.data.show import show_dataset
 from tasks.data.spending import show_dataset_spending
 from tasks.data.split import split
 from tasks.data.validate import validate
@@ -46,5 +47,6 @@ def dataset(profile: Chosen, evaluation: Stored) -> Artifact:
     stages = {"questions": written, "ratings": valid, "easy answers": easy, "hard answers": hard, "scores": scored, "public records": public,
               "filters": clean, "decontamination": unseen, "near-duplicates": distinct, "balance": balanced}  # fmt: skip
     made = split(balanced, stages, settings.splitting, seed)
+    show_dataset(made)
     gate("dataset", list(verify(made, settings, seed).checks))
     return made

@@ -14,6 +14,7 @@ from tasks.modifiers.failures import failures
 from tasks.modifiers.gain import Gain, gain
 from tasks.modifiers.mixture import mixture
 from tasks.modifiers.questions import fresh_questions
+from tasks.modifiers.show import show_modifiers
 from tasks.training.sft import sft
 
 
@@ -61,7 +62,8 @@ def modifiers(model: Stored, gguf: Stored, dataset: Stored, questions: Stored, p
     settings, teachers, seed = profile.modifiers, with_blocks(profile.teachers), profile.seed
     calibration = held_out(profile.evaluation, seed, "calibration")
     base = evaluate(gguf, calibration, profile.evaluation)
-    made, paid = [], {}
+    made: list[Modifier] = []
+    paid: dict[str, Artifact] = {}
     for modifier in settings.each:
         name, covers, roles = modifier.name, coverage(modifier.name), settings.tiers(modifier.name)
         known = [dataset, questions, calibration]
@@ -80,4 +82,5 @@ def modifiers(model: Stored, gguf: Stored, dataset: Stored, questions: Stored, p
             Modifier(name=name, domains=covers.domains, description=covers.description, adapter=adapter, gguf=exported, mended=mended, tested=tested,
                      evaluation=evaluation, gain=gained, accepted=gained.accepted)
         )  # fmt: skip
+    show_modifiers([one.gain for one in made])
     return Modified(modifiers=tuple(made), calibration=calibration, base=base)

@@ -44,5 +44,5 @@ def release(dataset: Stored, trained: Trained, compressed: Compressed, modified:
     gates = [*trained.gates, *compressed.gates, *routed.gates, size]
     sources = Sources(dataset=dataset, curves=trained.curves, models=models, ledger=compressed.ledger, gains=gains, router=routed.router, release=made, gates=gates)
     page = report(sources, profile.name, overrides, resamples, seed)
-    publish(sources, page, settings)
+    publish(made, page, settings)
     return Released(release=made, report=page)

@@ -13,6 +13,7 @@ from tasks.routing.calibrate import calibrate_router
 from tasks.routing.domains import learn_domains
 from tasks.routing.route import covered_questions, route
 from tasks.routing.router import learn_router
+from tasks.routing.show import show_routing
 
 
 class Routed(Record):
@@ -53,5 +54,6 @@ def routing(gguf: Stored, modified: Modified, dataset: Stored, questions: Stored
     tuning = {name: modifier.evaluation for name, modifier in accepted.items()}
     router = assemble(classifier, network, calibration, covers, modified.base, tuning, base, answered, settings.threshold, resamples, seed)
     report = routing_report(router)
+    show_routing(router)
     passed = gate("routing", [GateCheck(name="routed minus base exact match, lower end", value=report.difference.low, rule=">=", threshold=-settings.tolerance)])
     return Routed(router=router, report=report, evaluation=route(router, base, answered, profile.evaluation.max_new_tokens), base=base, gates=(passed,))

@@ -10,6 +10,7 @@ from tasks.training.anil import anil, control
 from tasks.training.choose import Choice, choose_adapter, gain
 from tasks.training.merge import merge
 from tasks.training.sft import sft
+from tasks.training.show import show_training
 from tasks.training.student import student as make_student
 
 
@@ -51,4 +52,5 @@ def training(dataset: Stored, questions: Stored, profile: Chosen) -> Trained:
     student = merge(base, choice.adapter, dataset, settings.merging)
     models = {"pretrained": pretrained, "fine-tuned": fine_tuned, "ANIL": adapted}
     curves = {"pretraining": base, "fine-tuning": tuned, "ANIL": learned}
+    show_training(models, curves, choice)
     return Trained(base=base, student=student, choice=choice, adaptation=adaptation, models=models, curves=curves, gates=(passed,))

@@ -21,8 +21,8 @@ from prefect.context import FlowRunContext
 from prefect.tasks import exponential_backoff
 from pydantic import BaseModel, TypeAdapter
 
-from blocks import locks, objects, remote, store
-from blocks.errors import BadInput, DamagedArtifact, Transient
+from blocks import history, locks, objects, remote, store
+from blocks.errors import BadInput, BudgetSpent, DamagedArtifact, Transient
 from blocks.home import home
 from blocks.records import Artifact
 from blocks.results import RESULTS
@@ -90,6 +90,21 @@ class Step(Generic[P, R]):
         key = self.key(*args, **kwargs)
         started = time.monotonic()
         fresh = bool(os.environ.get("COGUMI_FRESH"))
+        try:
+            result, ran = self._answered(key, args, kwargs, fresh)
+        except BaseException as error:
+            history.step_done(self.name, history.FAILED, time.monotonic() - started, error=error)
+            if isinstance(error, BudgetSpent):
+                history.budget_spent(self.name, str(error))
+            raise
+        seconds, made = time.monotonic() - started, list(_artifacts(result))
+        history.step_done(self.name, history.RAN if ran else history.CACHED, seconds, made)
+        shown = " ".join(artifact.short for artifact in made)
+        log.info("%-22s %-6s %7.1f s  %s", self.name, "ran" if ran else "cached", seconds, shown, extra={"step": self.name})
+        return result
+
+    def _answered(self, key: str, args: Any, kwargs: Any, fresh: bool) -> tuple[R, bool]:
+        """The result, and whether the step ran for it."""
         with locks.held(store.scratch() / "locks" / key):  # the same inputs never run twice at once, on one machine
             result, ran = self._run(key, args, kwargs, refresh=fresh)
             if not ran:
@@ -99,9 +114,7 @@ class Step(Generic[P, R]):
                 except DamagedArtifact as damage:
                     log.warning("%s: cached result not believed (%s); made again", self.name, damage)
                     result, ran = self._run(key, args, kwargs, refresh=True)
-        shown = " ".join(artifact.short for artifact in _artifacts(result))
-        log.info("%-22s %-6s %7.1f s  %s", self.name, "ran" if ran else "cached", time.monotonic() - started, shown)
-        return result
+        return result, ran
 
     def _run(self, key: str, args: Any, kwargs: Any, refresh: bool) -> tuple[R, bool]:
         call = Call(self, key, args, kwargs, refresh)

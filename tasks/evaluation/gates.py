@@ -5,6 +5,7 @@ Not here: how the numbers were measured, and the decision what a failed gate sto
 
 import logging
 
+from blocks import history
 from blocks.errors import GateFailed
 from blocks.records import GateCheck, GateReport
 from tasks.step import step
@@ -20,6 +21,7 @@ def gate(name: str, checks: list[GateCheck]) -> GateReport:
         GateFailed: names every check that does not hold, with value and threshold.
     """
     report = GateReport(gate=name, checks=tuple(checks))
+    history.gate_done(report)
     if not report.passed:
         raise GateFailed(f"gate {name}: " + "; ".join(describe(check) for check in report.checks if not check.passed))
     log.info("gate %s passed: %s", name, "; ".join(describe(check) for check in checks))

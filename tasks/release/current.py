@@ -11,7 +11,7 @@ from typing import Literal
 
 import fsspec
 
-from blocks import pointer, store
+from blocks import history, pointer, store
 from blocks.errors import BadInput, CogumiError
 from blocks.records import Artifact, Manifest, Record
 
@@ -46,14 +46,18 @@ def releases() -> Releases:
 
 def promote(release: Artifact, report: Artifact, keep: int, compared_with: str | None = None) -> None:
     """Make ``release`` the current one; of the ones before it the newest ``keep`` stay listed. The same again changes nothing.
+    The run's history says so.
 
     Raises:
         Overtaken: ``compared_with`` is given and is not the digest of the current release any more; nothing was changed.
     """
+    moved = True
 
     def change(entries: tuple[Entry, ...]) -> tuple[Entry, ...]:
+        nonlocal moved
         now = entries[-1] if entries else None
         if now and now.release.digest == release.digest and now.report.digest == report.digest:
+            moved = False
             return entries
         if compared_with is not None and (now is None or now.release.digest != compared_with):
             raise Overtaken(
@@ -64,6 +68,7 @@ def promote(release: Artifact, report: Artifact, keep: int, compared_with: str |
         return tuple([*others[-keep:], new] if keep else [new])
 
     _move(change)
+    history.release_promoted(release, report, moved)
 
 
 def rollback(digest: str | None = None) -> Entry:

@@ -38,7 +38,7 @@ class Said(logging.Handler):
         self.steps: list[tuple[str, str]] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        if isinstance(record.args, tuple) and len(record.args) == 4 and record.args[0] not in {"gate", "publish"}:
+        if isinstance(record.args, tuple) and len(record.args) == 4 and not str(record.args[0]).startswith(("gate", "publish", "show_")):
             self.steps.append((str(record.args[0]), str(record.args[1])))
 
 

@@ -1,0 +1,44 @@
+"""What a phase leaves in Prefect's UI: one keyed artifact each, with what it decided. The key's timeline shows run after run.
+
+Outside a run nothing is left; a page that cannot be left stops nothing. Not here: what a page says (tasks/*/show.py), the teachers' page
+(teachers/page.py).
+"""
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+log = logging.getLogger("cogumi.pages")
+
+
+def leave_table(key: str, rows: Sequence[dict[str, Any]], description: str) -> None:
+    """Leave a table; ``rows`` map column titles to cells."""
+    _leave("table", key, description, table=list(rows))
+
+
+def leave_text(key: str, markdown: str, description: str) -> None:
+    """Leave a Markdown page."""
+    _leave("markdown", key, description, markdown=markdown)
+
+
+def leave_link(key: str, link: str, text: str) -> None:
+    """Leave a link called ``text``."""
+    _leave("link", key, text, link=link, link_text=text)
+
+
+def table(titles: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """A Markdown table."""
+    lines = ["| " + " | ".join(titles) + " |", "|" + "---|" * len(titles)]
+    return "\n".join([*lines, *("| " + " | ".join(str(cell).replace("|", "\\|") for cell in row) + " |" for row in rows)]) + "\n"
+
+
+def _leave(kind: str, key: str, description: str, **content: Any) -> None:
+    from prefect import artifacts
+    from prefect.context import FlowRunContext, TaskRunContext
+
+    if FlowRunContext.get() is None and TaskRunContext.get() is None:
+        return
+    try:
+        getattr(artifacts, f"create_{kind}_artifact")(key=key, description=description, **content)
+    except Exception as fault:
+        log.warning("page %s could not be left in Prefect (%s)", key, type(fault).__name__)

@@ -1,0 +1,23 @@
+"""The modifiers in Prefect's UI: what each gains where, and why it is released or not. Not here: the rule (gain.py)."""
+
+from blocks.pages import leave_table
+from blocks.records import Interval
+from tasks.evaluation.ledger import percent
+from tasks.modifiers.gain import Gain
+from tasks.step import step
+
+
+@step(version=1, cache=False)
+def show_modifiers(gains: list[Gain]) -> None:
+    """Leave the artifact ``modifiers``."""
+    rows = [
+        {"modifier": one.modifier, "domains": ", ".join(one.domains), "exact match %": f"{100 * one.inside_base:.1f} → {100 * one.inside_modifier:.1f}",
+         "gain, points": percent(one.inside, sign="+"), "elsewhere, points": _shown(one.elsewhere), "verdict": one.reason}
+        for one in gains
+    ]  # fmt: skip
+    accepted = [one.modifier for one in gains if one.accepted]
+    leave_table("modifiers", rows, f"In the release: {', '.join(accepted) or 'none'}; gains are paired, with 95% intervals, on held-out calibration questions")
+
+
+def _shown(interval: Interval | None) -> str:
+    return percent(interval, sign="+") if interval else ""
