@@ -1,25 +1,15 @@
 """prefect.yaml: nothing in it that Prefect ignores, and a real server holds afterwards what it says."""
 
-import asyncio
-import os
-import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from prefect import get_client
 from prefect.cli.deploy._models import ConcurrencyLimitSpec, DeploymentConfig, PrefectYamlModel, RawScheduleConfig, WorkPoolConfig
-from prefect.client.schemas.responses import DeploymentResponse
-from prefect.settings import PREFECT_API_URL
 from prefect.utilities.callables import parameter_schema
 
-from blocks.code_version import code_version
 from configs.schema import available, load
-from deployments import preparing
 from flows.compression import compression
 from flows.dataset import dataset
 from flows.modifiers import modifiers
@@ -122,65 +112,3 @@ def test_artifacts_and_profiles_can_be_given_by_name() -> None:
     properties = parameter_schema(training).properties
     for parameter in ("dataset", "questions", "profile"):
         assert {"type": "string"} in properties[parameter]["anyOf"], "a person types a digest or a name; a pipeline gives the whole"
-
-
-@pytest.fixture(scope="module")
-def deployed(prefect_server: None, tmp_path_factory: pytest.TempPathFactory) -> dict[str, DeploymentResponse]:
-    """Everything deployed to a real server, by the command of the README: what the server then holds."""
-    asyncio.run(preparing.prepare())
-    deploy(tmp_path_factory.mktemp("home"))
-    return held_by_server()
-
-
-def deploy(home: Path) -> None:
-    environment = {**os.environ, "PREFECT_API_URL": PREFECT_API_URL.value(), "COGUMI_HOME": str(home)}
-    done = subprocess.run([sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all"], cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
-def held_by_server() -> dict[str, DeploymentResponse]:
-    with get_client(sync_client=True) as client:
-        return {full_name(deployment): client.read_deployment_by_name(full_name(deployment)) for deployment in document()["deployments"]}
-
-
-@pytest.mark.parametrize("deployment", document()["deployments"], ids=full_name)
-def test_the_server_holds_what_the_file_says(deployed: dict[str, DeploymentResponse], deployment: dict[str, Any]) -> None:
-    held = deployed[full_name(deployment)]
-    assert held.entrypoint == deployment["entrypoint"]
-    assert held.description == deployment["description"]
-    assert sorted(held.tags) == sorted(deployment["tags"])
-    assert held.parameters == deployment.get("parameters", {})
-    assert (held.work_pool_name, held.work_queue_name) == (deployment["work_pool"]["name"], deployment["work_pool"]["work_queue_name"])
-    assert held.enforce_parameter_schema
-    assert held.pull_steps == [{"blocks.code_version.check": {"deployed": code_version()}}], "and not the folder of whoever deployed"
-    assert re.fullmatch(r"\d+\.\d+\.\d+\+[0-9a-f]{12}", held.version or "")
-    limit = deployment.get("concurrency_limit")
-    if limit is None:
-        assert held.global_concurrency_limit is None
-    else:
-        assert held.global_concurrency_limit is not None
-        assert held.global_concurrency_limit.limit == limit["limit"]
-        assert held.concurrency_options is not None
-        assert held.concurrency_options.collision_strategy.value == limit["collision_strategy"]
-    schedules = [(each.slug, each.active, each.schedule.model_dump(include={"cron", "timezone"})) for each in held.schedules]
-    assert schedules == [(each["slug"], each["active"], {"cron": each["cron"], "timezone": each["timezone"]}) for each in deployment.get("schedules", [])]
-
-
-def test_the_deployments_carry_this_code(deployed: dict[str, DeploymentResponse]) -> None:
-    assert {held.version for held in deployed.values()} == {code_version()}
-
-
-def test_the_server_refuses_parameters_that_the_form_would_refuse(deployed: dict[str, DeploymentResponse]) -> None:
-    from prefect.exceptions import PrefectHTTPStatusError
-
-    with get_client(sync_client=True) as client, pytest.raises(PrefectHTTPStatusError, match=r"until|cooking|Validation"):
-        client.create_flow_run_from_deployment(deployed["pipeline/nano"].id, parameters={"until": "cooking"})
-
-
-@pytest.mark.all
-def test_deployed_again_nothing_is_doubled(deployed: dict[str, DeploymentResponse], tmp_path: Path) -> None:
-    deploy(tmp_path)
-    again = held_by_server()
-    for name, before in deployed.items():
-        assert again[name].id == before.id
-        assert [(each.slug, each.id) for each in again[name].schedules] == [(each.slug, each.id) for each in before.schedules]

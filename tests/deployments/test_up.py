@@ -1,4 +1,5 @@
-"""``cogumi up`` and ``cogumi down`` with real processes: ready when it works, started again, joined, swept up after a kill."""
+"""``cogumi up`` and ``cogumi down`` with real processes: the server holds what the files say, ready means ready, workers are started again,
+joined from elsewhere, and swept up after a kill."""
 
 import json
 import os
@@ -9,87 +10,24 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from prefect.client.schemas.responses import DeploymentResponse
 
-from deployments import database, processes
-from deployments.local import Running
-from tests.deployments.test_cli import COGUMI, cogumi
+from blocks.code_version import code_version
+from deployments import database
+from tests.deployments.test_cli import cogumi
+from tests.deployments.test_prefect_yaml import ROOT, document, full_name
+from tests.deployments.up_process import Up, free_port, post, processes_of, until, workers
 from tests.flows.test_clock_skew import FAKETIME
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 CRASHED = "Cogumi: mark runs without heartbeat as crashed"
-
-
-class Up:
-    """One ``cogumi up`` in a state folder of its own, and the lines it printed."""
-
-    def __init__(self, home: Path, *arguments: str, **environment: str) -> None:
-        self.home, self.lines = home, list[str]()
-        own = {"COGUMI_HOME": str(home), "PREFECT_HOME": str(home / "prefect"), "PREFECT_RESULTS_LOCAL_STORAGE_PATH": str(home / "results"), **environment}
-        env = {**os.environ, **own}
-        env.pop("PREFECT_API_URL", None)
-        self.process = subprocess.Popen([*COGUMI, "up", *arguments], env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        threading.Thread(target=self._read, daemon=True).start()
-
-    def _read(self) -> None:
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
-            self.lines.append(line.rstrip("\n"))
-
-    def says(self, text: str, seconds: float = 180) -> str:
-        """The line with ``text``, when it comes."""
-        return until(lambda: next((line for line in self.lines if text in line), None), seconds, lambda: f"{text!r} in {self.lines}, {self.logs()}")
-
-    def logs(self) -> str:
-        return "\n".join(f"{path.name}: {path.read_text()[-500:]}" for path in (self.home / "logs").glob("*.log"))
-
-    @property
-    def api(self) -> str:
-        return self.says("api ").split()[1]
-
-    def note(self) -> Running:
-        return Running.model_validate_json((self.home / "up.json").read_text())
-
-    def end(self) -> int:
-        if self.process.poll() is None:
-            self.process.terminate()
-        return self.process.wait(90)
-
-
-def until(look: Callable[[], Any], seconds: float, otherwise: Callable[[], str]) -> Any:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if found := look():
-            return found
-        time.sleep(0.2)
-    raise AssertionError(otherwise())
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def post(api: str, path: str, **body: Any) -> Any:
-    answered = httpx.post(f"{api}{path}", json=body, timeout=30)
-    answered.raise_for_status()
-    return answered.json()
-
-
-def workers(api: str, pool: str) -> list[str]:
-    return [each["name"] for each in post(api, f"/work_pools/{pool}/workers/filter") if each["status"] == "ONLINE"]
-
-
-def processes_of(mark: str) -> dict[int, str]:
-    return {pid: Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ") for pid, _ in processes._marked(mark)}
 
 
 @pytest.fixture(scope="module")
@@ -121,6 +59,59 @@ def test_the_server_holds_queues_limits_blocks_and_automations(up: Up) -> None:
     assert CRASHED in {each["name"] for each in post(up.api, "/automations/filter")}
 
 
+def read_deployments(up: Up) -> dict[str, DeploymentResponse]:
+    names = [full_name(deployment) for deployment in document()["deployments"]]
+    return {name: DeploymentResponse.model_validate(httpx.get(f"{up.api}/deployments/name/{name}").raise_for_status().json()) for name in names}
+
+
+@pytest.fixture(scope="module")
+def deployed(up: Up) -> dict[str, DeploymentResponse]:
+    return read_deployments(up)
+
+
+@pytest.mark.parametrize("deployment", document()["deployments"], ids=full_name)
+def test_the_server_holds_what_the_file_says(deployed: dict[str, DeploymentResponse], deployment: dict[str, Any]) -> None:
+    held = deployed[full_name(deployment)]
+    assert held.entrypoint == deployment["entrypoint"]
+    assert held.description == deployment["description"]
+    assert sorted(held.tags) == sorted(deployment["tags"])
+    assert held.parameters == deployment.get("parameters", {})
+    assert (held.work_pool_name, held.work_queue_name) == (deployment["work_pool"]["name"], deployment["work_pool"]["work_queue_name"])
+    assert held.enforce_parameter_schema
+    assert held.pull_steps == [{"blocks.code_version.check": {"deployed": code_version()}}], "and not the folder of whoever deployed"
+    assert re.fullmatch(r"\d+\.\d+\.\d+\+[0-9a-f]{12}", held.version or "")
+    limit = deployment.get("concurrency_limit")
+    if limit is None:
+        assert held.global_concurrency_limit is None
+    else:
+        assert held.global_concurrency_limit is not None
+        assert held.global_concurrency_limit.limit == limit["limit"]
+        assert held.concurrency_options is not None
+        assert held.concurrency_options.collision_strategy.value == limit["collision_strategy"]
+    schedules = [(each.slug, each.active, each.schedule.model_dump(include={"cron", "timezone"})) for each in held.schedules]
+    assert schedules == [(each["slug"], each["active"], {"cron": each["cron"], "timezone": each["timezone"]}) for each in deployment.get("schedules", [])]
+
+
+def test_the_deployments_carry_this_code(deployed: dict[str, DeploymentResponse]) -> None:
+    assert {held.version for held in deployed.values()} == {code_version()}
+
+
+def test_the_server_refuses_parameters_that_the_form_would_refuse(up: Up, deployed: dict[str, DeploymentResponse]) -> None:
+    answered = httpx.post(f"{up.api}/deployments/{deployed['pipeline/nano'].id}/create_flow_run", json={"parameters": {"until": "cooking"}})
+    assert answered.status_code in (409, 422)
+    assert "cooking" in answered.text
+
+
+@pytest.mark.all
+def test_deployed_again_nothing_is_doubled(up: Up, deployed: dict[str, DeploymentResponse]) -> None:
+    command = [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all"]
+    done = subprocess.run(command, cwd=ROOT, env={**os.environ, "PREFECT_API_URL": up.api, "COGUMI_HOME": str(up.home)}, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    for name, again in read_deployments(up).items():
+        assert again.id == deployed[name].id
+        assert [(each.slug, each.id) for each in again.schedules] == [(each.slug, each.id) for each in deployed[name].schedules]
+
+
 def test_a_second_up_says_that_it_is_up(up: Up) -> None:
     done = cogumi("up", "--port", str(free_port()), home=up.home)
     assert (done.returncode, done.stdout) == (0, f"already up  {up.api}\nready\n")
@@ -133,6 +124,7 @@ def test_a_worker_that_is_killed_is_started_again(up: Up) -> None:
     until(lambda: [pid for pid, command in processes_of(up.note().mark).items() if "worker start --pool gpu" in command and pid != before], 30, up.logs)
 
 
+@pytest.mark.all
 def test_a_failed_gate_is_told_by_the_block_of_that_name(up: Up) -> None:
     """Event → automation → notification block → somebody who listens."""
     heard: list[str] = []

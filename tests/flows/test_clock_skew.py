@@ -81,7 +81,7 @@ def test_the_store_never_sweeps_what_a_living_process_makes(state: Path, tmp_pat
         pytest.fail(str(damage))
 
 
-@pytest.mark.slow
+@pytest.mark.all
 def test_a_step_is_taken_from_the_cache_whatever_the_clock(prefect_server: None, state: Path) -> None:
     own = {"PREFECT_API_URL": PREFECT_API_URL.value() or "", "PREFECT_HOME": str(state / "prefect"), "PREFECT_RESULTS_LOCAL_STORAGE_PATH": str(state / "results")}
     first = ended(start(STEP, None, state, **own))
