@@ -8,6 +8,8 @@ import os
 import signal
 import sys
 import time
+from contextlib import redirect_stderr
+from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
@@ -24,7 +26,9 @@ def leave(code: int) -> NoReturn:
     """End this process with ``code``."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_DFL)  # from here on nothing is lost that a signal could save
-    sent = drain()
+    with Path(os.devnull).open("w") as nowhere, redirect_stderr(nowhere):
+        logging.disable()  # the command has said how it ended; what Prefect says of a lost server adds nothing
+        sent = drain()
     if "deployments.server" in sys.modules:
         from deployments.server import stop_temporary
 

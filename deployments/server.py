@@ -17,7 +17,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Protocol
 
 import httpx
 
@@ -32,6 +32,13 @@ _PR_SET_PDEATHSIG = 1
 _own: "Temporary | None" = None
 
 
+class Serving(Protocol):
+    """A process, or what stands for one."""
+
+    def poll(self) -> int | None:
+        """The exit code, None while it lives."""
+
+
 class Temporary:
     """The server's process, and the thread that starts it again when it dies. ``stop`` ends both."""
 
@@ -40,7 +47,7 @@ class Temporary:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
         self.api = f"http://127.0.0.1:{self.port}/api"
-        self.stopping = False
+        self.stopping, self.failed = False, False
         self.process = self._launch()
         threading.Thread(target=self._watch, daemon=True).start()
 
@@ -68,6 +75,12 @@ class Temporary:
                 return
             log.warning("the run's Prefect server ended with code %s and is started again; see %s", code, home() / "logs" / LOG)
             self.process = self._launch()
+        self.process.wait()
+        self.failed = True
+
+    def poll(self) -> int | None:
+        """The last exit code once it is not started again any more, else None."""
+        return self.process.returncode if self.failed else None
 
     def stop(self) -> None:
         """Ask, wait, then insist."""
@@ -86,7 +99,7 @@ def start_temporary() -> None:
     os.environ["PREFECT_API_URL"] = _own.api
     import flows.pipeline  # noqa: F401 - takes seconds, like the server's start: side by side
 
-    wait_for(_own.api, _own.process, LOG)
+    wait_for(_own.api, _own, LOG)
 
 
 def stop_temporary() -> None:
@@ -116,7 +129,7 @@ def watched() -> Iterator[None]:
         raise CogumiError(f"{lost}; start it again and run again: finished steps are kept") from None
 
 
-def wait_for(api: str, server: "subprocess.Popen[bytes]", log: str) -> None:
+def wait_for(api: str, server: Serving, log: str) -> None:
     """Return when the API answers.
 
     Raises:
@@ -125,8 +138,8 @@ def wait_for(api: str, server: "subprocess.Popen[bytes]", log: str) -> None:
     deadline = time.monotonic() + START_SECONDS
     with httpx.Client(timeout=2, verify=False, trust_env=False) as client:  # one context for all tries; loopback only
         while time.monotonic() < deadline:
-            if server.poll() is not None:
-                raise CogumiError(f"the Prefect server ended with code {server.returncode}; see {home() / 'logs' / log}")
+            if (code := server.poll()) is not None:
+                raise CogumiError(f"the Prefect server ended with code {code}; see {home() / 'logs' / log}")
             with contextlib.suppress(httpx.HTTPError):
                 if client.get(f"{api}/health").is_success:
                     return

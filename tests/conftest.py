@@ -34,7 +34,7 @@ def prefect_server() -> Iterator[None]:
 
     server = Temporary()
     try:
-        wait_for(server.api, server.process, LOG)
+        wait_for(server.api, server, LOG)
         with temporary_settings({PREFECT_API_URL: server.api, PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
             yield
             drain()

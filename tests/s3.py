@@ -32,7 +32,11 @@ class Cuts:
             if self.refuse:
                 client.close()
                 continue
-            server = socket.create_connection(self.target)
+            try:
+                server = socket.create_connection(self.target)
+            except OSError:
+                client.close()
+                continue
             left = [limit]
             for source, target in ((client, server), (server, client)):
                 threading.Thread(target=self._copy, args=(source, target, left), daemon=True).start()

@@ -1,17 +1,11 @@
 """The journal's database: clear errors, PostgreSQL, group commit, secrets, and the summary."""
 
-import importlib.util
 import logging
-import os
-import shutil
-import socket
 import subprocess
-import tempfile
 import time
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -22,8 +16,7 @@ from blocks.teachers.summary import markdown, summary
 from tests.blocks.teachers.conftest import requests, settings, teacher
 from tests.blocks.teachers.server import KEY, Running
 from tests.blocks.teachers.workers import asking, code
-
-NOBODY = 65534
+from tests.postgres import running as postgresql
 
 
 @pytest.mark.parametrize(
@@ -127,46 +120,10 @@ def test_a_full_disk_is_one_clear_line_and_keeps_what_was_answered(server: Runni
         subprocess.run(["umount", mount], check=True)
 
 
-def programs() -> Path | None:
-    """Where PostgreSQL's programs are: in the wheel pgserver, else where Debian installs them."""
-    wheel = importlib.util.find_spec("pgserver")
-    places = [*([Path(wheel.origin).parent / "pginstall" / "bin"] if wheel and wheel.origin else []), *sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)]
-    return next((place for place in places if (place / "initdb").exists()), None)
-
-
 @pytest.fixture(scope="module")
 def postgres() -> Iterator[str]:
-    """A PostgreSQL of our own, in a temporary folder; it does not run as root, so it runs as "nobody" there."""
-    pytest.importorskip("psycopg", reason="the PostgreSQL driver is not installed")
-    found = programs()
-    if found is None:
-        pytest.skip("PostgreSQL is not installed, neither as pgserver nor under /usr/lib/postgresql")
-    folder = Path(tempfile.mkdtemp(prefix="cogumi-postgres-", dir="/tmp"))  # short: a socket's path must be
-    other: dict[str, Any] = {"user": NOBODY, "group": NOBODY, "extra_groups": []} if os.getuid() == 0 else {}
-    if other:
-        os.chown(folder, NOBODY, NOBODY)
-        if not all(parent.stat().st_mode & 0o001 for parent in found.parents):  # a home folder that nobody may enter
-            shutil.copytree(found.parent, folder / "programs")
-            found = folder / "programs" / "bin"
-    data = folder / "data"
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-
-    def run(*command: str | Path) -> None:
-        environment = {"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8", "HOME": str(folder)}
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=environment, cwd=folder, **other)
-
-    try:
-        run(found / "initdb", "-D", data, "-U", "cogumi", "-A", "trust", "-E", "UTF8", "--no-sync")
-        options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder}"
-        run(found / "pg_ctl", "-D", data, "-w", "-o", options, "-l", folder / "log", "start")
-        try:
-            yield f"postgresql+psycopg://cogumi@127.0.0.1:{port}/postgres"
-        finally:
-            run(found / "pg_ctl", "-D", data, "-m", "immediate", "stop")
-    finally:
-        shutil.rmtree(folder)
+    with postgresql() as url:
+        yield url
 
 
 def test_postgresql_serves_several_processes_under_one_cap(server: Running, postgres: str) -> None:

@@ -1,0 +1,100 @@
+"""Machines of a test: state folders, the processes that belong to them, and what must hold after any accident."""
+
+import fcntl
+import os
+import re
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from blocks import store
+
+KEY = re.compile(r"[0-9a-f]{64}")
+
+
+def environment(home: Path, **more: str) -> dict[str, str]:
+    """The environment of a process whose state folder is ``home``; nothing of this test process's own Prefect."""
+    own = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "COGUMI_"))}
+    return {**own, "COGUMI_HOME": str(home), **more}
+
+
+def start(home: Path, *arguments: str, **more: str) -> "subprocess.Popen[str]":
+    """Start ``python ARGUMENTS`` on machine ``home``, its output in ``said.log`` there."""
+    home.mkdir(parents=True, exist_ok=True)
+    with (home / "said.log").open("ab") as said:
+        return subprocess.Popen([sys.executable, *arguments], env=environment(home, **more), stdout=said, stderr=said, stdin=subprocess.DEVNULL, text=True)
+
+
+def said(home: Path) -> str:
+    return (home / "said.log").read_text()
+
+
+def until(condition: Callable[[], object], seconds: float, what: str) -> None:
+    """Wait until ``condition`` holds."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"{what}: not within {seconds} s"
+        time.sleep(0.02)
+
+
+def processes(home: Path) -> dict[int, str]:
+    """pid → command line of every process whose state folder is ``home``."""
+    wanted = f"COGUMI_HOME={home}".encode()
+    found = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and int(entry.name) != os.getpid():
+            try:
+                if wanted in (entry / "environ").read_bytes().split(b"\0"):
+                    found[int(entry.name)] = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+            except OSError:
+                continue
+    return found
+
+
+def finished(place: Path) -> dict[str, int]:
+    """Key → time (ns) at which its result was written, of every finished step in the store folder ``place``."""
+    return {path.name: path.stat().st_mtime_ns for path in (place / "results").glob("*") if KEY.fullmatch(path.name)}
+
+
+def recomputed(before: dict[str, int], place: Path) -> list[str]:
+    """The steps that were finished before and whose result is gone or was written again."""
+    after = finished(place)
+    return [key for key, written in before.items() if after.get(key) != written]
+
+
+def answers(journal: Path, question: str = "select key, number from calls where state = 'answered'") -> list[tuple[str, int]]:
+    """What the journal says: by default the calls whose answer is recorded."""
+    if not journal.exists():
+        return []
+    with sqlite3.connect(journal) as database:
+        return list(database.execute(question))
+
+
+def paid_twice(journal: Path) -> int:
+    """Calls that have more than one recorded answer."""
+    return len(answers(journal, "select key, count(*) from calls where state = 'answered' group by key having count(*) > 1"))
+
+
+def check_store(home: Path, monkeypatch: pytest.MonkeyPatch, place: str | None = None) -> int:
+    """Nothing half-written, nothing left, no lock held; the number of artifacts."""
+    monkeypatch.setenv("COGUMI_HOME", str(home))
+    if place is not None:
+        monkeypatch.setenv("COGUMI_STORE", place)
+    else:
+        monkeypatch.delenv("COGUMI_STORE", raising=False)
+    there = store.everything()
+    for one in there:
+        store.verify(one)
+    with store.create("nothing"):
+        pass  # whoever works next sweeps what the dead left
+    assert list((store.scratch() / "tmp").iterdir()) == []
+    for lock in (store.scratch() / "locks").iterdir():
+        handle = os.open(lock, os.O_RDWR)
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.close(handle)
+    return len(there)
