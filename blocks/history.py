@@ -70,6 +70,9 @@ class Happening(Record):
     detail: dict[str, Any]
 
 
+_outermost: dict[str, tuple[str, str]] = {}  # id of this process's outermost flow run → id and name of the run above all
+
+
 def where() -> Where | None:
     """The run that this code is in; None outside of flows."""
     from prefect.context import FlowRunContext
@@ -80,8 +83,22 @@ def where() -> Where | None:
     run = context.flow_run
     outer = _outermost_here(context).flow_run
     assert outer is not None
-    outermost = (str(outer.id), outer.name) if outer.parent_task_run_id is None else _read_outermost(str(outer.parent_task_run_id))
-    return Where(*outermost, str(run.id), context.flow.name if context.flow else "")
+    if str(outer.id) not in _outermost:
+        _outermost[str(outer.id)] = (str(outer.id), outer.name) if outer.parent_task_run_id is None else _read_outermost(str(outer.parent_task_run_id))
+    return Where(*_outermost[str(outer.id)], str(run.id), context.flow.name if context.flow else "")
+
+
+def known_where() -> dict[str, str | None]:
+    """The ids of the run that this code is in, as far as they are known without asking the server; for log lines."""
+    from prefect.context import FlowRunContext
+
+    context = FlowRunContext.get()
+    if context is None or context.flow_run is None:
+        return {}
+    outer = _outermost_here(context).flow_run
+    assert outer is not None
+    run = _outermost.get(str(outer.id), (str(outer.id), ""))[0] if outer.parent_task_run_id is None or str(outer.id) in _outermost else None
+    return {"run": run, "flow_run": str(context.flow_run.id), "flow": context.flow.name if context.flow else None}
 
 
 def step_done(name: str, outcome: str, seconds: float, artifacts: Sequence[Artifact] = (), error: BaseException | None = None) -> None:
@@ -138,6 +155,14 @@ def read(*conditions: ColumnElement[bool]) -> list[Happening]:
     return [Happening.model_validate({**row, "detail": json.loads(row["detail"])}) for row in rows]
 
 
+def last_run() -> str | None:
+    """The id of the run that noted something last."""
+    if not there():
+        return None
+    with _journal().reading() as db:
+        return db.execute(select(happenings.c.run).order_by(happenings.c.id.desc()).limit(1)).scalar()
+
+
 def _note(what: What, name: str, outcome: str, seconds: float, detail: dict[str, Any]) -> None:
     try:
         at = where()
@@ -174,7 +199,6 @@ def _outermost_here(context: "FlowRunContext") -> "FlowRunContext":
         context = covered
 
 
-@lru_cache(maxsize=64)
 def _read_outermost(parent_task_run: str) -> tuple[str, str]:
     """The outermost run above a run that another process dispatched, as the server knows it."""
     from prefect import get_client

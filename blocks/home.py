@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 from blocks.errors import BadInput
+from blocks.log_lines import wanted
 
 
 def home() -> Path:
@@ -48,5 +49,7 @@ def configure_prefect() -> None:
         "HF_HUB_DISABLE_TELEMETRY": "1",
         "TOKENIZERS_PARALLELISM": "false",
     }
+    if wanted():  # Prefect's console too, in this process and in the workers that it starts
+        defaults |= {"PREFECT_LOGGING_HANDLERS_CONSOLE_FORMATTER": "json", "PREFECT_LOGGING_FORMATTERS_JSON_CLASS": "blocks.log_lines.JsonLines", "PREFECT_LOGGING_COLORS": "false"}
     for name, value in defaults.items():
         os.environ.setdefault(name, value)

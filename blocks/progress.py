@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from blocks.log_lines import wanted
+
 log = logging.getLogger("cogumi.progress")
 EVERY_SECONDS = 10.0
 
@@ -13,7 +15,7 @@ EVERY_SECONDS = 10.0
 @contextmanager
 def progress(title: str, total: int | None = None) -> Iterator[Callable[..., None]]:
     """Yield ``advance(n=1, note="")``; ``total`` in the same unit, None where it is not known."""
-    if sys.stderr.isatty():
+    if sys.stderr.isatty() and not wanted():
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 

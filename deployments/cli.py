@@ -4,6 +4,7 @@
 """
 
 import logging
+import os
 import sys
 import traceback
 from pathlib import Path
@@ -28,11 +29,15 @@ def run(
     phase: Annotated[list[str] | None, typer.Option("--phase", help="Stop after this phase (and what it needs); repeatable.")] = None,
     set_: Set = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Do every step again, whatever the cache holds.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Log as JSON lines, and print the result as JSON.")] = False,
 ) -> None:
     """Build everything a profile describes, phase by phase; finished steps come from the cache."""
+    if json:
+        os.environ["COGUMI_LOG"] = "json"
+        configure_prefect()
     from deployments.running import run_pipeline
 
-    run_pipeline(profile, phase or [], set_ or [], fresh)
+    run_pipeline(profile, phase or [], set_ or [], fresh, json)
 
 
 @app.command()
@@ -71,13 +76,26 @@ def lineage(
 
 @app.command()
 def report(
-    release: Annotated[str | None, typer.Argument(help="Digest (or its beginning) of a release; the current one by default.")] = None,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="Also copy report.html there.")] = None,
+    run: Annotated[str | None, typer.Argument(help="A release by its digest, or a run by its id or name; the current release by default.")] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Also copy the report there.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print what is known as JSON.")] = False,
 ) -> None:
-    """Say where the report of a release is, and what it says in short."""
-    from deployments.running import show_report
+    """Say where the report of a release or a run is, or how and where a run ended."""
+    from deployments.reporting import report as tell
 
-    show_report(release, output)
+    tell(run, output, json)
+
+
+@app.command()
+def metrics(
+    port: Annotated[int, typer.Option(help="Port that Prometheus scrapes.", min=1, max=65535)] = 9464,
+    host: Annotated[str, typer.Option(help="Address to bind to; loopback unless told.")] = "127.0.0.1",
+    once: Annotated[bool, typer.Option("--once", help="Print the metrics and end, for a textfile collector.")] = False,
+) -> None:
+    """Export dollars, calls, step seconds, gates and releases for Prometheus, in the foreground."""
+    from deployments.metrics import serve, show
+
+    show() if once else serve(host, port)
 
 
 @app.command()

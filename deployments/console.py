@@ -1,10 +1,12 @@
-"""What a person at a terminal sees of a run: one plain line per event, and no tracebacks of expected errors.
+"""What a person at a terminal sees of a run: one plain line per event, and no tracebacks of expected errors; JSON lines where asked for.
 
 Not here: the logs that Prefect keeps with every run; they hold everything.
 """
 
 import logging
 import sys
+
+from blocks.log_lines import JsonLines, wanted
 
 
 def attach() -> None:
@@ -16,7 +18,7 @@ def attach() -> None:
     own = logging.getLogger("cogumi")
     own.setLevel(logging.INFO)
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
+    handler.setFormatter(JsonLines() if wanted() else logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
     own.addHandler(handler)
     own.propagate = False
     logging.captureWarnings(True)

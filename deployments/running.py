@@ -1,17 +1,14 @@
-"""``cogumi run`` and ``cogumi report``: start the pipeline, say what came from the cache, show where the result is.
+"""``cogumi run``: start the pipeline, say what came from the cache, show where the result is.
 
 Not here: the pipeline itself (flows/), and servers (local.py).
 """
 
 import logging
 import os
-import shutil
 import time
 from collections import Counter
-from pathlib import Path
 from uuid import UUID
 
-from blocks import store
 from blocks.errors import BadInput
 
 log = logging.getLogger("cogumi.run")
@@ -19,8 +16,9 @@ SETTLE_SECONDS = 5.0
 PHASES = ("dataset", "training", "compression", "modifiers", "routing", "release")
 
 
-def run_pipeline(profile: str, phases: list[str], overrides: list[str], fresh: bool) -> None:
-    """Run the pipeline here, against the server of ``cogumi up`` where one is running, otherwise one of its own.
+def run_pipeline(profile: str, phases: list[str], overrides: list[str], fresh: bool, as_json: bool = False) -> None:
+    """Run the pipeline here, against the server of ``cogumi up`` where one is running, otherwise one of its own. ``as_json``: print the
+    result as JSON.
 
     Raises:
         BadInput: unknown profile, phase or setting.
@@ -49,7 +47,9 @@ def run_pipeline(profile: str, phases: list[str], overrides: list[str], fresh: b
     if state.state_details.flow_run_id is not None:
         log.info("%s; %.0f s in all", describe(state.state_details.flow_run_id), time.monotonic() - started)
     built = state.result()
-    if built.release is not None:
+    if as_json:
+        print(built.model_dump_json())
+    elif built.release is not None:
         print(f"release  {built.release.release.uri}\nreport   {built.release.report.uri}/report.html\ntalk     cogumi chat")
 
 
@@ -81,20 +81,6 @@ def describe(flow_run: UUID) -> str:
     cached, ran = counts.pop("Cached", 0), counts.pop("Completed", 0)
     rest = "".join(f", {count} {name.lower()}" for name, count in counts.items())
     return f"{cached + ran} steps: {cached} from the cache, {ran} run{rest}; {always} gates and notices"
-
-
-def show_report(release: str | None, output: Path | None) -> None:
-    """Print the path of a release's report; copy it to ``output`` if given."""
-    from tasks.release.current import current
-
-    entry = current(release)
-    page = store.open(entry.report) / "report.html"
-    if output is not None:
-        try:
-            shutil.copyfile(page, output)
-        except OSError as error:
-            raise BadInput(f"cannot write {output}: {error.strerror}") from None
-    print(output or page)
 
 
 def find_server() -> None:

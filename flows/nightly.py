@@ -11,7 +11,7 @@ from typing import Literal, cast
 from prefect import flow, get_client
 from prefect.context import FlowRunContext
 
-from blocks import store
+from blocks import history, store
 from blocks.errors import BadInput, GateFailed
 from blocks.records import Artifact, Domain, GateCheck, Record
 from configs.phases.modifiers import coverage
@@ -80,6 +80,8 @@ def nightly(
         except Overtaken as overtaken:
             verdict, why = "overtaken", f"{overtaken}; the next night reads the same again."
             told = account(verdict, why, entry.release, made.release, observed, made.made, found, gains, made.comparison)
+    if verdict == "refused":
+        history.release_refused(made.release, why)
     if verdict != "overtaken":
         mark.move(marker, found, until)
     log.info("night: %s. %s", verdict, why)

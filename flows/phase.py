@@ -1,5 +1,6 @@
 """``phase``: Prefect's ``flow`` whose result is kept in the artifact store, where the process that dispatched it finds it."""
 
+import logging
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
@@ -9,6 +10,7 @@ from blocks.results import RESULTS
 
 P = ParamSpec("P")
 R = TypeVar("R")
+logging.getLogger("cogumi").setLevel(logging.INFO)  # in a worker's process too, so that the UI's log has a line per step
 
 
 def phase(function: Callable[P, R]) -> Flow[P, R]:

@@ -17,7 +17,7 @@ from typing import Any, Generic, ParamSpec, TypeVar, get_type_hints
 
 from prefect import Task, task
 from prefect.cache_policies import NO_CACHE, CacheKeyFnPolicy
-from prefect.context import FlowRunContext
+from prefect.context import FlowRunContext, TaskRunContext
 from prefect.tasks import exponential_backoff
 from pydantic import BaseModel, TypeAdapter
 
@@ -91,32 +91,33 @@ class Step(Generic[P, R]):
         started = time.monotonic()
         fresh = bool(os.environ.get("COGUMI_FRESH"))
         try:
-            result, ran = self._answered(key, args, kwargs, fresh)
+            result, call = self._answered(key, args, kwargs, fresh)
         except BaseException as error:
             history.step_done(self.name, history.FAILED, time.monotonic() - started, error=error)
             if isinstance(error, BudgetSpent):
                 history.budget_spent(self.name, str(error))
             raise
         seconds, made = time.monotonic() - started, list(_artifacts(result))
-        history.step_done(self.name, history.RAN if ran else history.CACHED, seconds, made)
+        outcome = history.RAN if call.ran else history.CACHED
+        history.step_done(self.name, outcome, seconds, made)
         shown = " ".join(artifact.short for artifact in made)
-        log.info("%-22s %-6s %7.1f s  %s", self.name, "ran" if ran else "cached", seconds, shown, extra={"step": self.name})
+        log.info("%-22s %-6s %7.1f s  %s", self.name, outcome, seconds, shown, extra={"step": self.name, "step_id": call.task_run})
         return result
 
-    def _answered(self, key: str, args: Any, kwargs: Any, fresh: bool) -> tuple[R, bool]:
-        """The result, and whether the step ran for it."""
+    def _answered(self, key: str, args: Any, kwargs: Any, fresh: bool) -> tuple[R, "Call"]:
+        """The result, and the call that gave it."""
         with locks.held(store.scratch() / "locks" / key):  # the same inputs never run twice at once, on one machine
-            result, ran = self._run(key, args, kwargs, refresh=fresh)
-            if not ran:
+            result, call = self._run(key, args, kwargs, refresh=fresh)
+            if not call.ran:
                 try:
                     for artifact in _artifacts(result):
                         store.is_there(artifact)
                 except DamagedArtifact as damage:
                     log.warning("%s: cached result not believed (%s); made again", self.name, damage)
-                    result, ran = self._run(key, args, kwargs, refresh=True)
-        return result, ran
+                    result, call = self._run(key, args, kwargs, refresh=True)
+        return result, call
 
-    def _run(self, key: str, args: Any, kwargs: Any, refresh: bool) -> tuple[R, bool]:
+    def _run(self, key: str, args: Any, kwargs: Any, refresh: bool) -> tuple[R, "Call"]:
         call = Call(self, key, args, kwargs, refresh)
         if self.cache and not refresh:
             RESULTS.expect(key)
@@ -124,7 +125,7 @@ class Step(Generic[P, R]):
             plain = (self._fresh if refresh else self._task)(key=key, call=call)
         finally:
             RESULTS.forget(key)
-        return self.result_type.validate_python(plain), call.ran
+        return self.result_type.validate_python(plain), call
 
 
 class Call:
@@ -132,6 +133,7 @@ class Call:
 
     def __init__(self, step: Step[Any, Any], key: str, args: Any, kwargs: Any, refresh: bool) -> None:
         self.step, self.args, self.kwargs, self.ran = step, args, kwargs, False
+        self.task_run: str | None = None
         self.kept = home() / "unsent" / "results" / key
         self.done: list[Any] = [] if refresh else self._read_kept()
 
@@ -143,6 +145,8 @@ class Call:
             Transient: the store cannot be reached.
         """
         self.ran = True
+        task = TaskRunContext.get()
+        self.task_run = str(task.task_run.id) if task is not None else None
         name, waits = store.current_step.set(self.step.name), remote.may_wait.set(True)
         try:
             if not self.done:

@@ -1,0 +1,181 @@
+"""``cogumi report``: the report of a release, or what is known of a run, also of one that ended at a gate.
+
+Not here: making the HTML page (tasks/release/report.py), and the rows of a run's history (blocks/history.py).
+"""
+
+import shutil
+import sys
+from collections import Counter
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+
+from blocks import history, store
+from blocks.errors import BadInput
+from blocks.history import Happening
+from blocks.lineage import Graph
+from blocks.records import Artifact, Record
+from tasks.release.current import Entry, current, releases
+
+NAMED = 5  # runs named where none matches
+
+
+class RunReport(Record):
+    """What a run's history says. ``ended``: how, in one line; ``report``: the HTML page where it made or kept a release."""
+
+    run: str
+    name: str
+    began: str
+    seconds: float
+    ended: str
+    phases: dict[str, dict[str, int]]
+    gates: list[str]
+    artifacts: list[str]
+    dollars: Decimal
+    release: str | None
+    report: str | None
+
+
+def report(named: str | None, output: Path | None, as_json: bool) -> None:
+    """Show the report of a release (by digest) or a run (by id or name); the current release's by default, or the last run's where
+    there is no release yet.
+
+    Raises:
+        BadInput: there is nothing of that name, or ``output`` cannot be written.
+    """
+    if named is not None and not (named and _releases_named(named)):
+        return _show_run(_find(named), output, as_json)
+    if named is None and not releases().entries and (rows := _latest()):
+        return _show_run(rows, output, as_json)
+    entry = current(named)
+    _show_page(entry.report, output, as_json, entry)
+    if named is None and (rows := _latest()):
+        last = _told(rows)
+        if last.release != entry.release.digest:
+            print(f"the last run, {last.name}, {last.ended}; see: cogumi report {last.name}", file=sys.stderr)
+    return None
+
+
+def _releases_named(named: str) -> list[Entry]:
+    return [one for one in releases().entries if one.release.digest.startswith(named) or one.release.short.startswith(named)]
+
+
+def _find(named: str) -> list[Happening]:
+    """The history of the run whose id begins with ``named`` or whose name it is."""
+    table = history.happenings.c
+    rows = history.read((table.run_name == named) | table.run.startswith(named, autoescape=True) | (table.flow_run == named)) if named else []
+    runs = list(dict.fromkeys(row.run for row in rows))
+    if len(runs) > 1:
+        listed = ", ".join(f"{row.run_name} {row.run}" for row in {row.run: row for row in rows}.values())
+        raise BadInput(f"{len(runs)} runs are called or begin with {named!r}: {listed}; give more of the id")
+    if not runs:
+        known = {row.run: row.run_name for row in history.read()}
+        last = ", ".join(list(known.values())[-NAMED:]) or "none"
+        raise BadInput(f"no release or run {named!r} here; the last runs: {last}")
+    return history.read(table.run == runs[0])
+
+
+def _latest() -> list[Happening]:
+    newest = history.last_run()
+    return history.read(history.happenings.c.run == newest) if newest else []
+
+
+def _told(rows: list[Happening]) -> RunReport:
+    """The report of one run."""
+    began = rows[0].at - rows[0].seconds
+    phases: dict[str, Counter[str]] = {}
+    for row in rows:
+        if row.what == "step":
+            phases.setdefault(row.flow, Counter())[row.outcome] += 1
+    released = next((row for row in reversed(rows) if row.what == "release" and row.outcome in (history.PROMOTED, history.KEPT)), None)
+    made = dict.fromkeys(short for row in rows if row.what == "step" and row.outcome == history.RAN for short in row.detail["artifacts"])
+    page = _page(released.detail["report"]) if released else None
+    return RunReport(
+        run=rows[0].run,
+        name=rows[0].run_name,
+        began=datetime.fromtimestamp(began, UTC).isoformat(timespec="seconds"),
+        seconds=round(rows[-1].at - began, 1),
+        ended=_ended(rows, released),
+        phases={name: dict(counts) for name, counts in phases.items()},
+        gates=[f"{row.name} {row.outcome}: {_checks(row)}" for row in rows if row.what == "gate"],
+        artifacts=list(made),
+        dollars=_dollars(made),
+        release=released.detail["release"] if released else None,
+        report=page,
+    )
+
+
+def _ended(rows: list[Happening], released: Happening | None) -> str:
+    """How the run ended, as far as its history tells."""
+    last = rows[-1]
+    stopped = next((row for row in reversed(rows) if row.outcome in (history.FAILED, history.SPENT, history.REFUSED)), None)
+    if released is not None and (stopped is None or released.id > stopped.id):
+        return f"ended with release {released.detail['release'][:12]} ({released.outcome})"
+    gate = next((row for row in reversed(rows) if row.what == "gate" and row.outcome == history.FAILED), None)
+    if stopped is not None and stopped.what == "release":
+        return f"refused its candidate: {stopped.detail['why']}"
+    if gate is not None and stopped is not None:
+        return f"ended at gate {gate.name} of phase {gate.flow}: {_checks(gate, missed=True)}"
+    if stopped is not None:
+        reason = stopped.detail.get("message") or stopped.detail.get("error", "")
+        return f"ended in step {stopped.name} of phase {stopped.flow}: {reason}"
+    return f"got as far as step {last.name} of phase {last.flow}"
+
+
+def _checks(row: Happening, missed: bool = False) -> str:
+    checks = [check for check in row.detail["checks"] if not (missed and check["passed"])]
+    return "; ".join(f"{check['name']} = {check['value']:.4g}, must be {check['rule']} {check['threshold']:.4g}" for check in checks)
+
+
+def _dollars(artifacts: dict[str, None]) -> Decimal:
+    """What the answers in the artifacts cost, as far as they are still in the store."""
+    found = Graph().manifests.values() if artifacts else ()
+    return sum((one.dollars for one in found if f"{one.kind}-{one.digest[:12]}" in artifacts), Decimal(0))
+
+
+def _page(digest: str) -> str | None:
+    """Where report.html lies, if the store still has it."""
+    try:
+        return f"{store.find(digest).uri}/report.html"
+    except BadInput:
+        return None
+
+
+def _show_run(rows: list[Happening], output: Path | None, as_json: bool) -> None:
+    told = _told(rows)
+    text = told.model_dump_json(indent=1) if as_json else _text(told)
+    if output is not None:
+        _write(output, text + "\n")
+    print(text)
+
+
+def _text(told: RunReport) -> str:
+    phases = "; ".join(f"{name} {', '.join(f'{count} {outcome}' for outcome, count in counts.items())}" for name, counts in told.phases.items())
+    lines = [
+        f"run       {told.name}  {told.run}",
+        f"began     {told.began}, took {told.seconds:.0f} s",
+        f"end       {told.name} {told.ended}",
+        f"steps     {phases}",
+        f"answers   ${told.dollars:.4f} in what its steps made anew",
+    ]
+    lines += [f"gate      {gate}" for gate in told.gates]
+    lines += [f"made      {', '.join(told.artifacts)}"] if told.artifacts else []
+    lines += [f"report    {told.report}"] if told.report else []
+    return "\n".join(lines)
+
+
+def _show_page(report: Artifact, output: Path | None, as_json: bool, entry: Entry) -> None:
+    page = store.open(report) / "report.html"
+    if output is not None:
+        try:
+            shutil.copyfile(page, output)
+        except OSError as error:
+            raise BadInput(f"cannot write {output}: {error.strerror}") from None
+    print(entry.model_dump_json(indent=1) if as_json else output or page)
+
+
+def _write(output: Path, text: str) -> None:
+    try:
+        output.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise BadInput(f"cannot write {output}: {error.strerror}") from None
