@@ -5,9 +5,7 @@ Not here: what is put on the server (preparing.py), how processes are started an
 """
 
 import asyncio
-import email.utils
 import fcntl
-import ipaddress
 import os
 import signal
 import socket
@@ -16,20 +14,19 @@ import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from blocks.errors import BadInput, CogumiError
 from blocks.home import home
 from blocks.records import Record
 from deployments import preparing, processes
+from deployments.addresses import check_free, check_server, is_loopback
 from deployments.database import checked, shown
 from deployments.processes import Child
 from deployments.server import START_SECONDS, wait_for
 
 DATABASE = "PREFECT_SERVER_DATABASE_CONNECTION_URL"
-CLOCK_SECONDS = 5.0  # a worker looks 10 s ahead for what is due
 LOGIN = "PREFECT_SERVER_API_AUTH_STRING"
-RESTARTS = 3  # of one worker within RESTART_WINDOW seconds; more is a fault that restarting does not mend
+RESTARTS = 3  # of one part within RESTART_WINDOW seconds; more is a fault that restarting does not mend
 RESTART_WINDOW = 600.0
 
 
@@ -96,13 +93,27 @@ def down() -> None:
     print("down")
 
 
+class Server:
+    """The server's process, which may be started more than once."""
+
+    def __init__(self, host: str, port: int, api: str, environment: dict[str, str]) -> None:
+        self.command = ["-m", "deployments.server_command", "--host", host, "--port", str(port)]
+        self.api, self.environment = api, environment
+        self.process: Child
+
+    def start(self) -> None:
+        """Start it and wait until it answers."""
+        self.process = processes.start("server", self.command, self.environment)
+        wait_for(self.api, self.process, "server.log")
+
+
 class _Up:
     """One ``cogumi up``. What it starts is entered in ``stack``, so that it ends in the opposite order, whatever happens."""
 
     def __init__(self, stack: ExitStack, workers: bool, pools: Sequence[str]) -> None:
         self.stack, self.with_workers, self.asked = stack, workers, list(pools)
         self.mark = uuid.uuid4().hex
-        self.server: Child | None = None
+        self.server: Server | None = None
         self.workers: dict[str, Child] = {}
         self.deaths: list[tuple[str, float]] = []
         self.database: str | None = None
@@ -115,7 +126,7 @@ class _Up:
             api = self.start_server(host, port, database or os.environ.get(DATABASE))
         else:
             api = api.rstrip("/")
-            _check_server(api)
+            check_server(api)
             self.note(api)
         self.environment["PREFECT_API_URL"] = os.environ["PREFECT_API_URL"] = api
         joined = self.server is None
@@ -139,7 +150,7 @@ class _Up:
         self.watch()
 
     def start_server(self, host: str, port: int, database: str | None) -> str:
-        _check_free(host, port)
+        check_free(host, port)
         place = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "::1": "[::1]"}.get(host, host)
         api = f"http://{place}:{port}/api"
         environment = {**self.environment, "PREFECT_API_URL": api}
@@ -147,12 +158,12 @@ class _Up:
             environment[DATABASE] = checked(database)
             self.database = shown(database)
         self.note(api)
-        self.server = processes.start("server", ["-m", "deployments.server_command", "--host", host, "--port", str(port)], environment)
-        self.stack.callback(processes.stop, [self.server])
-        wait_for(api, self.server, "server.log")
+        self.server = Server(host, port, api, environment)
+        self.stack.callback(lambda: processes.stop([self.server.process] if self.server else []))
+        self.server.start()
         if self.database is not None:
             print(f"database {self.database}", flush=True)
-        if not _is_loopback(host) and LOGIN not in os.environ:
+        if not is_loopback(host) and LOGIN not in os.environ:
             print(f"warning: everybody who reaches {host}:{port} may run flows here; set {LOGIN} and PREFECT_API_AUTH_STRING to user:password", flush=True)
         return api
 
@@ -210,26 +221,25 @@ class _Up:
                 time.sleep(0.2)
 
     def watch(self) -> None:
-        """Until a signal comes. A worker that dies is started again; a server that dies is a fault."""
+        """Until a signal comes. A part that dies is started again, unless it dies again and again."""
         while True:
             time.sleep(0.5)
-            if self.server is not None and self.server.poll() is not None:
-                raise CogumiError(f"the server ended with code {self.server.returncode}: {last_line('server')}")
+            if self.server is not None and (code := self.server.process.poll()) is not None:
+                self.died("the server", code, "server")
+                self.server.start()
             for pool, child in list(self.workers.items()):
-                if child.poll() is not None:
-                    self.replace(pool, child.returncode)
+                if child.poll() is not None:  # its runs may live on and end by themselves; an automation marks those that died with it
+                    self.died(f"the worker of pool {pool}", child.returncode, f"worker-{pool}")
+                    self.start_worker(pool)
 
-    def replace(self, pool: str, code: int) -> None:
-        """Its runs may live on and end by themselves; those that died with it are marked crashed by an automation."""
+    def died(self, part: str, code: int, log: str) -> None:
+        """Say so; give up when it happens again and again."""
         now = time.monotonic()
-        self.deaths = [death for death in self.deaths if now - death[1] < RESTART_WINDOW] + [(pool, now)]
-        times = sum(name == pool for name, _ in self.deaths)
+        self.deaths = [death for death in self.deaths if now - death[1] < RESTART_WINDOW] + [(part, now)]
+        times = sum(name == part for name, _ in self.deaths)
         if times > RESTARTS:
-            raise CogumiError(
-                f"the worker of pool {pool} ended {times} times within {RESTART_WINDOW / 60:.0f} minutes, the last time with code {code}: {last_line(f'worker-{pool}')}"
-            )
-        self.start_worker(pool)
-        print(f"the worker of pool {pool} ended with code {code} and was started again", flush=True)
+            raise CogumiError(f"{part} ended {times} times within {RESTART_WINDOW / 60:.0f} minutes, last with code {code}: {last_line(log)}")
+        print(f"{part} ended with code {code} and is started again", flush=True)
 
 
 def last_line(log: str) -> str:
@@ -283,37 +293,3 @@ def _end(*_: object) -> None:
 def _ignore_signals() -> None:
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
         signal.signal(number, signal.SIG_IGN)
-
-
-def _check_free(host: str, port: int) -> None:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            raise BadInput(f"cannot listen on {host}:{port}: {error.strerror}; choose another port with --port") from None
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return all(ipaddress.ip_address(entry[4][0]).is_loopback for entry in socket.getaddrinfo(host.strip("[]"), None))
-    except (OSError, ValueError):
-        return False
-
-
-def _check_server(api: str) -> None:
-    import httpx
-
-    if urlsplit(api).scheme not in {"http", "https"} or not urlsplit(api).netloc:
-        raise BadInput(f"--api {api!r}: write the address that `cogumi up` printed, such as http://host:4200/api")
-    try:
-        answered = httpx.get(f"{api}/health", timeout=10)
-    except httpx.HTTPError as error:
-        raise BadInput(f"no Prefect server answers at {api}: {error}; start one there with: cogumi up --host ADDRESS") from None
-    if not answered.is_success:
-        raise BadInput(f"what answers at {api} is no Prefect server (HTTP {answered.status_code} for {api}/health); the address ends in /api")
-    ahead = time.time() - email.utils.parsedate_to_datetime(answered.headers["Date"]).timestamp() if "Date" in answered.headers else 0.0
-    if abs(ahead) > CLOCK_SECONDS:
-        late = "" if ahead > 0 else ", so a worker here takes runs that much too late"
-        print(f"warning: this machine's clock is {abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} the server's{late}; set it (NTP)", flush=True)

@@ -21,9 +21,10 @@ from prefect.client.schemas.responses import DeploymentResponse
 
 from blocks.code_version import code_version
 from deployments import database
+from tests import postgres
 from tests.deployments.test_cli import cogumi
 from tests.deployments.test_prefect_yaml import ROOT, document, full_name
-from tests.deployments.up_process import Up, free_port, post, processes_of, until, workers
+from tests.deployments.up_process import Up, free_port, healthy, post, processes_of, until, workers
 from tests.flows.test_clock_skew import FAKETIME
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -120,7 +121,7 @@ def test_a_second_up_says_that_it_is_up(up: Up) -> None:
 def test_a_worker_that_is_killed_is_started_again(up: Up) -> None:
     (before,) = [pid for pid, command in processes_of(up.note().mark).items() if "worker start --pool gpu" in command]
     os.kill(before, signal.SIGKILL)
-    up.says("the worker of pool gpu ended with code -9 and was started again")
+    up.says("the worker of pool gpu ended with code -9 and is started again")
     until(lambda: [pid for pid, command in processes_of(up.note().mark).items() if "worker start --pool gpu" in command and pid != before], 30, up.logs)
 
 
@@ -196,6 +197,17 @@ def test_what_cannot_be_is_one_clear_line(arguments: list[str], said: str, tmp_p
     assert "hunter2" not in done.stderr
 
 
+@pytest.mark.all
+def test_a_postgresql_without_the_extension_is_one_clear_line(tmp_path: Path) -> None:
+    found = postgres.programs()
+    if found is None or list(found.parent.rglob("pg_trgm.control")) or found.is_relative_to("/usr/lib"):
+        pytest.skip("no PostgreSQL without pg_trgm is installed")
+    with postgres.running("asyncpg") as url:
+        done = cogumi("up", "--port", str(free_port()), "--database", url, home=tmp_path)
+    assert done.returncode == 2
+    assert "has no extension pg_trgm" in done.stderr
+
+
 def test_no_password_is_shown() -> None:
     assert database.shown("postgresql://me:p%40ss@db.example:5432/prefect?password=x") == "postgresql://me@db.example:5432/prefect"
     assert database.shown("postgresql:///prefect") == "postgresql:///prefect"
@@ -214,6 +226,33 @@ def test_a_worker_elsewhere_joins_and_leaves(up: Up, tmp_path: Path) -> None:
     assert there.process.wait(10) == 0
     assert processes_of(mark) == {}
     assert httpx.get(f"{up.api}/health").is_success, "what it joined goes on"
+
+
+@pytest.mark.all
+def test_on_postgresql_the_password_stays_with_the_server_which_is_started_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    places = [
+        place for place in sorted(Path("/usr/lib/postgresql").glob("*/bin")) if (Path("/usr/share/postgresql") / place.parent.name / "extension" / "pg_trgm.control").exists()
+    ]
+    if not places:
+        pytest.skip("PostgreSQL with its contrib package is not installed under /usr/lib/postgresql; the one in the wheel has no pg_trgm")
+    monkeypatch.setattr(postgres, "programs", lambda: places[-1])
+    with postgres.running("asyncpg") as url:
+        secret = url.replace("cogumi@", "cogumi:hunter2@")  # any password is right there
+        here = Up(tmp_path, "--port", str(free_port()), PREFECT_SERVER_DATABASE_CONNECTION_URL=secret)
+        here.says("ready")
+        here.says(f"database {url}")
+        assert not (tmp_path / "prefect" / "prefect.db").exists()
+        mark = here.note().mark
+        (server,) = [pid for pid, command in processes_of(mark).items() if "server_command" in command]
+        others = [Path(f"/proc/{pid}/environ").read_text() for pid in processes_of(mark) if pid != server]
+        assert others
+        assert all("hunter2" not in environment for environment in others), "a worker hands its settings to containers and pods"
+        assert "hunter2" not in here.logs() + "".join(here.lines) + (tmp_path / "up.json").read_text()
+        os.kill(server, signal.SIGKILL)
+        here.says("the server ended with code -9 and is started again")
+        until(lambda: healthy(here.api), 60, here.logs)
+        assert httpx.get(f"{here.api}/deployments/name/pipeline/nano").is_success, "it knows everything it knew"
+        assert here.end() == 0
 
 
 @pytest.mark.all

@@ -68,6 +68,13 @@ def free_port() -> int:
         return port
 
 
+def healthy(api: str) -> bool:
+    try:
+        return httpx.get(f"{api}/health", timeout=5).is_success
+    except httpx.HTTPError:
+        return False
+
+
 def post(api: str, path: str, **body: Any) -> Any:
     answered = httpx.post(f"{api}{path}", json=body, timeout=30)
     answered.raise_for_status()
