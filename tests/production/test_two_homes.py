@@ -1,0 +1,113 @@
+"""One run split over two machines that share only the artifact store and the journal: on a folder, and on S3 with PostgreSQL."""
+
+import json
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests import postgres, s3
+from tests.deployments.test_cli import COGUMI
+from tests.production.machines import check_store, environment, processes, said, start, until
+from tests.tiny import TINY
+
+pytestmark = [pytest.mark.all, pytest.mark.timeout(1800)]
+ON_GPU = ["pools.training=gpu", "pools.compression=gpu"]
+
+
+@pytest.fixture(params=["folder", "s3"])
+def shared(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[dict[str, str]]:
+    """What both machines share."""
+    if request.param == "folder":
+        yield {"COGUMI_STORE": str(tmp_path / "shared" / "store"), "COGUMI_JOURNAL": f"sqlite:///{tmp_path / 'shared' / 'journal.db'}"}
+        return
+    with s3.server() as address, postgres.running() as journal:
+        yield {"COGUMI_STORE": s3.bucket(*address), "COGUMI_JOURNAL": journal, **s3.environment(*address)}
+
+
+class Site:
+    """A server, a machine for each pool, and a third shell."""
+
+    def __init__(self, folder: Path, shared: dict[str, str]) -> None:
+        self.server, self.cpu, self.gpu, self.shell = (folder / name for name in ("server", "cpu", "gpu", "shell"))
+        self.shared = shared
+        (folder / "shared").mkdir()
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        self.ups = [start(self.server, *COGUMI[1:], "up", "--server-only", "--port", str(port))]
+        until(lambda: "ready" in said(self.server).split(), 180, "the server is ready")
+        self.api = next(line.split()[1] for line in said(self.server).splitlines() if line.startswith("api "))
+        for home, pool in ((self.cpu, "cpu"), (self.gpu, "gpu")):
+            self.ups.append(start(home, *COGUMI[1:], "up", "--pool", pool, "--api", self.api, **shared))
+        for home in (self.cpu, self.gpu):
+            until(lambda home=home: "ready" in said(home).split(), 180, f"{home.name} is ready")  # type: ignore[misc]
+
+    def run(self, *overrides: str) -> str:
+        """Run the pipeline from a third shell; the flow run's name."""
+        chosen = json.dumps([*ON_GPU, *TINY, *overrides])
+        command = [sys.executable, "-m", "prefect", "deployment", "run", "pipeline/nano", "--param", f"overrides={chosen}", "--watch", "--watch-interval", "1"]
+        done = subprocess.run(command, env=environment(self.shell, PREFECT_API_URL=self.api), capture_output=True, text=True, timeout=900, check=False)
+        assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:] + said(self.cpu)[-1000:]
+        return done.stdout
+
+    def post(self, path: str, **body: object) -> list[dict[str, object]]:
+        answer = httpx.post(f"{self.api}{path}", json=body, timeout=30)
+        answer.raise_for_status()
+        found: list[dict[str, object]] = answer.json()
+        return found
+
+    def steps(self) -> dict[str, int]:
+        """How many steps of the newest run, wherever they ran, ended in which state; phases, gates and notices are no steps."""
+        root = self.post("/flow_runs/filter", sort="START_TIME_DESC", limit=1, flows={"name": {"any_": ["pipeline"]}})[0]["id"]
+        level, states = [root], dict[str, int]()
+        while level:
+            for task in self.post("/task_runs/filter", task_runs={"flow_run_id": {"any_": level}, "subflow_runs": {"exists_": False}}):
+                if not str(task["name"]).endswith("(every run)"):
+                    states[str(task["state_name"])] = states.get(str(task["state_name"]), 0) + 1
+            level = [one["id"] for one in self.post("/flow_runs/filter", flow_runs={"parent_flow_run_id": {"any_": level}})]
+        return states
+
+    def ran_on(self, flow: str) -> set[str]:
+        """The machines whose worker started a process for a run of ``flow``."""
+        runs = [str(one["id"]) for one in self.post("/flow_runs/filter", flows={"name": {"any_": [flow]}})]
+        logs = {home.name: (home / "logs" / f"worker-{home.name}.log").read_text() for home in (self.cpu, self.gpu)}
+        return {name for name, log in logs.items() if any(run in log for run in runs)}
+
+    def close(self) -> None:
+        for up in reversed(self.ups):
+            up.terminate()
+        for up in self.ups:
+            up.wait(60)
+
+
+@pytest.fixture
+def site(tmp_path: Path, shared: dict[str, str]) -> Iterator[Site]:
+    made = Site(tmp_path, shared)
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+def test_one_run_over_two_machines_that_share_only_the_store(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    site.run()
+    first = site.steps()
+    assert first.get("Completed", 0) > 40
+    assert site.ran_on("pipeline") == {"cpu"}
+    assert site.ran_on("training") == site.ran_on("compression") == {"gpu"}
+    site.run()
+    again = site.steps()
+    assert again == {"Cached": sum(first.values())}, "every step, on either machine, comes from the cache"
+    site.run("release.title=Another name")
+    assert site.steps() == {"Cached": sum(first.values()) - 2, "Completed": 2}, "the release and its report"
+    site.close()
+    assert not processes(site.cpu)
+    assert not processes(site.gpu)
+    for name, value in site.shared.items():
+        monkeypatch.setenv(name, value)
+    for home in (site.cpu, site.gpu):
+        assert check_store(home, monkeypatch, site.shared["COGUMI_STORE"]) > 40
