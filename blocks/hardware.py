@@ -31,7 +31,7 @@ READING_UTILISATION = 0.5  # of bandwidth while decoding
 DECODING_STEP_S = 0.03  # Python and kernel launches of one decoding step of transformers' generate, at least
 # Operations a second on one CPU core, measured with the 1.9M-parameter student on two cores (2026-11-21, tests/benchmarks/LOG.md).
 CPU_PRETRAINING = 0.5e11  # 6·N operations a token, 8,700 tokens a second on two cores
-CPU_LORA = 0.31e11  # 4·N operations a token, 6,800 tokens a second on two cores
+CPU_LORA = 0.42e11  # 4·N and 6 for every weight of the adapter a token, 6,800 tokens a second on two cores
 CPU_ANIL = 0.22e11  # the same at 4,100 tokens a second
 CPU_DECODING = 0.34e11  # 2·N operations a token; llama.cpp and transformers alike at 9,000 tokens a second on one thread
 PROCESS_BYTES = 950 * 2**20  # Python, torch, transformers and Prefect's client before any work, measured

@@ -118,7 +118,7 @@ def plan(profile: Profile, overrides: list[str], accelerator: str) -> Plan:
     )
     _refuse_budget(made)
     _refuse_memory(made, on, local=all(pool == LOCAL for pool in profile.pools.model_dump().values()))
-    return made.model_copy(update={"notes": tuple(_notes(made))})
+    return made.model_copy(update={"notes": (*_notes(made), *_blocks(profile))})
 
 
 def _estimates(profile: Profile, model: Architecture, on: Device | None) -> list[Estimate]:
@@ -244,6 +244,12 @@ def _notes(made: Plan) -> list[str]:
             "fewer questions or more threads help"
         )
     return found
+
+
+def _blocks(profile: Profile) -> list[str]:
+    """A plan asks no server: what a credentials block may say is not known."""
+    named = [f"{name} (block {model.block})" for name, model in profile.teachers.models.items() if model.block is not None]
+    return [f"prices of {', '.join(named)} are the profile's; the block may name others"] if named else []
 
 
 def _uses_accelerator(profile: Profile) -> bool:

@@ -59,12 +59,22 @@ def fine_tuning(name: str, lora: Lora, model: Architecture, examples: float, tok
 
 def memory(lora: Lora, model: Architecture, tokens: float, accelerator: bool) -> float:
     """Bytes that a LoRA training holds at most: base, adapter with gradient and moments, activations and logits of one batch."""
+    in_batch = lora.batch * (min(lora.max_length, 2 * tokens) if not accelerator else lora.max_length)
+    return _held(lora, model, in_batch, in_batch, accelerator)
+
+
+def _episode_memory(meta: Anil, lora: Lora, model: Architecture, tokens: float, accelerator: bool) -> float:
+    """As :func:`memory`, for one episode: padded to its longest example, logits for the answers' tokens only."""
+    rows = meta.support + meta.query
+    return _held(lora, model, rows * min(lora.max_length, 2 * tokens), rows * tokens, accelerator)
+
+
+def _held(lora: Lora, model: Architecture, in_batch: float, with_logits: float, accelerator: bool) -> float:
     base = model.parameters * (NF4_BITS / 8 if lora.quantise == "nf4" else 4 if lora.dtype == "float32" else 2)
     learned = 16.0 * model.adapter(lora.rank, lora.targets)
-    in_batch = lora.batch * (min(lora.max_length, 2 * tokens) if not accelerator else lora.max_length)
     layer = in_batch * model.hidden * (ACTIVATIONS if accelerator else CPU_ACTIVATIONS)
     kept = model.layers * in_batch * model.hidden * 2 + layer if lora.checkpointing else model.layers * layer
-    return base + learned + kept + in_batch * model.vocabulary * LOGIT_COPIES + (0 if accelerator else PROCESS_BYTES)
+    return base + learned + kept + with_logits * model.vocabulary * LOGIT_COPIES + (0 if accelerator else PROCESS_BYTES)
 
 
 def _per_token(model: Architecture, lora: Lora) -> float:
@@ -83,10 +93,9 @@ def _meta(name: str, meta: Anil, lora: Lora, model: Architecture, tokens: float,
     rows = meta.rounds * meta.tasks * (meta.support + meta.query) * (1 + 1 / max(1, meta.evaluate_every))
     operations = rows * tokens * _per_token(model, lora) * (1.5 if meta.second_order else 1)
     at = _device(lora.device, on)
-    one_task = lora.model_copy(update={"batch": meta.support + meta.query})
     seconds = training_seconds(operations, at, CORES, CPU_ANIL)
     disk = 4.0 * model.adapter(lora.rank, lora.targets)
-    return Work(step=name, on=at.name if at else "cpu", seconds=seconds, memory_bytes=memory(one_task, model, tokens, at is not None), disk_bytes=disk)
+    return Work(step=name, on=at.name if at else "cpu", seconds=seconds, memory_bytes=_episode_memory(meta, lora, model, tokens, at is not None), disk_bytes=disk)
 
 
 def _compared(meta: Anil, lora: Lora, model: Architecture, tokens: float, on: Device | None) -> Work:
@@ -94,8 +103,9 @@ def _compared(meta: Anil, lora: Lora, model: Architecture, tokens: float, on: De
     rows = 3 * meta.episodes * (meta.support + meta.query)
     at = _device(lora.device, on)
     seconds = training_seconds(rows * tokens * _per_token(model, lora), at, CORES, CPU_ANIL) if at else meta.episodes * EPISODES_S * max(1.0, model.parameters / 1.9e6)
-    one_task = lora.model_copy(update={"batch": meta.support + meta.query})
-    return Work(step="comparison with the control", on=at.name if at else "cpu", seconds=seconds, memory_bytes=memory(one_task, model, tokens, at is not None), disk_bytes=1e4)
+    return Work(
+        step="comparison with the control", on=at.name if at else "cpu", seconds=seconds, memory_bytes=_episode_memory(meta, lora, model, tokens, at is not None), disk_bytes=1e4
+    )
 
 
 def _device(wanted: str, on: Device | None) -> Device | None:

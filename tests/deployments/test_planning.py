@@ -11,7 +11,7 @@ from blocks.architecture import of_student
 from blocks.errors import BadInput
 from blocks.estimates import Asked as Estimated
 from blocks.journal import FINAL, Journal
-from configs.schema import load
+from configs.schema import available, load
 from deployments import plan_page
 from deployments.planning import Plan, plan
 from tests.deployments.conftest import Asked
@@ -63,6 +63,7 @@ def test_a_dataset_costs_what_the_plan_says(asked: Asked, monkeypatch: pytest.Mo
         (["teachers.cap_dollars=0.5"], "nano", "h100", r"cap_dollars 0\.5 cannot be enough: the calls cost at least \$\d\.\d\d \(expected \$\d\.\d\d\)"),
         (["teachers.cap_dollars=20"], "llama-8b", "h100", r"cap_dollars 20 cannot be enough"),
         ([], "llama-8b", "4090", r"phase training: .* needs about \d+ GB, the 4090 has 24 GB"),
+        (["training.fine_tuning.batch=16"], "llama-1b", "4090", r"phase training: fine-tuning needs about \d+ GB"),
         ([], "nano", "b7", "unknown accelerator 'b7'; there are: 4090, a100, h100, h200"),
         (["evaluation.rehearsal=null"], "nano", "h100", "no held-out questions for test"),
         (["evaluation.rehearsal={test: 1, calibration: 1}"], "nano", "h100", r"16 held-out questions cannot show routing\.tolerance.* questions are needed"),
@@ -102,8 +103,8 @@ def test_adapters_have_as_many_weights_as_peft_makes() -> None:
 
 
 def test_every_shipped_profile_has_a_plan_that_reads_and_parses(capsys: pytest.CaptureFixture[str]) -> None:
-    for name in ("nano", "llama-8b"):
-        made = plan(load(name), [], "h100")
+    for name in available():
+        made = plan(load(name), [], "4090" if name == "llama-1b" else "h100")  # what their descriptions promise
         plan_page.show(made)
         shown = capsys.readouterr().out
         for phase in made.phases:
