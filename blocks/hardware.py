@@ -33,6 +33,7 @@ DECODING_STEP_S = 0.03  # Python and kernel launches of one decoding step of tra
 CPU_PRETRAINING = 0.5e11  # 6·N operations a token, 8,700 tokens a second on two cores
 CPU_LORA = 0.42e11  # 4·N and 6 for every weight of the adapter a token, 6,800 tokens a second on two cores
 CPU_ANIL = 0.22e11  # the same at 4,100 tokens a second
+CPU_BFLOAT16 = 2.0  # times as fast where a training computes its products in bfloat16 and the processor can (measured)
 CPU_DECODING = 0.34e11  # 2·N operations a token; llama.cpp and transformers alike at 9,000 tokens a second on one thread
 PROCESS_BYTES = 950 * 2**20  # Python, torch, transformers and Prefect's client before any work, measured
 
@@ -48,9 +49,9 @@ def device(name: str) -> Device:
     return DEVICES[name]
 
 
-def training_seconds(operations: float, on: Device | None, cores: int, cpu: float = CPU_LORA) -> float:
-    """Seconds for ``operations`` of training on a device, or on ``cores`` at ``cpu`` operations a second each."""
-    return operations / (on.flops * TRAINING_UTILISATION) if on else operations / (cpu * cores)
+def training_seconds(operations: float, on: Device | None, cores: int, cpu: float = CPU_LORA, arithmetic: str = "float32") -> float:
+    """Seconds for ``operations`` of training on a device, or on ``cores`` at ``cpu`` operations a second each in float32."""
+    return operations / (on.flops * TRAINING_UTILISATION) if on else operations / (cpu * cores * (CPU_BFLOAT16 if arithmetic == "bfloat16" else 1.0))
 
 
 def decoding_seconds(weights_bytes: float, sequences: float, batch: int, tokens: float, on: Device) -> float:

@@ -264,4 +264,7 @@ def _machine(on: Device | None) -> list[str]:
             f"{on.name}: {on.flops / 1e12:.0f} bf16 TFLOP/s at {TRAINING_UTILISATION:.0%}, {on.bandwidth / 1e12:.2f} TB/s at {READING_UTILISATION:.0%}, "
             f"at least {1000 * DECODING_STEP_S:.0f} ms per decoded token"
         )
-    return [*found, "CPU: rates measured with the nano student on two cores (blocks/hardware.py); llama.cpp answers on the CPU"]
+    return [
+        *found,
+        "CPU: rates measured with the nano student on two cores that have bfloat16 (blocks/hardware.py; without it training takes twice as long); llama.cpp answers on the CPU",
+    ]

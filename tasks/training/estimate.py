@@ -51,10 +51,8 @@ def fine_tuning(name: str, lora: Lora, model: Architecture, examples: float, tok
     operations = seen * (_per_token(model, lora) + 6 * learned)
     at = _device(lora.device, on)
     checkpoint = learned * 12.0  # adapter, and both moments of the optimiser
-    return Work(
-        step=name, on=at.name if at else "cpu", seconds=training_seconds(operations, at, CORES), memory_bytes=memory(lora, model, tokens, at is not None),
-        disk_bytes=4.0 * learned + checkpoint,
-    )  # fmt: skip
+    seconds = training_seconds(operations, at, CORES, arithmetic=lora.arithmetic)
+    return Work(step=name, on=at.name if at else "cpu", seconds=seconds, memory_bytes=memory(lora, model, tokens, at is not None), disk_bytes=4.0 * learned + checkpoint)
 
 
 def memory(lora: Lora, model: Architecture, tokens: float, accelerator: bool) -> float:
@@ -83,7 +81,7 @@ def _per_token(model: Architecture, lora: Lora) -> float:
 
 def _made(student: Scratch, model: Architecture) -> Work:
     """A student made and pretrained here: all weights learn, in float32."""
-    seconds = TOKENIZER_S + training_seconds(6.0 * model.parameters * student.tokens, None, CORES, CPU_PRETRAINING)
+    seconds = TOKENIZER_S + training_seconds(6.0 * model.parameters * student.tokens, None, CORES, CPU_PRETRAINING, student.arithmetic)
     held = 16 * model.parameters + student.batch * student.length * (model.layers * model.hidden * CPU_ACTIVATIONS + model.vocabulary * LOGIT_COPIES)
     return Work(step="pretraining", on="cpu", seconds=seconds, memory_bytes=PROCESS_BYTES + held, disk_bytes=4 * model.parameters)
 
