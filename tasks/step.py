@@ -19,7 +19,7 @@ from prefect import Task, task
 from prefect.cache_policies import NO_CACHE, CacheKeyFnPolicy
 from prefect.context import FlowRunContext, TaskRunContext
 from prefect.tasks import exponential_backoff
-from pydantic import BaseModel, TypeAdapter
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from blocks import history, locks, objects, remote, store
 from blocks.errors import BadInput, BudgetSpent, DamagedArtifact, Transient
@@ -107,25 +107,27 @@ class Step(Generic[P, R]):
     def _answered(self, key: str, args: Any, kwargs: Any, fresh: bool) -> tuple[R, "Call"]:
         """The result, and the call that gave it."""
         with locks.held(store.scratch() / "locks" / key):  # the same inputs never run twice at once, on one machine
-            result, call = self._run(key, args, kwargs, refresh=fresh)
-            if not call.ran:
-                try:
-                    for artifact in _artifacts(result):
-                        store.is_there(artifact)
-                except DamagedArtifact as damage:
-                    log.warning("%s: cached result not believed (%s); made again", self.name, damage)
-                    result, call = self._run(key, args, kwargs, refresh=True)
+            plain, call = self._run(key, args, kwargs, refresh=fresh)
+            try:
+                result = self.result_type.validate_python(plain)
+                for artifact in _artifacts(result) if not call.ran else ():
+                    store.is_there(artifact)
+            except (DamagedArtifact, ValidationError) as damage:
+                if call.ran:
+                    raise
+                log.warning("%s: cached result not believed (%s); made again", self.name, " ".join(str(damage).split())[:300])
+                plain, call = self._run(key, args, kwargs, refresh=True)
+                result = self.result_type.validate_python(plain)
         return result, call
 
-    def _run(self, key: str, args: Any, kwargs: Any, refresh: bool) -> tuple[R, "Call"]:
+    def _run(self, key: str, args: Any, kwargs: Any, refresh: bool) -> tuple[Any, "Call"]:
         call = Call(self, key, args, kwargs, refresh)
         if self.cache and not refresh:
             RESULTS.expect(key)
         try:
-            plain = (self._fresh if refresh else self._task)(key=key, call=call)
+            return (self._fresh if refresh else self._task)(key=key, call=call), call
         finally:
             RESULTS.forget(key)
-        return self.result_type.validate_python(plain), call
 
 
 class Call:

@@ -4,6 +4,7 @@ import os
 import random
 import signal
 import socket
+import sqlite3
 import time
 from collections import Counter
 from pathlib import Path
@@ -75,6 +76,11 @@ def test_ctrl_c_ends_a_run_and_all_that_belongs_to_it(tmp_path: Path) -> None:
 
 def test_two_runs_at_once_do_every_step_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     runs = [start(tmp_path, *SMALL, "5") for _ in range(2)]
+    until(lambda: begun(tmp_path), 90, "a step begins")
+    with sqlite3.connect(tmp_path / "prefect" / "prefect.db", isolation_level=None) as database:
+        database.execute("BEGIN IMMEDIATE")  # a database that somebody else keeps locked for a while is awaited
+        time.sleep(2)
+        database.execute("ROLLBACK")
     assert [run.wait(90) for run in runs] == [0, 0], said(tmp_path)
     assert begun(tmp_path) == Counter("01234")
     assert check_store(tmp_path, monkeypatch) == 5

@@ -1,15 +1,17 @@
 """``step`` against a real Prefect server: cache, damage, retries, errors."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from prefect import flow
 
-from blocks import store
+from blocks import objects, results, store
 from blocks.errors import BadInput, Transient
 from blocks.records import Artifact
 from configs.settings import Settings, runtime, setting
 from tasks.step import step
+from tests import s3
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 calls: list[str] = []
@@ -66,6 +68,65 @@ def test_a_cached_reference_whose_files_are_damaged_is_made_again() -> None:
     assert both("ghijkl", 0.5, 1) == made
     assert (store.open(made) / "text").read_text() == "ghi"
     assert calls == ["write ghijkl", "cut", "cut"]
+
+
+@pytest.mark.parametrize("damage", [b"", b'{"metadata": {"storage_k', b'{"result": 3}'])
+def test_a_cached_reference_that_cannot_be_read_is_made_again(damage: bytes) -> None:
+    made = both("damaged", 0.5, 1)
+    for record in Path(results.place()).glob("*"):
+        record.write_bytes(damage)
+    assert both("damaged", 0.5, 1) == made
+    assert calls == ["write damaged", "cut"] * 2
+    assert both("damaged", 0.5, 1) == made
+    assert len(calls) == 4, "what was damaged is whole again"
+
+
+@pytest.fixture
+def s3_store(monkeypatch: pytest.MonkeyPatch) -> Iterator[s3.Cuts]:
+    """The store is on S3, behind a proxy."""
+    monkeypatch.setattr(objects, "PATIENCE", 0.3)
+    with s3.server() as address:
+        proxy = s3.Cuts(*address, probability=0, most=2, seed=0)
+        s3.use(monkeypatch, "127.0.0.1", proxy.port, s3.bucket(*address))
+        yield proxy
+        proxy.close()
+
+
+def test_what_one_machine_has_done_another_takes_from_the_shared_store(s3_store: s3.Cuts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = both("shared", 0.5, 1)
+    monkeypatch.setenv("COGUMI_HOME", str(tmp_path / "another"))
+    assert both("shared", 0.5, 1) == made
+    assert calls == ["write shared", "cut"]
+    assert not (tmp_path / "another" / "cache").exists(), "a rerun fetches nothing that it does not use"
+    assert (store.open(made) / "text").read_text() == "sha"
+
+
+def test_work_is_not_done_again_because_the_store_was_away(s3_store: s3.Cuts, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tasks.step.RETRIES", 1)
+
+    @step(version=1)
+    def away(text: str) -> Artifact:
+        """Lose the store in the middle."""
+        calls.append(text)
+        s3_store.refuse = True
+        with store.create("text", settings={"text": text}) as folder:
+            (folder.path / "text").write_text(text)
+        return folder.artifact
+
+    @flow
+    def run(text: str) -> Artifact:
+        return away(text)
+
+    with pytest.raises(Transient, match="cannot reach s3://"):
+        run("first")
+    assert calls == ["first"], "its retries only send"
+    with pytest.raises(Transient, match="cannot reach s3://"):
+        run("first")
+    s3_store.refuse = False
+    made = run("first")
+    assert calls == ["first"], "neither does a later run do it again"
+    assert run("first") == made
+    assert store.everything() == [made]
 
 
 def test_only_what_can_pass_is_retried(monkeypatch: pytest.MonkeyPatch) -> None:
