@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from prefect import State, flow
+from prefect.context import FlowRunContext
 from prefect.settings import PREFECT_API_URL
 
 from blocks import history, store
@@ -123,6 +124,33 @@ def test_a_failed_gate_and_a_spent_budget_are_told_with_their_numbers(runs: dict
     rows = told("poor")
     assert [row.outcome for row in rows][-2:] == ["failed", "spent"]
     assert events_of(rows[0].run, 2)[-1]["payload"] == {"phase": "outer", "step": "overspend", "message": "budget nano: nothing is left"}
+
+
+@flow
+def innermost() -> tuple[str, tuple[str, str]]:
+    """The run above, as this process knows it, and as one that was sent here alone would ask the server."""
+    at, context = history.where(), FlowRunContext.get()
+    assert at is not None
+    assert context is not None
+    assert context.flow_run is not None
+    return at.run, history._read_outermost(str(context.flow_run.parent_task_run_id))
+
+
+@flow
+def between() -> tuple[str, tuple[str, str]]:
+    return innermost()
+
+
+@flow
+def outermost() -> tuple[str, tuple[str, str]]:
+    return between()
+
+
+def test_a_dispatched_run_finds_the_outermost_one_on_the_server() -> None:
+    state = outermost(return_state=True)
+    here, (asked, name) = state.result()
+    assert here == asked == str(state.state_details.flow_run_id)
+    assert name
 
 
 def test_a_history_that_cannot_be_written_fails_no_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
