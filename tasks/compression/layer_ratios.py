@@ -34,4 +34,4 @@ def ratios(shares: Sequence[float], sparsity: float, settings: Owl) -> list[floa
     widest = max(abs(shift) for shift in shifts)
     room = min(settings.spread, sparsity, 1 - sparsity)
     shrink = min(1.0, room / widest)
-    return [sparsity + shift * shrink for shift in shifts]
+    return [min(1.0, max(0.0, sparsity + shift * shrink)) for shift in shifts]  # rounding must not leave the bounds

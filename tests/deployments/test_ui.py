@@ -44,8 +44,18 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shown]:
     up.end()
 
 
+def shows(shown: Shown, path: str, *words: str) -> None:
+    """The page shows every one of ``words`` once its scripts have run; a busy machine may need a second look."""
+    for _ in range(3):
+        page = seen(shown, path)
+        missing = [word for word in words if word not in page]
+        if not missing:
+            return
+    pytest.fail(f"{path} does not show {missing}: {page}")
+
+
 def seen(shown: Shown, path: str) -> str:
-    """The words on the page once its scripts have run."""
+    """The words on the page."""
     assert CHROMIUM is not None
     sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []
     command = [CHROMIUM, "--headless", "--disable-gpu", *sandbox, f"--user-data-dir={shown.browser}", "--window-size=1300,1400", "--virtual-time-budget=20000", "--dump-dom"]
@@ -61,31 +71,21 @@ def artifacts(shown: Shown) -> dict[str, dict[str, Any]]:
 def test_the_run_is_shown_with_its_steps(shown: Shown) -> None:
     runs = {each["name"]: each for each in post(shown.api, "/flow_runs/filter") if each["state_type"] == "COMPLETED"}  # the nights are scheduled
     assert len(runs) == 2, "the pipeline and its one phase"
-    (whole,) = (each for each in runs.values() if each["parent_task_run_id"] is None)
-    page = seen(shown, f"/runs/flow-run/{whole['id']}")
-    assert whole["name"] in page
-    assert "Completed" in page
-    (phase,) = (each for each in runs.values() if each["parent_task_run_id"] is not None)
-    page = seen(shown, f"/runs/flow-run/{phase['id']}?tab=Task+Runs")
-    assert phase["name"] in page
+    for name, run in runs.items():
+        shows(shown, f"/runs/flow-run/{run['id']}", name, "Completed")
 
 
 def test_the_artifacts_can_be_read(shown: Shown) -> None:
     made = artifacts(shown)
     assert {"dataset", "teachers"} <= set(made)
-    page = seen(shown, "/artifacts")
-    for key in made:
-        assert key in page
-    composition = seen(shown, f"/artifacts/artifact/{made['dataset']['id']}")
-    for domain in DOMAINS:
-        assert domain in composition
-    page = seen(shown, f"/artifacts/artifact/{made['teachers']['id']}")
-    for word in ("rehearsal-small", "rehearsal-medium", "rehearsal-large"):
-        assert word in page
+    shows(shown, "/artifacts", *made)
+    shows(shown, f"/artifacts/artifact/{made['dataset']['id']}", *DOMAINS)
+    teachers = [teacher for teacher in ("rehearsal-small", "rehearsal-medium", "rehearsal-large") if teacher in made["teachers"]["data"]]
+    assert teachers
+    shows(shown, f"/artifacts/artifact/{made['teachers']['id']}", *teachers)
 
 
 def test_the_form_of_a_deployment_explains_itself(shown: Shown) -> None:
     deployment = httpx.get(f"{shown.api}/deployments/name/pipeline/nano").json()
-    page = seen(shown, f"/deployments/deployment/{deployment['id']}/run")
-    for words in ("what to build: nano, llama-1b, llama-8b", "settings that differ from the profile", "the last phase to run"):
-        assert words in page
+    explained = ("what to build: nano, llama-1b, llama-8b", "settings that differ from the profile", "the last phase to run")
+    shows(shown, f"/deployments/deployment/{deployment['id']}/run", *explained)
