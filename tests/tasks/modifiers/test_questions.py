@@ -79,9 +79,9 @@ def test_a_teacher_writes_questions_that_can_be_checked_and_the_price_is_kept() 
 
 def settings(*names: str) -> dict[str, object]:
     lora = {
-        "rank": 2, "alpha": 4, "dropout": 0, "targets": ("q_proj",), "quantise": "none", "closing": True, "dtype": "float32", "arithmetic": "float32",
-        "device": "cpu", "checkpointing": False, "epochs": 1, "batch": 1, "accumulation": 1, "max_length": 64, "learning_rate": 0.1, "schedule": "linear", "warmup": 0, "weight_decay": 0, "clip": 1, "evaluations": 1,
-        "validation_examples": 1, "patience": 1,
+        "rank": 2, "alpha": 4, "dropout": 0, "targets": ("q_proj",), "quantise": "none", "closing": True, "dtype": "float32", "arithmetic": "float32", "device": "cpu",
+        "checkpointing": False, "epochs": 1, "batch": 1, "accumulation": 1, "max_length": 64, "learning_rate": 0.1, "schedule": "linear", "warmup": 0, "weight_decay": 0,
+        "clip": 1, "evaluations": 1, "validation_examples": 1, "patience": 1,
     }  # fmt: skip
     return {
         "source": REHEARSAL, "questions": 1, "hard_share": 0.5, "cascade": CASCADE, "mixture": Mixture(own_right=0, replay=0, validation_share=0.1),
