@@ -63,6 +63,18 @@ def scratch() -> Path:
     return home() if objects.is_remote(location()) else Path(location())
 
 
+def ready() -> None:
+    """Check that the store can be reached and this machine can write its work in progress, before any work begins.
+
+    Raises:
+        BadInput: it cannot be used like this.
+        Transient: it cannot be reached.
+    """
+    new_work_folder().rmdir()
+    if objects.is_remote(location()):
+        objects.exists(f"{location()}/releases.json")
+
+
 @contextmanager
 def create(kind: str, *, parents: Sequence[Artifact] = (), settings: Settings | dict[str, Any] | None = None) -> Iterator[Folder]:
     """Make an artifact of ``kind`` from ``parents`` under ``settings``. On any error nothing stays behind.

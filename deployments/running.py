@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from uuid import UUID
 
+from blocks import store
 from blocks.errors import BadInput
 
 log = logging.getLogger("cogumi.run")
@@ -34,6 +35,7 @@ def run_pipeline(profile: str, phases: list[str], overrides: list[str], fresh: b
     if fresh:
         os.environ["COGUMI_FRESH"] = "1"
     started = time.monotonic()
+    store.ready()
     find_server()
 
     from deployments import console

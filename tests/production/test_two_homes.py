@@ -4,6 +4,7 @@ import json
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -35,6 +36,8 @@ class Site:
     def __init__(self, folder: Path, shared: dict[str, str]) -> None:
         self.server, self.cpu, self.gpu, self.shell = (folder / name for name in ("server", "cpu", "gpu", "shell"))
         self.shared = shared
+        self.seen: dict[str, set[int]] = {"cpu": set(), "gpu": set()}
+        self.shell.mkdir()
         (folder / "shared").mkdir()
         with socket.create_server(("127.0.0.1", 0)) as free:
             port = free.getsockname()[1]
@@ -46,13 +49,17 @@ class Site:
         for home in (self.cpu, self.gpu):
             until(lambda home=home: "ready" in said(home).split(), 180, f"{home.name} is ready")  # type: ignore[misc]
 
-    def run(self, *overrides: str) -> str:
-        """Run the pipeline from a third shell; the flow run's name."""
+    def run(self, *overrides: str) -> None:
+        """Run the pipeline from a third shell, and watch which processes each machine has meanwhile."""
         chosen = json.dumps([*ON_GPU, *TINY, *overrides])
         command = [sys.executable, "-m", "prefect", "deployment", "run", "pipeline/nano", "--param", f"overrides={chosen}", "--watch", "--watch-interval", "1"]
-        done = subprocess.run(command, env=environment(self.shell, PREFECT_API_URL=self.api), capture_output=True, text=True, timeout=900, check=False)
-        assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:] + said(self.cpu)[-1000:]
-        return done.stdout
+        with (self.shell / "watch.log").open("w") as log:
+            client = subprocess.Popen(command, env=environment(self.shell, PREFECT_API_URL=self.api), stdout=log, stderr=log)
+            while client.poll() is None:
+                for home in (self.cpu, self.gpu):
+                    self.seen[home.name] |= set(processes(home))
+                time.sleep(0.5)
+        assert client.returncode == 0, (self.shell / "watch.log").read_text()[-2000:] + said(self.cpu)[-1000:]
 
     def post(self, path: str, **body: object) -> list[dict[str, object]]:
         answer = httpx.post(f"{self.api}{path}", json=body, timeout=30)
@@ -72,10 +79,9 @@ class Site:
         return states
 
     def ran_on(self, flow: str) -> set[str]:
-        """The machines whose worker started a process for a run of ``flow``."""
-        runs = [str(one["id"]) for one in self.post("/flow_runs/filter", flows={"name": {"any_": [flow]}})]
-        logs = {home.name: (home / "logs" / f"worker-{home.name}.log").read_text() for home in (self.cpu, self.gpu)}
-        return {name for name, log in logs.items() if any(run in log for run in runs)}
+        """The machines among whose processes are those that ran ``flow``."""
+        ran = {int(str(one["infrastructure_pid"])) for one in self.post("/flow_runs/filter", flows={"name": {"any_": [flow]}})}
+        return {name for name, seen in self.seen.items() if ran & seen}
 
     def close(self) -> None:
         for up in reversed(self.ups):
