@@ -40,9 +40,10 @@ def dispatch(phase: Callable[P, R], pool: str, /, *args: P.args, **kwargs: P.kwa
         CogumiError: what the phase raised, the same class with the same message, wherever it ran.
         Transient: the remote run was cancelled, or its worker was lost again and again.
     """
-    if pool == LOCAL:
-        return phase(*args, **kwargs)
     flow = cast(Flow[P, R], phase)
+    result_type: TypeAdapter[R] = TypeAdapter(get_type_hints(flow.fn)["return"])
+    if pool == LOCAL:
+        return result_type.validate_python(phase(*args, **kwargs))  # plain JSON where a run that began again takes it from its first go
     name = f"{flow.name}/{pool}"
     _check(name, pool)
     parameters = {key: _plain(value) for key, value in _bound(flow, args, kwargs).items()}
@@ -56,7 +57,6 @@ def dispatch(phase: Callable[P, R], pool: str, /, *args: P.args, **kwargs: P.kwa
         if not left or run.state is None or not run.state.is_crashed():
             raise error
         log.warning("%s; submitted again, finished steps come from the cache", error)
-    result_type: TypeAdapter[R] = TypeAdapter(get_type_hints(flow.fn)["return"])
     return result_type.validate_python(_plain(_result(run)))
 
 

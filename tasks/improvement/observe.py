@@ -6,6 +6,7 @@ as unjudged. Not here: what follows from it (clusters.py).
 
 import json
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from typing import Literal
 
 from blocks import served, store
@@ -44,6 +45,7 @@ def observe(release: Artifact, router: Artifact, routed: Artifact, since: str, r
     Returns:
         Artifact of kind "observed": records.jsonl (Observed, by time).
     """
+    since = _precise(since)
     found = [*_serving(release, since, until), *_evaluations(router, routed, since, until)]
     kept = sorted((one for one in found if one.time > read.get(place(one.source, one.domain), "")), key=lambda one: (one.time, one.id))
     with store.create("observed", parents=[release, router, routed], settings={"since": since, "read": read, "until": until}) as folder:
@@ -102,8 +104,7 @@ def _evaluations(router: Artifact, routed: Artifact, since: str, until: str) -> 
     for one in store.everything():
         if one.kind != "evaluation" or router.digest not in one.parents or one.digest == routed.digest:
             continue
-        created = store.manifest(one).created
-        time = created.replace("+00:00", ".000000+00:00")
+        time = _precise(store.manifest(one).created)
         if not since < time <= until:
             continue
         choices = read_choices(one)
@@ -111,6 +112,11 @@ def _evaluations(router: Artifact, routed: Artifact, since: str, until: str) -> 
             escalated = choices[answer.question] != "base"
             yield Observed(id=f"{one.digest[:12]}-{answer.question}", source="evaluation", time=time, prompt=answer.prompt, domain=answer.domain, task_type=answer.task_type,
                            right=answer.correct, reason=answer.reason, doubted=escalated, escalated=escalated, fallback=False)  # fmt: skip
+
+
+def _precise(time: str) -> str:
+    """A time as the serving log writes it, so that texts sort as times: what was made in the second of ``since`` is not news."""
+    return datetime.fromisoformat(time).isoformat(timespec="microseconds")
 
 
 def read_choices(routed: Artifact) -> Mapping[str, str]:

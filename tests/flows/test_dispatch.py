@@ -18,7 +18,7 @@ from blocks import code_version as code
 from blocks.errors import BadInput, GateFailed
 from flows import waiting
 from flows.dispatch import compare_code, dispatch
-from tests.flows.remote import die_once, double, misplaced, refuse
+from tests.flows.remote import Doubled, die_once, double, misplaced, refuse
 
 ROOT = Path(__file__).resolve().parents[2]
 POOL = "remote"
@@ -179,3 +179,17 @@ def test_it_waits_loudly_for_a_worker_and_goes_on_with_it(pool: str, warned: lis
         for each in worker:
             each.terminate()
             each.wait(30)
+
+
+def test_a_phase_here_keeps_its_type_when_the_run_begins_again(prefect_server: None) -> None:
+    """Retried or resumed, a run takes what its phases returned from the first go, as plain JSON."""
+    found: list[Doubled] = []
+
+    @flow(name="twice", retries=1, persist_result=False)
+    def twice() -> None:
+        found.append(dispatch(double, "local", 4))
+        if len(found) == 1:
+            raise ConnectionError("once")
+
+    twice()
+    assert found == [Doubled(number=8)] * 2
