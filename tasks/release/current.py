@@ -11,7 +11,7 @@ from typing import Literal
 
 import fsspec
 
-from blocks import history, pointer, store
+from blocks import pointer, store
 from blocks.errors import BadInput, CogumiError
 from blocks.records import Artifact, Manifest, Record
 
@@ -51,6 +51,8 @@ def promote(release: Artifact, report: Artifact, keep: int, compared_with: str |
     Raises:
         Overtaken: ``compared_with`` is given and is not the digest of the current release any more; nothing was changed.
     """
+    from blocks import history  # a database's library takes a third of a second to import, and a rollback is quick
+
     moved = True
 
     def change(entries: tuple[Entry, ...]) -> tuple[Entry, ...]:
