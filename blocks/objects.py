@@ -45,6 +45,41 @@ def write(url: str, content: bytes) -> None:
     _reach(url, lambda fs, path: fs.pipe_file(path, content), writes=True)
 
 
+def read_version(url: str) -> tuple[bytes, str | None]:
+    """The content of the file at ``url`` and, on S3, the version (ETag) that it has or had just before.
+
+    Raises:
+        FileNotFoundError: there is none.
+    """
+
+    def load(fs: fsspec.AbstractFileSystem, path: str) -> tuple[bytes, str | None]:
+        version = str(fs.info(path)["ETag"]) if _is_s3(fs) else None
+        return bytes(fs.cat_file(path)), version
+
+    return _reach(url, load)
+
+
+def swap(url: str, content: bytes, version: str | None) -> bool:
+    """Put ``content`` in the place of ``version`` (None: where nothing is); False where something else is there by now. Only S3 can refuse
+    (conditional put): elsewhere the content is replaced whatever it is."""
+
+    def put(fs: fsspec.AbstractFileSystem, path: str) -> bool:
+        if not _is_s3(fs):
+            fs.pipe_file(path, content)
+            return True
+        condition = {"IfMatch": version} if version else {"IfNoneMatch": "*"}
+        try:
+            fs.pipe_file(path, content, **condition)
+        except OSError as error:
+            codes = {str(getattr(one, "response", {}).get("Error", {}).get("Code")) for one in (error, error.__cause__) if one is not None}
+            if codes & {"PreconditionFailed", "ConditionalRequestConflict", "412"} or isinstance(error, FileExistsError):
+                return False
+            raise
+        return True
+
+    return _reach(url, put, writes=True)
+
+
 def exists(url: str) -> bool:
     """Whether there is a file at ``url``."""
     return _reach(url, lambda fs, path: bool(fs.exists(path)))
@@ -157,6 +192,10 @@ def _reach(url: str, operation: Callable[[fsspec.AbstractFileSystem, str], R], w
                 raise Transient(f"cannot reach {url} ({type(error).__name__}: {_line(error)}); check the address (AWS_ENDPOINT_URL) and the network") from None
             time.sleep(pause)
             pause = min(2 * pause, 3)
+
+
+def _is_s3(fs: fsspec.AbstractFileSystem) -> bool:
+    return "s3" in ((fs.protocol,) if isinstance(fs.protocol, str) else fs.protocol)
 
 
 def _line(error: BaseException) -> str:

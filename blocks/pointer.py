@@ -4,17 +4,13 @@ A folder's file is locked and renamed into place. An S3 object is replaced only 
 other remote stores have no such condition: let one machine at a time move a pointer there. Not here: what it points at.
 """
 
-import fcntl
-import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Callable
+from pathlib import Path
 
-import fsspec
-
-from blocks import store
-from blocks.errors import BadInput, Transient
+from blocks import objects, store
+from blocks.errors import Transient
 from blocks.home import home
+from blocks.locks import held
 
 TRIES = 20
 
@@ -25,83 +21,44 @@ def read(name: str) -> bytes | None:
 
 
 def place(name: str) -> str:
-    """Where the pointer lies, for messages."""
-    return _place(name)[1]
+    """Where the pointer lies."""
+    return f"{store.location().rstrip('/')}/{name}"
 
 
 def move(name: str, change: Callable[[bytes | None], bytes | None]) -> None:
     """Replace what the pointer holds by ``change`` of it, as one: nobody else's move is lost in between. None leaves it as it is.
 
-    ``change`` may be called again where somebody else was quicker.
+    ``change`` is called again where somebody else was quicker.
 
     Raises:
-        Transient: others move it all the time.
+        Transient: others move it all the time, or the store cannot be reached.
     """
-    with _alone(name):
+    root = home() if objects.is_remote(store.location()) else Path(store.location())
+    after: bytes | None = None
+    with held(root / "locks" / name):
         for _ in range(TRIES):
             before, version = _read(name)
+            if after is not None and before == after:
+                return  # it was put there, and the answer that said so was lost
             after = change(before)
             if after is None or after == before or _replace(name, after, version):
                 return
     raise Transient(f"{place(name)} is being changed all the time; try again")
 
 
-def _place(name: str) -> tuple[fsspec.AbstractFileSystem, str]:
-    fs, root = fsspec.core.url_to_fs(store.location())
-    return fs, f"{root}/{name}"
-
-
-@contextmanager
-def _alone(name: str) -> Iterator[None]:
-    """One process of this store folder (of this machine, where the store is remote) at a time; the kernel frees the lock."""
-    folder = os.path.join(home() if "://" in store.location() else store.location(), "locks")
-    try:
-        os.makedirs(folder, exist_ok=True)
-        handle = os.open(os.path.join(folder, name), os.O_CREAT | os.O_RDWR)
-    except OSError as error:
-        raise BadInput(f"cannot write to {folder}: {error.strerror}; set COGUMI_STORE or COGUMI_HOME to a writable place") from None
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)
-
-
 def _read(name: str) -> tuple[bytes | None, str | None]:
-    """The content, and on S3 the version (ETag) that it has or had just before."""
-    fs, path = _place(name)
-    version = None
+    """The content, and its version where there is one."""
     try:
-        if _conditional(fs):
-            fs.invalidate_cache()
-            version = str(fs.info(path)["ETag"])
-        return bytes(fs.cat_file(path)), version
+        if objects.is_remote(store.location()):
+            return objects.read_version(place(name))
+        return Path(place(name)).read_bytes(), None
     except FileNotFoundError:
         return None, None
 
 
 def _replace(name: str, content: bytes, version: str | None) -> bool:
     """Put ``content`` in place; False where somebody else did so since ``version`` was read."""
-    fs, path = _place(name)
-    if "://" in store.location():
-        condition: dict[str, Any] = {} if not _conditional(fs) else {"IfMatch": version} if version else {"IfNoneMatch": "*"}
-        try:
-            fs.pipe_file(path, content, **condition)
-        except OSError as error:
-            if condition and ("recondition" in f"{error} {error.__cause__}" or isinstance(error, FileExistsError)):
-                return False
-            raise
-        return True
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    temporary = f"{path}.{os.getpid()}"
-    with open(temporary, "wb") as stream:
-        stream.write(content)
-        stream.flush()
-        os.fsync(stream.fileno())
-    os.replace(temporary, path)
+    if objects.is_remote(store.location()):
+        return objects.swap(place(name), content, version)
+    objects.replace(Path(place(name)), content)
     return True
-
-
-def _conditional(fs: fsspec.AbstractFileSystem) -> bool:
-    """Whether the store replaces an object only on a condition."""
-    return "s3" in ((fs.protocol,) if isinstance(fs.protocol, str) else fs.protocol)

@@ -41,6 +41,8 @@ def test_every_file_and_public_name_says_what_it_is_for(path: Path) -> None:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and not node.name.startswith("_"):
             assert ast.get_docstring(node), f"{path}:{node.lineno}: {node.name}"
     assert path.stem not in {"utils", "util", "helpers", "common", "misc"}
+    if path.name == "__init__.py":
+        assert len(tree.body) == 1, f"{path}: an __init__.py only says what the folder is for"
 
 
 def test_nothing_large_or_foreign_is_tracked() -> None:

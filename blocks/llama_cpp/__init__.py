@@ -3,8 +3,3 @@ text (scoring.py). Evaluation and serving use the same. In this process, on the 
 
 Not here: writing GGUF files (tasks/compression), the chat format (blocks/chat_format.py).
 """
-
-from blocks.llama_cpp.completion import Completion as Completion
-from blocks.llama_cpp.scoring import Scored as Scored
-from blocks.llama_cpp.scoring import Scorer as Scorer
-from blocks.llama_cpp.server import LlamaCpp as LlamaCpp

@@ -9,8 +9,8 @@ from contextlib import closing
 
 from blocks import chat_format, store
 from blocks.errors import BadInput
-from blocks.llama_cpp import Scorer
 from blocks.llama_cpp.native import Model
+from blocks.llama_cpp.scoring import Scorer
 from blocks.progress import progress
 from blocks.records import Artifact, GateCheck, Record
 from configs.phases.evaluation import Evaluation

@@ -13,9 +13,10 @@ from pathlib import Path
 import numpy as np
 
 from blocks import chat_format, store
-from blocks.checkers import check_all
+from blocks.checkers.judge import check_all
 from blocks.errors import BadInput
-from blocks.llama_cpp import LlamaCpp, Scorer
+from blocks.llama_cpp.scoring import Scorer
+from blocks.llama_cpp.server import LlamaCpp
 from blocks.progress import progress
 from blocks.records import Answered, Artifact, Interval, Question, Record
 from configs.phases.evaluation import Evaluation

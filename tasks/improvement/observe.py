@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Literal
 
 from blocks import served, store
-from blocks.checkers import check_all
+from blocks.checkers.judge import check_all
 from blocks.records import Artifact, Record
 from blocks.rehearsal import world
 from tasks.evaluation.evaluate import read_answers

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 from blocks import store
-from blocks.checkers import check_all
+from blocks.checkers.judge import check_all
 from blocks.records import Artifact, CallRef, Example, Metadata, Question, Record, Verdict
 from blocks.teachers.ask import Answer, Request, ask
 from configs.phases.modifiers import Cascade, Coverage

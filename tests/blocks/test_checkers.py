@@ -12,8 +12,8 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blocks.checkers import check, check_all
 from blocks.checkers.call import calls
+from blocks.checkers.judge import check, check_all
 from blocks.checkers.value import number
 from blocks.errors import BadInput
 from blocks.records import Expected

@@ -10,7 +10,8 @@ import pytest
 
 from blocks import chat_format, store
 from blocks.errors import BadInput
-from blocks.llama_cpp import LlamaCpp, Scorer
+from blocks.llama_cpp.scoring import Scorer
+from blocks.llama_cpp.server import LlamaCpp
 from blocks.records import Artifact
 from tests.tiny_llama import PROMPTS, saying, tiny
 

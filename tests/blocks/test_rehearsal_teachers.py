@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blocks.checkers import check_all
+from blocks.checkers.judge import check_all
 from blocks.errors import BadInput
 from blocks.records import DOMAINS, Difficulty, Domain, Question
 from blocks.rehearsal import teachers, world

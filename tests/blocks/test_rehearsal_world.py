@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from blocks import chat_format
-from blocks.checkers import check_all
+from blocks.checkers.judge import check_all
 from blocks.errors import BadInput
 from blocks.records import DOMAINS, Difficulty, Domain, Question
 from blocks.rehearsal import world

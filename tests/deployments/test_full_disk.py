@@ -30,7 +30,7 @@ def test_a_full_disk_is_one_clear_line_and_the_run_goes_on_when_there_is_room(tm
     if unshared(disk, MOUNT.format(size="1m", disk=disk)).returncode:
         pytest.skip("this machine allows no mount in a namespace of one's own")
     run = shlex.join([*COGUMI, "run", "--phase", "dataset", *(word for setting in TINY for word in ("--set", setting))])
-    script = f"{MOUNT.format(size='8m', disk=disk)} && {run}; echo \"ended $?\" >&2; cp -r {disk}/home/store {kept}; mount -o remount,size=64m {disk} && {run}"
+    script = f'{MOUNT.format(size="8m", disk=disk)} && {run}; echo "ended $?" >&2; cp -r {disk}/home/store {kept}; mount -o remount,size=64m {disk} && {run}'
     done = unshared(disk, script)
     first, _, second = done.stderr.partition("ended ")
     assert second[0] in "12", done.stderr

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from blocks import store
-from blocks.checkers import check
+from blocks.checkers.judge import check
 from blocks.errors import BadInput, BudgetSpent, GateFailed
 from blocks.records import Artifact, Example
 from blocks.rehearsal import world

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from blocks import store
-from blocks.checkers import check_all
+from blocks.checkers.judge import check_all
 from blocks.errors import BadInput
 from blocks.records import DOMAINS
 from blocks.rehearsal import world

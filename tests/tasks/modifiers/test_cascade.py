@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 
 from blocks import store
-from blocks.checkers import check
+from blocks.checkers.judge import check
 from blocks.errors import BadInput, BudgetSpent
 from blocks.records import Artifact, Example
 from blocks.rehearsal import world

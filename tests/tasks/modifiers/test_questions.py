@@ -7,7 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from blocks import store
-from blocks.checkers import check
+from blocks.checkers.judge import check
 from blocks.errors import BadInput
 from blocks.rehearsal import world
 from configs.phases.evaluation import Benchmark

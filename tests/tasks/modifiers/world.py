@@ -3,7 +3,7 @@
 from decimal import Decimal
 
 from blocks import chat_format, store
-from blocks.checkers import check_all
+from blocks.checkers.judge import check_all
 from blocks.records import DOMAINS, Answered, Artifact, Domain, Example, Question
 from blocks.rehearsal import world
 from configs.phases.modifiers import Cascade, RehearsalSource, coverage
