@@ -7,7 +7,6 @@ import os
 from pathlib import Path
 
 from blocks.errors import BadInput
-from blocks.log_lines import wanted
 
 
 def home() -> Path:
@@ -24,6 +23,11 @@ def home() -> Path:
     if not os.access(path, os.W_OK):
         raise BadInput(f"cannot write to the state folder {path}; set COGUMI_HOME to a writable folder")
     return path
+
+
+def json_lines() -> bool:
+    """Whether log lines are asked for as JSON (log_lines.py): ``COGUMI_LOG=json``."""
+    return os.environ.get("COGUMI_LOG") == "json"
 
 
 def configure_prefect() -> None:
@@ -49,7 +53,7 @@ def configure_prefect() -> None:
         "HF_HUB_DISABLE_TELEMETRY": "1",
         "TOKENIZERS_PARALLELISM": "false",
     }
-    if wanted():  # Prefect's console too, in this process and in the workers that it starts
+    if json_lines():  # Prefect's console too, in this process and in the workers that it starts
         defaults |= {"PREFECT_LOGGING_HANDLERS_CONSOLE_FORMATTER": "json", "PREFECT_LOGGING_FORMATTERS_JSON_CLASS": "blocks.log_lines.JsonLines", "PREFECT_LOGGING_COLORS": "false"}
     for name, value in defaults.items():
         os.environ.setdefault(name, value)

@@ -5,16 +5,8 @@ Chosen by ``COGUMI_LOG=json``, also in the workers' processes (home.py tells Pre
 
 import json
 import logging
-import os
 from datetime import UTC, datetime
 from typing import Any
-
-WANTED = "json"
-
-
-def wanted() -> bool:
-    """Whether JSON lines are asked for."""
-    return os.environ.get("COGUMI_LOG") == WANTED
 
 
 class JsonLines(logging.Formatter):

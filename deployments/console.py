@@ -6,7 +6,8 @@ Not here: the logs that Prefect keeps with every run; they hold everything.
 import logging
 import sys
 
-from blocks.log_lines import JsonLines, wanted
+from blocks.home import json_lines
+from blocks.log_lines import JsonLines
 
 
 def attach() -> None:
@@ -18,7 +19,7 @@ def attach() -> None:
     own = logging.getLogger("cogumi")
     own.setLevel(logging.INFO)
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonLines() if wanted() else logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
+    handler.setFormatter(JsonLines() if json_lines() else logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
     own.addHandler(handler)
     own.propagate = False
     logging.captureWarnings(True)

@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 
 from blocks.errors import BadInput
-from tasks.data.dedup.lines import Block
+from tasks.data.dedup.block import Block
 
 
 def parse(line: bytes, where: str) -> Any:

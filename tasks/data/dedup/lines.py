@@ -16,25 +16,13 @@ from typing import IO, NamedTuple
 import numpy as np
 
 from blocks.errors import BadInput
+from tasks.data.dedup.block import Block
 from tasks.data.dedup.parquet import ParquetRows, rows_as_lines
 from tasks.data.unpacked import array_lines, is_array, opened
 
 BLOCK = 2**20
 PACKED = (".zst", ".gz")
 KINDS = (".jsonl", ".ndjson", ".json", *PACKED, ".parquet")
-
-
-class Block(NamedTuple):
-    """Some rows of ``path``: row ``first``, ``first`` + 1, …; ``numbers`` are their line numbers, from 1."""
-
-    path: Path
-    first: int
-    lines: list[bytes]
-    numbers: np.ndarray
-
-    def where(self, index: int) -> str:
-        """For error messages."""
-        return f"{self.path}:{self.numbers[index]}"
 
 
 class _File(NamedTuple):
