@@ -5,29 +5,16 @@ import random
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
-from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
-from tests import postgres
 from tests.deployments.test_cli import COGUMI
 from tests.production.machines import answers, check_store, finished, paid_twice, processes, recomputed, said, start, until
 from tests.tiny import TINY
 
 KILLS, SEED = int(os.environ.get("COGUMI_KILLS", "30")), int(os.environ.get("COGUMI_KILLS_SEED", "11"))
 pytestmark = [pytest.mark.all, pytest.mark.timeout(7200)]
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def databases(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[dict[str, str]]:
-    """Where Prefect's server and the journal write."""
-    with postgres.running(contrib=True) if request.param == "postgresql" else nullcontext() as url:
-        if url is None:
-            yield {"COGUMI_JOURNAL": f"sqlite:///{tmp_path / 'journal.db'}"}
-        else:
-            yield {"COGUMI_JOURNAL": url, "PREFECT_SERVER_DATABASE_CONNECTION_URL": url.replace("+psycopg", "+asyncpg")}
 
 
 def server_of(home: Path) -> int | None:
