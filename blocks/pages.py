@@ -21,11 +21,6 @@ def leave_text(key: str, markdown: str, description: str) -> None:
     _leave("markdown", key, description, markdown=markdown)
 
 
-def leave_link(key: str, link: str, text: str) -> None:
-    """Leave a link called ``text``."""
-    _leave("link", key, text, link=link, link_text=text)
-
-
 def table(titles: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     """A Markdown table."""
     lines = ["| " + " | ".join(titles) + " |", "|" + "---|" * len(titles)]

@@ -16,4 +16,4 @@ def show_compression(ledger: Artifact) -> None:
         for row in rows
     ]  # fmt: skip
     reverted = sum(row.verdict == "reverted" for row in rows)
-    leave_table("ledger", shown, f"The same {rows[0].exact_match.n} questions after every step that changed the model; {reverted} steps reverted")
+    leave_table("ledger", shown, f"The same {rows[0].exact_match.n} questions after every step that changed the model; {reverted} reverted")

@@ -5,7 +5,7 @@ phases show (tasks/*/show.py).
 """
 
 from blocks import store
-from blocks.pages import leave_link, leave_text
+from blocks.pages import leave_text
 from blocks.records import Artifact
 from configs.phases.release import Release
 from tasks.release.current import promote
@@ -16,5 +16,9 @@ from tasks.step import step
 def publish(release: Artifact, report: Artifact, settings: Release) -> None:
     """Show the release and its report in the UI and make it the current one."""
     leave_text("release", (store.open(release) / "README.md").read_text(), release.uri)
-    leave_link("report", f"file://{report.uri}/report.html" if "://" not in report.uri else f"{report.uri}/report.html", "report.html")
+    # A browser opens no file from a page of the server, so the place is told instead of linked.
+    place = f"`{report.uri}/report.html` (here: `cogumi report {release.short.split('-')[-1]}`)"
+    leave_text(
+        "report", f"## What fell short\n\n{(store.open(report) / 'shortfalls.md').read_text()}\n## The whole report\n\n{place}\n", "What fell short, and where the whole report is"
+    )
     promote(release, report, settings.keep)

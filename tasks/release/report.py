@@ -41,18 +41,19 @@ class Sources(Record):
     gates: list[GateReport]
 
 
-@step(version=2)
+@step(version=3)
 def report(sources: Sources, profile: str, overrides: list[str], resamples: int, seed: int) -> Artifact:
     """Write the page. ``resamples`` and ``seed`` are those of the bootstrap.
 
     Returns:
-        Artifact of kind "report": report.html.
+        Artifact of kind "report": report.html, and shortfalls.md with what fell short.
     """
     parents = [sources.dataset, *sources.curves.values(), *sources.models.values(), sources.ledger, sources.router, sources.release]
     facts = Facts(sources, resamples, seed)
     subtitle = f"profile {profile}" + (f", with {', '.join(overrides)}" if overrides else "") + f" · release {sources.release.digest[:12]}"
     with store.create("report", parents=parents, settings={"profile": profile, "overrides": overrides, "resamples": resamples, "seed": seed}) as folder:
         (folder.path / "report.html").write_text(page(describe(store.open(sources.release)).title, subtitle, _body(facts, parents)), encoding="utf-8")
+        (folder.path / "shortfalls.md").write_text("".join(f"- {one}\n" for one in shortfalls(facts)) or "Nothing that the report looks for.\n", encoding="utf-8")
     return folder.artifact
 
 

@@ -68,6 +68,7 @@ def test_every_phase_builds_and_the_release_answers() -> None:
     assert current().release == release
     described = json.loads((store.open(release) / "release.json").read_text())
     assert set(described["modifiers"]) == {"code", "reasoning", "automation"}
+    assert (store.open(report) / "shortfalls.md").read_text().startswith("- "), "a student this small falls short of something"
     page = (store.open(report) / "report.html").read_text()
     for section in ("The student, step by step", "Compression ledger", "Modifiers", "Router", "Dataset", "Time, memory and money per step"):
         assert section in page
