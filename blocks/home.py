@@ -4,9 +4,12 @@ Not here: the artifact store itself (store.py).
 """
 
 import os
+import shutil
 from pathlib import Path
 
 from blocks.errors import BadInput
+
+NO_ROOM = 1 << 20  # bytes; less than a server's database grows by within seconds
 
 
 def home() -> Path:
@@ -23,6 +26,12 @@ def home() -> Path:
     if not os.access(path, os.W_OK):
         raise BadInput(f"cannot write to the state folder {path}; set COGUMI_HOME to a writable folder")
     return path
+
+
+def no_room() -> str:
+    """What to add to the message of a fault that a full disk may have caused: nothing while there is room."""
+    free = shutil.disk_usage(home()).free
+    return f"; the disk of {home()} is full ({free // 1024} kB left): make room there, or set COGUMI_HOME to another disk" if free < NO_ROOM else ""
 
 
 def json_lines() -> bool:

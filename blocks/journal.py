@@ -17,7 +17,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DatabaseError, NoSuchModuleError, OperationalError
 
 from blocks.budget import metadata
-from blocks.errors import BadInput, Transient
+from blocks.errors import BadInput, CogumiError, Transient
 from blocks.home import home
 
 ANSWERED, REJECTED, INTENT, LOST, FAILED = "answered", "rejected", "intent", "lost", "failed"
@@ -163,6 +163,8 @@ class Journal:
             reason = " ".join(str(error.orig).split())
             if "locked" in reason or (isinstance(error, OperationalError) and self._engine.dialect.name != "sqlite"):
                 raise Transient(f"journal {self.name}: {reason}") from None  # a busy or restarting database
+            if "full" in reason:  # SQLite's word for the disk
+                raise CogumiError(f"cannot write to the journal {self.name}: {reason}; make room and run again: what it holds is kept") from None
             raise BadInput(f"cannot use the journal {self.name}: {reason}; see teachers.journal and COGUMI_HOME") from None
 
     def find(self, keys: Sequence[str]) -> dict[str, Row]:

@@ -30,7 +30,7 @@ def run_nightly(profile: str, overrides: list[str]) -> None:
     console.attach()
     with watched():
         state = nightly(profile, overrides, return_state=True)
-    if state.state_details.flow_run_id is not None:
-        log.info("%s; %.0f s in all", describe(state.state_details.flow_run_id), time.monotonic() - started)
-    night = state.result()
+        if state.state_details.flow_run_id is not None:
+            log.info("%s; %.0f s in all", describe(state.state_details.flow_run_id), time.monotonic() - started)
+        night = state.result()
     print(f"night    {night.verdict}: {night.why}\nrelease  {current().release.digest[:12]}\naccount  {store.open(night.account)}/README.md")

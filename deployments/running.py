@@ -46,9 +46,9 @@ def run_pipeline(profile: str, phases: list[str], overrides: list[str], fresh: b
     log.info("profile %s up to phase %s; settings that are not the profile's: %s", profile, until, ", ".join(overrides) or "none")
     with watched():
         state = pipeline(profile, overrides, until, return_state=True)
-    if state.state_details.flow_run_id is not None:
-        log.info("%s; %.0f s in all", describe(state.state_details.flow_run_id), time.monotonic() - started)
-    built = state.result()
+        if state.state_details.flow_run_id is not None:
+            log.info("%s; %.0f s in all", describe(state.state_details.flow_run_id), time.monotonic() - started)
+        built = state.result()
     if as_json:
         print(built.model_dump_json())
     elif built.release is not None:

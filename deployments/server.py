@@ -22,7 +22,7 @@ from typing import Any, Protocol
 import httpx
 
 from blocks.errors import CogumiError
-from blocks.home import home
+from blocks.home import home, no_room
 
 START_SECONDS = 120.0
 RESTARTS = 3
@@ -112,11 +112,12 @@ def stop_temporary() -> None:
 
 @contextmanager
 def watched() -> Iterator[None]:
-    """A run under way: no heartbeats where nobody listens, and a lost server as one clear line.
+    """A run under way: no heartbeats where nobody listens, and a lost or broken server as one clear line.
 
     Raises:
-        CogumiError: the server is gone, and was awaited in vain.
+        CogumiError: the server is gone, and was awaited in vain; or it failed at a request, as on a full disk.
     """
+    from prefect.exceptions import PrefectHTTPStatusError
     from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
     # On a server of this run's own no automation waits for heartbeats, and ending their thread takes half a second per phase.
@@ -124,11 +125,35 @@ def watched() -> Iterator[None]:
     try:
         with settings:
             yield
-    except (httpx.TransportError, RuntimeError) as error:
-        if isinstance(error, RuntimeError) and "Failed to reach API" not in str(error):  # Prefect's own words for a server that never answered
+    except PrefectHTTPStatusError as error:
+        if not error.response.is_server_error:  # it understood, and refused: a mistake of ours
             raise
-        lost = f"the Prefect server at {os.environ.get('PREFECT_API_URL')} is gone ({type(error).__name__})"
-        raise CogumiError(f"{lost}; start it again and run again: finished steps are kept") from None
+        failed = f"answered {error.response.status_code} at {error.request.url.path}"
+    except httpx.TransportError as error:
+        if not _asked_prefect(error):
+            raise
+        failed = f"is gone ({type(error).__name__})"
+    except RuntimeError as error:
+        if "Failed to reach API" not in str(error):  # Prefect's own words for a server that never answered
+            raise
+        failed = "never answered"
+    else:
+        return
+    advice = no_room() or ("; start it again" if _own is None else _advice(LOG))
+    raise CogumiError(f"the Prefect server at {os.environ.get('PREFECT_API_URL')} {failed}{advice}, and run again: finished steps are kept")
+
+
+def _asked_prefect(error: httpx.TransportError) -> bool:
+    """Whether it was a request to the Prefect server that failed, and not one of the run's own."""
+    api = os.environ.get("PREFECT_API_URL")
+    with contextlib.suppress(RuntimeError):  # httpx's way of saying that it knows of no request
+        return api is not None and str(error.request.url).startswith(api)
+    return False
+
+
+def _advice(log: str) -> str:
+    """What to do about a server of ours that ended or failed."""
+    return no_room() or f"; see {home() / 'logs' / log}"
 
 
 def wait_for(api: str, server: Serving, log: str) -> None:
@@ -141,7 +166,7 @@ def wait_for(api: str, server: Serving, log: str) -> None:
     with httpx.Client(timeout=2, verify=False, trust_env=False) as client:  # one context for all tries; loopback only
         while time.monotonic() < deadline:
             if (code := server.poll()) is not None:
-                raise CogumiError(f"the Prefect server ended with code {code}; see {home() / 'logs' / log}")
+                raise CogumiError(f"the Prefect server ended with code {code}{_advice(log)}")
             with contextlib.suppress(httpx.HTTPError):
                 if client.get(f"{api}/health").is_success:
                     return

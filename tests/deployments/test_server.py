@@ -1,0 +1,83 @@
+"""A run whose Prefect server fails at a request says so in one line, and a fault of the run itself is left as it is."""
+
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import httpx
+import pytest
+from prefect import get_client
+from prefect.exceptions import PrefectHTTPStatusError
+from prefect.settings import PREFECT_API_URL, temporary_settings
+
+from blocks import home
+from blocks.errors import CogumiError
+from deployments.server import watched
+
+
+class Broken(BaseHTTPRequestHandler):
+    """A server whose database cannot be written: it reads a request and answers ``status``."""
+
+    status = 500
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.send_response(self.status)
+        self.send_header("Content-Length", "2")
+        self.end_headers()
+        self.wfile.write(b"{}")
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Nothing on the terminal."""
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Broken]]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Broken) as listening:
+        threading.Thread(target=listening.serve_forever, daemon=True).start()
+        api = f"http://127.0.0.1:{listening.server_port}/api"
+        monkeypatch.setenv("PREFECT_API_URL", api)
+        monkeypatch.setattr(Broken, "status", Broken.status)
+        with temporary_settings({PREFECT_API_URL: api}):
+            yield Broken
+        listening.shutdown()
+
+
+def ask() -> None:
+    with get_client(sync_client=True) as client:
+        client.create_concurrency_limit("tag", 1)
+
+
+def test_a_server_that_fails_is_one_clear_line(server: type[Broken]) -> None:
+    line = r"^the Prefect server at http://127.0.0.1:\d+/api answered 500 at /api/concurrency_limits/; .+, and run again: finished steps are kept$"
+    with pytest.raises(CogumiError, match=line), watched():
+        ask()
+
+
+def test_what_a_server_understood_and_refused_is_no_fault_of_its_own(server: type[Broken]) -> None:
+    server.status = 409
+    with pytest.raises(PrefectHTTPStatusError), watched():
+        ask()
+
+
+def test_without_room_the_line_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert home.no_room() == ""
+    monkeypatch.setattr(home, "NO_ROOM", 1 << 62)
+    monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:1/api")
+    with (
+        temporary_settings({PREFECT_API_URL: "http://127.0.0.1:1/api"}),
+        pytest.raises(CogumiError, match=r"is gone .* is full .*, and run again: finished steps are kept"),
+        watched(),
+    ):
+        ask()
+
+
+def test_a_lost_connection_to_another_than_prefects_server_is_left_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:2/api")
+    with pytest.raises(httpx.ConnectError), watched():
+        httpx.get("http://127.0.0.1:1/data.jsonl")
+
+
+def test_a_fault_of_the_run_is_left_as_it_is() -> None:
+    with pytest.raises(RuntimeError, match="ours"), watched():
+        raise RuntimeError("ours")
