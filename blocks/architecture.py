@@ -7,8 +7,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from blocks.errors import BadInput
 from blocks.records import Record
+from configs.errors import BadInput
 from configs.phases.training import Local, Scratch, Student
 
 # config.json of public students, so that a plan needs no download.

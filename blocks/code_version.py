@@ -16,7 +16,7 @@ from uuid import UUID
 
 from packaging.version import InvalidVersion, Version
 
-from blocks.errors import BadInput
+from configs.errors import BadInput
 
 PACKAGES = ("configs", "blocks", "tasks", "flows")
 log = logging.getLogger("cogumi.dispatch")

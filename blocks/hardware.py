@@ -3,8 +3,8 @@
 The utilisations are assumptions, each with its source; a plan prints those it used. Not here: how much work there is (tasks/*/estimate.py).
 """
 
-from blocks.errors import BadInput
 from blocks.records import Record
+from configs.errors import BadInput
 
 
 class Device(Record):

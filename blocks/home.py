@@ -7,7 +7,7 @@ import os
 import shutil
 from pathlib import Path
 
-from blocks.errors import BadInput
+from configs.errors import BadInput
 
 NO_ROOM = 1 << 20  # bytes; less than a server's database grows by within seconds
 

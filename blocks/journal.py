@@ -17,8 +17,8 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DatabaseError, NoSuchModuleError, OperationalError
 
 from blocks.budget import metadata
-from blocks.errors import BadInput, CogumiError, Transient
 from blocks.home import home
+from configs.errors import BadInput, CogumiError, Transient
 
 ANSWERED, REJECTED, INTENT, LOST, FAILED = "answered", "rejected", "intent", "lost", "failed"
 """States of a call. Answered and rejected are final and free from then on; an intent is in flight; lost was in flight when

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Sequence
 
 import fsspec
 
-from blocks import store
-from blocks.errors import DamagedArtifact
+from blocks import folders, places
 from blocks.records import Artifact, Manifest
+from configs.errors import DamagedArtifact
 
 
 class Graph:
@@ -17,8 +17,8 @@ class Graph:
 
     def __init__(self) -> None:
         self.manifests: dict[str, Manifest] = {}
-        self._places = _places()
-        for digest, (fs, path) in self._places.items():
+        self._addresses = _addresses()
+        for digest, (fs, path) in self._addresses.items():
             self.manifests[digest] = Manifest.model_validate_json(fs.cat_file(path))
         self.children: dict[str, list[str]] = {}
         for digest, manifest in self.manifests.items():
@@ -55,9 +55,9 @@ class Graph:
 
     def read(self, digest: str, name: str) -> bytes:
         """The file ``name`` of an artifact, unchecked; empty where it is gone."""
-        fs, path = self._places[digest]
+        fs, path = self._addresses[digest]
         try:
-            return bytes(fs.cat_file(f"{path.removesuffix(store.MANIFEST)}{name}"))
+            return bytes(fs.cat_file(f"{path.removesuffix(folders.MANIFEST)}{name}"))
         except FileNotFoundError:
             return b""
 
@@ -68,15 +68,15 @@ def ancestors(artifacts: Sequence[Artifact]) -> list[Manifest]:
     Raises:
         DamagedArtifact: a manifest is missing from the store.
     """
-    places = _places()
+    addresses = _addresses()
     found: dict[str, Manifest] = {}
 
     def visit(digest: str) -> None:
         if digest in found:
             return
-        if digest not in places:
-            raise DamagedArtifact(f"no artifact {digest[:12]} in {store.location()}; run again to rebuild it")
-        fs, path = places[digest]
+        if digest not in addresses:
+            raise DamagedArtifact(f"no artifact {digest[:12]} in {places.location()}; run again to rebuild it")
+        fs, path = addresses[digest]
         manifest = Manifest.model_validate_json(fs.cat_file(path))
         for parent in manifest.parents:
             visit(parent)
@@ -87,7 +87,7 @@ def ancestors(artifacts: Sequence[Artifact]) -> list[Manifest]:
     return list(found.values())
 
 
-def _places() -> dict[str, tuple[fsspec.AbstractFileSystem, str]]:
+def _addresses() -> dict[str, tuple[fsspec.AbstractFileSystem, str]]:
     """Digest → where its manifest lies."""
-    fs, root = fsspec.core.url_to_fs(store.location())
-    return {path.split("/")[-2]: (fs, path) for path in fs.glob(f"{root}/*/*/{store.MANIFEST}")}
+    fs, root = fsspec.core.url_to_fs(places.location())
+    return {path.split("/")[-2]: (fs, path) for path in fs.glob(f"{root}/*/*/{folders.MANIFEST}")}

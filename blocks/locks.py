@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from blocks.errors import BadInput
+from configs.errors import BadInput
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 import fsspec
 
-from blocks.errors import BadInput, Transient
+from configs.errors import BadInput, Transient
 
 R = TypeVar("R")
 PATIENCE = 12.0  # seconds from the first failure to giving up

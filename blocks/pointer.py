@@ -7,10 +7,10 @@ other remote stores have no such condition: let one machine at a time move a poi
 from collections.abc import Callable
 from pathlib import Path
 
-from blocks import objects, store
-from blocks.errors import Transient
+from blocks import objects, places
 from blocks.home import home
 from blocks.locks import held
+from configs.errors import Transient
 
 TRIES = 20
 
@@ -22,7 +22,7 @@ def read(name: str) -> bytes | None:
 
 def place(name: str) -> str:
     """Where the pointer lies."""
-    return f"{store.location().rstrip('/')}/{name}"
+    return f"{places.location().rstrip('/')}/{name}"
 
 
 def move(name: str, change: Callable[[bytes | None], bytes | None]) -> None:
@@ -33,7 +33,7 @@ def move(name: str, change: Callable[[bytes | None], bytes | None]) -> None:
     Raises:
         Transient: others move it all the time, or the store cannot be reached.
     """
-    root = home() if objects.is_remote(store.location()) else Path(store.location())
+    root = home() if objects.is_remote(places.location()) else Path(places.location())
     after: bytes | None = None
     with held(root / "locks" / name):
         for _ in range(TRIES):
@@ -49,7 +49,7 @@ def move(name: str, change: Callable[[bytes | None], bytes | None]) -> None:
 def _read(name: str) -> tuple[bytes | None, str | None]:
     """The content, and its version where there is one."""
     try:
-        if objects.is_remote(store.location()):
+        if objects.is_remote(places.location()):
             return objects.read_version(place(name))
         return Path(place(name)).read_bytes(), None
     except FileNotFoundError:
@@ -58,7 +58,7 @@ def _read(name: str) -> tuple[bytes | None, str | None]:
 
 def _replace(name: str, content: bytes, version: str | None) -> bool:
     """Put ``content`` in place; False where somebody else did so since ``version`` was read."""
-    if objects.is_remote(store.location()):
+    if objects.is_remote(places.location()):
         return objects.swap(place(name), content, version)
     objects.replace(Path(place(name)), content)
     return True

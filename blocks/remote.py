@@ -10,10 +10,12 @@ from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from pathlib import Path
 
-from blocks import locks, objects, store
-from blocks.errors import DamagedArtifact, Transient
+from blocks import locks, objects
+from blocks.folders import MANIFEST, verify_folder
 from blocks.home import home
+from blocks.places import new_work_folder
 from blocks.records import Artifact, Manifest
+from configs.errors import DamagedArtifact, Transient
 
 log = logging.getLogger("cogumi.store")
 may_wait: ContextVar[bool] = ContextVar("may_wait", default=False)
@@ -66,16 +68,16 @@ def fetch(artifact: Artifact, url: str) -> Path:
         if local.exists():
             log.warning("the cached copy of %s is damaged and is fetched again", artifact.short)
         for again in (True, False):
-            work = store.new_work_folder()
+            work = new_work_folder()
             _download(artifact, url, work / "content")
             objects.move(work / "content", local)
             work.rmdir()
             try:
-                store.verify_folder(artifact, local)
+                verify_folder(artifact, local)
                 return local
             except DamagedArtifact as error:
                 if not again:
-                    objects.remove(f"{url}/{store.MANIFEST}")
+                    objects.remove(f"{url}/{MANIFEST}")
                     raise DamagedArtifact(f"{url}: damaged in the store ({error}); it was withdrawn, run again to rebuild it") from None
     raise AssertionError
 
@@ -94,7 +96,7 @@ def check(artifact: Artifact, url: str) -> None:
 
 def manifests(url: str) -> list[Manifest]:
     """Every manifest in the store at ``url``."""
-    names = [name for name in objects.sizes(url) if name.count("/") == 2 and name.endswith(f"/{store.MANIFEST}")]
+    names = [name for name in objects.sizes(url) if name.count("/") == 2 and name.endswith(f"/{MANIFEST}")]
     try:
         return [Manifest.model_validate_json(content) for content in objects.read_all(url, names).values()]
     except ValueError as error:
@@ -115,7 +117,7 @@ def _locked(artifact: Artifact) -> AbstractContextManager[None]:
 
 def _is_whole(artifact: Artifact) -> bool:
     try:
-        store.verify_folder(artifact, _cached(artifact))
+        verify_folder(artifact, _cached(artifact))
     except DamagedArtifact:
         return False
     return True
@@ -123,14 +125,14 @@ def _is_whole(artifact: Artifact) -> bool:
 
 def _send(url: str, folder: Path) -> None:
     """Upload files, check their lengths, then the manifest; nothing when the store has it whole already."""
-    names = [str(path.relative_to(folder)) for path in sorted(folder.rglob("*")) if path.is_file() and path.name != store.MANIFEST]
+    names = [str(path.relative_to(folder)) for path in sorted(folder.rglob("*")) if path.is_file() and path.name != MANIFEST]
     there = objects.sizes(url)
-    if store.MANIFEST in there and all(there.get(name) == (folder / name).stat().st_size for name in names):
+    if MANIFEST in there and all(there.get(name) == (folder / name).stat().st_size for name in names):
         return
-    if store.MANIFEST in there:
-        objects.remove(f"{url}/{store.MANIFEST}")  # it names files that are not whole
+    if MANIFEST in there:
+        objects.remove(f"{url}/{MANIFEST}")  # it names files that are not whole
     objects.upload(folder, names, url)
-    objects.write(f"{url}/{store.MANIFEST}", (folder / store.MANIFEST).read_bytes())
+    objects.write(f"{url}/{MANIFEST}", (folder / MANIFEST).read_bytes())
 
 
 def _download(artifact: Artifact, url: str, folder: Path) -> None:
@@ -140,12 +142,12 @@ def _download(artifact: Artifact, url: str, folder: Path) -> None:
         objects.download(url, list(manifest.files), folder)
     except FileNotFoundError as error:
         raise DamagedArtifact(f"{url}: {error.args[0] if error.args else 'a file'} is gone; run again to rebuild it") from None
-    (folder / store.MANIFEST).write_text(manifest.model_dump_json(indent=1))
+    (folder / MANIFEST).write_text(manifest.model_dump_json(indent=1))
 
 
 def _manifest(artifact: Artifact, url: str) -> Manifest:
     try:
-        return Manifest.model_validate_json(objects.read(f"{url}/{store.MANIFEST}"))
+        return Manifest.model_validate_json(objects.read(f"{url}/{MANIFEST}"))
     except FileNotFoundError:
         raise DamagedArtifact(f"{url}: the artifact is gone; run again to rebuild it") from None
     except ValueError:

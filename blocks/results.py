@@ -14,15 +14,15 @@ from prefect.filesystems import WritableFileSystem
 from prefect.results import ResultRecord
 from pydantic import PrivateAttr
 
-from blocks import objects, store
-from blocks.errors import DamagedArtifact
+from blocks import objects, places
+from configs.errors import DamagedArtifact
 
 log = logging.getLogger("cogumi.store")
 
 
 def place() -> str:
     """The folder or URL of the records."""
-    return f"{store.location()}/results"
+    return f"{places.location()}/results"
 
 
 def read(key: str) -> bytes | None:
@@ -61,7 +61,7 @@ def value(key: str) -> Any:
     """
     content = read(key)
     if content is None:
-        raise DamagedArtifact(f"no result {_path(key)}; do the machines share one COGUMI_STORE? This one uses {store.location()}")
+        raise DamagedArtifact(f"no result {_path(key)}; do the machines share one COGUMI_STORE? This one uses {places.location()}")
     return ResultRecord.deserialize(content).result
 
 

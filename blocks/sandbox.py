@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from blocks import seccomp
-from blocks.errors import BadInput
+from configs.errors import BadInput
 
 log = logging.getLogger("cogumi.sandbox")
 HARNESS = Path(__file__).with_name("sandbox_harness.py")

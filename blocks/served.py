@@ -17,9 +17,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from blocks.errors import BadInput
 from blocks.home import home
 from blocks.records import Record
+from configs.errors import BadInput
 
 log = logging.getLogger("cogumi.served")
 

@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from blocks.errors import BadInput
+from configs.errors import BadInput
 from configs.phases.compression import Compression
 from configs.phases.data import Data
 from configs.phases.evaluation import Evaluation

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from blocks.errors import BadInput
+from configs.errors import BadInput
 
 CLOCK_SECONDS = 5.0  # a worker looks 10 s ahead for what is due
 

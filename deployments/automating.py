@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from blocks.errors import BadInput
+from configs.errors import BadInput
 
 if TYPE_CHECKING:
     from uuid import UUID

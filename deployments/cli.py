@@ -12,8 +12,8 @@ from typing import Annotated
 
 import typer
 
-from blocks.errors import CogumiError
 from blocks.home import configure_prefect
+from configs.errors import CogumiError
 from deployments import data_cli
 from deployments.leaving import catch_sigterm, leave
 
@@ -64,7 +64,7 @@ def lineage(
     json: Annotated[bool, typer.Option("--json", help="Print the trace as JSON.")] = False,
 ) -> None:
     """Follow a release, artifact, row or answer back to teacher calls and their price, or forward."""
-    from blocks.errors import BadInput
+    from configs.errors import BadInput
     from deployments.tracing import trace, trace_teacher
     from deployments.tracing_page import show
 

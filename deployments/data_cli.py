@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 import typer
 from pydantic import BaseModel
 
-from blocks.errors import BadInput, GateFailed
+from configs.errors import BadInput, GateFailed
 from configs.phases.data import Data
 from configs.schema import load
 

@@ -5,7 +5,7 @@ Not here: the journal's database (blocks/journal.py).
 
 import asyncio
 
-from blocks.errors import BadInput
+from configs.errors import BadInput
 
 OLDEST = 140009  # 14.9, as the number PostgreSQL gives; older ones fail in Prefect's migrations
 CONNECT_SECONDS = 10.0

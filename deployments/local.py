@@ -15,9 +15,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from blocks.errors import BadInput, CogumiError
 from blocks.home import home
 from blocks.records import Record
+from configs.errors import BadInput, CogumiError
 from deployments import preparing, processes
 from deployments.addresses import check_free, check_server, is_loopback
 from deployments.database import checked, shown

@@ -14,9 +14,9 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from sqlalchemy import Connection, func, select
 
 from blocks.budget import NANO, accounts
-from blocks.errors import BadInput, CogumiError
 from blocks.history import RAN, happenings, there
 from blocks.journal import Journal, calls, hits
+from configs.errors import BadInput, CogumiError
 
 log = logging.getLogger("cogumi.metrics")
 BUCKETS = (1, 5, 15, 60, 300, 1800, 7200, 21600, 86400)  # seconds of a step, up to a day

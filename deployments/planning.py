@@ -8,13 +8,13 @@ import shutil
 from collections.abc import Sequence
 from decimal import Decimal
 
-from blocks import store
+from blocks import places
 from blocks.architecture import Architecture, of_student
-from blocks.errors import BadInput
 from blocks.estimates import Estimate, Work
 from blocks.hardware import DECODING_STEP_S, PROCESS_BYTES, READING_UTILISATION, TRAINING_UTILISATION, Device, device
 from blocks.home import home
 from blocks.records import Record
+from configs.errors import BadInput
 from configs.phases.modifiers import coverage
 from configs.phases.training import Lora, Scratch
 from configs.schema import Profile
@@ -226,8 +226,8 @@ def _refuse_memory(made: Plan, on: Device | None, *, local: bool) -> None:
             f"phase {held.phase} needs about {held.cpu_bytes / 2**30:.1f} GiB of memory, and this machine has {memory / 2**30:.1f} GiB; run it on another pool or lower its batch"
         )
     free = shutil.disk_usage(home()).free
-    if "://" not in store.location() and made.all.disk_bytes > free:
-        raise BadInput(f"the run leaves about {made.all.disk_bytes / 2**30:.1f} GiB in {store.location()}, and {free / 2**30:.1f} GiB are free; set COGUMI_STORE to a larger disk")
+    if "://" not in places.location() and made.all.disk_bytes > free:
+        raise BadInput(f"the run leaves about {made.all.disk_bytes / 2**30:.1f} GiB in {places.location()}, and {free / 2**30:.1f} GiB are free; set COGUMI_STORE to a larger disk")
 
 
 def _notes(made: Plan) -> list[str]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from blocks.errors import CogumiError
+from configs.errors import CogumiError
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import PrefectClient

@@ -11,10 +11,10 @@ from decimal import Decimal
 from pathlib import Path
 
 from blocks import history, store
-from blocks.errors import BadInput
 from blocks.history import Happening
 from blocks.lineage import Graph
 from blocks.records import Artifact, Record
+from configs.errors import BadInput
 from tasks.release.current import Entry, current, releases
 
 NAMED = 5  # runs named where none matches

@@ -10,7 +10,7 @@ from collections import Counter
 from uuid import UUID
 
 from blocks import store
-from blocks.errors import BadInput
+from configs.errors import BadInput
 
 log = logging.getLogger("cogumi.run")
 SETTLE_SECONDS = 5.0

@@ -21,8 +21,8 @@ from typing import Any, Protocol
 
 import httpx
 
-from blocks.errors import CogumiError
 from blocks.home import home, no_room
+from configs.errors import CogumiError
 
 START_SECONDS = 120.0
 RESTARTS = 3

@@ -7,11 +7,11 @@ from collections.abc import Iterable
 from decimal import Decimal
 from typing import Literal
 
-from blocks import provenance, served, store
-from blocks.errors import BadInput
+from blocks import places, provenance, served
 from blocks.lineage import Graph
 from blocks.provenance import Found, Recorded
 from blocks.records import CallRef, Manifest, Record
+from configs.errors import BadInput
 from tasks.release.current import releases
 
 SHOWN = 5  # matches named when a beginning is ambiguous
@@ -93,7 +93,7 @@ def trace(identity: str, forward: bool) -> Trace:
     names = [*artifacts, *(f"row {one}" for one in rows), *(f"call {one}" for one in calls), *(f"answer {one}" for one in answers)]
     exact = [one for one in (*digests, *rows, *calls, *answers) if one == beginning]
     if not names:
-        raise BadInput(f"nothing in {store.location()}, its journal or the served answers begins with {beginning!r}; see `cogumi report` for the digest of a release")
+        raise BadInput(f"nothing in {places.location()}, its journal or the served answers begins with {beginning!r}; see `cogumi report` for the digest of a release")
     if len(names) > 1 and len(exact) != 1:
         more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
         raise BadInput(f"{beginning!r} is the beginning of {', '.join(names[:SHOWN])}{more}; give more of it")

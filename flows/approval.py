@@ -16,7 +16,7 @@ from prefect.flow_runs import suspend_flow_run
 from prefect.input import RunInput
 from pydantic import Field
 
-from blocks.errors import GateFailed
+from configs.errors import GateFailed
 from configs.phases.nightly import Approval
 
 log = logging.getLogger("cogumi.approval")

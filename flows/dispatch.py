@@ -18,9 +18,10 @@ from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
 from prefect.results import ResultRecordMetadata
 from pydantic import BaseModel, TypeAdapter
 
-from blocks import errors, results
+from blocks import results
 from blocks.code_version import code_version, compare, release
-from blocks.errors import BadInput, CogumiError, Transient
+from configs import errors
+from configs.errors import BadInput, CogumiError, Transient
 from flows.waiting import Waiting
 
 P = ParamSpec("P")

@@ -12,8 +12,8 @@ from prefect import flow, get_client
 from prefect.context import FlowRunContext
 
 from blocks import history, store
-from blocks.errors import BadInput, GateFailed
 from blocks.records import Artifact, Domain, GateCheck, Record
+from configs.errors import BadInput, GateFailed
 from configs.phases.modifiers import coverage
 from configs.schema import Profile, load
 from flows import spending

@@ -13,7 +13,7 @@ from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.objects import FlowRun, WorkPool, WorkPoolStatus
 from prefect.settings import PREFECT_API_URL
 
-from blocks.errors import Transient
+from configs.errors import Transient
 
 log = logging.getLogger("cogumi.dispatch")
 POLL_SECONDS = 1.0

@@ -21,11 +21,11 @@ from prefect.context import FlowRunContext, TaskRunContext
 from prefect.tasks import exponential_backoff
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from blocks import history, locks, objects, remote, store
-from blocks.errors import BadInput, BudgetSpent, DamagedArtifact, Transient
+from blocks import history, locks, objects, places, remote, store
 from blocks.home import home
 from blocks.records import Artifact
 from blocks.results import RESULTS
+from configs.errors import BadInput, BudgetSpent, DamagedArtifact, Transient
 from configs.settings import Settings
 
 P = ParamSpec("P")
@@ -106,7 +106,7 @@ class Step(Generic[P, R]):
 
     def _answered(self, key: str, args: Any, kwargs: Any, fresh: bool) -> tuple[R, "Call"]:
         """The result, and the call that gave it."""
-        with locks.held(store.scratch() / "locks" / key):  # the same inputs never run twice at once, on one machine
+        with locks.held(places.scratch() / "locks" / key):  # the same inputs never run twice at once, on one machine
             plain, call = self._run(key, args, kwargs, refresh=fresh)
             try:
                 result = self.result_type.validate_python(plain)
@@ -153,7 +153,7 @@ class Call:
         try:
             if not self.done:
                 self.done = [self.step.result_type.dump_python(self.step.fn(*self.args, **self.kwargs), mode="json")]
-            if objects.is_remote(store.location()):
+            if objects.is_remote(places.location()):
                 self._send()
             return self.done[0]
         finally:

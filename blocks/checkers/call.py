@@ -12,8 +12,8 @@ import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from blocks.errors import BadInput
 from blocks.records import Verdict
+from configs.errors import BadInput
 
 _DECODER = json.JSONDecoder(object_pairs_hook=lambda pairs: _unique(pairs), parse_constant=lambda name: _refuse(name))
 _PUNCTUATION = re.compile(r"[ ,./\-_*^']")

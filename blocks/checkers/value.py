@@ -7,8 +7,8 @@ Understood: ``1,000``, ``$5``, ``50%`` (as 50), ``3/4``, ``\frac{3}{4}``, ``2.50
 import re
 from fractions import Fraction
 
-from blocks.errors import BadInput
 from blocks.records import Verdict
+from configs.errors import BadInput
 
 _DIGITS = r"(?:[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])|[0-9]+)(?:\.[0-9]+)?|\.[0-9]+"
 # A sign stands right before its number, and nothing right before it that it could be an operation on.

@@ -2,8 +2,8 @@
 
 from typing import Any, Literal
 
-from blocks.errors import CogumiError
 from blocks.records import Record
+from configs.errors import CogumiError
 
 
 class Completion(Record):

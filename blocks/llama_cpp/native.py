@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from blocks.errors import BadInput, CogumiError
+from configs.errors import BadInput, CogumiError
 
 MAGIC = b"GGUF"
 _OPAQUE = 1024  # larger than any version's parameter struct; the callee reads only its own part

@@ -10,8 +10,8 @@ from types import TracebackType
 
 import numpy as np
 
-from blocks.errors import BadInput
 from blocks.llama_cpp.native import Context, Model
+from configs.errors import BadInput
 
 BATCH = 512
 

@@ -17,9 +17,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal
 
-from blocks.errors import BadInput, CogumiError
 from blocks.llama_cpp.completion import Completion, read, refuse_error
 from blocks.llama_cpp.native import Model, check, library
+from configs.errors import BadInput, CogumiError
 
 log = logging.getLogger("cogumi.llama_cpp")
 CacheType = Literal["f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0"]

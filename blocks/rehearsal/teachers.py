@@ -15,11 +15,11 @@ from typing import Any, NamedTuple
 
 from blocks.checkers import call as calls
 from blocks.checkers import text, value
-from blocks.errors import BadInput
 from blocks.records import DOMAINS, Expected
 from blocks.rehearsal import world
 from blocks.rehearsal.jobs import Job, read
 from blocks.rehearsal.mistakes import cut, mistake
+from configs.errors import BadInput
 
 
 class Teacher(NamedTuple):

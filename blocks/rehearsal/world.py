@@ -11,10 +11,10 @@ from random import Random
 from typing import Literal
 
 from blocks.chat_format import Sections
-from blocks.errors import BadInput
 from blocks.records import DOMAINS, Difficulty, Domain, Example, Expected, Metadata, Question
 from blocks.rehearsal import coding, common_sense, instruction, math, reading, reasoning, summarization, tool_use
 from blocks.rehearsal.family import Family, Fields
+from configs.errors import BadInput
 
 Split = Literal["train", "held_out"]
 FAMILIES: tuple[Family, ...] = tuple(family for domain in (coding, math, tool_use, reasoning, reading, summarization, common_sense, instruction) for family in domain.FAMILIES)

@@ -13,7 +13,6 @@ from pydantic import BaseModel, ValidationError
 
 from blocks.budget import to_dollars
 from blocks.chat_format import Message
-from blocks.errors import BadInput, Transient
 from blocks.journal import REJECTED, Journal, Row
 from blocks.progress import progress
 from blocks.records import CallRef, Record
@@ -24,6 +23,7 @@ from blocks.teachers.items import key as key_of_request
 from blocks.teachers.page import leave_page
 from blocks.teachers.session import Session
 from blocks.teachers.summary import spent
+from configs.errors import BadInput, Transient
 from configs.phases.teachers import Teachers
 
 M = TypeVar("M", bound=BaseModel)

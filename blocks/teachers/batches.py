@@ -10,7 +10,6 @@ import logging
 import uuid
 from collections.abc import Mapping, Sequence
 
-from blocks.errors import BadInput
 from blocks.journal import FAILED, REJECTED
 from blocks.teachers import batch_records
 from blocks.teachers.claims import Granted, Settle
@@ -18,6 +17,7 @@ from blocks.teachers.faults import Fault, backoff, redact
 from blocks.teachers.items import Item, Made, Seat, Unmade
 from blocks.teachers.provider import BatchProvider, Call, Reply
 from blocks.teachers.till import Held, Till, answered
+from configs.errors import BadInput
 
 log = logging.getLogger("cogumi.teachers")
 CALLS, BYTES = 10_000, 50_000_000

@@ -9,8 +9,8 @@ from decimal import Decimal
 from prefect.blocks.core import Block
 from pydantic import Field, SecretStr
 
-from blocks.errors import BadInput
 from blocks.teachers.apart import apart
+from configs.errors import BadInput
 from configs.phases.teachers import TeacherModel, Teachers
 
 

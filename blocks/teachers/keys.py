@@ -5,7 +5,7 @@ Not here: the block itself (block.py).
 
 import os
 
-from blocks.errors import BadInput
+from configs.errors import BadInput
 from configs.phases.teachers import TeacherModel
 
 

@@ -7,7 +7,7 @@ Slots are taken in one request to the server for as many waiting calls as it gra
 import asyncio
 import math
 
-from blocks.errors import BadInput, Transient
+from configs.errors import BadInput, Transient
 from configs.phases.teachers import TeacherModel, Teachers
 
 

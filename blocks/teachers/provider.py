@@ -14,8 +14,8 @@ from typing import Any, Protocol, runtime_checkable
 
 from blocks.budget import Usage
 from blocks.chat_format import Message
-from blocks.errors import BadInput
 from blocks.teachers.faults import Fault
+from configs.errors import BadInput
 from configs.phases.teachers import TeacherModel
 
 

@@ -8,7 +8,6 @@ import logging
 import uuid
 from collections.abc import Callable, Sequence
 
-from blocks.errors import CogumiError
 from blocks.journal import REJECTED, Journal
 from blocks.teachers import claims, provider, sessions
 from blocks.teachers.asking import ask_one
@@ -19,6 +18,7 @@ from blocks.teachers.keys import key_of
 from blocks.teachers.prefect_limits import PrefectLimits
 from blocks.teachers.rates import Rate
 from blocks.teachers.till import Held, Till
+from configs.errors import CogumiError
 from configs.phases.teachers import Teachers
 
 log = logging.getLogger("cogumi.teachers")

@@ -9,9 +9,9 @@ from decimal import Decimal
 from sqlalchemy import ColumnElement, Connection, case, func, select
 
 from blocks.budget import accounts, to_dollars
-from blocks.errors import BudgetSpent
 from blocks.journal import ANSWERED, FAILED, FINAL, INTENT, LOST, Journal, calls, hits
 from blocks.records import Record
+from configs.errors import BudgetSpent
 from configs.phases.teachers import Teachers
 
 

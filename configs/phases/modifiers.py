@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from blocks.errors import BadInput
+from configs.errors import BadInput
 from configs.phases.evaluation import Benchmark
 from configs.phases.training import Lora
 from configs.settings import Settings, setting

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 from blocks import served
 from blocks.chat_format import Message
-from blocks.errors import BadInput
 from blocks.records import Artifact
+from configs.errors import BadInput
 from deployments.serving.responder import Reply
 from tasks.release.contents import Description
 from tasks.routing.decide import BASE

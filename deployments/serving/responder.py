@@ -10,9 +10,9 @@ from types import TracebackType
 
 from blocks import chat_format
 from blocks.chat_format import Message, Sections
-from blocks.errors import CogumiError
 from blocks.llama_cpp.server import LlamaCpp
 from blocks.records import Record
+from configs.errors import CogumiError
 from tasks.release import contents
 from tasks.routing.decide import BASE, Decision, Router
 

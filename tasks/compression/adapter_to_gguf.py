@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from blocks import store
-from blocks.errors import BadInput
 from blocks.records import Artifact
+from configs.errors import BadInput
 from tasks.compression.checkpoint import llama, read_json
 from tasks.compression.gguf_write import permute, rotary_heads
 from tasks.step import step

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from blocks import store
-from blocks.errors import BadInput, GateFailed
 from blocks.records import Artifact
+from configs.errors import BadInput, GateFailed
 from configs.phases.compression import Awq, Calibration
 from tasks.compression.activations import load
 from tasks.compression.calibration import packed

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from blocks import store
-from blocks.errors import BadInput
 from blocks.records import Artifact
+from configs.errors import BadInput
 from configs.phases.compression import Temperature
 from tasks.compression.calibration import IGNORE, Conversation, conversations, padded
 from tasks.compression.checkpoint import llama

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from blocks import chat_format, store
-from blocks.errors import BadInput
 from blocks.records import Artifact, Example
+from configs.errors import BadInput
 from configs.phases.compression import Calibration
 
 if TYPE_CHECKING:

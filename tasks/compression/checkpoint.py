@@ -10,9 +10,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from blocks import store
-from blocks.errors import BadInput
+from blocks import folders, store
 from blocks.records import Artifact
+from configs.errors import BadInput
 
 
 class Checkpoint:
@@ -123,7 +123,7 @@ def write_changed(source: Path, target: Path, changed: dict[str, Any]) -> None:
 
     left = set(changed)
     for path in sorted(source.iterdir()):
-        if path.name == store.MANIFEST or path.is_dir():
+        if path.name == folders.MANIFEST or path.is_dir():
             continue
         if path.suffix != ".safetensors":
             shutil.copyfile(path, target / path.name)

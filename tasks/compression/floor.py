@@ -9,8 +9,8 @@ import math
 from typing import Any
 
 from blocks.architecture import CONFIGS, Architecture, architecture
-from blocks.errors import BadInput
 from blocks.records import Record
+from configs.errors import BadInput
 from configs.phases.compression import Compression
 from tasks.compression.mixtures import KEEPS_ZEROS
 

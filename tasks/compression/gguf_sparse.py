@@ -3,8 +3,8 @@
 Not here: whether it answers as well (the ledger).
 """
 
-from blocks.errors import BadInput
 from blocks.records import Artifact
+from configs.errors import BadInput
 from configs.phases.compression import Packing
 from tasks.compression.gguf_write import to_gguf
 from tasks.compression.mixtures import KEEPS_ZEROS

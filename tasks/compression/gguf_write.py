@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from blocks import store
-from blocks.errors import BadInput
 from blocks.progress import progress
 from blocks.records import Artifact
+from configs.errors import BadInput
 from tasks.compression.checkpoint import Checkpoint, llama
 from tasks.compression.mixtures import file_type, tensor_type
 from tasks.compression.quantiser import block_bytes, quantise

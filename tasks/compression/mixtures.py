@@ -9,7 +9,7 @@ from typing import Literal, get_args
 from gguf import GGMLQuantizationType as Kind
 from gguf.constants import GGML_QUANT_SIZES, LlamaFileType
 
-from blocks.errors import BadInput
+from configs.errors import BadInput
 
 Quantisation = Literal["F32", "F16", "Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "Q4_0", "Q3_K_M", "Q3_K_S"]
 QUANTISATIONS: tuple[str, ...] = get_args(Quantisation)

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from blocks import store
-from blocks.errors import BadInput
 from blocks.records import Artifact
+from configs.errors import BadInput
 from configs.phases.compression import Calibration, Pruning
 from tasks.compression.activations import input_squares, load
 from tasks.compression.calibration import packed

@@ -10,7 +10,7 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from blocks.errors import BadInput, CogumiError
+from configs.errors import BadInput, CogumiError
 
 if TYPE_CHECKING:
     import numpy as np

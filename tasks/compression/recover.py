@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from blocks import store
-from blocks.errors import BadInput, CogumiError
 from blocks.progress import progress
 from blocks.records import Artifact
+from configs.errors import BadInput, CogumiError
 from configs.phases.compression import MaskedLora, Recovery
 from tasks.compression.activations import load
 from tasks.compression.calibration import IGNORE, Conversation, conversations, padded

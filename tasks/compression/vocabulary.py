@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from blocks.chat_format import END
-from blocks.errors import BadInput
+from configs.errors import BadInput
 from tasks.compression.checkpoint import read_json
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ Not here: the scales (awq.py), which must be in the weights already; serving.
 import shutil
 
 from blocks import store
-from blocks.errors import BadInput
 from blocks.records import Artifact
+from configs.errors import BadInput
 from configs.phases.compression import Awq
 from tasks.compression.awq import scheme
 from tasks.compression.checkpoint import llama, prunable, write_changed

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from blocks import store
-from blocks.errors import BadInput, DamagedArtifact
 from blocks.progress import progress
 from blocks.records import Artifact, Record
+from configs.errors import BadInput, DamagedArtifact
 from configs.phases.compression import Packing
 from tasks.step import step
 

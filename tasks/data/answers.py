@@ -8,10 +8,10 @@ import hashlib
 from collections.abc import Callable, Sequence
 
 from blocks import store
-from blocks.errors import BadInput
 from blocks.progress import progress
 from blocks.records import Artifact, CallRef, Difficulty, Example, Metadata, Question
 from blocks.teachers.ask import Answer, Request, ask
+from configs.errors import BadInput
 from configs.phases.data import Answering, Answers
 from configs.phases.teachers import Teachers
 from tasks.data import prompts, rows

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from blocks.errors import BadInput
 from blocks.records import Example
+from configs.errors import BadInput
 
 
 def as_table(rows: Sequence[Mapping[str, Any]], schema: Any, target: Path) -> Any:

@@ -15,7 +15,7 @@ from typing import IO, Any, NamedTuple
 
 import orjson
 
-from blocks.errors import BadInput
+from configs.errors import BadInput
 from tasks.data.columns import as_table
 from tasks.data.unpacked import array_lines, is_array, opened
 from tasks.data.whole import whole

@@ -8,8 +8,8 @@ import math
 from typing import cast
 
 from blocks import store
-from blocks.errors import BadInput
 from blocks.records import DOMAINS, Artifact, Difficulty, Domain, Record
+from configs.errors import BadInput
 from configs.phases.data import Planning
 from tasks.step import step
 

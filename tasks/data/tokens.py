@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
 
-from blocks.errors import BadInput
+from configs.errors import BadInput
 
 Count = Callable[[Sequence[str]], list[int]]
 

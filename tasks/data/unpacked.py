@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from blocks.errors import BadInput
+from configs.errors import BadInput
 
 AT_ONCE = 1000
 

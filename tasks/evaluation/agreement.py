@@ -8,11 +8,11 @@ tokenise the prompts alike. Not here: whether a difference matters for the answe
 from contextlib import closing
 
 from blocks import chat_format, store
-from blocks.errors import BadInput
 from blocks.llama_cpp.native import Model
 from blocks.llama_cpp.scoring import Scorer
 from blocks.progress import progress
 from blocks.records import Artifact, GateCheck, Record
+from configs.errors import BadInput
 from configs.phases.evaluation import Evaluation
 from tasks.evaluation.generate import Student
 from tasks.evaluation.held_out import read_questions, spread

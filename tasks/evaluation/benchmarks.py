@@ -10,8 +10,8 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-from blocks.errors import BadInput, Transient
 from blocks.records import Difficulty, Domain, Expected, Question
+from configs.errors import BadInput, Transient
 from configs.phases.evaluation import Benchmark
 
 Row = dict[str, Any]

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from blocks.errors import BadInput
+from configs.errors import BadInput
 
 Values = Sequence[float] | NDArray[np.floating]
 Outcomes = Sequence[bool] | NDArray[np.bool_]

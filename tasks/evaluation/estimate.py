@@ -6,10 +6,10 @@ Not here: which models a phase evaluates (the phases' own estimates).
 import math
 
 from blocks.architecture import Architecture
-from blocks.errors import BadInput
 from blocks.estimates import CHARACTERS_PER_TOKEN, LENGTHS, REHEARSAL, Work
 from blocks.hardware import PROCESS_BYTES, Device, cpu_decoding_seconds, decoding_seconds
 from blocks.records import DOMAINS
+from configs.errors import BadInput
 from configs.phases.evaluation import Evaluation
 from tasks.evaluation.benchmarks import READERS
 

@@ -14,11 +14,11 @@ import numpy as np
 
 from blocks import chat_format, store
 from blocks.checkers.judge import check_all
-from blocks.errors import BadInput
 from blocks.llama_cpp.scoring import Scorer
 from blocks.llama_cpp.server import LlamaCpp
 from blocks.progress import progress
 from blocks.records import Answered, Artifact, Interval, Question, Record
+from configs.errors import BadInput
 from configs.phases.evaluation import Evaluation
 from tasks.evaluation.generate import Generated, Student, refuse_too_long
 from tasks.evaluation.held_out import read_questions, read_references, spread

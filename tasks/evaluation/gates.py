@@ -6,8 +6,8 @@ Not here: how the numbers were measured, and the decision what a failed gate sto
 import logging
 
 from blocks import history
-from blocks.errors import GateFailed
 from blocks.records import GateCheck, GateReport
+from configs.errors import GateFailed
 from tasks.step import step
 
 log = logging.getLogger("cogumi.gate")

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from blocks.chat_format import END, END_TEXT
-from blocks.errors import BadInput
+from configs.errors import BadInput
 from configs.phases.evaluation import Evaluation
 
 LOGITS_AT_ONCE = 1 << 25  # values of (examples, tokens, vocabulary) held at once when scoring

@@ -10,9 +10,9 @@ from collections.abc import Iterable
 from typing import Literal, TypeVar, get_args
 
 from blocks import chat_format, store
-from blocks.errors import BadInput
 from blocks.records import DOMAINS, Artifact, Difficulty, Question
 from blocks.rehearsal import world
+from configs.errors import BadInput
 from configs.phases.evaluation import Evaluation
 from tasks.evaluation import benchmarks
 from tasks.step import step

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from blocks import store
-from blocks.errors import BadInput
 from blocks.records import Artifact, Interval, LedgerRow
+from configs.errors import BadInput
 from configs.phases.evaluation import Evaluation
 from tasks.evaluation.evaluate import read_answers, read_summary
 from tasks.evaluation.statistics import paired_difference

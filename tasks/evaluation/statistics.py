@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from blocks.errors import BadInput
 from blocks.records import Interval
+from configs.errors import BadInput
 
 Z = 1.959963984540054  # 97.5% quantile of the normal distribution
 LEVELS = (0.025, 0.975)

@@ -8,9 +8,9 @@ from collections.abc import Iterator, Sequence
 from random import Random
 
 from blocks import store
-from blocks.errors import BadInput
 from blocks.records import DOMAINS, Artifact, Difficulty, GateCheck, Interval, Question, Record
 from blocks.rehearsal import world
+from configs.errors import BadInput
 from configs.phases.nightly import Examination
 from tasks.evaluation.evaluate import read_answers
 from tasks.evaluation.held_out import DIFFICULTIES, read_questions

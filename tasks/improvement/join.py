@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from blocks import store
-from blocks.errors import BadInput
 from blocks.records import Artifact
+from configs.errors import BadInput
 from tasks.step import step
 
 

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pydantic import ValidationError
 
 from blocks import pointer
-from blocks.errors import BadInput
 from blocks.records import Record
+from configs.errors import BadInput
 from tasks.improvement.clusters import Cluster
 from tasks.improvement.observe import place
 

@@ -5,10 +5,10 @@ Needs nothing but the store and the pointer; a night on another machine sees the
 
 from collections.abc import Sequence
 
-from blocks import store
-from blocks.errors import BadInput
+from blocks import folders, places
 from blocks.lineage import ancestors
 from blocks.records import Artifact, Manifest, Record
+from configs.errors import BadInput
 from tasks.evaluation.evaluate import read_answers
 
 
@@ -101,7 +101,7 @@ class Family:
     def parents(self, artifact: Artifact) -> list[Artifact]:
         """In the order in which they were named."""
         found = [self._manifests[digest] for digest in self._manifests[artifact.digest].parents]
-        return [store.reference(one, f"{store.location().rstrip('/')}/{one.kind}/{one.digest}") for one in found]
+        return [folders.reference(one, f"{places.location().rstrip('/')}/{one.kind}/{one.digest}") for one in found]
 
     def with_file(self, among: Sequence[Artifact], kind: str, file: str, sha: str, name: str) -> Artifact:
         """The artifact of ``kind`` whose ``file`` has this SHA-256."""

@@ -6,8 +6,8 @@ The verdicts are the checker's, reached in the evaluation of the served model. N
 from collections import Counter
 
 from blocks import store
-from blocks.errors import BadInput
 from blocks.records import Artifact, Question, Record
+from configs.errors import BadInput
 from tasks.evaluation.evaluate import read_answers
 from tasks.evaluation.held_out import read_questions
 from tasks.step import step

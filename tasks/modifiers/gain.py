@@ -6,8 +6,8 @@ release is judged: a choice among modifiers made there would flatter it. Not her
 
 from collections.abc import Sequence
 
-from blocks.errors import BadInput
 from blocks.records import Answered, Artifact, Interval, Record
+from configs.errors import BadInput
 from configs.phases.modifiers import Acceptance
 from tasks.evaluation.evaluate import read_answers
 from tasks.evaluation.statistics import paired_difference

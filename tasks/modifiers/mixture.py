@@ -8,8 +8,8 @@ from random import Random
 
 from blocks import store
 from blocks.chat_format import sections
-from blocks.errors import BadInput
 from blocks.records import Artifact, Example, Metadata
+from configs.errors import BadInput
 from configs.phases.modifiers import Mixture
 from tasks.modifiers.cascade import SOLVED
 from tasks.modifiers.failures import RIGHT, Tried, read_tried

@@ -9,9 +9,9 @@ from itertools import cycle
 from random import Random
 
 from blocks import store
-from blocks.errors import BadInput
 from blocks.records import Artifact, CallRef, Difficulty, Domain, Question
 from blocks.rehearsal import world
+from configs.errors import BadInput
 from configs.phases.modifiers import BenchmarkSource, Coverage, Source, TeacherSource
 from configs.phases.teachers import Teachers
 from tasks.evaluation import benchmarks

@@ -6,8 +6,8 @@ Not here: making one (assemble.py), answering from one (deployments/serving).
 from pathlib import Path
 from typing import Literal
 
-from blocks.errors import BadInput
 from blocks.records import Interval, Record
+from configs.errors import BadInput
 
 BASE = "base.gguf"
 ROUTER = "router"

@@ -11,9 +11,9 @@ from typing import Literal
 
 import fsspec
 
-from blocks import pointer, store
-from blocks.errors import BadInput, CogumiError
+from blocks import folders, pointer
 from blocks.records import Artifact, Manifest, Record
+from configs.errors import BadInput, CogumiError
 
 POINTER = "releases.json"
 
@@ -115,10 +115,10 @@ def _refuse_incomplete(release: Artifact) -> None:
     """Every file is there in its full length; what is in it is checked when it is opened."""
     fs, root = fsspec.core.url_to_fs(release.uri)
     try:
-        manifest = Manifest.model_validate_json(fs.cat_file(f"{root}/{store.MANIFEST}"))
+        manifest = Manifest.model_validate_json(fs.cat_file(f"{root}/{folders.MANIFEST}"))
         missing = [name for name, (_, size) in manifest.files.items() if fs.size(f"{root}/{name}") != size]
     except FileNotFoundError as error:
-        missing = [os.path.basename(str(error.filename or error)) or store.MANIFEST]
+        missing = [os.path.basename(str(error.filename or error)) or folders.MANIFEST]
     if missing:
         raise BadInput(f"{release.short} is not whole ({missing[0]} is missing or cut); run its profile again to rebuild it, nothing was changed")
 

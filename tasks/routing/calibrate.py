@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blocks import store
-from blocks.errors import BadInput
 from blocks.records import Artifact
+from configs.errors import BadInput
 from tasks.evaluation.calibration import auroc, brier, ece
 from tasks.evaluation.evaluate import read_answers
 from tasks.routing.decide import DomainClassifier, Network

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from blocks.errors import BadInput
 from blocks.records import Record
+from configs.errors import BadInput
 from tasks.routing import confidence, ngrams
 
 BASE = "base"

@@ -7,8 +7,8 @@ the classifier runs on every request. Not here: its inference (decide.py) and wh
 import numpy as np
 
 from blocks import store
-from blocks.errors import BadInput
 from blocks.records import DOMAINS, Artifact, Example
+from configs.errors import BadInput
 from configs.phases.routing import DomainLearning
 from tasks.routing import ngrams
 from tasks.routing.decide import DomainClassifier, write

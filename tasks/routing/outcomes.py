@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from blocks.errors import BadInput
 from blocks.records import Answered
+from configs.errors import BadInput
 from tasks.routing.decide import BASE, Router
 
 Mask = NDArray[np.bool_]

@@ -7,8 +7,8 @@ two by the same ``Router.decide`` that serves. Not here: judging the choice (ass
 import json
 
 from blocks import store
-from blocks.errors import BadInput
 from blocks.records import Answered, Artifact
+from configs.errors import BadInput
 from tasks.evaluation.evaluate import Summary, read_answers, share
 from tasks.evaluation.held_out import read_questions
 from tasks.routing.decide import BASE, DomainClassifier, Router, covering

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blocks import store
-from blocks.errors import BadInput
 from blocks.records import Answered, Artifact
+from configs.errors import BadInput
 from configs.phases.routing import RouterLearning
 from tasks.evaluation.evaluate import read_answers
 from tasks.routing.decide import DomainClassifier, Network, inputs, narrowest, write

@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from blocks.errors import BadInput
 from blocks.records import Artifact, Record
+from configs.errors import BadInput
 
 if TYPE_CHECKING:
     import torch

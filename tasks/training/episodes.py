@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from blocks.errors import BadInput
 from blocks.records import Artifact, Example
+from configs.errors import BadInput
 from tasks.training.encoding import Encoded, encode, padded
 from tasks.training.load import rows
 

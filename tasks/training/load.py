@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from blocks import store
-from blocks.errors import BadInput
 from blocks.records import Artifact, Example
+from configs.errors import BadInput
 from configs.phases.training import Device, Dtype
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from blocks import store
-from blocks.errors import BadInput, GateFailed
 from blocks.records import Artifact
+from configs.errors import BadInput, GateFailed
 from configs.phases.training import Merging
 from tasks.step import step
 from tasks.training.adapter import Update, read_base, read_updates

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from blocks import store
-from blocks.errors import BadInput
 from blocks.progress import progress
 from blocks.records import DOMAINS, Artifact, Example
 from blocks.rehearsal import world
+from configs.errors import BadInput
 from configs.phases.training import Scratch
 from tasks.step import step
 from tasks.training.arithmetic import products

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from blocks import store
-from blocks.errors import BadInput
 from blocks.home import home
 from blocks.records import Artifact
+from configs.errors import BadInput
 from configs.phases.training import Lora
 from tasks.step import step
 from tasks.training.adapter import write_adapter

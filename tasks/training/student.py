@@ -10,8 +10,8 @@ import shutil
 from pathlib import Path
 
 from blocks import chat_format, store
-from blocks.errors import BadInput, Transient
 from blocks.records import Artifact
+from configs.errors import BadInput, Transient
 from configs.phases.training import Hub, Local, Scratch
 from tasks.step import step
 from tasks.training.pretrain import pretrain

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from blocks.checkers.call import calls
 from blocks.checkers.judge import check, check_all
 from blocks.checkers.value import number
-from blocks.errors import BadInput
 from blocks.records import Expected
+from configs.errors import BadInput
 
 CORPORA = Path(os.environ.get("COGUMI_CORPORA", Path(__file__).parents[3] / "shared" / "corpora"))
 

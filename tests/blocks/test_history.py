@@ -13,8 +13,8 @@ from prefect.context import FlowRunContext
 from prefect.settings import PREFECT_API_URL
 
 from blocks import history, store
-from blocks.errors import BudgetSpent, GateFailed
 from blocks.records import Artifact, GateCheck
+from configs.errors import BudgetSpent, GateFailed
 from tasks.evaluation.gates import gate
 from tasks.release.current import promote
 from tasks.step import step

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from blocks import store
-from blocks.errors import DamagedArtifact
 from blocks.lineage import ancestors
 from blocks.records import Artifact
+from configs.errors import DamagedArtifact
 
 
 def make(text: str, *parents: Artifact) -> Artifact:

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from blocks import chat_format, store
-from blocks.errors import BadInput
 from blocks.llama_cpp.scoring import Scorer
 from blocks.llama_cpp.server import LlamaCpp
 from blocks.records import Artifact
+from configs.errors import BadInput
 from tests.tiny_llama import PROMPTS, saying, tiny
 
 ASKED = [chat_format.prompt(prompt) for prompt in PROMPTS]

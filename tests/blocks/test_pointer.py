@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from blocks import objects, pointer, store
-from blocks.errors import BadInput, Transient
 from blocks.records import Artifact
+from configs.errors import BadInput, Transient
 from tasks.release.current import Overtaken, current, promote, releases, rollback
 from tests import s3
 

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from blocks.checkers.judge import check_all
-from blocks.errors import BadInput
 from blocks.records import DOMAINS, Difficulty, Domain, Question
 from blocks.rehearsal import teachers, world
 from blocks.rehearsal.mistakes import mistake
+from configs.errors import BadInput
 
 NAMES = list(teachers.TEACHERS)
 SMALL, MEDIUM, LARGE = NAMES

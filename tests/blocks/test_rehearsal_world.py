@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from blocks import chat_format
 from blocks.checkers.judge import check_all
-from blocks.errors import BadInput
 from blocks.records import DOMAINS, Difficulty, Domain, Question
 from blocks.rehearsal import world
 from blocks.rehearsal.family import Family
 from blocks.rehearsal.world import Split
+from configs.errors import BadInput
 
 DIFFICULTIES: tuple[Difficulty, ...] = get_args(Difficulty)
 SPLITS: tuple[Split, ...] = get_args(Split)

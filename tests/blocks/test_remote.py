@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from blocks import objects, remote, store
-from blocks.errors import BadInput, Transient
 from blocks.records import Artifact
+from configs.errors import BadInput, Transient
 from tests import s3
 from tests.blocks.test_store import change, forget, leftovers, make
 

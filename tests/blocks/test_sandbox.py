@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from blocks import sandbox, seccomp
-from blocks.errors import BadInput
+from configs.errors import BadInput
 
 MEMORY = 256 * 1024 * 1024
 

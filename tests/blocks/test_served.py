@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from blocks import served
-from blocks.errors import BadInput
 from blocks.served import Remark, Served
+from configs.errors import BadInput
 
 
 def answer(number: int = 0, time: str = "2026-11-20T10:00:00.000001+00:00", prompt: str | None = "What?") -> Served:

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from blocks import store
-from blocks.errors import BadInput, DamagedArtifact
+from blocks import places, store
 from blocks.records import Artifact
+from configs.errors import BadInput, CogumiError, DamagedArtifact
 from tests import s3
 
 
@@ -28,7 +28,7 @@ def place(request: pytest.FixtureRequest, state: Path, monkeypatch: pytest.Monke
     if request.param == "s3":
         address = request.getfixturevalue("moto")
         s3.use(monkeypatch, *address, s3.bucket(*address))
-    return store.location()
+    return places.location()
 
 
 def make(text: str = "hello", parents: tuple[Artifact, ...] = (), **settings: object) -> Artifact:
@@ -40,7 +40,7 @@ def make(text: str = "hello", parents: tuple[Artifact, ...] = (), **settings: ob
 
 
 def leftovers() -> list[Path]:
-    return list((store.scratch() / "tmp").iterdir())
+    return list((places.scratch() / "tmp").iterdir())
 
 
 def change(made: Artifact, name: str, content: bytes | None) -> None:
@@ -60,7 +60,7 @@ def forget(made: Artifact) -> None:
     """This machine's copy of a remote artifact is gone."""
     import shutil
 
-    shutil.rmtree(store.scratch() / "cache" / f"{made.kind}-{made.digest}", ignore_errors=True)
+    shutil.rmtree(places.scratch() / "cache" / f"{made.kind}-{made.digest}", ignore_errors=True)
 
 
 def test_an_artifact_reads_back_with_its_manifest(place: str) -> None:
@@ -174,8 +174,9 @@ def test_a_full_disk_is_one_clear_line(tmp_path: Path) -> None:
         pytest.skip("mounting a small file system needs root")
     try:
         os.environ["COGUMI_STORE"] = str(mount / "store")
-        with pytest.raises(BadInput, match="No space left"):
+        with pytest.raises(CogumiError, match="No space left") as full:
             make("x" * 200_000)
+        assert full.value.exit_code == 1  # not the input\'s fault
         assert store.everything() == []
         assert list((mount / "store" / "tmp").iterdir()) == []
     finally:

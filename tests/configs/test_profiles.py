@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from blocks.errors import BadInput
+from configs.errors import BadInput
 from configs.schema import PROFILES, Profile, available, load
 
 NAMES = available()

@@ -9,7 +9,7 @@ import yaml
 from prefect import get_client
 from prefect.events.schemas.automations import EventTrigger, Posture
 
-from blocks.errors import BadInput
+from configs.errors import BadInput
 from deployments import automating
 
 FILES = automating.files()

@@ -18,8 +18,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import func, insert, select
 
 from blocks import history
-from blocks.errors import BadInput
 from blocks.journal import Journal, calls, hits
+from configs.errors import BadInput
 from deployments import metrics
 from tests.deployments.conftest import Asked
 

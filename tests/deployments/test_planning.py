@@ -8,9 +8,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from blocks.architecture import of_student
-from blocks.errors import BadInput
 from blocks.estimates import Asked as Estimated
 from blocks.journal import FINAL, Journal
+from configs.errors import BadInput
 from configs.schema import available, load
 from deployments import plan_page
 from deployments.planning import Plan, plan

@@ -11,8 +11,8 @@ import pytest
 from sqlalchemy import insert
 
 from blocks import history, store
-from blocks.errors import BadInput
 from blocks.journal import Journal
+from configs.errors import BadInput
 from deployments.reporting import report
 from tasks.release.current import promote
 from tests.tiny import TINY

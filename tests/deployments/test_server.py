@@ -11,7 +11,7 @@ from prefect.exceptions import PrefectHTTPStatusError
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from blocks import home
-from blocks.errors import CogumiError
+from configs.errors import CogumiError
 from deployments.server import watched
 
 

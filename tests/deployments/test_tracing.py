@@ -9,9 +9,9 @@ import pytest
 from sqlalchemy import func, select
 
 from blocks import served, store
-from blocks.errors import BadInput
 from blocks.journal import FINAL, Journal, calls
 from blocks.records import Answered, Artifact, CallRef
+from configs.errors import BadInput
 from deployments import tracing_page
 from deployments.tracing import trace, trace_teacher
 from tasks.release.current import promote

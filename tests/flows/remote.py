@@ -4,8 +4,8 @@ import os
 import signal
 from pathlib import Path
 
-from blocks.errors import GateFailed
 from blocks.records import Record
+from configs.errors import GateFailed
 from flows.phase import phase
 
 

@@ -18,7 +18,7 @@ from prefect.flow_engine import run_flow
 from prefect.flow_runs import resume_flow_run
 from prefect.states import Pending, State
 
-from blocks.errors import GateFailed
+from configs.errors import GateFailed
 from configs.phases.nightly import Approval
 from configs.schema import load
 from flows import spending

@@ -14,7 +14,7 @@ import pytest
 from prefect.settings import PREFECT_API_URL
 
 from blocks import store
-from blocks.errors import DamagedArtifact
+from configs.errors import DamagedArtifact
 
 SKEWS = ("+2d", "-2d")
 ROOT = Path(__file__).resolve().parents[2]

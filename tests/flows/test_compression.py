@@ -3,8 +3,8 @@
 import pytest
 
 from blocks import store
-from blocks.errors import GateFailed
 from blocks.records import Artifact
+from configs.errors import GateFailed
 from configs.schema import Profile, load
 from flows.compression import compression
 from tasks.compression.prune import zero_share

@@ -15,7 +15,7 @@ from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.settings import PREFECT_API_URL
 
 from blocks import code_version as code
-from blocks.errors import BadInput, GateFailed
+from configs.errors import BadInput, GateFailed
 from flows import waiting
 from flows.dispatch import compare_code, dispatch
 from tests.flows.remote import Doubled, die_once, double, misplaced, refuse

@@ -14,9 +14,9 @@ import pytest
 
 from blocks import store
 from blocks.chat_format import Message
-from blocks.errors import BadInput
 from blocks.records import Difficulty, Domain
 from blocks.rehearsal import world
+from configs.errors import BadInput
 from deployments.serving.recording import Recorder
 from deployments.serving.responder import Responder
 from flows.nightly import Night, nightly

@@ -9,8 +9,8 @@ import pytest
 
 from blocks import store
 from blocks.chat_format import Message
-from blocks.errors import GateFailed
 from blocks.records import Artifact
+from configs.errors import GateFailed
 from deployments.serving.responder import Responder
 from flows.pipeline import Built, pipeline
 from tasks.release.current import current

@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import DatabaseError
 
-from blocks import store
+from blocks import places, store
 
 KEY = re.compile(r"[0-9a-f]{64}")
 
@@ -97,8 +97,8 @@ def check_store(home: Path, monkeypatch: pytest.MonkeyPatch, place: str | None =
         store.verify(one)
     with store.create("nothing"):
         pass  # whoever works next sweeps what the dead left
-    assert list((store.scratch() / "tmp").iterdir()) == []
-    for lock in (store.scratch() / "locks").iterdir():
+    assert list((places.scratch() / "tmp").iterdir()) == []
+    for lock in (places.scratch() / "locks").iterdir():
         handle = os.open(lock, os.O_RDWR)
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         os.close(handle)

@@ -54,7 +54,7 @@ def main(steps: int) -> int:
 
 
 if __name__ == "__main__":
-    from blocks.errors import CogumiError
+    from configs.errors import CogumiError
 
     catch_sigterm()
     configure_prefect()

@@ -7,8 +7,8 @@ import pytest
 from prefect import flow
 
 from blocks import objects, results, store
-from blocks.errors import BadInput, Transient
 from blocks.records import Artifact
+from configs.errors import BadInput, Transient
 from configs.settings import Settings, runtime, setting
 from tasks.step import step
 from tests import s3

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from blocks.errors import BadInput, Transient
+from configs.errors import BadInput, Transient
 from tasks.data.collect.pair import Row
 from tasks.data.collect.sources import Source
 

@@ -6,8 +6,8 @@ state on the hub or in their repository; data written by another company's model
 
 from dataclasses import dataclass
 
-from blocks.errors import BadInput
 from blocks.records import Domain
+from configs.errors import BadInput
 from tasks.data.collect import conversations, functions, instructions, mathematics, reading
 from tasks.data.collect.pair import Adapter
 

@@ -8,9 +8,9 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 
-from blocks.errors import BadInput
 from blocks.progress import progress
 from blocks.records import Record
+from configs.errors import BadInput
 from configs.phases.data import Data
 from configs.phases.filtering import Filters
 from tasks.data.commands.clock import Clock

@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from blocks.errors import BadInput
+from configs.errors import BadInput
 from tasks.data.dedup.block import Block
 
 

@@ -18,8 +18,8 @@ from typing import IO, Any, cast
 
 import orjson
 
-from blocks.errors import BadInput
 from blocks.progress import progress
+from configs.errors import BadInput
 from tasks.data.dedup.lines import KINDS
 from tasks.data.dedup.near import Dedup, Linkage, Method, resolve
 from tasks.data.dedup.parallel import Workers

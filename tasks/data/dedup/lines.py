@@ -15,7 +15,7 @@ from typing import IO, NamedTuple
 
 import numpy as np
 
-from blocks.errors import BadInput
+from configs.errors import BadInput
 from tasks.data.dedup.block import Block
 from tasks.data.dedup.parquet import ParquetRows, rows_as_lines
 from tasks.data.unpacked import array_lines, is_array, opened

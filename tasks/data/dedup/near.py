@@ -14,7 +14,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from blocks.errors import BadInput
+from configs.errors import BadInput
 from tasks.data.dedup.parallel import Workers
 
 Linkage = Literal["star", "single"]

@@ -11,7 +11,7 @@ from typing import IO, Any
 import numpy as np
 import orjson
 
-from blocks.errors import BadInput
+from configs.errors import BadInput
 from tasks.data.columns import as_table
 
 ROWS = 10_000

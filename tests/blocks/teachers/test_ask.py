@@ -7,10 +7,10 @@ from decimal import Decimal
 import pytest
 from sqlalchemy import func, select
 
-from blocks.errors import BadInput, Transient
 from blocks.journal import Journal, calls
 from blocks.teachers.ask import ask, dollars, paid
 from blocks.teachers.summary import summary
+from configs.errors import BadInput, Transient
 from tests.blocks.teachers.conftest import requests, settings, teacher
 from tests.blocks.teachers.server import Running
 from tests.blocks.teachers.workers import asking, code

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from blocks.errors import BadInput, BudgetSpent
 from blocks.journal import Journal, batches
 from blocks.teachers import batch_records
 from blocks.teachers.ask import ask, dollars
 from blocks.teachers.summary import summary
+from configs.errors import BadInput, BudgetSpent
 from configs.phases.teachers import TeacherModel
 from tests.blocks.teachers.conftest import requests, settings, teacher
 from tests.blocks.teachers.server import Running

@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 
 from blocks.budget import Usage, nano, price, to_dollars, worst_case
 from blocks.chat_format import Message
-from blocks.errors import BudgetSpent
 from blocks.journal import Journal
 from blocks.teachers.ask import ask, dollars
 from blocks.teachers.summary import summary
+from configs.errors import BudgetSpent
 from configs.phases.teachers import Prices
 from tests.blocks.teachers.conftest import PRICES, requests, settings, teacher
 from tests.blocks.teachers.server import Running

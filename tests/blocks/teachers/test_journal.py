@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from blocks.errors import BadInput
 from blocks.journal import Journal
 from blocks.teachers.ask import ask, dollars
 from blocks.teachers.summary import markdown, summary
+from configs.errors import BadInput, CogumiError
 from tests.blocks.teachers.conftest import requests, settings, teacher
 from tests.blocks.teachers.server import KEY, Running
 from tests.blocks.teachers.workers import asking, code
@@ -107,8 +107,9 @@ def test_a_full_disk_is_one_clear_line_and_keeps_what_was_answered(server: Runni
         pytest.skip("mounting a small file system needs root")
     try:
         teachers = settings(teacher(server.url), journal=f"sqlite:///{mount}/journal.db")
-        with pytest.raises(BadInput, match="disk is full"):
+        with pytest.raises(CogumiError, match="disk is full") as full:
             ask(requests(500), "questions", teachers)
+        assert full.value.exit_code == 1  # not the input\'s fault
         tries = server.counts()["tries"]
         assert 0 < len(tries) < 500
         subprocess.run(["mount", "-o", "remount,size=20m", mount], check=True)

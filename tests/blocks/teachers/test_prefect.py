@@ -17,12 +17,12 @@ from prefect.settings import get_current_settings
 from pydantic import SecretStr
 
 from blocks import store
-from blocks.errors import BadInput, BudgetSpent
 from blocks.records import Artifact
 from blocks.teachers.ask import ask
 from blocks.teachers.block import TeacherCredentials, with_blocks
 from blocks.teachers.page import leave_page
 from blocks.teachers.prefect_limits import limits
+from configs.errors import BadInput, BudgetSpent
 from configs.phases.teachers import Teachers
 from tasks.step import step
 from tests.blocks.teachers.conftest import PRICES, requests, settings, teacher

@@ -7,10 +7,10 @@ import pytest
 
 from blocks.budget import Usage, price
 from blocks.chat_format import Message
-from blocks.errors import BadInput, Transient
 from blocks.teachers.ask import Request, ask
 from blocks.teachers.faults import Fault, backoff, from_status, redact, retry_after
 from blocks.teachers.summary import summary
+from configs.errors import BadInput, Transient
 from tests.blocks.teachers.conftest import PRICES, requests, settings, teacher
 from tests.blocks.teachers.server import Running
 

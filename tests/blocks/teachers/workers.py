@@ -10,8 +10,8 @@ from decimal import Decimal
 from multiprocessing.context import ForkServerProcess
 from typing import Any
 
-from blocks.errors import BudgetSpent
 from blocks.teachers.ask import ask
+from configs.errors import BudgetSpent
 from configs.phases.teachers import Teachers
 from tests.blocks.teachers.conftest import requests, settings, teacher
 

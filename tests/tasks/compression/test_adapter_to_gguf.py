@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from blocks import store
-from blocks.errors import BadInput
 from blocks.records import Artifact
+from configs.errors import BadInput
 from tasks.compression.adapter_to_gguf import adapter_to_gguf
 from tasks.compression.gguf_write import to_gguf
 from tests.tasks.compression import served

@@ -6,8 +6,8 @@ import torch
 from safetensors.torch import load_file
 
 from blocks import store
-from blocks.errors import BadInput
 from blocks.records import Artifact
+from configs.errors import BadInput
 from configs.phases.compression import Awq
 from tasks.compression.activations import load
 from tasks.compression.awq import fold

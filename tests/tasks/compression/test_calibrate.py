@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
 from blocks import store
-from blocks.errors import BadInput
 from blocks.records import Artifact
+from configs.errors import BadInput
 from configs.phases.compression import Temperature
 from tasks.compression.activations import load
 from tasks.compression.calibrate import TEMPERATURES, calibrate, losses

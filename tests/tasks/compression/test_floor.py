@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from blocks import store
-from blocks.errors import BadInput
 from blocks.records import Artifact
+from configs.errors import BadInput
 from tasks.compression.checkpoint import Checkpoint
 from tasks.compression.floor import KNOWN, entropy, refuse_impossible, shape, size_floor
 from tasks.compression.gguf_write import to_gguf

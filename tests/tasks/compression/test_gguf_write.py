@@ -10,8 +10,8 @@ from gguf import GGMLQuantizationType, GGUFReader, quants
 from safetensors.torch import load_file
 
 from blocks import chat_format, store
-from blocks.errors import BadInput
 from blocks.records import Artifact
+from configs.errors import BadInput
 from tasks.compression.gguf_write import permute, rope_frequencies, to_gguf
 from tasks.compression.mixtures import KEEPS_ZEROS, QUANTISATIONS, tensor_type
 from tests.tasks.compression import served

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from blocks.errors import BadInput
 from blocks.records import Artifact
+from configs.errors import BadInput
 from configs.phases.compression import Recovery
 from tasks.compression.prune import prune
 from tasks.compression.recover import recover

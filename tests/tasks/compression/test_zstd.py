@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from blocks import store
-from blocks.errors import BadInput, DamagedArtifact
 from blocks.records import Artifact
+from configs.errors import BadInput, DamagedArtifact
 from configs.phases.compression import Packing
 from tasks.compression import zstd
 from tasks.compression.adapter_to_gguf import adapter_to_gguf

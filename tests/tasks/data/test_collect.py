@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from blocks import store
-from blocks.errors import BadInput, Transient
+from configs.errors import BadInput, Transient
 from configs.phases.collecting import Collecting, SourceQuota
 from tasks.data import rows
 from tasks.data.collect.collect import SOURCES_FILE, collect, collect_source

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from blocks.errors import BadInput
+from configs.errors import BadInput
 from configs.phases.data import Data
 from tasks.data.commands.collect import collect_files
 from tasks.data.commands.dedup import dedup_files

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from blocks import store
+from blocks import places, store
 from blocks.checkers.judge import check
-from blocks.errors import BadInput, BudgetSpent, GateFailed
 from blocks.records import Artifact, Example
 from blocks.rehearsal import world
 from blocks.teachers.summary import summary
+from configs.errors import BadInput, BudgetSpent, GateFailed
 from tasks.data import rows
 from tasks.data.answers import answer_easy, first_teacher
 from tasks.data.drafts import answer_hard
@@ -148,7 +148,7 @@ def test_a_run_that_ran_out_of_money_goes_on_where_it_was_and_ends_the_same() ->
     stops = 0
     for cap in (0.02, 0.05, 5):
         try:
-            again = answered(small(32, cap_dollars=cap, account="stopped", journal="sqlite:///" + str(Path(store.location()).parent / "stopped.db")))
+            again = answered(small(32, cap_dollars=cap, account="stopped", journal="sqlite:///" + str(Path(places.location()).parent / "stopped.db")))
             break
         except BudgetSpent:
             stops += 1

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from blocks.errors import BadInput
+from configs.errors import BadInput
 from tasks.data.dedup.files import dedup_files
 from tasks.data.files import Plain, objects, read, writer
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from blocks import store
-from blocks.errors import BadInput
+from configs.errors import BadInput
 from configs.phases.data import Data
 from configs.phases.filtering import Filters
 from tasks.data import rows

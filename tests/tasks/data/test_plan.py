@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blocks.errors import BadInput
+from configs.errors import BadInput
 from configs.phases.data import Data
 from tasks.data.plan import apportion, plan, read_plan, share_out
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blocks.errors import BadInput
+from configs.errors import BadInput
 from tasks.evaluation.calibration import auroc, brier, ece
 
 ANSWERS = st.lists(st.tuples(st.sampled_from([0.0, 0.1, 0.2, 0.25, 0.5, 0.7, 0.8, 0.95, 1.0]), st.booleans()), min_size=1, max_size=40)

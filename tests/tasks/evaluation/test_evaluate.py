@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from blocks import chat_format, store
-from blocks.errors import BadInput
 from blocks.records import Artifact
+from configs.errors import BadInput
 from tasks.evaluation.agreement import agreement
 from tasks.evaluation.evaluate import evaluate, read_answers, read_summary
 from tasks.evaluation.generate import Student

@@ -10,9 +10,9 @@ import pytest
 
 from blocks import store
 from blocks.checkers.judge import check_all
-from blocks.errors import BadInput
 from blocks.records import DOMAINS
 from blocks.rehearsal import world
+from configs.errors import BadInput
 from configs.phases.evaluation import Rehearsal
 from tasks.evaluation.held_out import held_out, read_questions, read_references, spread
 from tests.tasks.evaluation.settings import benchmark, settings

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from blocks import store
-from blocks.errors import BadInput
 from blocks.records import Answered, Artifact, Interval, LedgerRow
+from configs.errors import BadInput
 from tasks.evaluation.evaluate import evaluate, summarise
 from tasks.evaluation.ledger import judge, ledger, ledger_row, read_ledger, weight_bytes
 from tasks.evaluation.plots import domains_plot, ledger_plot

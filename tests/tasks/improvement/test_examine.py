@@ -5,9 +5,9 @@ from decimal import Decimal
 import pytest
 
 from blocks import store
-from blocks.errors import BadInput
 from blocks.records import DOMAINS, Answered, Artifact
 from blocks.rehearsal import world
+from configs.errors import BadInput
 from configs.phases.modifiers import TeacherSource
 from configs.phases.nightly import Examination
 from configs.schema import load

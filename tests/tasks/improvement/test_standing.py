@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from blocks import store
-from blocks.errors import BadInput
 from blocks.records import Artifact
 from blocks.rehearsal import world
+from configs.errors import BadInput
 from tasks.improvement.join import join
 from tasks.improvement.standing import Standing, rates, standing
 from tests.tasks.modifiers.world import answers

@@ -7,9 +7,9 @@ import pytest
 
 from blocks import store
 from blocks.checkers.judge import check
-from blocks.errors import BadInput, BudgetSpent
 from blocks.records import Artifact, Example
 from blocks.rehearsal import world
+from configs.errors import BadInput, BudgetSpent
 from configs.phases.modifiers import Mixture, coverage
 from tasks.evaluation.held_out import read_questions
 from tasks.modifiers.cascade import REJECTED, SOLVED, STATS, Rejected, Tier, cascade

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from blocks.errors import BadInput
 from blocks.records import Answered, Interval
+from configs.errors import BadInput
 from configs.phases.modifiers import Acceptance
 from tasks.modifiers.gain import Gain, gain, verdict
 from tests.tasks.modifiers.world import evaluation

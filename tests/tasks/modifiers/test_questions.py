@@ -8,8 +8,8 @@ from pydantic import ValidationError
 
 from blocks import store
 from blocks.checkers.judge import check
-from blocks.errors import BadInput
 from blocks.rehearsal import world
+from configs.errors import BadInput
 from configs.phases.evaluation import Benchmark
 from configs.phases.modifiers import Acceptance, BenchmarkSource, Mixture, Modifier, Modifiers, TeacherSource, coverage
 from tasks.evaluation.held_out import read_questions

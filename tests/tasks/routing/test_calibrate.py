@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from blocks import store
-from blocks.errors import BadInput
 from blocks.records import DOMAINS
+from configs.errors import BadInput
 from configs.phases.routing import DomainLearning, RouterLearning
 from tasks.evaluation.calibration import auroc, ece
 from tasks.routing.calibrate import calibrate_router, platt, probability, temperature

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from blocks import store
-from blocks.errors import BadInput
 from blocks.records import Answered, Artifact, Domain
+from configs.errors import BadInput
 from configs.phases.routing import DomainLearning, RouterLearning, Threshold
 from tasks.evaluation.calibration import auroc
 from tasks.evaluation.evaluate import read_answers

@@ -9,8 +9,8 @@ import pytest
 from safetensors.torch import load_file
 
 from blocks import store
-from blocks.errors import BadInput
 from blocks.records import Artifact
+from configs.errors import BadInput
 from tasks.training.adaptation import compare_adaptation, read_adaptation
 from tasks.training.anil import anil, control
 from tasks.training.episodes import measuring_episodes, read_tasks, training_episodes

@@ -9,8 +9,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from blocks import store
-from blocks.errors import BadInput, GateFailed
 from blocks.records import Artifact
+from configs.errors import BadInput, GateFailed
 from tasks.training.adapter import read_updates
 from tasks.training.load import load_adapter, load_model
 from tasks.training.merge import Agreement, agreement, merge, updated

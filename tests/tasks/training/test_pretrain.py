@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from blocks import store
-from blocks.errors import BadInput
 from blocks.records import Artifact
+from configs.errors import BadInput
 from tasks.training.load import load_model
 from tasks.training.pretrain import pretrain
 from tests.tasks.training.conftest import SCRATCH, changed

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from blocks import store
-from blocks.errors import BadInput
 from blocks.home import home
 from blocks.records import Artifact
+from configs.errors import BadInput
 from tasks.training.load import load_adapter, load_model, rows
 from tasks.training.sft import last_checkpoint, plan_steps, read_curve, sft
 from tests.tasks.training.conftest import LORA, changed, make_dataset

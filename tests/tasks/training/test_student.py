@@ -9,8 +9,8 @@ import torch
 from safetensors.torch import load_file
 
 from blocks import chat_format, store
-from blocks.errors import BadInput, Transient
 from blocks.records import Artifact
+from configs.errors import BadInput, Transient
 from configs.phases.training import Hub, Local
 from tasks.training.load import load_model, load_tokenizer
 from tasks.training.student import content_hash, student

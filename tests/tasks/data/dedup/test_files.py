@@ -17,7 +17,7 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from blocks.errors import BadInput
+from configs.errors import BadInput
 from tasks.data.dedup import lines, sets
 from tasks.data.dedup.files import dedup_files
 from tasks.data.dedup.near import deduplicate

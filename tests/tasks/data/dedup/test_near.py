@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from blocks.errors import BadInput
+from configs.errors import BadInput
 from tasks.data.dedup.near import Dedup, deduplicate
 from tests.tasks.data.dedup.brute import jaccard, shingles, similar
 
