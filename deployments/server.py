@@ -189,22 +189,6 @@ def writes_at_once() -> None:
     event.listen(Engine, "before_cursor_execute", immediate, retval=True)
 
 
-def schedules_work() -> None:
-    """Let this process's server write down the runs that schedules make.
-
-    Prefect 3.8 inserts them with the key ``state``, an attribute and no column. SQLAlchemy 2.0 leaves such keys out, 2.1 refuses the
-    insert: no schedule ever makes a run, and the server only logs it.
-    """
-    from sqlalchemy.ext import hybrid
-
-    asked = hybrid.ExprComparator._bulk_dml_setter
-
-    def left_out(self: Any, key: str) -> Any:
-        return asked(self, key) if self.hybrid.bulk_dml_setter is not None else None
-
-    hybrid.ExprComparator._bulk_dml_setter = left_out  # type: ignore[method-assign]
-
-
 def _serve(port: int, parent: int) -> None:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
@@ -212,7 +196,6 @@ def _serve(port: int, parent: int) -> None:
     import uvicorn
 
     writes_at_once()
-    schedules_work()
     uvicorn.run("prefect.server.api.server:create_app", factory=True, host="127.0.0.1", port=port, log_level="error", timeout_graceful_shutdown=2)
 
 
