@@ -49,6 +49,19 @@ def device(name: str) -> Device:
     return DEVICES[name]
 
 
+def refuse_missing(device: str) -> None:
+    """Refuse early an accelerator that this machine does not have.
+
+    Raises:
+        BadInput: ``device`` is "cuda" and there is none.
+    """
+    if device == "cuda":
+        import torch
+
+        if not torch.cuda.is_available():
+            raise BadInput('device "cuda" was asked for and this machine has none; run the phase on a GPU work pool, or set device to "cpu"')
+
+
 def training_seconds(operations: float, on: Device | None, cores: int, cpu: float = CPU_LORA, arithmetic: str = "float32") -> float:
     """Seconds for ``operations`` of training on a device, or on ``cores`` at ``cpu`` operations a second each in float32."""
     return operations / (on.flops * TRAINING_UTILISATION) if on else operations / (cpu * cores * (CPU_BFLOAT16 if arithmetic == "bfloat16" else 1.0))

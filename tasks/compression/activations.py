@@ -6,6 +6,8 @@ Owl ratios and llama.cpp's importance matrix are made of it. Not here: what they
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from blocks.hardware import refuse_missing
+
 if TYPE_CHECKING:
     import torch
 
@@ -33,7 +35,12 @@ def input_squares(model: Any, rows: "torch.Tensor", batch: int) -> "dict[str, to
 
 
 def load(folder: Path, device: str) -> Any:
-    """The transformers model in ``folder`` on ``device``, in the type it is stored in, for measuring."""
+    """The transformers model in ``folder`` on ``device``, in the type it is stored in, for measuring.
+
+    Raises:
+        BadInput: there is no such device here.
+    """
+    refuse_missing(device)
     from transformers import AutoModelForCausalLM
     from transformers.utils import logging
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from blocks import store
+from blocks.hardware import refuse_missing
 from blocks.records import Artifact
 from configs.errors import BadInput, GateFailed
 from configs.phases.compression import Awq, Calibration
@@ -36,6 +37,7 @@ def fold(model: Artifact, dataset: Artifact, settings: Awq, calibration: Calibra
     """
     import torch
 
+    refuse_missing(calibration.device)
     folder = llama(model)
     _refuse_group(folder, settings.group)
     rows = packed(dataset, folder, calibration, seed)[: settings.rows]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from blocks import store
+from blocks.hardware import refuse_missing
 from blocks.records import Artifact
 from configs.errors import BadInput
 from configs.phases.compression import Calibration, Pruning
@@ -29,6 +30,7 @@ def prune(model: Artifact, dataset: Artifact, sparsity: float, settings: Pruning
     Raises:
         BadInput: not a Llama, too little calibration text, or the model is already sparser.
     """
+    refuse_missing(calibration.device)
     folder = llama(model)
     already = zero_share(folder)
     if already > sparsity:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from blocks.chat_format import END, END_TEXT
+from blocks.hardware import refuse_missing
 from configs.errors import BadInput
 from configs.phases.evaluation import Evaluation
 
@@ -36,6 +37,7 @@ class Student:
         from transformers import AutoModelForCausalLM, AutoTokenizer
         from transformers.utils import logging
 
+        refuse_missing(settings.device)
         logging.disable_progress_bar()
         self.settings = settings
         self.tokenizer: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from blocks import store
+from blocks.hardware import refuse_missing
 from blocks.records import Artifact, Example
 from configs.errors import BadInput
 from configs.phases.training import Device, Dtype
@@ -61,10 +62,7 @@ def require(device: Device, quantise: str) -> None:
     Raises:
         BadInput: as in :func:`load_model`.
     """
-    import torch
-
-    if device == "cuda" and not torch.cuda.is_available():
-        raise BadInput('device "cuda" was asked for and this machine has none; run the phase on a GPU work pool, or set device to "cpu"')
+    refuse_missing(device)
     if quantise == "nf4" and importlib.util.find_spec("bitsandbytes") is None:
         raise BadInput("quantise=nf4 needs the bitsandbytes package, which is not installed; pip install 'cogumi[gpu]', or set quantise to none")
 
