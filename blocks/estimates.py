@@ -5,7 +5,7 @@ it computes (tasks/*/estimate.py), and adding it all up (deployments/planning.py
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 
 from blocks.budget import Usage, price, to_dollars
@@ -44,12 +44,10 @@ LENGTHS = {
 }  # fmt: skip
 
 
-class Asked(Record):
-    """What one teacher is asked in one role. ``calls``, tokens and ``dollars`` are expected; ``most_…`` if every repetition is used up by the
-    dearest teacher of the chain with answers of full length; ``least_dollars`` with no repetition, short texts and the cheapest teacher."""
+class Calls(Record):
+    """What calls come to. ``calls``, tokens and ``dollars`` are expected; ``most_…`` if every repetition is used up by the dearest teacher of
+    the chain with prompts twice as long and answers of full length; ``least_dollars`` with no repetition, short texts and the cheapest teacher."""
 
-    role: str
-    teacher: str
     calls: float
     most_calls: float
     prompt_tokens: float
@@ -57,6 +55,13 @@ class Asked(Record):
     dollars: Decimal
     most_dollars: Decimal
     least_dollars: Decimal
+
+
+class Asked(Calls):
+    """What one teacher is asked in one role. ``seconds``: of waiting for it."""
+
+    role: str
+    teacher: str
     seconds: float
 
 
@@ -77,6 +82,12 @@ class Estimate(Record):
     asked: tuple[Asked, ...] = ()
     work: tuple[Work, ...] = ()
     assumptions: tuple[str, ...] = ()
+
+
+def together(parts: Iterable[Calls]) -> Calls:
+    """The sum of all parts."""
+    found = list(parts)
+    return Calls.model_validate({name: sum((getattr(one, name) for one in found), start=0) for name in Calls.model_fields})
 
 
 def lengths(teacher: TeacherModel | None) -> Lengths:
@@ -117,7 +128,7 @@ def ask(
     total = sum(shares.values()) if shares else 1.0
     per_call = {name: _usage(model, template, read, written, max_tokens) for name, model in chain}
     cheapest = min(_dollars(model, *_scaled(model, template, per_call[name], LEAST)) for name, model in chain)
-    dearest = max(_dollars(model, per_call[name][0] * SAFETY, float(max_tokens), batch=False) for name, model in chain)
+    dearest = max(_most(model, per_call[name][0] * SAFETY, float(max_tokens)) for name, model in chain)
     found = []
     for name, model in chain:
         part = (shares.get(name, 0.0) / total) if shares else float(name == chain[0][0])
@@ -159,9 +170,15 @@ def _sum(known: Lengths, parts: Mapping[str, float]) -> float:
     return float(sum(count * getattr(known, name) for name, count in parts.items()))
 
 
-def _dollars(model: TeacherModel, prompt: float, completion: float, batch: bool | None = None) -> Decimal:
-    """The price of a call, no prompt cache counted on. ``batch`` None: as the teacher is set."""
-    return to_dollars(price(model.prices, Usage(prompt=round(prompt), cached=0, written=0, completion=round(completion)), batch=model.batch if batch is None else batch))
+def _dollars(model: TeacherModel, prompt: float, completion: float) -> Decimal:
+    """The price of a call as the teacher is set, no prompt cache counted on."""
+    return to_dollars(price(model.prices, Usage(prompt=round(prompt), cached=0, written=0, completion=round(completion)), batch=model.batch))
+
+
+def _most(model: TeacherModel, prompt: float, completion: float) -> Decimal:
+    """The dearest price of a call: outside a batch, its prompt written to the provider's cache where that costs more."""
+    sizes = [Usage(prompt=round(prompt), cached=0, written=written, completion=round(completion)) for written in (0, round(prompt))]
+    return to_dollars(max(price(model.prices, size, batch=False) for size in sizes))
 
 
 def _times(count: float, each: Decimal) -> Decimal:

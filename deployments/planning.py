@@ -10,7 +10,7 @@ from decimal import Decimal
 
 from blocks import places
 from blocks.architecture import Architecture, of_student
-from blocks.estimates import Estimate, Work
+from blocks.estimates import Calls, Estimate, Work, together
 from blocks.hardware import DECODING_STEP_S, PROCESS_BYTES, READING_UTILISATION, TRAINING_UTILISATION, Device, device
 from blocks.home import home
 from blocks.records import Record
@@ -38,17 +38,10 @@ TOKENIZER_BYTES = 9e6  # of Llama 3's tokenizer.json
 MIXED = 1.03  # a mixture stores some matrices in a larger type than its name says
 
 
-class Column(Record):
-    """What is added up. Dollars as in :class:`blocks.estimates.Asked`; ``accelerator_s`` and ``cpu_s``: seconds there; ``wall_s``: both, one after
-    the other, with the steps' overhead; bytes of memory are the most at once."""
+class Column(Calls):
+    """What is added up. ``accelerator_s`` and ``cpu_s``: seconds there; ``wall_s``: both, one after the other, with the steps' overhead; bytes of
+    memory are the most at once."""
 
-    calls: float
-    most_calls: float
-    prompt_tokens: float
-    completion_tokens: float
-    dollars: Decimal
-    most_dollars: Decimal
-    least_dollars: Decimal
     accelerator_s: float
     cpu_s: float
     wall_s: float
@@ -145,13 +138,7 @@ def _phase(one: Estimate) -> PhasePlan:
     on_device, on_cpu = sum(work.seconds for work in there), sum(work.seconds for work in here)
     return PhasePlan(
         phase=one.phase,
-        calls=sum(asked.calls for asked in one.asked),
-        most_calls=sum(asked.most_calls for asked in one.asked),
-        prompt_tokens=sum(asked.prompt_tokens for asked in one.asked),
-        completion_tokens=sum(asked.completion_tokens for asked in one.asked),
-        dollars=sum((asked.dollars for asked in one.asked), Decimal(0)),
-        most_dollars=sum((asked.most_dollars for asked in one.asked), Decimal(0)),
-        least_dollars=sum((asked.least_dollars for asked in one.asked), Decimal(0)),
+        **together(one.asked).model_dump(),
         accelerator_s=on_device,
         cpu_s=on_cpu,
         wall_s=on_device + on_cpu + STEPS[one.phase] * STEP_S,

@@ -4,43 +4,49 @@ Bounded by the account's cap. What the journal holds already costs nothing, so a
 Not here: the plan with expected costs (`cogumi plan`), and the cap itself (blocks/budget.py).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 
+from blocks.estimates import Asked, together
+from blocks.records import Domain
 from blocks.teachers.block import with_blocks
-from configs.phases.modifiers import coverage
+from configs.phases.modifiers import Coverage, coverage
 from configs.schema import Profile
 from tasks.data.estimate import estimate
-from tasks.improvement.estimate import mending, writing
+from tasks.modifiers.estimate import fresh_questions, mending
 
 
 def of_dataset(profile: Profile) -> Decimal:
     """The dataset phase: every round and attempt is used, by the dearest teacher of each chain."""
-    return _capped(sum((one.most_dollars for one in estimate(profile.data, with_blocks(profile.teachers)).asked), Decimal(0)), profile)
+    return _most(estimate(profile.data, with_blocks(profile.teachers)).asked, profile)
 
 
 def of_modifiers(profile: Profile) -> Decimal:
     """The modifiers phase: every fresh question fails and goes through every tier."""
-    fresh = {modifier.name: profile.modifiers.questions * len(coverage(modifier.name).domains) for modifier in profile.modifiers.each}
-    return _capped(_mended(fresh, profile) + writing(sum(fresh.values()), profile.modifiers, with_blocks(profile.teachers)), profile)
+    return _most([one for modifier in profile.modifiers.each for one in _of_modifier(modifier.name, coverage(modifier.name), profile.modifiers.questions, 0, profile)], profile)
 
 
 def of_routing(profile: Profile) -> Decimal:
     """The routing phase: fresh questions of the domains without a modifier."""
-    fresh = profile.routing.questions * sum(len(rest.domains) for rest in profile.modifiers.uncovered())
-    return _capped(writing(fresh, profile.modifiers, with_blocks(profile.teachers)), profile)
+    teachers = with_blocks(profile.teachers)
+    return _most([one for rest in profile.modifiers.uncovered() for one in fresh_questions(profile.modifiers, profile.routing.questions, rest, teachers)], profile)
 
 
-def of_night(moved: Mapping[str, Sequence[str]], profile: Profile) -> Decimal:
+def of_night(moved: Mapping[str, Sequence[Domain]], profile: Profile) -> Decimal:
     """A night that retrains the modifiers of ``moved`` (name to domains): all their fresh and logged questions fail."""
-    domains = {name: len(those) for name, those in moved.items()}
-    asked = {name: count * (profile.nightly.questions + profile.nightly.logged) for name, count in domains.items()}
-    return _capped(_mended(asked, profile) + writing(sum(domains.values()) * profile.nightly.questions, profile.modifiers, with_blocks(profile.teachers)), profile)
+    asked: list[Asked] = []
+    for name, domains in moved.items():
+        narrowed = coverage(name).model_copy(update={"domains": tuple(domains)})
+        asked += _of_modifier(name, narrowed, profile.nightly.questions, profile.nightly.logged, profile)
+    return _most(asked, profile)
 
 
-def _mended(questions: Mapping[str, int], profile: Profile) -> Decimal:
-    return mending(questions, profile.modifiers, with_blocks(profile.teachers), profile.evaluation.context)
+def _of_modifier(name: str, covers: Coverage, fresh: int, logged: int, profile: Profile) -> list[Asked]:
+    """``fresh`` and ``logged``: questions per domain."""
+    teachers = with_blocks(profile.teachers)
+    posed = (fresh + logged) * len(covers.domains)
+    return [*fresh_questions(profile.modifiers, fresh, covers, teachers), *mending(profile.modifiers, name, covers, posed, teachers)]
 
 
-def _capped(dollars: Decimal, profile: Profile) -> Decimal:
-    return min(dollars, profile.teachers.cap_dollars)
+def _most(asked: Iterable[Asked], profile: Profile) -> Decimal:
+    return min(Decimal(together(asked).most_dollars), profile.teachers.cap_dollars)

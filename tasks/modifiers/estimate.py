@@ -10,7 +10,7 @@ from blocks.architecture import Architecture
 from blocks.estimates import Asked, Estimate, Work, ask
 from blocks.records import Domain, Question
 from configs.phases.evaluation import Evaluation
-from configs.phases.modifiers import Coverage, Modifier, Modifiers, TeacherSource, coverage
+from configs.phases.modifiers import Coverage, Modifiers, TeacherSource, coverage
 from configs.phases.teachers import Teachers
 from configs.phases.training import Lora
 from tasks.evaluation.estimate import by_llama_cpp, questions
@@ -39,7 +39,7 @@ def estimate(
         covers = coverage(modifier.name)
         fresh = settings.questions * len(covers.domains)
         written = fresh_questions(settings, settings.questions, covers, teachers)
-        tiers = _tiers(settings, modifier, covers, fresh, teachers)
+        tiers = mending(settings, modifier.name, covers, fresh, teachers)
         asked += [*written, *tiers]
         mended = FAILS * fresh
         examples = mended * (1 + min(settings.mixture.own_right, (1 - FAILS) / FAILS) + settings.mixture.replay)
@@ -69,21 +69,22 @@ def fresh_questions(settings: Modifiers, per_domain: int, covers: Coverage, teac
     )  # fmt: skip
 
 
-def _tiers(settings: Modifiers, modifier: Modifier, covers: Coverage, fresh: int, teachers: Teachers) -> list[Asked]:
-    """The cascade: each tier sees what the tier before failed; at most every fresh question fails every tier."""
+def mending(settings: Modifiers, name: str, covers: Coverage, posed: int, teachers: Teachers) -> list[Asked]:
+    """Calls of the cascade of the modifier ``name`` over ``posed`` questions: each tier sees what the tier before failed; at most every
+    question fails every tier."""
     how, found = settings.cascade, []
-    waiting = FAILS * fresh
+    waiting = FAILS * posed
     domain: Domain = covers.domains[0]
     question = Question(id="", prompt="", domain=domain, difficulty="hard", task_type="", source="")
     template = " ".join(message.content for message in mend(question, covers))
     length = {"hard": settings.hard_share, "easy": 1 - settings.hard_share}
-    for role in settings.tiers(modifier.name):
+    for role in settings.tiers(name):
         calls, left = 0.0, waiting
         for attempt in range(how.attempts):
             calls += left
             left *= 1 - (SOLVED_AGAIN if attempt else SOLVED)
         found += ask(
-            role, teachers, calls=calls, most_calls=fresh * how.attempts, least_calls=0, template=template, read={"question": 1}, written=length, max_tokens=how.max_tokens
+            role, teachers, calls=calls, most_calls=posed * how.attempts, least_calls=0, template=template, read={"question": 1}, written=length, max_tokens=how.max_tokens
         )
         waiting = left
     return found

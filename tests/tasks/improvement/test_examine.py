@@ -1,18 +1,14 @@
 """The examination: unseen questions, the same for both, and a verdict that a tie does not pass."""
 
-from decimal import Decimal
-
 import pytest
 
 from blocks import store
 from blocks.records import DOMAINS, Answered, Artifact
 from blocks.rehearsal import world
 from configs.errors import BadInput
-from configs.phases.modifiers import TeacherSource
 from configs.phases.nightly import Examination
 from configs.schema import load
 from tasks.evaluation.held_out import held_out, read_questions
-from tasks.improvement.estimate import mending, writing
 from tasks.improvement.examine import compare, examination
 from tasks.improvement.join import join
 
@@ -95,14 +91,3 @@ def test_parts_are_joined_without_repetition_and_in_order() -> None:
     assert join.fn([alone]) == alone
     with pytest.raises(BadInput, match="one kind"):
         join.fn([alone, part("mended", "d", [])])
-
-
-def test_the_worst_case_grows_with_what_is_asked() -> None:
-    nano = load("nano")
-    one = mending({"code": 100}, nano.modifiers, nano.teachers, 256)
-    assert one == 100 * 2 * ((856 * Decimal("0.1") + 300 * Decimal("0.4")) + (856 * Decimal("0.5") + 300 * 2) + (856 * 2 + 300 * 8)) / 1_000_000
-    assert mending({"code": 100, "reasoning": 100}, nano.modifiers, nano.teachers, 256) == 2 * one
-    assert mending({}, nano.modifiers, nano.teachers, 256) == 0
-    assert writing(100, nano.modifiers, nano.teachers) == 0, "the rehearsal world's questions cost nothing"
-    source = TeacherSource(kind="teachers", role="questions", batch=10, max_tokens=600, temperature=0.7, attempts=2)
-    assert writing(100, nano.modifiers.model_copy(update={"source": source}), nano.teachers) > 0
