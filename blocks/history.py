@@ -1,4 +1,4 @@
-"""What happened in runs: every step, gate, release and spent budget, one row each, in the journal's database, and as Prefect events.
+"""What happened in runs: every step, gate, release, spent budget and what teachers were asked, one row each, in the journal's database, and as Prefect events.
 
 Reports, metrics and `cogumi report RUN` read it; it outlives the processes that wrote it and the server they ran against. A note that
 cannot be written is left out and never fails a run. Not here: teacher calls (journal.py), artifacts (store.py), what is made of the rows.
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from prefect.context import FlowRunContext
 
 log = logging.getLogger("cogumi.history")
-What = Literal["step", "gate", "release", "budget"]
-RAN, CACHED, FAILED, PASSED, PROMOTED, KEPT, REFUSED, SPENT = "ran", "cached", "failed", "passed", "promoted", "kept", "refused", "spent"
+What = Literal["step", "gate", "release", "budget", "teachers"]
+RAN, CACHED, FAILED, PASSED, PROMOTED, KEPT, REFUSED, SPENT, ASKED = "ran", "cached", "failed", "passed", "promoted", "kept", "refused", "spent", "asked"
 
 happenings = Table(
     "happenings",
@@ -55,7 +55,8 @@ class Where(NamedTuple):
 
 
 class Happening(Record):
-    """One row. ``seconds``: of a step. ``detail``: a step's artifacts and error, a gate's checks, a release's digest and report."""
+    """One row. ``seconds``: of a step. ``detail``: a step's artifacts and error, a gate's checks, a release's digest and report,
+    by teacher what was asked."""
 
     id: int
     at: float
@@ -122,6 +123,11 @@ def budget_spent(step: str, message: str) -> None:
     """Note a spent budget and emit ``cogumi.budget.spent``."""
     _note("budget", step, SPENT, 0.0, {"message": message})
     _emit("cogumi.budget.spent", {"step": step, "message": message})
+
+
+def teachers_asked(role: str, by_teacher: dict[str, Any]) -> None:
+    """Note what the teachers of ``role`` were asked (blocks/teachers/this_run.py)."""
+    _note("teachers", role, ASKED, 0.0, {"teachers": by_teacher})
 
 
 def release_promoted(release: Artifact, report: Artifact, moved: bool) -> None:

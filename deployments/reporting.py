@@ -119,7 +119,7 @@ def _ended(rows: list[Happening], released: Happening | None) -> str:
     if stopped is not None:
         reason = stopped.detail.get("message") or stopped.detail.get("error", "")
         return f"ended in step {stopped.name} of phase {stopped.flow}: {reason}"
-    return f"got as far as step {last.name} of phase {last.flow}"
+    return f"got as far as {'asking' if last.what == 'teachers' else last.what} {last.name} of phase {last.flow}"
 
 
 def _checks(row: Happening, missed: bool = False) -> str:

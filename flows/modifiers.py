@@ -6,7 +6,6 @@ from configs.phases.modifiers import coverage
 from flows.parameters import Chosen, Stored
 from flows.phase import phase
 from tasks.compression.adapter_to_gguf import adapter_to_gguf
-from tasks.data.spending import show_spending
 from tasks.evaluation.evaluate import evaluate
 from tasks.evaluation.held_out import held_out
 from tasks.modifiers.cascade import cascade
@@ -15,6 +14,7 @@ from tasks.modifiers.gain import Gain, gain
 from tasks.modifiers.mixture import mixture
 from tasks.modifiers.questions import fresh_questions
 from tasks.modifiers.show import show_modifiers
+from tasks.modifiers.spending import ANSWERS, QUESTIONS, show_modifiers_spending
 from tasks.training.sft import sft
 
 
@@ -71,8 +71,8 @@ def modifiers(model: Stored, gguf: Stored, dataset: Stored, questions: Stored, p
         tested = evaluate(gguf, asked, profile.evaluation)
         failed = failures(asked, tested)
         mended = cascade(name, failed, covers, roles, settings.cascade, teachers.only(*roles), profile.data.answering.licenses)
-        paid |= {f"{name}: questions": asked, f"{name}: answers": mended}
-        show_spending("modifiers", paid, [later.name for later in settings.each[len(made) + 1 :]], teachers)
+        paid |= {f"{name}: {QUESTIONS}": asked, f"{name}: {ANSWERS}": mended}
+        show_modifiers_spending(paid, settings, teachers)
         lessons = mixture(mended, failed, dataset, list(covers.domains), settings.mixture, seed)
         adapter = sft(model, lessons, modifier.lora, seed)
         exported = adapter_to_gguf(adapter, model)

@@ -16,9 +16,9 @@ from blocks.chat_format import Message
 from blocks.journal import REJECTED, Journal, Row
 from blocks.progress import progress
 from blocks.records import CallRef, Record
-from blocks.teachers import sessions
+from blocks.teachers import sessions, this_run
 from blocks.teachers.apart import apart
-from blocks.teachers.items import Item, Made, Unmade
+from blocks.teachers.items import CUT_OFF, Item, Made, Unmade
 from blocks.teachers.items import key as key_of_request
 from blocks.teachers.page import leave_page
 from blocks.teachers.session import Session
@@ -52,6 +52,11 @@ class Answer(Record):
     completion_tokens: int
     from_journal: bool
     reject: str | None
+
+    @property
+    def cut_off(self) -> bool:
+        """Whether the text ends at its longest length."""
+        return self.reject == CUT_OFF
 
 
 class Parsed(Record, Generic[M]):
@@ -97,7 +102,9 @@ def ask(requests: Sequence[Request], role: str, teachers: Teachers) -> list[Answ
         if todo:
             with progress(f"asking {role}", len(todo)) as advance:
                 made.update(zip((item.keys[0] for item in todo), apart(lambda: Session(journal, teachers, role).run(todo, advance)), strict=True))
-        sessions.count_hits(journal, teachers.account, Counter(found.row.teacher for found in made.values() if isinstance(found, Made) and found.free))
+        hits = Counter(found.row.teacher for found in made.values() if isinstance(found, Made) and found.free)
+        sessions.count_hits(journal, teachers.account, hits)
+        this_run.note(role, hits, _new(todo, made, known, journal))
         _raise_unmade([made[item.keys[0]] for item in todo], role, teachers, journal)
         return _answers(items, made)
     finally:
@@ -119,7 +126,7 @@ def ask_parsed(requests: Sequence[Request], role: str, teachers: Teachers, model
             values[at], reasons[at] = parse(answer.text, model)
             if answer.reject is not None and values[at] is None:
                 reasons[at] = answer.reject
-            if values[at] is None and (answer.reject is None or answer.reject.startswith("cut off")):
+            if values[at] is None and (answer.reject is None or answer.cut_off):
                 again.append(at)
         open_at = again
     return [Parsed(value=value, answer=answers[-1], answers=tuple(answers), reject=reason) for value, answers, reason in zip(values, history, reasons, strict=True)]
@@ -160,6 +167,13 @@ def _recorded(item: Item, known: dict[str, Row]) -> Row | None:
     rows = [known.get(key) for key in item.keys]
     answered = next((row for row in rows if row is not None and row.state != REJECTED), None)
     return answered or (rows[-1] if all(row is not None for row in rows) else None)
+
+
+def _new(todo: Sequence[Item], made: dict[str, Made | Unmade], known: dict[str, Row], journal: Journal) -> list[Row]:
+    """The calls that were made for ``todo``, the refusals of teachers before the one that answered included."""
+    found = [(item, made[item.keys[0]]) for item in todo]
+    passed_over = [key for item, one in found for key in (item.keys[: item.keys.index(one.row.key)] if isinstance(one, Made) else item.keys)]
+    return [one.row for _, one in found if isinstance(one, Made) and not one.free] + [row for key, row in journal.find(passed_over).items() if key not in known]
 
 
 def _answers(items: Sequence[Item], made: dict[str, Made | Unmade]) -> list[Answer]:

@@ -17,6 +17,8 @@ from blocks.teachers.provider import Call, Provider
 from blocks.teachers.rates import Rate
 from configs.phases.teachers import TeacherModel
 
+CUT_OFF = "cut off at max_tokens"
+"""The reject of an answer that ended at its longest length."""
 BREAKS_AFTER = 5
 """A teacher with which so many requests in a row used up their retries is left alone for the rest of the session."""
 

@@ -1,7 +1,9 @@
-"""The Prefect artifact ``teachers``: what every teacher was asked, answered, refused and was paid. Not here: the figures (summary.py)."""
+"""The Prefect artifact ``teachers``: what every teacher was asked, answered, refused and was paid. Not here: the figures (bill.py of a
+phase, this_run.py, summary.py of the account)."""
 
 import logging
 
+from blocks.teachers import this_run
 from blocks.teachers.apart import apart
 from blocks.teachers.summary import markdown, summary
 from configs.phases.teachers import Teachers
@@ -19,9 +21,10 @@ def leave_page(about: str, teachers: Teachers) -> None:
         return
     from prefect.artifacts import acreate_markdown_artifact
 
+    run = this_run.markdown()
     account = f"## Account {teachers.account}: everything ever charged to it\n\n{markdown(summary(teachers))}"
     told = f"Teachers: calls, answers from the journal, rejects and dollars; the cap is ${teachers.cap_dollars}"
     try:
-        apart(lambda: acreate_markdown_artifact(key=KEY, markdown=about + account, description=told))
+        apart(lambda: acreate_markdown_artifact(key=KEY, markdown=about + run + account, description=told))
     except Exception as error:
         log.warning("the page of the teachers could not be left in Prefect (%s)", type(error).__name__)

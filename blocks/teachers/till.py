@@ -11,7 +11,7 @@ from blocks.budget import nano, price
 from blocks.journal import ANSWERED, BATCH, REJECTED, Journal, Row
 from blocks.teachers.claims import Busy, Claim, Granted, Refused, Settle, Slot
 from blocks.teachers.faults import redact
-from blocks.teachers.items import Item, Made, Seat, Unmade
+from blocks.teachers.items import CUT_OFF, Item, Made, Seat, Unmade
 from blocks.teachers.provider import Reply
 from blocks.teachers.writer import Writer
 from configs.phases.teachers import Teachers
@@ -122,7 +122,7 @@ def answered(till: Till, seat: Seat, key: str, number: int, worst: int, retries:
         completion_tokens=usage.completion if usage else 0,
         retries=retries,
         text=reply.text,
-        reject=refused or ("cut off at max_tokens" if reply.cut else None),
+        reject=refused or (CUT_OFF if reply.cut else None),
     )
 
 

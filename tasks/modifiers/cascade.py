@@ -31,7 +31,8 @@ class Rejected(Record):
 
 
 class Tier(Record):
-    """What a tier was asked, solved and cost. ``calls`` counts attempts; ``reasons`` why answers were not taken."""
+    """What a tier was asked, solved and cost. ``calls`` counts attempts; ``reasons`` why answers were not taken: refused, cut_off,
+    malformed (a section is missing), wrong."""
 
     tier: int
     role: str
@@ -52,7 +53,7 @@ class Case:
         self.example: Example | None = None
 
 
-@step(version=1)
+@step(version=2)
 def cascade(name: str, failures: Artifact, coverage: Coverage, roles: list[str], settings: Cascade, teachers: Teachers, licenses: dict[str, str]) -> Artifact:
     """Have every failure of ``failures`` answered rightly, as cheaply as the tiers ``roles`` allow. ``licenses``: by teacher name.
 
@@ -76,6 +77,8 @@ def cascade(name: str, failures: Artifact, coverage: Coverage, roles: list[str],
         (folder.path / STATS).write_text(json.dumps([tier.model_dump(mode="json") for tier in tiers], indent=1) + "\n")
         folder.dollars = sum((tier.dollars for tier in tiers), Decimal(0))
         folder.metrics |= {"failures": len(cases), "solved": len(solved), "rejected": len(rejected), "dollars": float(folder.dollars)}
+        folder.metrics["calls"] = sum(tier.calls for tier in tiers)
+        folder.metrics |= {f"rejected_{reason}": count for reason, count in sum((Counter(tier.reasons) for tier in tiers), Counter[str]()).items()}
         folder.metrics |= {f"tier{tier.tier}_{what}": getattr(tier, what) for tier in tiers for what in ("asked", "solved")}
     return folder.artifact
 
@@ -100,9 +103,16 @@ def _tier(number: int, role: str, name: str, cases: Sequence[Case], coverage: Co
                 case.example = _example(case, answer, name, licenses)
             else:
                 case.reasons.append(verdict.reason)
-                reasons[verdict.reason.split(":")[0]] += 1
+                reasons[_kind(answer, case.question)] += 1
         waiting = [case for case in waiting if case.example is None]
     return Tier(tier=number, role=role, asked=len(cases), solved=len(cases) - len(waiting), calls=calls, dollars=dollars, reasons=dict(sorted(reasons.items())))
+
+
+def _kind(answer: Answer, question: Question) -> str:
+    """Why an answer was not taken, as one of a few kinds that are counted."""
+    if answer.reject:
+        return "cut_off" if answer.cut_off else "refused"
+    return "malformed" if taken_apart(answer.text, question) is None else "wrong"
 
 
 def _judge(cases: Sequence[Case], answers: Sequence[Answer]) -> list[Verdict]:

@@ -4,7 +4,9 @@ Three sources: the rehearsal world, public benchmarks, a teacher. Not here: posi
 """
 
 import logging
+from collections import Counter
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from itertools import cycle
 from random import Random
 
@@ -22,7 +24,16 @@ log = logging.getLogger("cogumi.modifiers")
 _DRAWS = 10  # draws per wanted question before the families count as used up
 
 
-@step(version=1)
+@dataclass
+class Written:
+    """What teachers were asked for so far, what of it was dropped, by reason, and the number of each kind's next batch."""
+
+    calls: list[CallRef] = field(default_factory=list)
+    rejects: Counter[str] = field(default_factory=Counter)
+    batches: Counter[tuple[Domain, Difficulty]] = field(default_factory=Counter)
+
+
+@step(version=2)
 def fresh_questions(avoid: list[Artifact], coverages: list[Coverage], count: int, hard_share: float, source: Source, teachers: Teachers, seed: int) -> Artifact:
     """``count`` questions for each domain of ``coverages``, ``hard_share`` of them hard where the source has both; no prompt is in the
     JSON lines of ``avoid`` (datasets, questions). Fewer where the source has no more, which the log says.
@@ -35,7 +46,7 @@ def fresh_questions(avoid: list[Artifact], coverages: list[Coverage], count: int
     """
     seen = {folded(prompt) for artifact in avoid for prompt in prompts(artifact)}
     found: list[Question] = []
-    calls: list[CallRef] = []
+    asked = Written()
     for coverage in coverages:
         for domain in coverage.domains:
             of_domain: list[Question] = []
@@ -43,7 +54,7 @@ def fresh_questions(avoid: list[Artifact], coverages: list[Coverage], count: int
             plan: list[tuple[Difficulty, int]] = [("easy", count - hard), ("hard", hard), ("easy", count), ("hard", count)]
             for difficulty, most in plan:
                 wanted = min(most, count - len(of_domain))
-                drawn = _draw(source, coverage, domain, difficulty, wanted, seen, teachers, seed, calls) if wanted else []
+                drawn = _draw(source, coverage, domain, difficulty, wanted, seen, teachers, seed, asked) if wanted else []
                 seen |= {folded(question.prompt) for question in drawn}
                 of_domain += drawn
             if len(of_domain) < count:
@@ -55,18 +66,22 @@ def fresh_questions(avoid: list[Artifact], coverages: list[Coverage], count: int
     with store.create("questions", parents=avoid, settings=settings) as folder:
         (folder.path / "questions.jsonl").write_text("".join(question.model_dump_json() + "\n" for question in found))
         folder.metrics["questions"] = len(found)
-        folder.dollars = sum({call.call: call.dollars for call in calls}.values(), folder.dollars)
+        paid = {call.call: call.dollars for call in asked.calls}
+        folder.dollars = sum(paid.values(), folder.dollars)
+        if paid:
+            folder.metrics["calls"] = len(paid)
+        folder.metrics |= {f"rejected_{reason}": count for reason, count in asked.rejects.items() if count}
     return folder.artifact
 
 
-def _draw(
-    source: Source, coverage: Coverage, domain: Domain, difficulty: Difficulty, wanted: int, seen: set[str], teachers: Teachers, seed: int, calls: list[CallRef]
-) -> list[Question]:
-    """Up to ``wanted`` distinct questions whose prompts are not in ``seen``."""
+def _draw(source: Source, coverage: Coverage, domain: Domain, difficulty: Difficulty, wanted: int, seen: set[str], teachers: Teachers, seed: int, asked: Written) -> list[Question]:
+    """Up to ``wanted`` distinct questions whose prompts are not in ``seen``; what teachers were asked for them is added to ``asked``."""
     candidates: Iterable[Question]
     if isinstance(source, TeacherSource):
-        written = writing.write(source, coverage, domain, difficulty, wanted, teachers, seed)
-        calls += written.calls
+        written = writing.write(source, coverage, domain, difficulty, wanted, asked.batches[domain, difficulty], teachers, seed)
+        asked.batches[domain, difficulty] = written.next
+        asked.calls += written.calls
+        asked.rejects += written.rejects
         candidates = written.questions
     elif isinstance(source, BenchmarkSource):
         readers = [(one, benchmarks.READERS[one.format]) for one in source.benchmarks]
@@ -78,8 +93,11 @@ def _draw(
     for question in candidates:
         if len(fresh) == wanted:
             break
-        if folded(question.prompt) not in seen and question.expected is not None:
-            fresh.setdefault(folded(question.prompt), question)
+        prompt = folded(question.prompt)
+        if prompt not in seen and prompt not in fresh and question.expected is not None:
+            fresh[prompt] = question
+        elif question.lineage:  # a teacher wrote it
+            asked.rejects["repeated"] += 1
     return list(fresh.values())
 
 

@@ -7,6 +7,7 @@ among them (questions.py).
 
 import hashlib
 import math
+from collections import Counter
 from typing import Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
@@ -44,15 +45,19 @@ class Reply(BaseModel):
 
 
 class Drawn(NamedTuple):
-    """Questions in the order written, repeated ones included, and every call that was made."""
+    """Questions in the order written, repeated ones included, every call that was made, what of its replies was dropped: unreadable
+    (whole replies), uncheckable (questions); and the number of the next batch."""
 
     questions: list[Question]
     calls: list[CallRef]
+    rejects: Counter[str]
+    next: int
 
 
-def write(source: TeacherSource, coverage: Coverage, domain: Domain, difficulty: Difficulty, wanted: int, teachers: Teachers, seed: int) -> Drawn:
-    """Ask for ``wanted`` questions and some spare; a reply that cannot be read counts as empty."""
-    batches = range(math.ceil(wanted * SPARE / source.batch))
+def write(source: TeacherSource, coverage: Coverage, domain: Domain, difficulty: Difficulty, wanted: int, first: int, teachers: Teachers, seed: int) -> Drawn:
+    """Ask for ``wanted`` questions and some spare, in batches numbered from ``first`` on (another number asks for other questions); a reply
+    that cannot be read counts as empty."""
+    batches = range(first, first + math.ceil(wanted * SPARE / source.batch))
     requests = [
         Request(
             purpose="modifiers.questions",
@@ -64,14 +69,17 @@ def write(source: TeacherSource, coverage: Coverage, domain: Domain, difficulty:
     ]
     questions: list[Question] = []
     calls: list[CallRef] = []
+    rejects = Counter[str]()
     for reply in ask_parsed(requests, source.role, teachers, Reply, source.attempts):
         lineage = tuple(answer.call for answer in reply.answers)
         calls += lineage
+        rejects["unreadable"] += reply.value is None
         for written in reply.value.questions if reply.value else []:
             question = _question(written, domain, difficulty, reply.answer.model, lineage)
+            rejects["uncheckable"] += question is None
             if question is not None:
                 questions.append(question)
-    return Drawn(questions, calls)
+    return Drawn(questions, calls, rejects, batches.stop)
 
 
 def _question(written: Written | str, domain: Domain, difficulty: Difficulty, model: str, lineage: tuple[CallRef, ...]) -> Question | None:

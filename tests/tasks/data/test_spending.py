@@ -1,6 +1,5 @@
-"""The page of the teachers in Prefect: what was made and paid, why rows were rejected, and what the rest will cost."""
+"""The page of the dataset phase's teachers: every role stands on it, what is made with its figures, the rest with its plan."""
 
-import re
 from decimal import Decimal
 
 import pytest
@@ -10,6 +9,7 @@ from blocks import store
 from blocks.records import Artifact
 from tasks.data import spending
 from tasks.data.estimate import estimate
+from tests.blocks.teachers.test_bill import rows
 from tests.blocks.teachers.test_prefect import pages
 from tests.tasks.data.conftest import small
 
@@ -38,19 +38,9 @@ def test_the_page_of_the_dataset_tells_rejects_and_projects_the_rest() -> None:
 
     phase()
     page = pages()
-    assert f"| questions | 12 | {planned['questions'] * 2:.4f} | {planned['questions']:.4f} | repeated 3, malformed 1 |" in page
-    assert "| clarity 6 |" in page
-    rest = dict(re.findall(r"^\| (answer_easy|answer_hard|judge) \| \d+ \| ([\d.]+) \|", page, re.MULTILINE))
-    assert {role: Decimal(dollars) for role, dollars in rest.items()} == {role: (planned[role] * 2).quantize(spending.PLACES) for role in ("answer_easy", "answer_hard", "judge")}
-    assert "## Account" in page, "the account over all runs stands below"
-
-
-def test_equal_parts_that_wait_cost_what_the_parts_so_far_did() -> None:
-    shown: list[str] = []
-    paid = {"code: questions": made("a", "0.10", calls=5), "code: answers": made("b", "0.30"), "reasoning: questions": made("c", "0.20")}
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(spending, "leave_page", lambda page, _: shown.append(page))
-        spending.show_spending("modifiers", paid, ["automation"], small().teachers)
-    assert "$0.6000 for what is made, about $0.3000 for the rest." in shown[0]
-    assert "| automation |  | 0.3000 |  |" in shown[0]
-    assert "| code: answers |  | 0.3000 |  |  |" in shown[0]
+    found = rows(page)
+    assert found["questions"][0] == "12"
+    assert found["questions"][2:] == [f"${planned['questions'] * 2:.4f}", f"${planned['questions']:.4f}", "repeated 3, malformed 1"]
+    assert found["validate"][-1] == "clarity 6"
+    assert {role: found[role][1] for role in ("answer_easy", "answer_hard", "judge")} == {role: f"${planned[role] * 2:.4f}" for role in ("answer_easy", "answer_hard", "judge")}
+    assert page.index("## This run") < page.index("## Account"), "the account over all runs stands below"

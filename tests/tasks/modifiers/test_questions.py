@@ -77,6 +77,17 @@ def test_a_teacher_writes_questions_that_can_be_checked_and_the_price_is_kept() 
     assert store.manifest(made).dollars == sum({call.call: call.dollars for q in found for call in q.lineage}.values())
 
 
+def test_what_is_missing_is_asked_for_in_other_words_and_what_was_dropped_is_counted() -> None:
+    source = TeacherSource(kind="teachers", role="questions", batch=5, max_tokens=1000, temperature=0.7, attempts=2)
+    first = fresh_questions.fn([], [coverage("automation")], 8, 0.5, source, teachers().only("questions"), 0)
+    again = fresh_questions.fn([first], [coverage("automation")], 8, 0.5, source, teachers().only("questions"), 0)
+    known, new = ({question.prompt for question in read_questions(made)} for made in (first, again))
+    assert len(new) == len(known) == 16
+    assert not known & new
+    assert again.metrics["rejected_repeated"] >= len(known)
+    assert again.metrics["calls"] > first.metrics["calls"]
+
+
 def settings(*names: str) -> dict[str, object]:
     lora = {
         "rank": 2, "alpha": 4, "dropout": 0, "targets": ("q_proj",), "quantise": "none", "closing": True, "dtype": "float32", "arithmetic": "float32", "device": "cpu",
