@@ -1,0 +1,203 @@
+"""Automations on a real server, fired by what really happened, told to somebody who listens. Only their patience is shorter here."""
+
+import asyncio
+import json
+import os
+import re
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from datetime import timedelta
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import httpx
+import pytest
+from prefect import flow, get_client
+from prefect.blocks.notifications import CustomWebhookNotificationBlock
+from prefect.client.schemas.objects import FlowRun
+from prefect.events.schemas.automations import EventTrigger
+from prefect.settings import PREFECT_API_URL, temporary_settings
+from prefect.states import AwaitingRetry
+from prefect.types._datetime import now
+
+from blocks.records import GateCheck
+from configs.errors import BudgetSpent
+from deployments import automating
+from tasks.evaluation.gates import gate
+from tasks.step import step
+from tests.deployments.idling import idling
+from tests.deployments.test_prefect_yaml import ROOT
+from tests.deployments.up_process import Up, free_port, post, processes_of, until
+
+pytestmark = [pytest.mark.all, pytest.mark.timeout(900)]
+BLOCK = "cogumi-notices"
+SETTINGS = {"PREFECT_WORKER_QUERY_SECONDS": "1", "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30", "PYTHONPATH": str(ROOT)}  # 30 s is the least
+HANGS = {"command": "sleep 50"}  # a process that never comes to the run
+
+
+class Here(NamedTuple):
+    """A ``cogumi up`` with every automation, and what their messages say."""
+
+    up: Up
+    heard: list[dict[str, str]]
+    listener: HTTPServer
+
+
+@pytest.fixture(scope="module")
+def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Here]:
+    heard: list[dict[str, str]] = []
+
+    class Listener(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            heard.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: Any) -> None: ...
+
+    up = Up(tmp_path_factory.mktemp("firing"), "--port", str(free_port()), **SETTINGS)
+    try:
+        up.says("ready")
+        with HTTPServer(("127.0.0.1", 0), Listener) as listener, temporary_settings({PREFECT_API_URL: up.api}):
+            threading.Thread(target=listener.serve_forever, daemon=True).start()
+            form = {"subject": "{{subject}}", "body": "{{body}}"}
+            url = f"http://127.0.0.1:{listener.server_port}"
+            CustomWebhookNotificationBlock(name=BLOCK, url=url, method="POST", json_data=form).save(BLOCK)
+            assert asyncio.run(automate()) == [], "no automation waits for a block any more"
+            deploy()
+            yield Here(up, heard, listener)
+            listener.shutdown()
+    finally:
+        up.end()
+
+
+async def automate() -> list[str]:
+    async with get_client() as client:
+        return await automating.automate(client)
+
+
+def deploy() -> None:
+    with get_client(sync_client=True) as client:
+        for pool in ("cpu", "gpu"):
+            client.create_deployment(flow_id=client.create_flow(idling), name=pool, work_pool_name=pool, entrypoint="tests.deployments.idling.idling")
+
+
+def sooner(name: str, seconds: float) -> None:
+    """The automation as it is shipped, but for how long it waits."""
+    with get_client(sync_client=True) as client:
+        blocks = {BLOCK: client.read_block_document_by_name(BLOCK, "custom-webhook").id}
+        made = automating.automation(automating.FOLDER / f"{name}.yaml", blocks)
+        assert isinstance(made.trigger, EventTrigger)
+        made.trigger.within = timedelta(seconds=seconds)
+        (found,) = client.read_automations_by_name(made.name)
+        client.update_automation(found.id, made)
+    time.sleep(6)  # the server looks for changed automations every five seconds
+
+
+def start(pool: str, seconds: float, job_variables: dict[str, Any] | None = None) -> UUID:
+    with get_client(sync_client=True) as client:
+        deployment = client.read_deployment_by_name(f"idling/{pool}")
+        return client.create_flow_run_from_deployment(deployment.id, parameters={"seconds": seconds}, job_variables=job_variables).id
+
+
+def read(run: UUID) -> FlowRun:
+    with get_client(sync_client=True) as client:
+        return client.read_flow_run(run)
+
+
+def named(run: UUID) -> str:
+    state = read(run).state
+    return state.name if state is not None else ""
+
+
+def becomes(run: UUID, name: str, here: Here, seconds: float = 120) -> None:
+    until(lambda: named(run) == name, seconds, lambda: f"{read(run).state}; {here.up.logs()}")
+
+
+def events(here: Here, run: UUID) -> list[dict[str, Any]]:
+    """What the server keeps of a run's events, oldest first."""
+    found: list[dict[str, Any]] = post(here.up.api, "/events/filter", limit=50, filter={"resource": {"id": [f"prefect.flow-run.{run}"]}, "order": "ASC"})["events"]
+    return found
+
+
+@step(version=1)
+def overspend() -> None:
+    raise BudgetSpent("budget nano: 0.02 of 0.02 dollars are spent")
+
+
+@flow
+def stopping(size: float) -> None:
+    gate("release", [GateCheck(name="size", value=size, rule="<=", threshold=8)])
+    overspend()
+
+
+def test_a_failed_gate_and_a_spent_budget_are_told(here: Here) -> None:
+    """Event → automation → notification block → somebody who listens."""
+    here.heard.clear()
+    for size, name in ((9, "night-one"), (7, "night-two")):
+        assert stopping.with_options(flow_run_name=name)(size, return_state=True).is_failed()
+    until(lambda: len(here.heard) == 2, 60, lambda: f"{here.heard}; {here.up.logs()}")
+    gate_failed, spent = here.heard
+    assert gate_failed["subject"] == "Cogumi: gate failed in night-one"
+    assert re.fullmatch(r"phase: stopping\ngate: release\nsize: 9, must be <= 8\ncogumi report (\S+)\nhttp://\S+/runs/flow-run/\1", gate_failed["body"])
+    assert spent["subject"] == "Cogumi: budget spent in night-two"
+    assert "step: overspend\nmessage: budget nano: 0.02 of 0.02 dollars are spent\n" in spent["body"]
+
+
+def test_a_run_that_never_starts_is_marked_also_when_it_is_its_second_time(here: Here) -> None:
+    sooner("never-started", 40)
+    once = start("cpu", 0, HANGS)
+    twice = start("cpu", -1)
+    becomes(twice, "Failed", here)
+    with get_client(sync_client=True) as client:
+        client.set_flow_run_state(twice, AwaitingRetry(scheduled_time=now("UTC") + timedelta(seconds=14)), force=True)  # as the UI's Retry, but for the time
+        client.update_flow_run(twice, job_variables=HANGS)
+    becomes(once, "Crashed", here)
+    becomes(twice, "Crashed", here)
+    for run in (once, twice):
+        state = read(run).state
+        assert state is not None
+        assert state.message is not None
+        assert state.message.startswith("A worker took this run half an hour ago and never started it.")
+
+
+def test_an_idle_gpu_is_told_once_and_not_while_another_run_goes_on(here: Here, tmp_path: Path) -> None:
+    """One run ends beside another whose heartbeats alone say that the pool is in use; a third follows at once, and only its end begins the wait."""
+    sooner("idle-gpu", 50)
+    httpx.patch(f"{here.up.api}/work_pools/gpu", json={"concurrency_limit": 2}).raise_for_status()
+    second = Up(tmp_path, "--pool", "gpu", "--api", here.up.api, **SETTINGS)
+    try:
+        second.says("ready")
+        here.heard.clear()
+        long, short = start("gpu", 80), start("gpu", 15)
+        becomes(short, "Completed", here)
+        assert named(long) == "Running"
+        becomes(long, "Completed", here)
+        third = start("gpu", 0)
+        becomes(third, "Completed", here)
+        assert here.heard == []
+        until(lambda: here.heard, 120, here.up.logs)
+    finally:
+        second.end()
+    assert [told["subject"] for told in here.heard] == ["Cogumi: pool gpu is idle"]
+    seen = events(here, long)
+    assert [one["event"].rpartition(".")[2] for one in seen] == ["Scheduled", "Pending", "Submitting", "Running", "heartbeat", "heartbeat", "heartbeat", "Completed"]
+    for one in seen:
+        assert [each["prefect.resource.name"] for each in one["related"] if each["prefect.resource.role"] == "work-pool"] == ["gpu"], "by which the automation knows it"
+
+
+def test_a_run_whose_processes_were_killed_is_marked_crashed(here: Here) -> None:
+    """Worker and run both gone with kill -9: nobody is left to report it but the automation."""
+    sooner("crashed", 45)
+    run = start("cpu", 600)
+    becomes(run, "Running", here)
+    until(lambda: any(one["event"].endswith("heartbeat") for one in events(here, run)), 30, here.up.logs)
+    for pid, command in sorted(processes_of(here.up.note().mark).items()):
+        if "worker start --pool cpu" in command or ("server_command" not in command and "uvicorn" not in command and "worker start" not in command):
+            os.kill(pid, signal.SIGKILL)
+    assert named(run) == "Running", "nobody was left to tell"
+    becomes(run, "Crashed", here, 240)
