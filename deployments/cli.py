@@ -147,11 +147,12 @@ def up(
     server_only: Annotated[bool, typer.Option("--server-only", help="No worker on this machine.")] = False,
     pool: Annotated[list[str] | None, typer.Option("--pool", metavar="NAME", help="A worker for this pool only; repeatable.")] = None,
     api: Annotated[str | None, typer.Option(metavar="URL", help="Start no server: join this one with workers, or with --server-only prepare it and end.")] = None,
+    metrics: Annotated[int | None, typer.Option(metavar="PORT", help="Also answer Prometheus there, on loopback, as `cogumi metrics` does.", min=1, max=65535)] = None,
 ) -> None:
     """Start server, pools, workers and deployments on this machine, in the foreground; or workers that join a server elsewhere."""
     from deployments.local import up as start
 
-    start(host, port, database, api, pool or [], not server_only)
+    start(host, port, database, api, pool or [], not server_only, metrics)
 
 
 @app.command()

@@ -1,26 +1,24 @@
 """``cogumi up`` and ``cogumi down``: server, pools, workers and deployments on one machine, or only workers that join a server elsewhere.
 
 ``up`` stays in the foreground and stops what it started, workers before the server, and only that.
-Not here: what is put on the server (preparing.py), how processes are started and ended (processes.py).
+Not here: what is put on the server (preparing.py), how processes are started and ended (processes.py), what is written down of them (noting.py).
 """
 
 import asyncio
-import fcntl
 import os
 import signal
 import socket
 import time
 import uuid
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from pathlib import Path
+from collections.abc import Sequence
+from contextlib import ExitStack
 
 from blocks.home import home
-from blocks.records import Record
 from configs.errors import BadInput, CogumiError
 from deployments import preparing, processes
 from deployments.addresses import check_free, check_server, is_loopback
 from deployments.database import checked, shown
+from deployments.noting import note, only_one, running, sweep
 from deployments.processes import Child
 from deployments.server import START_SECONDS, wait_for
 
@@ -30,48 +28,38 @@ RESTARTS = 3  # of one part within RESTART_WINDOW seconds; more is a fault that 
 RESTART_WINDOW = 600.0
 
 
-class Running(Record):
-    """What ``cogumi up`` wrote down: its process, when that started (to tell it from a later one), the mark of all it starts, the API."""
-
-    pid: int
-    started: float
-    mark: str
-    api: str
-
-
 class Ended(Exception):
     """A signal to end."""
 
 
-def running() -> Running | None:
-    """The ``cogumi up`` of this state folder, if its process is alive."""
-    found = _noted()
-    return found if found is not None and processes.started(found.pid) == found.started else None
-
-
-def up(host: str, port: int, database: str | None, api: str | None, pools: Sequence[str], workers: bool) -> None:
+def up(host: str, port: int, database: str | None, api: str | None, pools: Sequence[str], workers: bool, metrics: int | None = None) -> None:
     """Start everything and wait; ``ready`` is printed when a run can be submitted.
 
     With ``api`` no server is started: the workers of ``pools`` join that one, and without ``workers`` it is only prepared.
+    With ``metrics`` Prometheus is answered on that port of this machine for as long as it lives.
 
     Raises:
-        BadInput: the port is taken, a pool or the database or the server at ``api`` is not there, or the options contradict each other.
+        BadInput: a port is taken, a pool or the database or the server at ``api`` is not there, or the options contradict each other.
     """
     if api is not None and database is not None:
         raise BadInput("--database belongs to the server that is started; the one at --api has its own")
     if pools and not workers:
         raise BadInput("--pool names pools that get a worker, --server-only says that none does; give one of them")
+    if metrics is not None and api is not None and not workers:
+        raise BadInput("--api with --server-only prepares that server and ends, --metrics lasts; give one of them, or run `cogumi metrics`")
     found = running()
     if found is not None:
+        if metrics is not None and metrics != found.metrics:
+            raise BadInput(f"already up at {found.api}, without metrics on port {metrics}; first: cogumi down")
         print(f"already up  {found.api}\nready", flush=True)
         return
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
         signal.signal(number, _end)
     with ExitStack() as stack:
         try:
-            stack.enter_context(_only_one())
-            _sweep()
-            _Up(stack, workers, pools).run(host, port, database, api)
+            stack.enter_context(only_one())
+            sweep()
+            _Up(stack, workers, pools, metrics).run(host, port, database, api)
         except Ended:
             print("stopping", flush=True)
         finally:
@@ -82,7 +70,7 @@ def down() -> None:
     """End the ``cogumi up`` of this state folder and wait until it is gone; nothing to do is not an error."""
     found = running()
     if found is None:
-        print("cleaned up after a `cogumi up` that was killed" if _sweep() else "nothing is up")
+        print("cleaned up after a `cogumi up` that was killed" if sweep() else "nothing is up")
         return
     os.kill(found.pid, signal.SIGTERM)
     deadline = time.monotonic() + 3 * processes.STOP_SECONDS
@@ -110,8 +98,8 @@ class Server:
 class _Up:
     """One ``cogumi up``. What it starts is entered in ``stack``, so that it ends in the opposite order, whatever happens."""
 
-    def __init__(self, stack: ExitStack, workers: bool, pools: Sequence[str]) -> None:
-        self.stack, self.with_workers, self.asked = stack, workers, list(pools)
+    def __init__(self, stack: ExitStack, workers: bool, pools: Sequence[str], metrics: int | None) -> None:
+        self.stack, self.with_workers, self.asked, self.metrics = stack, workers, list(pools), metrics
         self.mark = uuid.uuid4().hex
         self.server: Server | None = None
         self.workers: dict[str, Child] = {}
@@ -122,6 +110,7 @@ class _Up:
         self.environment.setdefault("PREFECT_FLOWS_HEARTBEAT_FREQUENCY", "60")  # automations/crashed.yaml counts on it
 
     def run(self, host: str, port: int, database: str | None, api: str | None) -> None:
+        measured = self.answer_prometheus()
         if api is None:
             api = self.start_server(host, port, database or os.environ.get(DATABASE))
         else:
@@ -143,11 +132,19 @@ class _Up:
         if joined and not self.with_workers:
             print("prepared", flush=True)
             return
+        if measured is not None:
+            print(f"metrics {measured}", flush=True)
         print(f"logs   {home() / 'logs'}", flush=True)
         if not self.with_workers:
             print(f"no worker runs here; on each machine that shall work: cogumi up --pool gpu --api {api}", flush=True)
         print("ready", flush=True)
         self.watch()
+
+    def answer_prometheus(self) -> str | None:
+        """The first thing of all, so that a port that is taken is told before anything starts."""
+        from deployments.metrics import answering
+
+        return None if self.metrics is None else self.stack.enter_context(answering("127.0.0.1", self.metrics, "--metrics"))
 
     def start_server(self, host: str, port: int, database: str | None) -> str:
         check_free(host, port)
@@ -169,12 +166,7 @@ class _Up:
 
     def note(self, api: str) -> None:
         """Write down what runs; at the end nothing of it is left, neither the note nor a process."""
-        me = os.getpid()
-        path = _note()
-        temporary = path.with_suffix(".new")
-        temporary.write_text(Running(pid=me, started=processes.started(me) or 0.0, mark=self.mark, api=api).model_dump_json())
-        temporary.replace(path)
-        self.stack.callback(path.unlink, missing_ok=True)
+        self.stack.callback(note(self.mark, api, self.metrics).unlink, missing_ok=True)
         self.stack.callback(processes.sweep, self.mark)
 
     def served(self, api: str) -> tuple[list[str], list[str]]:
@@ -250,40 +242,6 @@ def last_line(log: str) -> str:
     except OSError:
         lines = []
     return f"{lines[-1][-300:] if lines else 'it said nothing'} (all of it: {path})"
-
-
-def _note() -> Path:
-    return home() / "up.json"
-
-
-def _noted() -> Running | None:
-    try:
-        return Running.model_validate_json(_note().read_text())
-    except (OSError, ValueError):
-        return None
-
-
-def _sweep() -> bool:
-    """End what a killed ``cogumi up`` of this state folder left; whether there was anything."""
-    left = _noted()
-    if left is None:
-        return False
-    ended = processes.sweep(left.mark)
-    _note().unlink(missing_ok=True)
-    return ended > 0
-
-
-@contextmanager
-def _only_one() -> Iterator[None]:
-    """Two at once in one state folder would share a database. The kernel frees the lock when a process dies."""
-    handle = os.open(home() / "up.lock", os.O_CREAT | os.O_RDWR)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
-    except BlockingIOError:
-        raise BadInput(f"another `cogumi up` is starting or stopping in {home()}; wait for it, or set COGUMI_HOME to another folder") from None
-    finally:
-        os.close(handle)
 
 
 def _end(*_: object) -> None:

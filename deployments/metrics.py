@@ -1,4 +1,4 @@
-"""``cogumi metrics``: what Prometheus scrapes, computed from the journal's database whenever it is asked.
+"""``cogumi metrics`` and ``cogumi up --metrics``: what Prometheus scrapes, computed from the journal's database whenever it is asked.
 
 The processes that do the work live for one run and expose nothing; what they wrote down stays. One exporter per database, on any machine
 that reaches it. Not here: the rows (blocks/journal.py, blocks/history.py), alerts and dashboard (monitoring/).
@@ -6,7 +6,9 @@ that reaches it. Not here: the rows (blocks/journal.py, blocks/history.py), aler
 
 import json
 import logging
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from prometheus_client import CollectorRegistry, generate_latest, start_http_server
@@ -39,17 +41,28 @@ def serve(host: str, port: int) -> None:
     Raises:
         BadInput: the port is taken.
     """
+    with answering(host, port, "--port") as address:
+        print(f"metrics  {address}\nready", flush=True)
+        with suppress(KeyboardInterrupt):
+            threading.Event().wait()
+
+
+@contextmanager
+def answering(host: str, port: int, option: str) -> Iterator[str]:
+    """Answer Prometheus meanwhile, in a thread of this process; gives the address. ``option``: what chose the port, for the error.
+
+    Raises:
+        BadInput: the port is taken.
+    """
     try:
         server, thread = start_http_server(port, addr=host, registry=registry())
     except OSError as error:
-        raise BadInput(f"cannot listen on {host}:{port}: {error.strerror}; choose another port with --port") from None
-    print(f"metrics  http://{host}:{server.server_port}/metrics\nready", flush=True)
+        raise BadInput(f"cannot listen on {host}:{port}: {error.strerror}; choose another port with {option}") from None
     try:
-        thread.join()
-    except KeyboardInterrupt:
+        yield f"http://{host}:{server.server_port}/metrics"
+    finally:
         server.shutdown()
         thread.join()
-    finally:
         server.server_close()
 
 

@@ -87,7 +87,7 @@ def describe(flow_run: UUID) -> str:
 
 def find_server() -> None:
     """The server that the environment names, else that of ``cogumi up`` with this state folder, else one for this run alone."""
-    from deployments.local import running
+    from deployments.noting import running
     from deployments.server import start_temporary
 
     if "PREFECT_API_URL" in os.environ:

@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 
 from deployments import processes
-from deployments.local import Running
+from deployments.noting import Running
 from tests.deployments.test_cli import COGUMI
 
 
