@@ -7,7 +7,7 @@ that reaches it. Not here: the rows (blocks/journal.py, blocks/history.py), aler
 import json
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -16,8 +16,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from sqlalchemy import Connection, func, select
 
 from blocks.budget import NANO, accounts
-from blocks.history import RAN, happenings, there
-from blocks.journal import Journal, calls, hits
+from blocks.history import CACHED, FAILED, KEPT, PASSED, PROMOTED, RAN, REFUSED, happenings, there
+from blocks.journal import ANSWERED, INTENT, LOST, REJECTED, Journal, calls, hits
 from configs.errors import BadInput, CogumiError
 
 log = logging.getLogger("cogumi.metrics")
@@ -109,8 +109,7 @@ def _teachers(db: Connection) -> Iterator[Metric]:
         retries.add_metric(labels, again)
         for kind, count in (("prompt", prompt), ("cached", cached), ("completion", completion)):
             tokens.add_metric([*labels, kind], count)
-    for row in db.execute(select(*who, calls.c.state, func.count()).group_by(*who, calls.c.state).order_by(*who, calls.c.state)):
-        made.add_metric([*row[:4]], float(row[4]))
+    _count(made, db.execute(select(*who, calls.c.state, func.count()).group_by(*who, calls.c.state)).all(), (INTENT, ANSWERED, REJECTED, LOST, FAILED))
     free = CounterMetricFamily("cogumi_teacher_journal_hits", "Answers that the journal gave again, free", labels=["account", "teacher"])
     for row in db.execute(select(hits.c.account, hits.c.teacher, hits.c.hits).order_by(hits.c.account, hits.c.teacher)):
         free.add_metric([row[0], row[1]], float(row[2]))
@@ -127,8 +126,7 @@ def _steps(db: Connection) -> Iterator[Metric]:
     took = HistogramMetricFamily("cogumi_step_seconds", "Wall seconds of the steps that ran", labels=["flow", "step"])
     is_step = happenings.c.what == "step"
     who = (happenings.c.flow, happenings.c.name)
-    for row in db.execute(select(*who, happenings.c.outcome, func.count()).where(is_step).group_by(*who, happenings.c.outcome).order_by(*who, happenings.c.outcome)):
-        ended.add_metric([*row[:3]], float(row[3]))
+    _count(ended, db.execute(select(*who, happenings.c.outcome, func.count()).where(is_step).group_by(*who, happenings.c.outcome)).all(), (RAN, CACHED, FAILED))
     seconds: dict[tuple[str, str], list[float]] = {}
     for flow, step, value in db.execute(select(*who, happenings.c.seconds).where(is_step, happenings.c.outcome == RAN).order_by(*who)):
         seconds.setdefault((flow, step), []).append(value)
@@ -149,26 +147,34 @@ def _gates(db: Connection) -> Iterator[Metric]:
     value = GaugeMetricFamily("cogumi_gate_value", "The number of a gate's check, the last time", labels=["gate", "check"])
     threshold = GaugeMetricFamily("cogumi_gate_threshold", "The threshold of a gate's check, the last time", labels=["gate", "check"])
     is_gate = happenings.c.what == "gate"
-    for row in db.execute(
-        select(happenings.c.name, happenings.c.outcome, func.count()).where(is_gate).group_by(happenings.c.name, happenings.c.outcome).order_by(happenings.c.name)
-    ):
-        ended.add_metric([row[0], row[1]], float(row[2]))
+    who = (happenings.c.name, happenings.c.outcome)
+    _count(ended, db.execute(select(*who, func.count()).where(is_gate).group_by(*who)).all(), (PASSED, FAILED))
+    failed = GaugeMetricFamily("cogumi_gate_failed_timestamp_seconds", "When a gate last failed, seconds since 1970", labels=["gate"])
+    for row in db.execute(select(happenings.c.name, func.max(happenings.c.at)).where(is_gate, happenings.c.outcome == FAILED).group_by(happenings.c.name)):
+        failed.add_metric([row[0]], row[1])
     newest = select(func.max(happenings.c.id)).where(is_gate).group_by(happenings.c.name)
     for row in db.execute(select(happenings.c.name, happenings.c.detail).where(happenings.c.id.in_(newest)).order_by(happenings.c.name)):
         checks: list[dict[str, Any]] = json.loads(row.detail)["checks"]
         for check in {one["name"]: one for one in checks}.values():
             value.add_metric([row.name, check["name"]], check["value"])
             threshold.add_metric([row.name, check["name"]], check["threshold"])
-    yield from (ended, value, threshold)
+    yield from (ended, failed, value, threshold)
 
 
 def _releases(db: Connection) -> Iterator[Metric]:
     ended = CounterMetricFamily("cogumi_releases", "Candidates by outcome: promoted, kept (the same again), refused", labels=["outcome"])
     is_release = happenings.c.what == "release"
-    for row in db.execute(select(happenings.c.outcome, func.count()).where(is_release).group_by(happenings.c.outcome).order_by(happenings.c.outcome)):
-        ended.add_metric([row[0]], float(row[1]))
+    found = db.execute(select(happenings.c.outcome, func.count()).where(is_release).group_by(happenings.c.outcome)).all()
+    _count(ended, [(PROMOTED, 0), *found], (PROMOTED, KEPT, REFUSED))
     last = GaugeMetricFamily("cogumi_release_promoted_timestamp_seconds", "When a release was last promoted, seconds since 1970")
-    newest = db.execute(select(func.max(happenings.c.at)).where(is_release, happenings.c.outcome == "promoted")).scalar()
+    newest = db.execute(select(func.max(happenings.c.at)).where(is_release, happenings.c.outcome == PROMOTED)).scalar()
     if newest is not None:
         last.add_metric([], newest)
     yield from (ended, last)
+
+
+def _count(family: CounterMetricFamily, rows: Iterable[Sequence[Any]], known: Sequence[str]) -> None:
+    """Add rows of labels and a count, and 0 for each ``known`` last label that has none: Prometheus sees no rise in a series that begins above 0."""
+    counts = {tuple(row[:-1]): float(row[-1]) for row in rows}
+    for labels in sorted({(*found[:-1], last) for found in counts for last in known} | set(counts)):
+        family.add_metric([*labels], counts.get(labels, 0.0))

@@ -67,6 +67,7 @@ def here(asked: Asked, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     note("step", "evaluate", "failed", 3.0, at=2000.0)
     for value, outcome in ((1.0, "failed"), (3.0, "passed")):
         note("gate", "fine-tuning", outcome, detail={"checks": [{"name": "gain", "value": value, "rule": ">", "threshold": 2.0, "passed": value > 2}]})
+    note("gate", "first", "passed", detail={"checks": []})
     note("release", "release-a", "promoted", at=1500.0)
     note("release", "release-b", "refused", at=1600.0)
     note("budget", "judge", "spent")
@@ -94,6 +95,10 @@ def test_counters_are_the_journals_own(here: None) -> None:
     assert found["cogumi_gate_value{check=gain,gate=fine-tuning}"] == 3.0, "the last time"
     assert found["cogumi_gate_threshold{check=gain,gate=fine-tuning}"] == 2.0
     assert found["cogumi_releases_total{outcome=refused}"] == found["cogumi_budget_stops_total{}"] == found["cogumi_journal_up{}"] == 1
+    assert found["cogumi_gate_failed_timestamp_seconds{gate=fine-tuning}"] == 1000.0
+    nothing = ("gates_total{gate=first,outcome=failed}", "steps_total{flow=training,outcome=cached,step=evaluate}", "releases_total{outcome=kept}")
+    lost = "teacher_calls_total{account=nano,role=judge,state=lost,teacher=rehearsal-large}"
+    assert [found[f"cogumi_{name}"] for name in (*nothing, lost)] == [0, 0, 0, 0], "Prometheus sees no rise in a series that begins above 0"
     assert found["cogumi_release_promoted_timestamp_seconds{}"] == 1500.0
     assert found["cogumi_last_step_timestamp_seconds{}"] == 2000.0
 
