@@ -4,9 +4,12 @@ Reports, metrics and `cogumi report RUN` read it; it outlives the processes that
 cannot be written is left out and never fails a run. Not here: teacher calls (journal.py), artifacts (store.py), what is made of the rows.
 """
 
+import getpass
 import json
 import logging
 import os
+import socket
+import threading
 import time
 from collections.abc import Sequence
 from functools import lru_cache
@@ -26,6 +29,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("cogumi.history")
 What = Literal["step", "gate", "release", "budget", "teachers"]
 RAN, CACHED, FAILED, PASSED, PROMOTED, KEPT, REFUSED, SPENT, ASKED = "ran", "cached", "failed", "passed", "promoted", "kept", "refused", "spent", "asked"
+ROLLED_BACK = "rolled back"
+PATIENCE = 0.7  # seconds that a rollback waits for the journal
 
 happenings = Table(
     "happenings",
@@ -46,7 +51,7 @@ happenings = Table(
 
 
 class Where(NamedTuple):
-    """A run: the outermost flow run's id and name, this flow run's id, and the flow's name."""
+    """A run: the outermost flow run's id and name, this flow run's id, and the flow's name; all empty for what was done outside of runs."""
 
     run: str
     run_name: str
@@ -54,9 +59,12 @@ class Where(NamedTuple):
     flow: str
 
 
+OUTSIDE = Where("", "", "", "")
+
+
 class Happening(Record):
-    """One row. ``seconds``: of a step. ``detail``: a step's artifacts and error, a gate's checks, a release's digest and report,
-    by teacher what was asked."""
+    """One row. ``seconds``: of a step. ``detail``: a step's artifacts and error, a gate's checks, a release's digest and report
+    (of a rollback also who, and in whose place), by teacher what was asked."""
 
     id: int
     at: float
@@ -143,6 +151,17 @@ def release_refused(candidate: Artifact | None, why: str) -> None:
     _emit("cogumi.release.refused", {"release": candidate.digest if candidate else "", "why": why})
 
 
+def release_rolled_back(release: Artifact, report: Artifact, replaced: str | None) -> None:
+    """Note who made ``release`` the current one again, in place of the release with the digest ``replaced``. A journal that does not answer
+    within ``PATIENCE`` holds nobody up: the row is written whole a little later, or not at all."""
+    detail = {"release": release.digest, "report": report.digest, "replaced": replaced, "who": _who()}
+    writer = threading.Thread(target=_note, args=("release", release.short, ROLLED_BACK, 0.0, detail, OUTSIDE), daemon=True)
+    writer.start()
+    writer.join(PATIENCE)
+    if writer.is_alive():
+        log.warning("the rollback to %s stands, but the journal does not answer, so it may not be noted", release.short)
+
+
 def there() -> bool:
     """Whether there is a journal to read; looking makes none."""
     return "COGUMI_JOURNAL" in os.environ or (home() / "journal.db").exists()
@@ -166,12 +185,12 @@ def last_run() -> str | None:
     if not there():
         return None
     with _journal().reading() as db:
-        return db.execute(select(happenings.c.run).order_by(happenings.c.id.desc()).limit(1)).scalar()
+        return db.execute(select(happenings.c.run).where(happenings.c.run != OUTSIDE.run).order_by(happenings.c.id.desc()).limit(1)).scalar()
 
 
-def _note(what: What, name: str, outcome: str, seconds: float, detail: dict[str, Any]) -> None:
+def _note(what: What, name: str, outcome: str, seconds: float, detail: dict[str, Any], at: Where | None = None) -> None:
     try:
-        at = where()
+        at = at or where()
         if at is None:
             return
         row = {**at._asdict(), "at": time.time(), "what": what, "name": name, "outcome": outcome, "seconds": round(seconds, 3), "detail": json.dumps(detail)}
@@ -194,6 +213,15 @@ def _emit(event: str, payload: dict[str, str]) -> None:
         emit_event(event, resource=resource, related=related, payload={"phase": at.flow, **payload})
     except Exception as fault:
         log.warning("event %s is not sent: %s", event, fault)
+
+
+def _who() -> str:
+    """User and machine."""
+    try:
+        user = getpass.getuser()
+    except (OSError, KeyError):  # a container's user without a name
+        user = str(os.getuid())
+    return f"{user}@{socket.gethostname()}"
 
 
 def _outermost_here(context: "FlowRunContext") -> "FlowRunContext":

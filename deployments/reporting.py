@@ -69,7 +69,7 @@ def _find(named: str) -> list[Happening]:
         listed = ", ".join(f"{row.run_name} {row.run}" for row in {row.run: row for row in rows}.values())
         raise BadInput(f"{len(runs)} runs are called or begin with {named!r}: {listed}; give more of the id")
     if not runs:
-        known = {row.run: row.run_name for row in history.read()}
+        known = {row.run: row.run_name for row in history.read(table.run != history.OUTSIDE.run)}
         last = ", ".join(list(known.values())[-NAMED:]) or "none"
         raise BadInput(f"no release or run {named!r} here; the last runs: {last}")
     return history.read(table.run == runs[0])

@@ -51,7 +51,7 @@ def promote(release: Artifact, report: Artifact, keep: int, compared_with: str |
     Raises:
         Overtaken: ``compared_with`` is given and is not the digest of the current release any more; nothing was changed.
     """
-    from blocks import history  # a database's library takes a third of a second to import, and a rollback is quick
+    from blocks import history  # a database's library takes a third of a second to import, and whoever only reads the pointer needs none
 
     moved = True
 
@@ -75,7 +75,7 @@ def promote(release: Artifact, report: Artifact, keep: int, compared_with: str |
 
 def rollback(digest: str | None = None) -> Entry:
     """Make the kept release whose digest begins with ``digest`` the current one again; without it, the one that was current before
-    the last move, so that a second rollback takes back the first. Everything stays listed.
+    the last move, so that a second rollback takes back the first. Everything stays listed. The history says so, once the pointer is moved.
 
     Raises:
         BadInput: there is no such release, it is the current one, or its files are gone.
@@ -91,7 +91,11 @@ def rollback(digest: str | None = None) -> Entry:
         new = target.model_copy(update={"promoted": _now(), "how": "rolled back", "replaced": entries[-1].release.digest})
         return (*[entry for entry in entries if entry != target], new)
 
-    return _move(change)[-1]
+    entry = _move(change)[-1]
+    from blocks import history  # after the move, so that what its library takes to import delays nothing
+
+    history.release_rolled_back(entry.release, entry.report, entry.replaced)
+    return entry
 
 
 def current(digest: str | None = None) -> Entry:
