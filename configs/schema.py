@@ -40,7 +40,7 @@ class Profile(Settings):
     """What to build. Complete: every field stands in the profile's YAML file."""
 
     name: str = setting("name of the profile, the YAML file's own")
-    description: str = setting("one line for people: what it builds, on which hardware, how long")
+    description: str = runtime("one line for people, with which a run begins: what it builds, on which hardware, how long")
     seed: int = setting("base of every random stream", ge=0)
     pools: Pools = runtime("where each phase runs")
     teachers: Teachers = setting("who is asked for what, at which price, under which limits")

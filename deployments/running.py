@@ -7,10 +7,14 @@ import logging
 import os
 import time
 from collections import Counter
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from blocks import store
 from configs.errors import BadInput
+
+if TYPE_CHECKING:
+    from configs.schema import Profile
 
 log = logging.getLogger("cogumi.run")
 SETTLE_SECONDS = 5.0
@@ -27,7 +31,7 @@ def run_pipeline(profile: str, phases: list[str], overrides: list[str], fresh: b
     """
     from configs.schema import load
 
-    load(profile, overrides)  # bad settings end here, before any server starts
+    chosen = load(profile, overrides)  # bad settings end here, before any server starts
     for name in phases:
         if name not in PHASES:
             raise BadInput(f"unknown phase {name!r}; there are: {', '.join(PHASES)}")
@@ -43,7 +47,7 @@ def run_pipeline(profile: str, phases: list[str], overrides: list[str], fresh: b
     from flows.pipeline import pipeline
 
     console.attach()
-    log.info("profile %s up to phase %s; settings that are not the profile's: %s", profile, until, ", ".join(overrides) or "none")
+    log.info("%s", announcement(chosen, until, overrides))
     with watched():
         state = pipeline(profile, overrides, until, return_state=True)
         if state.state_details.flow_run_id is not None:
@@ -53,6 +57,11 @@ def run_pipeline(profile: str, phases: list[str], overrides: list[str], fresh: b
         print(built.model_dump_json())
     elif built.release is not None:
         print(f"release  {built.release.release.uri}\nreport   {built.release.report.uri}/report.html\ntalk     cogumi chat")
+
+
+def announcement(profile: "Profile", until: str, overrides: list[str]) -> str:
+    """What a run begins with: the profile, what it builds and on what, up to which phase, and what differs from the profile."""
+    return f"profile {profile.name} up to phase {until}: {profile.description} Settings that are not the profile's: {', '.join(overrides) or 'none'}"
 
 
 def describe(flow_run: UUID) -> str:

@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, cast
 from uuid import UUID
@@ -30,10 +30,10 @@ BEGAN: list[str] = []
 
 
 @flow(name="asking", persist_result=True)
-def asking(rule: str = "refuse") -> str:
+def asking(rule: str = "refuse", wait_s: int = 600) -> str:
     """Spends, then promotes."""
     BEGAN.append("asking")
-    settings = ASK.model_copy(update={"unattended": rule})
+    settings = ASK.model_copy(update={"unattended": rule, "wait_s": wait_s})
     before_spending("dataset", Decimal("2.5"), settings)
     before_promotion("0123456789abcdef", "It gains.", settings)
     return "promoted"
@@ -55,9 +55,9 @@ def go_on(run: UUID) -> State[Any]:
         return cast("State[Any]", pause.state)
 
 
-def submitted(deployment: UUID) -> UUID:
+def submitted(deployment: UUID, **parameters: Any) -> UUID:
     with get_client(sync_client=True) as client:
-        return client.create_flow_run_from_deployment(deployment).id
+        return client.create_flow_run_from_deployment(deployment, parameters=parameters).id
 
 
 def form(run: UUID) -> dict[str, Any]:
@@ -87,6 +87,15 @@ def test_a_run_of_a_deployment_is_suspended_until_somebody_answers_and_asks_each
     assert done.is_completed()
     assert done.result() == "promoted"
     assert len(BEGAN) == 3, "the flow begins again after every answer; its finished steps come from the cache"
+
+
+@pytest.mark.parametrize("wait_s", [60, 6000])
+def test_a_suspended_run_waits_as_long_as_wait_s(deployment: UUID, wait_s: int) -> None:
+    before = datetime.now(UTC)
+    suspended = go_on(submitted(deployment, wait_s=wait_s))
+    until = suspended.state_details.pause_timeout
+    assert until is not None
+    assert timedelta(seconds=wait_s) <= until - before < timedelta(seconds=wait_s + 50)
 
 
 def test_a_refusal_ends_the_run_with_a_clear_message(deployment: UUID) -> None:

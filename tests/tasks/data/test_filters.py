@@ -4,6 +4,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from blocks import store
 from configs.errors import BadInput
 from configs.phases.data import Data
 from configs.phases.filtering import Filters
+from tasks.data import filter as judging
 from tasks.data import rows
 from tasks.data.collect.reader import local_files
 from tasks.data.filter import as_text, filter_examples, judge_texts, rates
@@ -223,6 +225,23 @@ def test_processes_say_the_same_as_one_process(filters: Filters) -> None:
     alone = judge_texts(texts, filters, "words")
     assert judge_texts(texts, filters.model_copy(update={"workers": 2}), "words") == alone
     assert rates(alone)["repetition"] == pytest.approx(1 / 7, abs=0.001)
+
+
+def test_as_many_processes_judge_as_there_are_workers(filters: Filters, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Threads in place of processes, which take a second each to start."""
+    asked: list[int] = []
+
+    def watched(workers: int) -> ThreadPoolExecutor:
+        asked.append(workers)
+        return ThreadPoolExecutor(workers)
+
+    monkeypatch.setattr(judging, "POOL_FROM", 2)
+    monkeypatch.setattr(judging, "pool", watched)
+    monkeypatch.setattr(judging, "processors", lambda wanted: wanted)  # this machine may have a single one
+    texts = [Text(f"Question {i}?", f"It is {2 * i}.") for i in range(4)]
+    for workers in (1, 2, 3):
+        judge_texts(texts, filters.model_copy(update={"workers": workers}), "words")
+    assert asked == [2, 3], "one is this process"
 
 
 def test_the_step_keeps_rejects_with_their_reason(filters: Filters) -> None:

@@ -1,7 +1,12 @@
+import pytest
+
 from blocks import store
-from configs.phases.data import Data
+from configs.errors import BadInput
+from configs.phases.data import Data, NearDuplicates
 from tasks.data import rows
-from tasks.data.near_duplicates import remove_near_duplicates
+from tasks.data.dedup import near
+from tasks.data.dedup.parallel import Workers
+from tasks.data.near_duplicates import find, remove_near_duplicates
 from tests.tasks.data.conftest import example, examples_artifact
 
 LONG = "Explain how the tide follows the moon, and why there are two high tides a day on most coasts of the world."
@@ -28,3 +33,36 @@ def test_the_best_of_a_cluster_stays_and_the_others_name_it(settings: Data) -> N
 def test_templated_questions_with_other_numbers_are_no_duplicates_at_the_nano_threshold(settings: Data) -> None:
     made = examples_artifact(*(example(f"q{n}", prompt=f"Write a function h that returns x times {n}.", response=f"def h(x): return x * {n}") for n in range(10, 30)))
     assert len(rows.examples(remove_near_duplicates.fn(made, settings.near_duplicates, 1))) == 20
+
+
+def chains(settings: NearDuplicates, **changes: object) -> set[tuple[int, int]]:
+    """What is dropped for what, of sixty texts each of which differs from the next by two words."""
+    words = [f"word{i}" for i in range(240)]
+    texts = [" ".join(words[2 * i : 2 * i + 40]) for i in range(60)]
+    found = find(texts, None, settings.model_copy(update=changes), 1)
+    return {(int(dropped), int(keeper)) for dropped, keeper, _ in found.duplicates}
+
+
+@pytest.mark.parametrize("fields", [{"threshold": 0.7}, {"shingle": 12}, {"permutations": 192}, {"bands": 1}, {"rows": 20}, {"linkage": "single"}])
+def test_every_field_of_the_search_changes_what_is_found(settings: Data, fields: dict[str, object]) -> None:
+    plain = settings.near_duplicates.model_copy(update={"threshold": 0.8, "bands": 4, "rows": 8, "permutations": 128})
+    assert chains(plain, **fields) != chains(plain)
+
+
+def test_bands_and_rows_must_fit_into_the_permutations(settings: Data) -> None:
+    with pytest.raises(BadInput, match="16 bands of 8 rows do not fit into 64 permutations"):
+        chains(settings.near_duplicates, permutations=64, bands=16, rows=8)
+
+
+def test_threads_are_those_that_compute(settings: Data, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[int] = []
+
+    class Watched(Workers):
+        def __init__(self, threads: int) -> None:
+            made.append(threads)
+            super().__init__(threads)
+
+    monkeypatch.setattr(near, "Workers", Watched)
+    monkeypatch.setattr("tasks.data.near_duplicates.processors", lambda wanted: wanted)  # this machine may have a single one
+    assert chains(settings.near_duplicates, threads=1) == chains(settings.near_duplicates, threads=3)
+    assert made == [1, 3]

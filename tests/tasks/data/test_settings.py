@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -10,21 +11,27 @@ from pydantic import BaseModel
 
 from blocks import store
 from blocks.records import Artifact
+from configs.errors import GateFailed
 from configs.phases.data import Data
+from flows import dataset as dataset_phase
 from tasks.data import rows
 from tasks.data.answers import answer_easy
 from tasks.data.balance import balance
 from tasks.data.drafts import answer_hard
-from tasks.data.judge import Score
+from tasks.data.judge import Score, judge
 from tasks.data.judge import why_not as judged_out
 from tasks.data.plan import plan, read_plan
 from tasks.data.questions import write_questions
 from tasks.data.split import split
+from tasks.data.validate import validate
 from tasks.data.verify import verify
-from tests.tasks.data.conftest import Small, example, examples_artifact, section, small
+from tests.flows.students import given, watched
+from tests.tasks.data.conftest import Small, example, examples_artifact, held_out, section, small
+from tests.tiny_llama import tokenizer
 
 # Proven elsewhere: filters in test_filters.py, validation's minima in test_dataset.py, decontamination's, near-duplicates', sources' in theirs.
 SIZE = 16
+ROLES = small().teachers
 ELSEWHERE = ("filters", "validating", "decontamination", "near_duplicates", "collecting")
 
 
@@ -150,13 +157,64 @@ def test_a_field_of_the_verification_changes_the_report(made: tuple[Small, Artif
     assert verify.fn(dataset, Data.model_validate(tree), 1) != verify.fn(dataset, profile.data, 1)
 
 
+def test_attempts_and_max_tokens_of_validating_and_judging_are_what_is_asked() -> None:
+    """With replies cut off nothing can be read, and is asked as often as the settings say."""
+    questions = asked(small(SIZE))
+    easy = answer_easy.fn(questions, small(SIZE).data.answering, "words", small(SIZE).teachers.only("answer_easy"))
+    for attempts in (1, 2):
+        for made in (
+            validate.fn(questions, changed("validating", section("nano", "data")["validating"] | {"max_tokens": 2, "attempts": attempts}).data.validating, ROLES),
+            judge.fn(easy, examples_artifact(), changed("judging", section("nano", "data")["judging"] | {"max_tokens": 2, "attempts": attempts}).data.judging, ROLES),
+        ):
+            rejects = rows.read(store.open(made) / rows.REJECTS, rows.Reject)
+            assert rejects
+            assert {sum(call.purpose in ("validate", "judge") for call in reject.lineage) for reject in rejects} == {attempts}
+    assert validate.fn(questions, small(SIZE).data.validating, ROLES).metrics["kept"] > 0, "with room for a reply"
+
+
+def test_the_tokenizer_counts_an_examples_tokens(tmp_path: Path) -> None:
+    tokenizer().save_pretrained(tmp_path)
+    questions = asked(small(SIZE))
+    counts = [
+        [one.metadata.token_count for one in rows.examples(answer_easy.fn(questions, small(SIZE).data.answering, name, small(SIZE).teachers.only("answer_easy")))]
+        for name in ("words", str(tmp_path))
+    ]
+    assert all(few < many for few, many in zip(*counts, strict=True))
+
+
+def test_fill_decides_whether_public_records_stand_in() -> None:
+    planned = plan.fn(small().data.planning.model_copy(update={"examples": 4, "hard_share": 0.0, "domains": {"math": small().data.planning.domains["math"]}}), 1)
+    material = examples_artifact(example("made"), *(example(f"public{i}", prompt=f"{i}?", source="alpaca") for i in range(9)))
+    kept = {fill: balance.fn(planned, material, small().data.balancing, "rehearsal", fill).metrics["kept"] for fill in (True, False)}
+    assert kept == {True: 4, False: 1}
+
+
+def test_every_section_of_the_data_reaches_its_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    profile = small(SIZE)
+    calls = watched(monkeypatch, dataset_phase)
+    with suppress(GateFailed):  # so few examples are out of balance
+        dataset_phase.dataset.fn(profile, held_out(1))  # type: ignore[arg-type]
+    steps = {
+        "planning": "plan", "writing": "write_questions", "source": "write_questions", "validating": "validate", "answering": "answer_hard", "tokenizer": "answer_easy",
+        "judging": "judge", "collecting": "collect", "filters": "filter_examples", "decontamination": "decontaminate", "near_duplicates": "remove_near_duplicates",
+        "balancing": "balance", "splitting": "split",
+    }  # fmt: skip
+    for name, step in steps.items():
+        assert any(one is getattr(profile.data, name) or one == getattr(profile.data, name) for one in given(calls, step)), name
+    assert profile.data in given(calls, "verify"), "verification"
+    assert profile.data.collecting.fill in given(calls, "balance")
+    assert profile.seed in given(calls, "plan"), "seed"
+    assert profile.teachers.only("questions") in given(calls, "write_questions"), "teachers"
+    assert set(steps) | {"verification"} == set(Data.model_fields)
+
+
 def test_no_field_is_forgotten_here() -> None:
     source = Path(__file__).read_text()
     for path in fields(Data.model_validate(section("nano", "data"))):
         if not path.startswith(ELSEWHERE):
             parts = path.split(".")
-            proven = path in source or (parts[-1] in ("attempts", "rounds") and f'"{parts[-1]}"' in source) or parts[-1] == "tokenizer"
-            assert proven or path in ("judging.attempts", "judging.max_tokens"), f"no test changes data.{path}"
+            proven = path in source or (parts[-1] in ("attempts", "max_tokens", "rounds") and f'"{parts[-1]}"' in source) or parts[-1] == "tokenizer"
+            assert proven, f"no test changes data.{path}"
 
 
 @pytest.mark.parametrize("profile", ["nano", "llama-8b"])

@@ -83,7 +83,8 @@ def test_the_comparison_is_paired_and_on_tasks_never_trained_on(model: Artifact,
     differences = np.subtract(found.after["control"], found.after["anil"])
     assert found.gain["control"].mean == pytest.approx(differences.mean()) == made.metrics["gain_over_control"]
     assert found.gain["control"].low <= found.gain["control"].mean <= found.gain["control"].high
-    assert compare_adaptation(model, adapter, learned, plain, dataset, LORA, changed(ANIL, episodes=5), 0, 1000).digest != made.digest
+    fewer = compare_adaptation(model, adapter, learned, plain, dataset, LORA, changed(ANIL, episodes=5), 0, 1000)
+    assert len(read_adaptation(fewer).episodes) == 5
 
 
 def test_an_adapter_compared_with_itself_gains_nothing(model: Artifact, adapter: Artifact, dataset: Artifact) -> None:
