@@ -127,6 +127,29 @@ def test_a_failed_gate_and_a_spent_budget_are_told_with_their_numbers(runs: dict
 
 
 @flow
+def refusing() -> Artifact:
+    """A night whose candidate is not surely better."""
+    made = write("a candidate")
+    history.release_refused(made, "gain +0.5 [-1.0, +2.0] points is not surely above 0")
+    return made
+
+
+def test_events_of_releases_say_which_and_why_and_lead_to_the_run(told: Told) -> None:
+    state = refusing.with_options(flow_run_name="night")(return_state=True)
+    run = str(state.state_details.flow_run_id)
+    (refused,) = events_of(run, 1)
+    assert refused["event"] == "cogumi.release.refused"
+    assert refused["payload"] == {"phase": "refusing", "release": state.result().digest, "why": "gain +0.5 [-1.0, +2.0] points is not surely above 0"}
+    (promoted,) = [one for one in events_of(told("good")[0].run, 2) if one["event"] == "cogumi.release.promoted"]
+    release = told("good")[-1].detail["release"]
+    assert promoted["payload"].keys() == {"phase", "release", "uri", "report"}
+    assert (promoted["payload"]["release"], promoted["payload"]["uri"].rpartition("/")[2]) == (release, release)
+    assert refused["resource"] == {"prefect.resource.id": f"cogumi.run.{run}", "prefect.resource.name": "night"}
+    runs = [each["prefect.resource.id"] for each in refused["related"] if each["prefect.resource.role"] == "flow-run"]
+    assert f"prefect.flow-run.{run}" in runs, "by which the UI shows it on the run's page"
+
+
+@flow
 def innermost() -> tuple[str, tuple[str, str]]:
     """The run above, as this process knows it, and as one that was sent here alone would ask the server."""
     at, context = history.where(), FlowRunContext.get()
