@@ -23,7 +23,8 @@ from tasks.data.judge import why_not as judged_out
 from tasks.data.plan import plan, read_plan
 from tasks.data.questions import write_questions
 from tasks.data.split import split
-from tasks.data.validate import validate
+from tasks.data.validate import Rating, validate
+from tasks.data.validate import why_not as rated_out
 from tasks.data.verify import verify
 from tests.flows.students import given, watched
 from tests.tasks.data.conftest import Small, example, examples_artifact, held_out, section, small
@@ -137,6 +138,13 @@ def test_a_field_of_the_judging_changes_what_stays(path: str, value: int) -> Non
     score = Score(accuracy=2, completeness=2, coherence=2, helpfulness=2)
     assert judged_out(score, small().data.judging) is None
     assert judged_out(score, changed(path, value).data.judging) is not None
+
+
+@pytest.mark.parametrize("scale", ["clarity", "relevance", "difficulty", "quality"])
+def test_a_field_of_the_validating_changes_what_stays(scale: str) -> None:
+    rating = Rating(clarity=7, relevance=7, difficulty=7, quality=7)
+    assert rated_out(rating, small().data.validating) is None
+    assert rated_out(rating, changed(f"validating.{scale}", 8).data.validating) is not None
 
 
 def test_tolerance_and_validation_share_change_the_dataset() -> None:
