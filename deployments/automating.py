@@ -58,11 +58,12 @@ async def automate(client: "PrefectClient") -> list[str]:
             continue
         wanted = automation(path, blocks)
         found = await client.read_automations_by_name(wanted.name)
-        if found:
-            wanted.enabled = found[0].enabled  # switched off in the UI: stays off
-            await client.update_automation(found[0].id, wanted)
-        else:
+        if not found:
             await client.create_automation(wanted)
+            continue
+        wanted.enabled = found[0].enabled  # switched off in the UI: stays off
+        if wanted.model_dump() != found[0].model_dump(include=set(type(wanted).model_fields)):
+            await client.update_automation(found[0].id, wanted)  # forgets what it waits for: a run whose heartbeat ended before would never be marked
     return said
 
 

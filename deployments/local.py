@@ -15,7 +15,7 @@ from contextlib import ExitStack
 
 from blocks.home import home
 from configs.errors import BadInput, CogumiError
-from deployments import preparing, processes
+from deployments import orphans, preparing, processes
 from deployments.addresses import check_free, check_server, is_loopback
 from deployments.database import checked, shown
 from deployments.noting import note, only_one, running, sweep
@@ -26,6 +26,7 @@ DATABASE = "PREFECT_SERVER_DATABASE_CONNECTION_URL"
 LOGIN = "PREFECT_SERVER_API_AUTH_STRING"
 RESTARTS = 3  # of one part within RESTART_WINDOW seconds; more is a fault that restarting does not mend
 RESTART_WINDOW = 600.0
+LOOK = 10.0  # seconds between looks after runs that outlived their worker
 
 
 class Ended(Exception):
@@ -103,6 +104,8 @@ class _Up:
         self.mark = uuid.uuid4().hex
         self.server: Server | None = None
         self.workers: dict[str, Child] = {}
+        self.names: dict[str, str] = {}
+        self.starts, self.orphans = 0, False
         self.deaths: list[tuple[str, float]] = []
         self.database: str | None = None
         self.environment = {name: value for name, value in os.environ.items() if name != DATABASE}  # a worker hands its settings to its runs
@@ -121,6 +124,7 @@ class _Up:
         joined = self.server is None
         said = [] if joined and self.with_workers else asyncio.run(preparing.prepare())
         served, others = self.served(api)
+        self.orphans = orphans.mark()  # of an earlier `cogumi up` that was killed
         for pool in served:
             self.start_worker(pool)
         if not joined or not self.with_workers:
@@ -187,14 +191,18 @@ class _Up:
 
     def start_worker(self, pool: str) -> None:
         limit = preparing.pools().get(pool, {}).get("limit", 1)
-        child = processes.start(f"worker-{pool}", ["-m", "prefect", "worker", "start", "--pool", pool, "--name", self.worker(pool), "--limit", str(limit)], self.environment)
+        self.starts += 1
+        name = self.names[pool] = f"{pool}-{socket.gethostname()}-{os.getpid()}-{self.starts}"  # never twice: a run names the worker that took it
         if not self.workers:
-            self.stack.callback(lambda: processes.stop(list(self.workers.values())))
-        self.workers[pool] = child
+            self.stack.callback(self.stop_workers)
+        orphans.remember(name)
+        self.workers[pool] = processes.start(f"worker-{pool}", ["-m", "prefect", "worker", "start", "--pool", pool, "--name", name, "--limit", str(limit)], self.environment)
 
-    def worker(self, pool: str) -> str:
-        """The worker's name on the server."""
-        return f"{pool}-{socket.gethostname()}-{os.getpid()}"
+    def stop_workers(self) -> None:
+        """And their runs, while the server is there to be told."""
+        processes.stop(list(self.workers.values()))
+        processes.sweep(self.mark, only_runs=True)
+        orphans.mark()
 
     def wait_for_workers(self) -> None:
         from prefect import get_client
@@ -206,7 +214,7 @@ class _Up:
             waiting = dict(self.workers)
             while waiting:
                 for pool, child in list(waiting.items()):
-                    if any(found.name == self.worker(pool) for found in client.read_workers_for_work_pool(pool, worker_filter=online)):
+                    if any(found.name == self.names[pool] for found in client.read_workers_for_work_pool(pool, worker_filter=online)):
                         del waiting[pool]
                     elif child.poll() is not None or time.monotonic() > deadline:
                         raise CogumiError(f"the worker of pool {pool} did not start: {last_line(f'worker-{pool}')}")
@@ -214,15 +222,19 @@ class _Up:
 
     def watch(self) -> None:
         """Until a signal comes. A part that dies is started again, unless it dies again and again."""
+        looked = time.monotonic()
         while True:
             time.sleep(0.5)
             if self.server is not None and (code := self.server.process.poll()) is not None:
                 self.died("the server", code, "server")
                 self.server.start()
             for pool, child in list(self.workers.items()):
-                if child.poll() is not None:  # its runs may live on and end by themselves; an automation marks those that died with it
+                if child.poll() is not None:
                     self.died(f"the worker of pool {pool}", child.returncode, f"worker-{pool}")
                     self.start_worker(pool)
+                    self.orphans, looked = True, 0.0  # its runs may live on and end by themselves
+            if self.orphans and time.monotonic() - looked > LOOK:
+                self.orphans, looked = orphans.mark(self.names.values()), time.monotonic()
 
     def died(self, part: str, code: int, log: str) -> None:
         """Say so; give up when it happens again and again."""

@@ -11,12 +11,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from blocks.home import home
 
 MARK = "COGUMI_UP"
+RUN = b"PREFECT__FLOW_RUN_ID="
 STOP_SECONDS = 20.0
 SWEEP_SECONDS = 5.0
 ROOT = Path(__file__).resolve().parent.parent
@@ -57,14 +58,15 @@ def stop(children: Sequence[Child]) -> None:
         child.wait()
 
 
-def sweep(mark: str) -> int:
-    """End every process that carries ``mark``; how many there were. Flow runs outlive a worker that was killed."""
-    found = _marked(mark)
+def sweep(mark: str, only_runs: bool = False) -> int:
+    """End every process that carries ``mark``, or every flow run among them; how many there were. Flow runs outlive a worker that was killed."""
+    wanted = [f"{MARK}={mark}".encode(), *([RUN] if only_runs else [])]
+    found = _with(wanted)
     for number, _ in found:
         with contextlib.suppress(ProcessLookupError):
             os.kill(number, signal.SIGTERM)
     deadline = time.monotonic() + SWEEP_SECONDS
-    while (left := _marked(mark)) and time.monotonic() < deadline:
+    while (left := _with(wanted)) and time.monotonic() < deadline:
         time.sleep(0.1)
     for number, since in left:
         if started(number) == since:
@@ -73,10 +75,18 @@ def sweep(mark: str) -> int:
     return len(found)
 
 
-def _marked(mark: str) -> list[tuple[int, float]]:
-    """(pid, start time) of the processes whose environment carries the mark."""
-    wanted = f"{MARK}={mark}".encode()
-    found = []
+def flow_runs() -> set[str]:
+    """The ids of the flow runs whose process lives on this machine."""
+    return {name.removeprefix(RUN).decode() for _, _, environment in _processes() for name in environment if name.startswith(RUN)}
+
+
+def _with(wanted: Sequence[bytes]) -> list[tuple[int, float]]:
+    """(pid, start time) of the processes in whose environment all these begin a line."""
+    return [(number, since) for number, since, environment in _processes() if all(any(line.startswith(each) for line in environment) for each in wanted)]
+
+
+def _processes() -> Iterator[tuple[int, float, list[bytes]]]:
+    """(pid, start time, environment) of every other process of this user."""
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit() or int(entry.name) == os.getpid():
             continue
@@ -85,9 +95,8 @@ def _marked(mark: str) -> list[tuple[int, float]]:
         except OSError:
             continue  # another user's, or gone
         since = started(int(entry.name))
-        if since is not None and wanted in environment.split(b"\0"):
-            found.append((int(entry.name), since))
-    return found
+        if since is not None:
+            yield int(entry.name), since, environment.split(b"\0")
 
 
 def _end_with_parent() -> None:

@@ -4,10 +4,12 @@ import asyncio
 from pathlib import Path
 from uuid import uuid4
 
+import httpx
 import pytest
 import yaml
 from prefect import get_client, states
 from prefect.events.schemas.automations import EventTrigger, Posture
+from prefect.settings import PREFECT_API_URL
 
 from configs.errors import BadInput
 from deployments import automating
@@ -58,6 +60,11 @@ def test_the_dead_are_told_from_those_who_wait() -> None:
     assert trigger.for_each == {"prefect.resource.id"}
 
 
+def triggers() -> dict[str, str]:
+    found = httpx.post(f"{PREFECT_API_URL.value()}/automations/filter", json={}).json()
+    return {each["name"]: each["trigger"]["id"] for each in found}
+
+
 @pytest.mark.usefixtures("prefect_server")
 def test_made_once_kept_up_to_date_and_left_off_where_switched_off() -> None:
     without_block = [path for path in FILES if not automating.needs(path)]
@@ -77,7 +84,9 @@ def test_made_once_kept_up_to_date_and_left_off_where_switched_off() -> None:
     with get_client(sync_client=True) as client:
         (first, *_) = client.read_automations_by_name(next(iter(held)))
         client.pause_automation(first.id)
+    waiting = triggers()
     _, again = asyncio.run(apply())
     assert again == {**held, first.name: False}
+    assert triggers() == waiting, "a trigger that is written anew forgets which runs it waits for"
     with get_client(sync_client=True) as client:
         client.resume_automation(first.id)

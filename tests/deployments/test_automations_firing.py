@@ -18,6 +18,8 @@ import httpx
 import pytest
 from prefect import flow, get_client
 from prefect.blocks.notifications import CustomWebhookNotificationBlock
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.client.schemas.objects import FlowRun
 from prefect.events.schemas.automations import EventTrigger
 from prefect.settings import PREFECT_API_URL, temporary_settings
@@ -68,7 +70,9 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Here]:
             url = f"http://127.0.0.1:{listener.server_port}"
             CustomWebhookNotificationBlock(name=BLOCK, url=url, method="POST", json_data=form).save(BLOCK)
             assert asyncio.run(automate()) == [], "no automation waits for a block any more"
-            deploy()
+            with get_client(sync_client=True) as client:
+                for pool in ("cpu", "gpu"):
+                    deploy(client, pool)
             yield Here(up, heard, listener)
             listener.shutdown()
     finally:
@@ -80,10 +84,8 @@ async def automate() -> list[str]:
         return await automating.automate(client)
 
 
-def deploy() -> None:
-    with get_client(sync_client=True) as client:
-        for pool in ("cpu", "gpu"):
-            client.create_deployment(flow_id=client.create_flow(idling), name=pool, work_pool_name=pool, entrypoint="tests.deployments.idling.idling")
+def deploy(client: SyncPrefectClient, pool: str) -> None:
+    client.create_deployment(flow_id=client.create_flow(idling), name=pool, work_pool_name=pool, entrypoint="tests.deployments.idling.idling")
 
 
 def sooner(name: str, seconds: float) -> None:
@@ -190,14 +192,25 @@ def test_an_idle_gpu_is_told_once_and_not_while_another_run_goes_on(here: Here, 
         assert [each["prefect.resource.name"] for each in one["related"] if each["prefect.resource.role"] == "work-pool"] == ["gpu"], "by which the automation knows it"
 
 
-def test_a_run_whose_processes_were_killed_is_marked_crashed(here: Here) -> None:
-    """Worker and run both gone with kill -9: nobody is left to report it but the automation."""
+def test_a_run_whose_machine_is_gone_is_marked_crashed(here: Here, tmp_path: Path) -> None:
+    """Worker, run and the `cogumi up` that joined, all gone with kill -9: nobody is left to report it but the automation."""
     sooner("crashed", 45)
-    run = start("cpu", 600)
+    with get_client(sync_client=True) as client:
+        client.create_work_pool(WorkPoolCreate(name="far", type="process"))
+        deploy(client, "far")
+    far = Up(tmp_path, "--pool", "far", "--api", here.up.api, **SETTINGS)
+    far.says("ready")
+    run = start("far", 600)
     becomes(run, "Running", here)
     until(lambda: any(one["event"].endswith("heartbeat") for one in events(here, run)), 30, here.up.logs)
-    for pid, command in sorted(processes_of(here.up.note().mark).items()):
-        if "worker start --pool cpu" in command or ("server_command" not in command and "uvicorn" not in command and "worker start" not in command):
-            os.kill(pid, signal.SIGKILL)
+    mark = far.note().mark
+    far.process.kill()
+    for pid in processes_of(mark):
+        os.kill(pid, signal.SIGKILL)
+    assert far.process.wait() == -signal.SIGKILL
     assert named(run) == "Running", "nobody was left to tell"
     becomes(run, "Crashed", here, 240)
+    state = read(run).state
+    assert state is not None
+    assert state.message is not None
+    assert state.message.startswith("No heartbeat for five minutes")

@@ -86,4 +86,4 @@ def workers(api: str, pool: str) -> list[str]:
 
 
 def processes_of(mark: str) -> dict[int, str]:
-    return {pid: Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ") for pid, _ in processes._marked(mark)}
+    return {pid: Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ") for pid, _ in processes._with([f"COGUMI_UP={mark}".encode()])}
