@@ -13,7 +13,7 @@ COPY tasks tasks
 COPY flows flows
 COPY deployments deployments
 # PyTorch without CUDA: a tenth of the size
-RUN /opt/venv/bin/pip install --extra-index-url https://download.pytorch.org/whl/cpu -c constraints.txt '.[postgres]'
+RUN /opt/venv/bin/pip install --extra-index-url https://download.pytorch.org/whl/cpu -c constraints.txt '.[deploy,postgres,s3]'
 
 FROM python:3.11.14-slim-bookworm
 RUN groupadd --gid 10001 cogumi && useradd --uid 10001 --gid 10001 --home-dir /var/lib/cogumi --create-home cogumi

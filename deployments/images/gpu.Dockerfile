@@ -13,7 +13,7 @@ COPY blocks blocks
 COPY tasks tasks
 COPY flows flows
 COPY deployments deployments
-RUN /opt/venv/bin/pip install -c constraints.txt '.[gpu,postgres]'
+RUN /opt/venv/bin/pip install -c constraints.txt '.[deploy,gpu,postgres,s3]'
 
 FROM python:3.11.14-slim-bookworm
 RUN groupadd --gid 10001 cogumi && useradd --uid 10001 --gid 10001 --home-dir /var/lib/cogumi --create-home cogumi

@@ -3,9 +3,12 @@
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parents[2]
 IMAGES = sorted((ROOT / "deployments" / "images").glob("*.Dockerfile"))
@@ -41,6 +44,16 @@ def test_pinned_without_root_without_secrets(path: Path) -> None:
     installs = [text for word, text in steps if word == "RUN" and "pip install" in text]
     assert installs
     assert all("-c constraints.txt" in text for text in installs), "the versions that were tested"
+    extras = re.findall(r"'\.\[(.*)\]'", installs[0])[0].split(",")
+    assert {"deploy", "postgres", "s3"} <= set(extras), "a worker of any pool's type, a journal and a store that machines share"
+
+
+def test_everything_that_is_installed_has_an_exact_version() -> None:
+    """The constraints that the images are given name each requirement, those of the extras too."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    asked = [*project["dependencies"], *(one for extra in ("gpu", "postgres", "s3", "deploy") for one in project["optional-dependencies"][extra])]
+    pinned = {canonicalize_name(line.partition("==")[0]) for line in (ROOT / "constraints.txt").read_text().split("\n") if "==" in line}
+    assert {canonicalize_name(Requirement(one).name) for one in asked} - pinned == set()
 
 
 @pytest.mark.parametrize("path", IMAGES, ids=lambda path: path.stem)

@@ -37,7 +37,7 @@ def rounded(weight: torch.Tensor, group: int) -> torch.Tensor:
 @pytest.mark.parametrize("changes", [{}, {"backend": "autoawq", "duo_scaling": True}])
 def test_folding_keeps_the_function_and_the_zeros_and_scales_most_matrices(model: Artifact, dataset: Artifact, changes: dict[str, object]) -> None:
     if "backend" in changes:
-        pytest.importorskip("awq")
+        pytest.importorskip("awq", reason="the AutoAWQ backend needs autoawq (the gpu extra)")
     pruned = prune(model, dataset, 0.5, pruning(), CALIBRATION, 0)
     folded = fold(pruned, dataset, awq(**changes), CALIBRATION, 0)
     ids = packed(dataset, store.open(model), CALIBRATION, 1)[:4]

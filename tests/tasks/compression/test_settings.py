@@ -124,7 +124,7 @@ def test_a_device_that_is_not_there_is_refused(parts: dict[str, Artifact], secti
         run(parts, small(**{section: {"device": "cuda"}}))
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an accelerator")
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_a_device_that_is_there_is_used(parts: dict[str, Artifact]) -> None:
     assert load(store.open(parts["model"]), "cuda").device.type == "cuda"
 
