@@ -1,19 +1,20 @@
 """Kills at random moments of what ``cogumi up`` runs: workers, the processes of their runs, the server; on SQLite and PostgreSQL."""
 
-import json
 import os
 import random
 import signal
 import socket
 import subprocess
-import sys
 import time
+from functools import partial
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
 
 from tests.deployments.test_cli import COGUMI
-from tests.production.machines import answers, check_store, environment, finished, paid_twice, processes, recomputed, said, start, until
+from tests.production.machines import answers, check_store, finished, paid_twice, processes, recomputed, said, start, until
 from tests.tiny import TINY
 
 pytestmark = [pytest.mark.all, pytest.mark.timeout(7200)]
@@ -21,16 +22,11 @@ KILLS, SEED = int(os.environ.get("COGUMI_KILLS", "10")), int(os.environ.get("COG
 LIFE = 3  # kills of one kind within one life of `cogumi up`, which gives up on a part that dies again and again
 
 
-def parent(pid: int) -> int:
-    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
-
-
 class House:
     """One ``cogumi up`` with server and workers, and the runs that are submitted to it from outside."""
 
     def __init__(self, folder: Path, databases: dict[str, str]) -> None:
-        self.home, self.shell, self.databases = folder / "home", folder / "shell", databases
-        self.shell.mkdir()
+        self.home, self.databases = folder / "home", databases
         self.killed = {"worker": 0, "run": 0, "server": 0}
         self.up: subprocess.Popen[str] | None = None
 
@@ -48,11 +44,27 @@ class House:
             self.up.wait(90)
             self.up = None
 
-    def submit(self, seed: int) -> "subprocess.Popen[bytes]":
-        overrides = json.dumps(["pools.training=gpu", "pools.compression=gpu", *TINY, f"seed={seed}"])
-        command = [sys.executable, "-m", "prefect", "deployment", "run", "pipeline/nano", "--param", f"overrides={overrides}", "--watch", "--watch-interval", "1"]
-        with (self.shell / "watch.log").open("ab") as log:
-            return subprocess.Popen(command, env=environment(self.shell, PREFECT_API_URL=self.api), stdout=log, stderr=log)
+    def submit(self, seed: int) -> str:
+        """A run's id. Asked over the API: a ``prefect deployment run --watch`` whose server dies misses what it waits for."""
+        overrides = ["pools.training=gpu", "pools.compression=gpu", *TINY, f"seed={seed}"]
+        deployment = self.ask("GET", "/deployments/name/pipeline/nano")["id"]
+        return str(self.ask("POST", f"/deployments/{deployment}/create_flow_run", {"parameters": {"overrides": overrides}})["id"])
+
+    def ended(self, run: str) -> str | None:
+        """The type of the run's last state, None while it goes on."""
+        state = str(self.ask("GET", f"/flow_runs/{run}")["state_type"])
+        return state if state in {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"} else None
+
+    def ask(self, method: str, path: str, body: object = None) -> dict[str, Any]:
+        """The server's answer, waited for while it is started again."""
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                answer = httpx.request(method, f"{self.api}{path}", json=body, timeout=20).raise_for_status()
+                return dict(answer.json())
+            except httpx.HTTPError:
+                assert time.monotonic() < deadline, said(self.home)[-3000:]
+                time.sleep(0.2)
 
     def kill(self, kind: str) -> bool:
         """Kill one process of this kind; whether there was one."""
@@ -61,7 +73,7 @@ class House:
         found = {
             "worker": workers,
             "server": [pid for pid, command in there.items() if "server_command" in command],
-            "run": [pid for pid in there if pid not in workers and parent(pid) in workers],  # one that nobody watches over is found by its heartbeat, minutes later
+            "run": [pid for pid in there if b"PREFECT__FLOW_RUN_ID=" in Path(f"/proc/{pid}/environ").read_bytes()],  # also one whose worker was killed before
         }[kind]
         if not found or self.life[kind] >= LIFE:
             return False
@@ -76,7 +88,7 @@ def test_kills_of_workers_runs_and_server_lose_nothing(databases: dict[str, str]
     kept: dict[str, int] = {}
     paid: set[tuple[str, int]] = set()
     ended, seed = 0, 0
-    client: subprocess.Popen[bytes] | None = None
+    run: str | None = None
 
     def nothing_lost() -> None:
         assert recomputed(kept, house.home / "store") == [], said(house.home)[-3000:]
@@ -92,23 +104,23 @@ def test_kills_of_workers_runs_and_server_lose_nothing(databases: dict[str, str]
             if all(count >= LIFE for count in house.life.values()):
                 house.close()
                 house.open()
-                client = None
-            client = client or house.submit(seed)
+            run = run or house.submit(seed)
             moment = time.monotonic() + dice.uniform(4, 20)
-            while client.poll() is None and time.monotonic() < moment:
+            while house.ended(run) is None and time.monotonic() < moment:
                 time.sleep(0.1)
-            if client.poll() is not None:  # at the end, or with a run whose own process was killed
-                if client.returncode == 0:
+            if (state := house.ended(run)) is not None:  # at the end, or with a run whose own process was killed
+                if state == "COMPLETED":
                     ended, seed = ended + 1, seed + 1
-                client = None
+                run = None
             elif house.kill(dice.choice(list(house.killed))):
                 nothing_lost()
         for _ in range(4):
-            client = client or house.submit(seed)
-            if client.wait(600) == 0:
+            run = run or house.submit(seed)
+            until(partial(house.ended, run), 600, "the run ends")
+            if house.ended(run) == "COMPLETED":
                 break
-            client = None
-        assert client is not None, (house.shell / "watch.log").read_text()[-3000:]
+            run = None
+        assert run is not None, said(house.home)[-3000:]
         nothing_lost()
     finally:
         house.close()
