@@ -91,8 +91,8 @@ def test_checkpointing_computes_the_layers_twice(model: Artifact, dataset: Artif
 
 
 def test_meta_training_is_validated_every_so_many_rounds(model: Artifact, adapter: Artifact, dataset: Artifact) -> None:
-    for evaluate_every, steps in ((2, [2, 4]), (1, [1, 2, 3, 4]), (3, [3, 4])):
-        made = anil(model, adapter, dataset, LORA, changed(ANIL, rounds=4, evaluate_every=evaluate_every, patience=9), 0)
+    for evaluate_every, steps in ((1, [1, 2, 3]), (2, [2, 3])):
+        made = anil(model, adapter, dataset, LORA, changed(ANIL, rounds=3, evaluate_every=evaluate_every, patience=9), 0)
         assert [point["step"] for point in json.loads((Path(made.uri) / "curve.json").read_text())] == steps
 
 
