@@ -1,7 +1,11 @@
-"""What happened in runs: every step, gate, release, spent budget and what teachers were asked, one row each, in the journal's database, and as Prefect events.
+"""What happened in runs: every step, gate, release, spent budget and what teachers were asked, one row each in the journal's database; and
+as Prefect events.
 
-Reports, metrics and `cogumi report RUN` read it; it outlives the processes that wrote it and the server they ran against. A note that
-cannot be written is left out and never fails a run. Not here: teacher calls (journal.py), artifacts (store.py), what is made of the rows.
+A run's history is kept beside its teacher calls: in ``COGUMI_JOURNAL``, else in the journal that the run's profile names
+(``teachers.journal``), else in the state folder's. Reports, metrics and lineage, which know no profile, look into the first or the last; so
+a journal that several machines or runs share is best named by ``COGUMI_JOURNAL``. It outlives the processes that wrote it and the server
+they ran against. A note that cannot be written is left out and never fails a run. Not here: teacher calls (journal.py), artifacts
+(store.py), what is made of the rows.
 """
 
 import getpass
@@ -79,6 +83,7 @@ class Happening(Record):
     detail: dict[str, Any]
 
 
+_kept_in: dict[str, str | None] = {}  # id of a run → the journal that its profile names
 _outermost: dict[str, tuple[str, str]] = {}  # id of this process's outermost flow run → id and name of the run above all
 
 
@@ -95,6 +100,17 @@ def where() -> Where | None:
     if str(outer.id) not in _outermost:
         _outermost[str(outer.id)] = (str(outer.id), outer.name) if outer.parent_task_run_id is None else _read_outermost(str(outer.parent_task_run_id))
     return Where(*_outermost[str(outer.id)], str(run.id), context.flow.name if context.flow else "")
+
+
+def keep_in(journal: str | None) -> None:
+    """Keep the history of the run that this code is in where its profile keeps its teacher calls (``teachers.journal``, a database URL)."""
+    try:
+        at = where()
+    except Exception as fault:  # a run does not fail for its notes
+        log.warning("the run's history may be kept apart from its journal: %s", fault)
+    else:
+        if at is not None:
+            _kept_in[at.run] = journal
 
 
 def known_where() -> dict[str, str | None]:
@@ -162,22 +178,28 @@ def release_rolled_back(release: Artifact, report: Artifact, replaced: str | Non
         log.warning("the rollback to %s stands, but the journal does not answer, so it may not be noted", release.short)
 
 
-def there() -> bool:
+def there(journal: str | None = None) -> bool:
     """Whether there is a journal to read; looking makes none."""
-    return "COGUMI_JOURNAL" in os.environ or (home() / "journal.db").exists()
+    return journal is not None or "COGUMI_JOURNAL" in os.environ or (home() / "journal.db").exists()
 
 
-def read(*conditions: ColumnElement[bool]) -> list[Happening]:
-    """The rows that meet all conditions, oldest first.
+def read(*conditions: ColumnElement[bool], journal: str | None = None) -> list[Happening]:
+    """The rows that meet all conditions, oldest first. ``journal``: the one that a profile names.
 
     Raises:
         BadInput, Transient: as :class:`blocks.journal.Journal`.
     """
-    if not there():
+    if not there(journal):
         return []
-    with _journal().reading() as db:
+    with _journal(journal).reading() as db:
         rows = db.execute(select(happenings).where(*conditions).order_by(happenings.c.id)).mappings().all()
     return [Happening.model_validate({**row, "detail": json.loads(row["detail"])}) for row in rows]
+
+
+def so_far(what: What) -> list[Happening]:
+    """The rows of a kind that this flow run has already; none outside of flows. Raises as :func:`read`."""
+    at = where()
+    return [] if at is None else read(happenings.c.flow_run == at.flow_run, happenings.c.what == what, journal=_kept_in.get(at.run))
 
 
 def last_run() -> str | None:
@@ -194,7 +216,7 @@ def _note(what: What, name: str, outcome: str, seconds: float, detail: dict[str,
         if at is None:
             return
         row = {**at._asdict(), "at": time.time(), "what": what, "name": name, "outcome": outcome, "seconds": round(seconds, 3), "detail": json.dumps(detail)}
-        with _journal().writing() as db:
+        with _journal(_kept_in.get(at.run)).writing() as db:
             db.execute(insert(happenings).values(**row))
     except Exception as fault:  # a run does not fail for its notes
         log.warning("%s %s %s is not noted: %s", what, name, outcome, fault)
@@ -247,11 +269,11 @@ def _read_outermost(parent_task_run: str) -> tuple[str, str]:
     return str(run.id), run.name
 
 
-def _journal() -> Journal:
-    return _open(os.getpid(), os.environ.get("COGUMI_JOURNAL") or str(home()))
+def _journal(named: str | None = None) -> Journal:
+    return _open(os.getpid(), os.environ.get("COGUMI_JOURNAL") or named or str(home()), named)
 
 
 @lru_cache(maxsize=4)
-def _open(process: int, place: str) -> Journal:
+def _open(process: int, place: str, named: str | None) -> Journal:
     """One connection pool per process and place; what a parent process opened is not used."""
-    return Journal(None, notes=True)
+    return Journal(named, notes=True)

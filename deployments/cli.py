@@ -63,7 +63,10 @@ def lineage(
     teacher: Annotated[str | None, typer.Option("--teacher", help="Every artifact with rows of this teacher, and what was made of them.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the trace as JSON.")] = False,
 ) -> None:
-    """Follow a release, artifact, row or answer back to teacher calls and their price, or forward."""
+    """Follow a release, artifact, row or answer back to teacher calls and their price, or forward.
+
+    The calls are read from the journal that COGUMI_JOURNAL names, or the state folder's.
+    """
     from configs.errors import BadInput
     from deployments.tracing import trace, trace_teacher
     from deployments.tracing_page import show
@@ -80,7 +83,10 @@ def report(
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Also copy the report there.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print what is known as JSON.")] = False,
 ) -> None:
-    """Say where the report of a release or a run is, or how and where a run ended."""
+    """Say where the report of a release or a run is, or how and where a run ended.
+
+    Runs are read from the journal that COGUMI_JOURNAL names, or the state folder's.
+    """
     from deployments.reporting import report as tell
 
     tell(run, output, json)
@@ -92,7 +98,10 @@ def metrics(
     host: Annotated[str, typer.Option(help="Address to bind to; loopback unless told.")] = "127.0.0.1",
     once: Annotated[bool, typer.Option("--once", help="Print the metrics and end, for a textfile collector.")] = False,
 ) -> None:
-    """Export dollars, calls, step seconds, gates and releases for Prometheus, in the foreground."""
+    """Export dollars, calls, step seconds, gates and releases for Prometheus, in the foreground.
+
+    They are read from the journal that COGUMI_JOURNAL names, or the state folder's.
+    """
     from deployments.metrics import serve, show
 
     show() if once else serve(host, port)
@@ -133,7 +142,10 @@ def releases() -> None:
 def rollback(
     release: Annotated[str | None, typer.Argument(help="Digest (or its beginning) of a kept release; the one before by default.")] = None,
 ) -> None:
-    """Make an earlier release the current one again."""
+    """Make an earlier release the current one again.
+
+    It is noted in the journal that COGUMI_JOURNAL names, or the state folder's.
+    """
     from deployments.releasing import rollback as move_back
 
     move_back(release)

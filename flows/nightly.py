@@ -57,6 +57,7 @@ def nightly(
         overrides: settings that differ from the profile, each as a.b=value, such as nightly.questions=500
     """
     chosen, until = load(profile, overrides), _began()
+    history.keep_in(chosen.teachers.journal)
     entry = current()
     described = _described(entry.release, chosen)
     before = standing(entry.release, {name: part.domains for name, part in described.modifiers.items()})

@@ -1,12 +1,18 @@
-"""``phase``: Prefect's ``flow`` whose result is kept in the artifact store, where the process that dispatched it finds it."""
+"""``phase``: Prefect's ``flow`` whose result is kept in the artifact store, where the process that dispatched it finds it, and whose
+history is kept in the journal that its profile names."""
 
+import functools
+import inspect
 import logging
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
 from prefect import Flow, flow
+from prefect.utilities.hashing import file_hash
 
+from blocks import history
 from blocks.results import RESULTS
+from configs.schema import Profile
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -15,6 +21,15 @@ logging.getLogger("cogumi").setLevel(logging.INFO)  # in a worker's process too,
 
 def phase(function: Callable[P, R]) -> Flow[P, R]:
     """Make a function a phase, of its own name."""
-    made: Flow[P, R] = flow(persist_result=True, result_serializer="json")(function)
+
+    @functools.wraps(function)
+    def begun(*args: P.args, **kwargs: P.kwargs) -> R:
+        for value in (*args, *kwargs.values()):
+            if isinstance(value, Profile):
+                history.keep_in(value.teachers.journal)
+        return function(*args, **kwargs)
+
+    version = file_hash(inspect.getfile(function))  # as Prefect would have it, of the phase's own file
+    made: Flow[P, R] = flow(version=version, persist_result=True, result_serializer="json")(begun)
     made.result_storage = RESULTS  # not by the constructor, which wants a block that is saved on a server
     return made

@@ -7,6 +7,7 @@ from typing import Literal, get_args
 
 from prefect import flow
 
+from blocks import history
 from blocks.records import Artifact, Record
 from configs.schema import load
 from flows import spending
@@ -45,6 +46,7 @@ def pipeline(
         until: the last phase to run; what it needs runs before it
     """
     chosen = load(profile, overrides)
+    history.keep_in(chosen.teachers.journal)
     last = PHASES.index(until)
     questions = held_out(chosen.evaluation, chosen.seed)
     before_spending("dataset", spending.of_dataset(chosen), chosen.approval)

@@ -48,11 +48,8 @@ def note(role: str, hits: Counter[str], new: Iterable[Row]) -> None:
 
 def tallies() -> dict[tuple[str, str], Tally]:
     """By role and teacher; empty outside of a run."""
-    at = history.where()
-    if at is None:
-        return {}
     found: dict[tuple[str, str], Tally] = {}
-    for row in history.read(history.happenings.c.flow_run == at.flow_run, history.happenings.c.what == "teachers"):
+    for row in history.so_far("teachers"):
         for teacher, told in row.detail["teachers"].items():
             found[row.name, teacher] = found.get((row.name, teacher), Tally()) + Tally.model_validate(told)
     return dict(sorted(found.items()))
