@@ -1,9 +1,12 @@
 """``cogumi data …``: the dataset steps on plain files. Parses and prints; the work is in tasks/data/commands.
 
 Inputs and the output are JSONL (also .zst, .gz) or Parquet by their endings; a record needs only id, prompt and response, and
-Alpaca's instruction/input/output are understood. Settings are the ``data`` section of a profile.
+Alpaca's instruction/input/output are understood. Settings are the ``data`` section of a profile. What cannot be read or written is said
+before any work, and nothing that is there is written over but an earlier report, or with --overwrite.
 """
 
+import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -13,14 +16,17 @@ from pydantic import BaseModel
 from configs.errors import BadInput, GateFailed
 from configs.phases.data import Data
 from configs.schema import load
+from deployments.writing import check_writable, write
 
 app = typer.Typer(no_args_is_help=True, help="The dataset steps on plain files: JSONL (also .zst, .gz) and Parquet.")
 
 Paths = Annotated[list[Path], typer.Argument(metavar="IN... OUT", help="Files to read, then the file to write.")]
-Inputs = Annotated[list[Path], typer.Argument(metavar="IN...", help="Files to read; a last one that is not there yet, or ends in .json, gets the report.")]
+Inputs = Annotated[list[Path], typer.Argument(metavar="IN...", help="Files to read; a last one in .json that is not there yet, or is an earlier report, gets the report.")]
 ReportFile = Annotated[Path | None, typer.Option("--report", metavar="FILE.json", help="Also write the report there.")]
 ProfileName = Annotated[str, typer.Option("--profile", "-p", help="Whose data settings to use.")]
 Set = Annotated[list[str] | None, typer.Option("--set", metavar="A.B=VALUE", help="Override one setting of the profile; repeatable.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Write OUT over a file that is there; it may be an input.")]
+Seed = Annotated[int, typer.Option(min=0, help="Of what is drawn at random.")]
 DEFAULT = "llama-8b"  # real text; nano's thresholds are for its tiny sentences
 
 
@@ -35,6 +41,7 @@ def collect(
     """Read public sources into one file, with source, licence and revision in every record."""
     from tasks.data.commands.collect import collect_files
 
+    _ready([], out, report)
     _finish(collect_files(source, out, records, keep), report)
 
 
@@ -44,6 +51,7 @@ def filter_(
     rejects: Annotated[Path | None, typer.Option(help="What was dropped, with reason: JSON lines.")] = None,
     against: Annotated[list[Path] | None, typer.Option(help="Evaluation questions; records that contain one are dropped too. Repeatable.")] = None,
     tokenizer: Annotated[str, typer.Option(help="Counts tokens: words, a folder, or a name on the hub.")] = "words",
+    overwrite: Overwrite = False,
     report: ReportFile = None,
     profile: ProfileName = DEFAULT,
     set_: Set = None,
@@ -51,7 +59,8 @@ def filter_(
     """Drop what a rule filter objects to: length, language, personal data, offence, licence text, format, repetition."""
     from tasks.data.commands.filter import filter_files
 
-    inputs, out = _split(paths)
+    inputs, out = _split(paths, overwrite)
+    _ready([*inputs, *(against or ())], out, rejects, report, in_place=inputs)
     _finish(filter_files(inputs, out, _settings(profile, set_), rejects, against or (), tokenizer), report)
 
 
@@ -61,7 +70,8 @@ def dedup(
     pairs: Annotated[Path | None, typer.Option(help="Every dropped id with its keeper and Jaccard: JSON lines.")] = None,
     threshold: Annotated[float | None, typer.Option(min=0, max=1, help="Jaccard from which two records are near-duplicates; the profile's by default.")] = None,
     linkage: Annotated[Literal["star", "single"] | None, typer.Option(help="star: near its keeper; single: any chain of near ones; the profile's by default.")] = None,
-    seed: Annotated[int, typer.Option(help="Of the hash functions.")] = 0,
+    seed: Seed = 0,
+    overwrite: Overwrite = False,
     report: ReportFile = None,
     profile: ProfileName = DEFAULT,
     set_: Set = None,
@@ -69,23 +79,25 @@ def dedup(
     """Keep one record, the best, of every cluster of exact and near-duplicates."""
     from tasks.data.commands.dedup import dedup_files
 
-    inputs, out = _split(paths)
+    inputs, out = _split(paths, overwrite)
+    _ready(inputs, out, pairs, report, in_place=inputs)
     chosen = {name: value for name, value in (("threshold", threshold), ("linkage", linkage)) if value is not None}
     settings = _settings(profile, set_).near_duplicates.model_copy(update=chosen)
     _finish(dedup_files(inputs, out, settings, seed, pairs), report)
 
 
 @app.command()
-def verify(inputs: Inputs, seed: Annotated[int, typer.Option(help="Of the sample.")] = 0, report: ReportFile = None, profile: ProfileName = DEFAULT, set_: Set = None) -> None:
+def verify(inputs: Inputs, seed: Seed = 0, report: ReportFile = None, profile: ProfileName = DEFAULT, set_: Set = None) -> None:
     """Measure files as the dataset phase measures its result; exit code 3 if they miss a threshold."""
     from tasks.data.commands.verify import verify_files
 
     files, out = _perhaps_out(inputs)
+    _ready(files, out, report)
     found = verify_files(files, _settings(profile, set_), seed)
     _finish(found, report, out)
-    missed = [check.name for check in found.checks if not check.passed]
+    missed = [f"{check.name} = {check.value:.4g}, must be {check.rule} {check.threshold:.4g}" for check in found.checks if not check.passed]
     if missed:
-        raise GateFailed(f"verify: {', '.join(missed)}")
+        raise GateFailed(f"verify: {'; '.join(missed)}")
 
 
 @app.command()
@@ -94,6 +106,7 @@ def stats(inputs: Inputs, report: ReportFile = None) -> None:
     from tasks.data.commands.stats import stats_files
 
     files, out = _perhaps_out(inputs)
+    _ready(files, out, report)
     _finish(stats_files(files), report, out)
 
 
@@ -101,17 +114,47 @@ def _settings(profile: str, overrides: list[str] | None) -> Data:
     return load(profile, overrides).data
 
 
-def _split(paths: list[Path]) -> tuple[list[Path], Path]:
+def _split(paths: list[Path], overwrite: bool) -> tuple[list[Path], Path]:
+    """The files to read and the file to write. A forgotten OUT (``dedup *.jsonl``) shall not cost the last of the inputs."""
     if len(paths) < 2:
         raise BadInput("give at least one file to read and the file to write: IN... OUT")
+    if paths[-1].exists() and not overwrite:
+        raise BadInput(f"{paths[-1]}, the file to write, is there already; name another one last, or add --overwrite")
     return paths[:-1], paths[-1]
 
 
 def _perhaps_out(paths: list[Path]) -> tuple[list[Path], Path | None]:
     """The files to read, and where the report goes."""
-    if len(paths) > 1 and (paths[-1].suffix == ".json" or not paths[-1].exists()):
-        return paths[:-1], paths[-1]
+    last = paths[-1]
+    if len(paths) > 1 and last.suffix == ".json" and (not last.exists() or _is_report(last)):
+        return paths[:-1], last
     return paths, None
+
+
+def _is_report(path: Path) -> bool:
+    """Whether a file holds a report of these commands, and no records."""
+    try:
+        found = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return False
+    return isinstance(found, dict) and isinstance(found.get("records"), int)
+
+
+def _ready(inputs: Sequence[Path], *outputs: Path | None, in_place: Sequence[Path] = ()) -> None:
+    """Say before any work what cannot be read or written. Only the first output may be an input, where that is in ``in_place``."""
+    for path in inputs:
+        if not path.is_file():
+            raise BadInput(f"{path}: {'a folder; name its files' if path.is_dir() else 'no such file'}")
+    taken = {path.resolve(): "is read" for path in inputs}
+    allowed = {path.resolve() for path in in_place}
+    for number, path in enumerate(outputs):
+        if path is None:
+            continue
+        place = path.resolve()
+        if place in taken and not (number == 0 and place in allowed):
+            raise BadInput(f"{path}: {taken[place]} by the same command; name another file to write")
+        taken[place] = "is written"
+        check_writable(path)
 
 
 def _finish(found: BaseModel, *files: Path | None) -> None:
@@ -119,8 +162,5 @@ def _finish(found: BaseModel, *files: Path | None) -> None:
     text = found.model_dump_json(indent=1)
     for path in files:
         if path is not None:
-            try:
-                path.write_text(text + "\n", encoding="utf-8")
-            except OSError as error:
-                raise BadInput(f"cannot write the report to {path}: {error.strerror}") from None
+            write(path, f"{text}\n".encode())
     print(text)

@@ -3,7 +3,6 @@
 Not here: making the HTML page (tasks/release/report.py), and the rows of a run's history (blocks/history.py).
 """
 
-import shutil
 import sys
 from collections import Counter
 from datetime import UTC, datetime
@@ -15,6 +14,7 @@ from blocks.history import Happening
 from blocks.lineage import Graph
 from blocks.records import Artifact, Record
 from configs.errors import BadInput
+from deployments.writing import write
 from tasks.release.current import Entry, current, releases
 
 NAMED = 5  # runs named where none matches
@@ -145,7 +145,7 @@ def _show_run(rows: list[Happening], output: Path | None, as_json: bool) -> None
     told = _told(rows)
     text = told.model_dump_json(indent=1) if as_json else _text(told)
     if output is not None:
-        _write(output, text + "\n")
+        _write(output, f"{text}\n".encode())
     print(text)
 
 
@@ -167,15 +167,11 @@ def _text(told: RunReport) -> str:
 def _show_page(report: Artifact, output: Path | None, as_json: bool, entry: Entry) -> None:
     page = store.open(report) / "report.html"
     if output is not None:
-        try:
-            shutil.copyfile(page, output)
-        except OSError as error:
-            raise BadInput(f"cannot write {output}: {error.strerror}") from None
+        _write(output, page.read_bytes())
     print(entry.model_dump_json(indent=1) if as_json else output or page)
 
 
-def _write(output: Path, text: str) -> None:
-    try:
-        output.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise BadInput(f"cannot write {output}: {error.strerror}") from None
+def _write(output: Path, content: bytes) -> None:
+    if not output.parent.is_dir():
+        raise BadInput(f"cannot write {output}: there is no folder {output.parent}")
+    write(output, content)

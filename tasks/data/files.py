@@ -74,7 +74,7 @@ def as_record(row: dict[str, Any], where: str, fallback: str, line: bytes | None
         row, line = _from_alpaca(row, where, fallback), None
     for name in ("id", "prompt", "response"):
         if not isinstance(row.get(name), str):
-            if name == "id" and isinstance(row.get("id"), int):
+            if name == "id" and type(row.get("id")) is int:  # a bool is no id
                 row, line = {**row, "id": str(row["id"])}, None
                 continue
             fault = f"field {name!r} is missing" if name not in row else f"field {name!r} is {type(row[name]).__name__}, not text"
@@ -102,7 +102,7 @@ def _check(path: Path) -> None:
     if not path.name.endswith(SUFFIXES):
         raise BadInput(f"{path}: not a kind of file that is read here; there are: {', '.join(SUFFIXES)}")
     if not path.is_file():
-        raise BadInput(f"{path}: no such file")
+        raise BadInput(f"{path}: {'a folder; name its files' if path.is_dir() else 'no such file'}")
 
 
 def objects(path: Path) -> Iterator[tuple[int, dict[str, Any], bytes]]:
@@ -139,18 +139,36 @@ def _read_lines(path: Path) -> Iterator[Located]:
         yield Located(where, as_record(row, where, f"{stem}-{number}", line))
 
 
+def numbered(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Number and value of each row of a file of any kind that is read here, records or not.
+
+    Raises:
+        BadInput: as in :func:`objects`.
+    """
+    if path.suffix == ".parquet":
+        _check(path)
+        yield from _parquet_rows(path)
+    else:
+        yield from ((number, row) for number, row, _ in objects(path))
+
+
 def _read_parquet(path: Path) -> Iterator[Located]:
+    stem = path.name.split(".")[0]
+    for number, row in _parquet_rows(path):
+        yield Located(f"{path}:{number}", as_record(row, f"{path}:{number}", f"{stem}-{number}"))
+
+
+def _parquet_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     number = 0
-    stem = path.name.split(".")[0]
     try:
         with pq.ParquetFile(path) as file:
             for batch in file.iter_batches(batch_size=PARQUET_ROWS):
                 for row in batch.to_pylist():
                     number += 1
-                    yield Located(f"{path}:{number}", as_record(row, f"{path}:{number}", f"{stem}-{number}"))
+                    yield number, row
     except (OSError, pa.ArrowException) as error:
         raise BadInput(f"{path}: not readable as Parquet after row {number} ({error})") from None
 

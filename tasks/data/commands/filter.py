@@ -15,7 +15,7 @@ from configs.phases.data import Data
 from configs.phases.filtering import Filters
 from tasks.data.commands.clock import Clock
 from tasks.data.decontaminate import Index, contained_in
-from tasks.data.files import Located, Plain, objects, read, writer
+from tasks.data.files import Located, Plain, numbered, read, writer
 from tasks.data.filter import CHUNK, Objection, judge_chunk
 from tasks.data.filters.table import TABLE
 from tasks.data.filters.text import Text
@@ -76,7 +76,7 @@ def filter_files(inputs: Sequence[Path], out: Path, settings: Data, rejects: Pat
 
 def _judged(located: Iterable[Located], settings: Filters, tokenizer: str) -> Iterator[tuple[Plain, Objection]]:
     """Every record with its objection, in order; a bounded number of chunks is on its way at once."""
-    records = (record for _, record in located)
+    records = (_sound(*one) for one in located)
     judge = partial(judge_chunk, settings=settings, tokenizer=tokenizer)
     workers = processors(settings.workers)
     if workers == 1:
@@ -94,6 +94,14 @@ def _judged(located: Iterable[Located], settings: Filters, tokenizer: str) -> It
             yield from zip(done, future.result(), strict=True)
 
 
+def _sound(where: str, record: Plain) -> Plain:
+    """The record, whose draft and thinking are filtered with its answer."""
+    for name in ("draft", "thinking"):
+        if not isinstance(record.row.get(name), str | None):
+            raise BadInput(f"{where}: field {name!r} is {type(record.row[name]).__name__}, not text; leave it out or make it text")
+    return record
+
+
 def _as_text(record: Plain) -> Text:
     return Text(record.prompt, record.response, "\n".join(part for part in (record.row.get("draft"), record.row.get("thinking")) if part))
 
@@ -103,9 +111,9 @@ def _answer(record: Plain) -> str:
 
 
 def _questions(paths: Sequence[Path]) -> Iterator[tuple[str, str]]:
-    """Id and prompt of evaluation questions in JSON lines; ``question`` or ``problem`` stand for ``prompt`` in public sets."""
+    """Id and prompt of evaluation questions; ``question`` or ``problem`` stand for ``prompt`` in public sets."""
     for path in paths:
-        for number, row, _ in objects(path):
+        for number, row in numbered(path):
             prompt = next((row[name] for name in ("prompt", "question", "problem") if isinstance(row.get(name), str)), None)
             if prompt is None:
                 raise BadInput(f"{path}:{number}: no field prompt, question or problem")

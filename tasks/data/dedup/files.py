@@ -73,7 +73,7 @@ def dedup_files(
                 Path(target).parent.mkdir(parents=True, exist_ok=True)
         result = _run(inputs, output, pairs, quality, method)
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EROFS, errno.EDQUOT, errno.EACCES, errno.EISDIR, errno.ENOTDIR, errno.EEXIST):
+        if error.errno in (errno.ENOSPC, errno.EROFS, errno.EDQUOT, errno.EACCES, errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ENOENT):
             raise BadInput(f"dedup: cannot read or write {error.filename or output.parent}: {os.strerror(error.errno)}") from None
         raise
     seconds = time.monotonic() - started

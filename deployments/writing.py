@@ -1,0 +1,37 @@
+"""Files that a command writes where a person said so: looked at before any work, and whole or not there at all.
+
+Not here: records (tasks/data/files.py) and artifacts (blocks/store.py).
+"""
+
+import os
+from pathlib import Path
+
+from blocks import objects
+from configs.errors import BadInput
+
+
+def check_writable(path: Path) -> None:
+    """Raise BadInput where no file of that name can be written; missing folders are made when it is."""
+    if path.is_dir():
+        raise BadInput(f"{path}: a folder; name a file to write")
+    folder = next(one for one in path.absolute().parents if one.exists())
+    if not folder.is_dir():
+        raise BadInput(f"{path}: cannot be written, {folder} is no folder; name another place")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise BadInput(f"{path}: cannot be written, nothing can be made in {folder}; name another place")
+
+
+def write(path: Path, content: bytes) -> None:
+    """Put ``content`` there, a link's target keeping its link; a device or pipe (``/dev/stdout``) is written to, never replaced.
+
+    Raises:
+        BadInput: it cannot be written.
+    """
+    check_writable(path)
+    try:
+        if path.is_relative_to("/dev") or (path.exists() and not path.is_file()):
+            path.write_bytes(content)
+        else:
+            objects.replace(path.resolve(), content)
+    except OSError as error:
+        raise BadInput(f"{path}: cannot be written ({error.strerror}); name another place") from None

@@ -1,0 +1,117 @@
+"""`cogumi data` in careless hands: what is refused before any work, and what stays as it was."""
+
+import contextlib
+import json
+from pathlib import Path
+
+import pytest
+
+from configs.errors import BadInput, GateFailed
+from deployments.data_cli import app
+
+ROWS = [{"id": str(number), "prompt": f"Name {number} things.", "response": " ".join(f"thing{number}x{one}" for one in range(30))} for number in range(4)]
+
+
+def data(*arguments: object) -> None:
+    app([str(one) for one in arguments], standalone_mode=False)
+
+
+@pytest.fixture
+def rows(tmp_path: Path) -> Path:
+    path = tmp_path / "in.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in ROWS))
+    return path
+
+
+def test_a_forgotten_out_costs_no_input(rows: Path, tmp_path: Path) -> None:
+    other = tmp_path / "more.jsonl"
+    other.write_bytes(rows.read_bytes())
+    for command in ("filter", "dedup"):
+        with pytest.raises(BadInput, match=r"more.jsonl, the file to write, is there already; .* --overwrite"):
+            data(command, rows, other)
+    assert other.read_bytes() == rows.read_bytes()
+
+
+def test_overwrite_writes_over_a_file_also_over_the_input(rows: Path) -> None:
+    rows.write_bytes(2 * rows.read_bytes())
+    data("dedup", rows, rows, "--overwrite")
+    assert len(rows.read_text().splitlines()) == len(ROWS)
+
+
+@pytest.mark.parametrize(("command", "option"), [("filter", "--rejects"), ("filter", "--report"), ("dedup", "--pairs"), ("dedup", "--report"), ("stats", "--report")])
+def test_no_option_writes_over_what_is_read_or_written(command: str, option: str, rows: Path, tmp_path: Path) -> None:
+    out = [] if command == "stats" else [tmp_path / "out.jsonl"]
+    before = rows.read_bytes()
+    for target in (rows, *out):
+        link = tmp_path / "link.jsonl"
+        link.unlink(missing_ok=True)
+        link.symlink_to(target)
+        for named in (target, link):
+            with pytest.raises(BadInput, match=r"is (read|written) by the same command; name another file to write"):
+                data(command, rows, *out, option, named)
+    assert rows.read_bytes() == before
+    assert not (tmp_path / "out.jsonl").exists()
+
+
+@pytest.mark.parametrize("command", ["stats", "verify"])
+def test_a_last_file_of_records_is_read_not_written_over(command: str, rows: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    array = tmp_path / "more.json"
+    array.write_text(json.dumps([{**row, "id": f"b{row['id']}", "prompt": f"And {row['prompt']}"} for row in ROWS]))
+    before = array.read_bytes()
+    with contextlib.suppress(GateFailed):  # verify finds them too few
+        data(command, rows, array)
+    assert json.loads(capsys.readouterr().out)["records"] == 2 * len(ROWS)
+    assert array.read_bytes() == before
+    with pytest.raises(BadInput, match=r"typo.jsonl: no such file"):
+        data(command, rows, tmp_path / "typo.jsonl")
+    assert not (tmp_path / "typo.jsonl").exists()
+
+
+def test_an_earlier_report_is_written_over(rows: Path, tmp_path: Path) -> None:
+    for count in (1, 2):
+        (tmp_path / "in.jsonl").write_text("".join(json.dumps(row) + "\n" for row in ROWS[:count]))
+        data("stats", rows, tmp_path / "report.json")
+        assert json.loads((tmp_path / "report.json").read_text())["records"] == count
+
+
+@pytest.mark.parametrize("bad", ["", "afile/report.json", "/proc/1/x/report.json"])
+def test_a_report_that_cannot_be_written_is_said_before_any_work(bad: str, rows: Path, tmp_path: Path) -> None:
+    (tmp_path / "afile").touch()
+    with pytest.raises(BadInput, match=r"a folder; name a file|cannot be written"):
+        data("dedup", rows, tmp_path / "new" / "out.jsonl", "--report", tmp_path / bad)
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_device_is_written_to_and_not_replaced(rows: Path) -> None:
+    data("stats", rows, "--report", "/dev/null")
+    assert Path("/dev/null").is_char_device()
+
+
+def test_a_missed_threshold_is_told_with_its_number(rows: Path, tmp_path: Path) -> None:
+    rows.write_bytes(2 * rows.read_bytes())
+    with pytest.raises(GateFailed, match="repeated ids = 4, must be == 0"):
+        data("verify", rows)
+
+
+def test_fields_that_a_filter_reads_are_text(tmp_path: Path) -> None:
+    (tmp_path / "in.jsonl").write_text(json.dumps(ROWS[0]) + "\n" + json.dumps({**ROWS[1], "draft": 5}) + "\n")
+    with pytest.raises(BadInput, match=r"in.jsonl:2: field 'draft' is int, not text"):
+        data("filter", tmp_path / "in.jsonl", tmp_path / "out.jsonl")
+    assert not (tmp_path / "out.jsonl").exists()
+    (tmp_path / "in.jsonl").write_text(json.dumps({**ROWS[0], "id": True}) + "\n")
+    with pytest.raises(BadInput, match=r"in.jsonl:1: field 'id' is bool, not text"):
+        data("stats", tmp_path / "in.jsonl")
+    with pytest.raises(BadInput, match="a folder; name its files"):
+        data("stats", tmp_path)
+
+
+def test_evaluation_questions_may_be_parquet(rows: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    long = "Explain why the sky looks blue at noon and red in the evening, in three sentences, for a child of ten years who has never seen a prism."
+    rows.write_text(json.dumps({"id": "1", "prompt": long, "response": ROWS[0]["response"]}) + "\n")
+    pq.write_table(pa.table({"question": [long]}), tmp_path / "test.parquet")
+    data("filter", rows, tmp_path / "out.jsonl", "--against", tmp_path / "test.parquet")
+    found = json.loads(capsys.readouterr().out)
+    assert found["kept"] == 0
