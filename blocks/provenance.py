@@ -5,7 +5,6 @@ they were made of (lineage.py).
 """
 
 import json
-import os
 import re
 from collections.abc import Container, Iterable, Iterator
 from datetime import UTC, datetime
@@ -14,8 +13,8 @@ from typing import Any
 
 from sqlalchemy import select
 
+from blocks import history
 from blocks.budget import to_dollars
-from blocks.home import home
 from blocks.journal import Journal, calls
 from blocks.lineage import Graph
 from blocks.records import CallRef, Manifest, Record
@@ -162,8 +161,7 @@ class _journal:
     """The journal, where there is one; looking makes none."""
 
     def __enter__(self) -> Journal | None:
-        there = "COGUMI_JOURNAL" in os.environ or (home() / "journal.db").exists()
-        self._open = Journal(None) if there else None
+        self._open = Journal(None) if history.there() else None
         return self._open
 
     def __exit__(self, *_: object) -> None:

@@ -1,17 +1,19 @@
 """Rows of the dataset phase on disk: questions, examples and rejects as JSON lines inside artifacts.
 
-A JSONL file is split on "\\n" only: other line separators are part of a text. Not here: files from outside (files.py).
+Not here: how records become lines (blocks/json_lines.py), files from outside (files.py).
 """
 
 import hashlib
 from collections import Counter
 from collections.abc import Iterable
 from decimal import Decimal
-from pathlib import Path
 from typing import TypeVar
 
 from blocks import store
+from blocks.json_lines import read as read
+from blocks.json_lines import write as write
 from blocks.records import Artifact, CallRef, Example, Question, Record
+from blocks.wording import folded as folded
 
 QUESTIONS, EXAMPLES, REJECTS = "questions.jsonl", "examples.jsonl", "rejects.jsonl"
 T = TypeVar("T", bound=Record)
@@ -31,28 +33,6 @@ class Reject(Record):
 def question_id(domain: str, prompt: str) -> str:
     """Sixteen hex digits that follow from the domain and the wording alone."""
     return hashlib.sha256(f"{domain}\n{prompt}".encode()).hexdigest()[:16]
-
-
-def folded(text: str) -> str:
-    """Lower case, runs of whitespace as one space: what counts as the same wording."""
-    return " ".join(text.lower().split())
-
-
-def write(path: Path, rows: Iterable[Record]) -> int:
-    """Write JSON lines; the number of rows."""
-    count = 0
-    with path.open("w", encoding="utf-8", newline="\n") as stream:
-        for row in rows:
-            stream.write(row.model_dump_json() + "\n")
-            count += 1
-    return count
-
-
-def read(path: Path, kind: type[T]) -> list[T]:
-    """Read JSON lines; a file that is not there has none."""
-    if not path.exists():
-        return []
-    return [kind.model_validate_json(line) for line in path.read_bytes().split(b"\n") if line]
 
 
 def questions(artifact: Artifact) -> list[Question]:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from blocks import chat_format, store
+from blocks import chat_format, json_lines, store
 from blocks.checkers.judge import check_all
 from blocks.llama_cpp.scoring import Scorer
 from blocks.llama_cpp.server import LlamaCpp
@@ -74,7 +74,7 @@ def evaluate(model: Artifact, questions: Artifact, settings: Evaluation, adapter
         generated, scores, taken = run(store.open(model), store.open(adapter) if adapter else None, [chat_format.prompt(question.prompt) for question in asked], pairs, settings)
         answered = _check(asked, generated)
         summary = summarise(answered, generated, scores, settings)
-        (folder.path / "answers.jsonl").write_text("".join(one.model_dump_json() + "\n" for one in answered), encoding="utf-8")
+        json_lines.write(folder.path / "answers.jsonl", answered)
         (folder.path / "summary.json").write_text(summary.model_dump_json(indent=1) + "\n", encoding="utf-8")
         folder.metrics |= {"exact_match": summary.exact_match.mean, "tokens_per_second": taken.tokens / taken.seconds, "seconds_generating": taken.seconds}
         if summary.perplexity is not None:
@@ -84,8 +84,7 @@ def evaluate(model: Artifact, questions: Artifact, settings: Evaluation, adapter
 
 def read_answers(evaluation: Artifact) -> list[Answered]:
     """The answers of an evaluation, in the order of its questions."""
-    lines = (_open(evaluation) / "answers.jsonl").read_text(encoding="utf-8").split("\n")
-    return [Answered.model_validate_json(line) for line in lines if line]
+    return json_lines.read(_open(evaluation) / "answers.jsonl", Answered)
 
 
 def read_summary(evaluation: Artifact) -> Summary:

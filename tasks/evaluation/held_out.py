@@ -9,7 +9,7 @@ import random
 from collections.abc import Iterable
 from typing import Literal, TypeVar, get_args
 
-from blocks import chat_format, store
+from blocks import chat_format, json_lines, store
 from blocks.records import DOMAINS, Artifact, Difficulty, Question
 from blocks.rehearsal import world
 from configs.errors import BadInput
@@ -41,7 +41,7 @@ def held_out(settings: Evaluation, seed: int, purpose: Purpose = "test") -> Arti
         drawn = list(_draw(settings, seed, calibration=purpose == "calibration"))
         if not drawn:
             raise BadInput(f"no held-out questions for {purpose}: the profile's evaluation names neither rehearsal nor benchmarks")
-        (folder.path / "questions.jsonl").write_text("".join(question.model_dump_json() + "\n" for question, _ in drawn), encoding="utf-8")
+        json_lines.write(folder.path / "questions.jsonl", [question for question, _ in drawn])
         known = [json.dumps({"question": question.id, "answer": answer}, ensure_ascii=False) + "\n" for question, answer in drawn]
         (folder.path / "references.jsonl").write_text("".join(known), encoding="utf-8")
         folder.metrics["questions"] = len(drawn)
@@ -56,14 +56,13 @@ def read_questions(questions: Artifact) -> list[Question]:
     """
     if questions.kind != "questions":
         raise BadInput(f"{questions.short} is not a questions artifact; make one with held_out")
-    lines = (store.open(questions) / "questions.jsonl").read_text(encoding="utf-8").split("\n")
-    return [Question.model_validate_json(line) for line in lines if line]
+    return json_lines.read(store.open(questions) / "questions.jsonl", Question)
 
 
 def read_references(questions: Artifact) -> dict[str, str]:
     """Right assistant turns by question id; empty where the artifact has none (questions from elsewhere)."""
     path = store.open(questions) / "references.jsonl"
-    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line] if path.exists() else []
+    rows = [json.loads(line) for line in json_lines.lines(path)]
     return {row["question"]: row["answer"] for row in rows}
 
 

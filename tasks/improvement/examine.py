@@ -7,7 +7,7 @@ candidate that is judged on them. Not here: the answers (evaluation, routing).
 from collections.abc import Iterator, Sequence
 from random import Random
 
-from blocks import store
+from blocks import json_lines, store
 from blocks.records import DOMAINS, Artifact, Difficulty, GateCheck, Interval, Question, Record
 from blocks.rehearsal import world
 from configs.errors import BadInput
@@ -59,7 +59,7 @@ def examination(affected: list[str], settings: Examination, rehearsal: bool, tes
         raise BadInput(f"there are no held-out questions of {', '.join(missing)}, so a candidate for them cannot be judged; name a benchmark of it in the profile's evaluation")
     described = {"affected": affected, "examination": settings.identity(), "rehearsal": rehearsal, "seed": seed}
     with store.create("questions", parents=[test, *avoid], settings=described) as folder:
-        (folder.path / "questions.jsonl").write_text("".join(question.model_dump_json() + "\n" for question in asked), encoding="utf-8")
+        json_lines.write(folder.path / "questions.jsonl", asked)
         folder.metrics["questions"] = len(asked)
     return folder.artifact
 

@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from blocks import store
+from blocks import json_lines, store
 from blocks.records import Artifact
 from configs.errors import BadInput
 from tasks.step import step
@@ -36,9 +36,8 @@ def join(parts: list[Artifact]) -> Artifact:
 def _distinct(paths: Sequence[Path]) -> list[bytes]:
     found: dict[str, bytes] = {}
     for path in paths:
-        for row in path.read_bytes().split(b"\n"):
-            if row:
-                found.setdefault(_id(json.loads(row)), row)
+        for row in json_lines.lines(path):
+            found.setdefault(_id(json.loads(row)), row)
     return list(found.values())
 
 

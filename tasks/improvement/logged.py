@@ -6,7 +6,7 @@ that what measures stays unseen. Not here: mending (tasks/modifiers/cascade.py).
 
 from random import Random
 
-from blocks import store
+from blocks import json_lines, store
 from blocks.records import Artifact, Question
 from blocks.rehearsal import world
 from tasks.improvement.observe import read_observed
@@ -37,7 +37,7 @@ def logged_questions(observed: Artifact, domains: list[str], held_out: list[Arti
         found[one.domain].setdefault(question.id, question)
     chosen = [question for domain, those in found.items() for question in _some(list(those.values()), most, Random(f"{domain} {seed}"))]
     with store.create("questions", parents=[observed, *held_out], settings={"domains": domains, "most": most, "seed": seed}) as folder:
-        (folder.path / "questions.jsonl").write_text("".join(question.model_dump_json() + "\n" for question in chosen), encoding="utf-8")
+        json_lines.write(folder.path / "questions.jsonl", chosen)
         folder.metrics |= {"questions": len(chosen), "kept_out": kept_out}
     return folder.artifact
 
@@ -47,5 +47,4 @@ def _some(rows: list[Question], most: int, rng: Random) -> list[Question]:
 
 
 def _prompts(questions: Artifact) -> list[str]:
-    rows = (store.open(questions) / "questions.jsonl").read_bytes().split(b"\n")
-    return [Question.model_validate_json(row).prompt for row in rows if row]
+    return [question.prompt for question in json_lines.read(store.open(questions) / "questions.jsonl", Question)]

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Literal
 
-from blocks import served, store
+from blocks import json_lines, served, store
 from blocks.checkers.judge import check_all
 from blocks.records import Artifact, Record
 from blocks.rehearsal import world
@@ -49,7 +49,7 @@ def observe(release: Artifact, router: Artifact, routed: Artifact, since: str, r
     found = [*_serving(release, since, until), *_evaluations(router, routed, since, until)]
     kept = sorted((one for one in found if one.time > read.get(place(one.source, one.domain), "")), key=lambda one: (one.time, one.id))
     with store.create("observed", parents=[release, router, routed], settings={"since": since, "read": read, "until": until}) as folder:
-        (folder.path / RECORDS).write_text("".join(one.model_dump_json() + "\n" for one in kept), encoding="utf-8")
+        json_lines.write(folder.path / RECORDS, kept)
         folder.metrics |= {"records": len(kept), "judged": sum(one.right is not None for one in kept), "failed": sum(one.right is False for one in kept)}
     return folder.artifact
 
@@ -61,7 +61,7 @@ def place(source: str, domain: str) -> str:
 
 def read_observed(observed: Artifact) -> list[Observed]:
     """The rows of an "observed" artifact."""
-    return [Observed.model_validate_json(line) for line in (store.open(observed) / RECORDS).read_bytes().split(b"\n") if line]
+    return json_lines.read(store.open(observed) / RECORDS, Observed)
 
 
 def _serving(release: Artifact, since: str, until: str) -> Iterator[Observed]:

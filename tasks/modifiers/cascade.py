@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 from decimal import Decimal
 
-from blocks import store
+from blocks import json_lines, store
 from blocks.checkers.judge import check_all
 from blocks.records import Artifact, CallRef, Example, Metadata, Question, Record, Verdict
 from blocks.teachers.ask import Answer, Request, ask
@@ -72,8 +72,8 @@ def cascade(name: str, failures: Artifact, coverage: Coverage, roles: list[str],
     rejected = [Rejected(question=case.question, reasons=tuple(case.reasons), lineage=tuple(case.lineage)) for case in waiting]
     used = {"modifier": name, "roles": roles, "cascade": settings.identity(), "coverage": coverage.identity(), "teachers": teachers.identity(), "licenses": licenses}
     with store.create("mended", parents=[failures], settings=used) as folder:
-        (folder.path / SOLVED).write_text("".join(example.model_dump_json() + "\n" for example in solved))
-        (folder.path / REJECTED).write_text("".join(row.model_dump_json() + "\n" for row in rejected))
+        json_lines.write(folder.path / SOLVED, solved)
+        json_lines.write(folder.path / REJECTED, rejected)
         (folder.path / STATS).write_text(json.dumps([tier.model_dump(mode="json") for tier in tiers], indent=1) + "\n")
         folder.dollars = sum((tier.dollars for tier in tiers), Decimal(0))
         folder.metrics |= {"failures": len(cases), "solved": len(solved), "rejected": len(rejected), "dollars": float(folder.dollars)}

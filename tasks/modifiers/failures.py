@@ -5,7 +5,7 @@ The verdicts are the checker's, reached in the evaluation of the served model. N
 
 from collections import Counter
 
-from blocks import store
+from blocks import json_lines, store
 from blocks.records import Artifact, Question, Record
 from configs.errors import BadInput
 from tasks.evaluation.evaluate import read_answers
@@ -44,7 +44,7 @@ def failures(questions: Artifact, evaluation: Artifact) -> Artifact:
         parts[answer.correct].append(Tried(question=question, answer=answer.text, reason=answer.reason))
     with store.create("failures", parents=[questions, evaluation]) as folder:
         for name, correct in ((FAILED, False), (RIGHT, True)):
-            (folder.path / name).write_text("".join(tried.model_dump_json() + "\n" for tried in parts[correct]))
+            json_lines.write(folder.path / name, parts[correct])
         folder.metrics |= {"asked": len(asked), "failed": len(parts[False])}
         folder.metrics |= {f"failed_{domain}": count for domain, count in sorted(Counter(tried.question.domain for tried in parts[False]).items())}
     return folder.artifact
@@ -52,5 +52,4 @@ def failures(questions: Artifact, evaluation: Artifact) -> Artifact:
 
 def read_tried(failures: Artifact, name: str) -> list[Tried]:
     """The rows of failures.jsonl or right.jsonl."""
-    data = (store.open(failures) / name).read_bytes()
-    return [Tried.model_validate_json(line) for line in data.split(b"\n") if line]
+    return json_lines.read(store.open(failures) / name, Tried)

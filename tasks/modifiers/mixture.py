@@ -6,7 +6,7 @@ Not here: mending (cascade.py), training (training's ``sft``, called by the flow
 import json
 from random import Random
 
-from blocks import store
+from blocks import json_lines, store
 from blocks.chat_format import sections
 from blocks.records import Artifact, Example, Metadata
 from configs.errors import BadInput
@@ -41,7 +41,7 @@ def mixture(mended: Artifact, failures: Artifact, dataset: Artifact, domains: li
         train += shuffled[kept:]
     with store.create("dataset", parents=[mended, failures, dataset], settings={"mixture": settings.identity(), "domains": domains, "seed": seed}) as folder:
         for name, rows in (("train", rng.sample(train, len(train))), ("validation", validation)):
-            (folder.path / f"{name}.jsonl").write_text("".join(row.model_dump_json() + "\n" for row in rows))
+            json_lines.write(folder.path / f"{name}.jsonl", rows)
         counts = {name: len(rows) for name, rows in parts.items()} | {"train": len(train), "validation": len(validation)}
         (folder.path / "stats.json").write_text(json.dumps(counts, indent=1) + "\n")
         folder.metrics |= counts
@@ -73,5 +73,4 @@ def _some(rows: list[Example], wanted: float, rng: Random) -> list[Example]:
 
 
 def _examples(artifact: Artifact, name: str) -> list[Example]:
-    data = (store.open(artifact) / name).read_bytes()
-    return [Example.model_validate_json(line) for line in data.split(b"\n") if line]
+    return json_lines.read(store.open(artifact) / name, Example)

@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from itertools import cycle
 from random import Random
 
-from blocks import store
+from blocks import json_lines, store
 from blocks.records import Artifact, CallRef, Difficulty, Domain, Question
 from blocks.rehearsal import world
+from blocks.wording import folded
 from configs.errors import BadInput
 from configs.phases.modifiers import BenchmarkSource, Coverage, Source, TeacherSource
 from configs.phases.teachers import Teachers
@@ -64,7 +65,7 @@ def fresh_questions(avoid: list[Artifact], coverages: list[Coverage], count: int
             raise BadInput(f"modifiers.source ({source.kind}) has no fresh question of {', '.join(coverage.domains)}; give it more, or leave the modifier out")
     settings = {"coverages": [c.identity() for c in coverages], "count": count, "hard_share": hard_share, "source": source.identity(), "seed": seed}
     with store.create("questions", parents=avoid, settings=settings) as folder:
-        (folder.path / "questions.jsonl").write_text("".join(question.model_dump_json() + "\n" for question in found))
+        json_lines.write(folder.path / "questions.jsonl", found)
         folder.metrics["questions"] = len(found)
         paid = {call.call: call.dollars for call in asked.calls}
         folder.dollars = sum(paid.values(), folder.dollars)
@@ -109,18 +110,12 @@ def _from_world(domain: Domain, difficulty: Difficulty, wanted: int, seed: int) 
         yield world.draw(next(families), "train", rng)
 
 
-def folded(prompt: str) -> str:
-    """What counts as the same prompt: lower case, runs of whitespace as one space."""
-    return " ".join(prompt.lower().split())
-
-
 def prompts(artifact: Artifact) -> Iterator[str]:
     """Every ``prompt`` in the JSON lines of an artifact (examples, questions, answers)."""
     import json
 
     for path in sorted(store.open(artifact).glob("*.jsonl")):
-        for line in path.read_bytes().split(b"\n"):
-            if line:
-                row = json.loads(line)
-                if isinstance(row.get("prompt"), str):
-                    yield row["prompt"]
+        for line in json_lines.lines(path):
+            row = json.loads(line)
+            if isinstance(row.get("prompt"), str):
+                yield row["prompt"]

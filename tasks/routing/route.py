@@ -6,7 +6,7 @@ two by the same ``Router.decide`` that serves. Not here: judging the choice (ass
 
 import json
 
-from blocks import store
+from blocks import json_lines, store
 from blocks.records import Answered, Artifact
 from configs.errors import BadInput
 from tasks.evaluation.evaluate import Summary, read_answers, share
@@ -31,7 +31,7 @@ def covered_questions(classifier: Artifact, questions: Artifact, name: str, cove
     if not chosen:
         raise BadInput(f"the domain classifier gives none of {len(asked)} questions to modifier {name} ({', '.join(covers[name])}); evaluate on questions of its domains")
     with store.create("questions", parents=[classifier, questions], settings={"modifier": name, "covers": covers}) as folder:
-        (folder.path / "questions.jsonl").write_text("".join(question.model_dump_json() + "\n" for question in chosen), encoding="utf-8")
+        json_lines.write(folder.path / "questions.jsonl", chosen)
         folder.metrics["questions"] = len(chosen)
     return folder.artifact
 
@@ -73,7 +73,7 @@ def route(router: Artifact, base: Artifact, modifiers: dict[str, Artifact], max_
         cut_answers=sum(len(one.logprobs) >= max_new_tokens for one in answers),
     )
     with store.create("evaluation", parents=[router, base, *modifiers.values()], settings={"max_new_tokens": max_new_tokens}) as folder:
-        (folder.path / "answers.jsonl").write_text("".join(one.model_dump_json() + "\n" for one in answers), encoding="utf-8")
+        json_lines.write(folder.path / "answers.jsonl", answers)
         (folder.path / "summary.json").write_text(summary.model_dump_json(indent=1) + "\n", encoding="utf-8")
         (folder.path / "choices.json").write_text(json.dumps(choices, indent=1) + "\n")
         folder.metrics |= {"exact_match": summary.exact_match.mean, "routed": sum(choice != BASE for choice in choices.values()) / len(choices)}
