@@ -14,6 +14,7 @@ from blocks import places, store
 from blocks.records import Artifact
 from configs.errors import BadInput, CogumiError, DamagedArtifact
 from tests import s3
+from tests.small_disk import mounted
 
 
 @pytest.fixture(scope="module")
@@ -167,18 +168,11 @@ def test_a_store_that_cannot_be_written_is_one_clear_line(state: Path, monkeypat
         make()
 
 
-def test_a_full_disk_is_one_clear_line(tmp_path: Path) -> None:
-    mount = tmp_path / "small"
-    mount.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", mount], capture_output=True, check=False).returncode:
-        pytest.skip("mounting a small file system needs root")
-    try:
-        os.environ["COGUMI_STORE"] = str(mount / "store")
+def test_a_full_disk_is_one_clear_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with mounted(tmp_path / "small", "64k"):
+        monkeypatch.setenv("COGUMI_STORE", str(tmp_path / "small" / "store"))
         with pytest.raises(CogumiError, match="No space left") as full:
             make("x" * 200_000)
-        assert full.value.exit_code == 1  # not the input\'s fault
+        assert full.value.exit_code == 1  # not the input's fault
         assert store.everything() == []
-        assert list((mount / "store" / "tmp").iterdir()) == []
-    finally:
-        del os.environ["COGUMI_STORE"]
-        subprocess.run(["umount", mount], check=True)
+        assert list((tmp_path / "small" / "store" / "tmp").iterdir()) == []

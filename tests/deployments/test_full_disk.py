@@ -1,25 +1,14 @@
 """A disk that fills up in the middle of a run: one clear line, nothing half-written, and the run goes on when there is room again."""
 
-import os
 import shlex
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from blocks import store
 from tests.deployments.test_cli import COGUMI
+from tests.small_disk import growing, mounting, unshared
 from tests.tiny import TINY
-
-MOUNT = "mount -t tmpfs -o size={size} tmpfs {disk}"
-
-
-def unshared(disk: Path, script: str) -> "subprocess.CompletedProcess[str]":
-    """``script`` where ``disk`` may be mounted on, seen by nobody else."""
-    environment = {**os.environ, "COGUMI_HOME": str(disk / "home"), "PREFECT_HOME": str(disk / "home" / "prefect")}
-    environment.pop("PREFECT_API_URL", None)
-    environment.pop("PREFECT_RESULTS_LOCAL_STORAGE_PATH", None)
-    return subprocess.run(["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", script], env=environment, capture_output=True, text=True, timeout=200, check=False)
 
 
 @pytest.mark.slow
@@ -28,11 +17,14 @@ def unshared(disk: Path, script: str) -> "subprocess.CompletedProcess[str]":
 def test_a_full_disk_is_one_clear_line_and_the_run_goes_on_when_there_is_room(size: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     disk, kept = tmp_path / "disk", tmp_path / "kept"
     disk.mkdir()
-    if unshared(disk, MOUNT.format(size="1m", disk=disk)).returncode:
-        pytest.skip("this machine allows no mount in a namespace of one's own")
     run = shlex.join([*COGUMI, "run", "--phase", "dataset", *(word for setting in TINY for word in ("--set", setting))])
-    script = f'{MOUNT.format(size=size, disk=disk)} && {run}; echo "ended $?" >&2; cp -r {disk}/home/store {kept}; mount -o remount,size=64m {disk} && {run}'
-    done = unshared(disk, script)
+    mount, grow = shlex.join(mounting(disk, size)), shlex.join(growing(disk, "64m"))
+    for name in ("PREFECT_API_URL", "PREFECT_RESULTS_LOCAL_STORAGE_PATH"):
+        monkeypatch.delenv(name, raising=False)
+    done = unshared(
+        f'{mount} && {run}; echo "ended $?" >&2; cp -r {disk}/home/store {kept}; {grow} && {run}',
+        {"COGUMI_HOME": str(disk / "home"), "PREFECT_HOME": str(disk / "home" / "prefect")},
+    )
     first, _, second = done.stderr.partition("ended ")
     assert second[0] == "1", done.stderr
     assert first.strip().splitlines()[-1].startswith("cogumi: ")

@@ -1,7 +1,6 @@
 """The journal's database: clear errors, PostgreSQL, group commit, secrets, and the summary."""
 
 import logging
-import subprocess
 import time
 from collections.abc import Iterator
 from decimal import Decimal
@@ -17,6 +16,7 @@ from tests.blocks.teachers.conftest import requests, settings, teacher
 from tests.blocks.teachers.server import KEY, Running
 from tests.blocks.teachers.workers import asking, code
 from tests.postgres import running as postgresql
+from tests.small_disk import mounted
 
 
 @pytest.mark.parametrize(
@@ -101,24 +101,19 @@ def test_many_calls_share_a_transaction(server: Running, monkeypatch: pytest.Mon
 
 
 def test_a_full_disk_is_one_clear_line_and_keeps_what_was_answered(server: Running, tmp_path: Path) -> None:
-    mount = tmp_path / "small"
-    mount.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=250k", "tmpfs", mount], capture_output=True, check=False).returncode:
-        pytest.skip("mounting a small file system needs root")
-    try:
-        teachers = settings(teacher(server.url), journal=f"sqlite:///{mount}/journal.db")
+    disk = tmp_path / "small"
+    with mounted(disk, "250k") as grow:
+        teachers = settings(teacher(server.url), journal=f"sqlite:///{disk}/journal.db")
         with pytest.raises(CogumiError, match="disk is full") as full:
             ask(requests(500), "questions", teachers)
-        assert full.value.exit_code == 1  # not the input\'s fault
+        assert full.value.exit_code == 1  # not the input's fault
         tries = server.counts()["tries"]
         assert 0 < len(tries) < 500
-        subprocess.run(["mount", "-o", "remount,size=20m", mount], check=True)
+        grow("20m")
         ask(requests(500), "questions", teachers)
         again = server.counts()["tries"]
         assert len(again) == 500
         assert sum(again.values()) - 500 <= 16, "only what was in flight when the disk was full"
-    finally:
-        subprocess.run(["umount", mount], check=True)
 
 
 @pytest.fixture(scope="module")
