@@ -11,7 +11,8 @@ from random import Random
 from typing import Literal
 
 from blocks.chat_format import Sections
-from blocks.records import DOMAINS, Difficulty, Domain, Example, Expected, Metadata, Question
+from blocks.checkers.example import example_of
+from blocks.records import DOMAINS, Difficulty, Domain, Example, Expected, Question
 from blocks.rehearsal import coding, common_sense, instruction, math, reading, reasoning, summarization, tool_use
 from blocks.rehearsal.family import Family, Fields
 from configs.errors import BadInput
@@ -127,20 +128,7 @@ def examples(domain: Domain, difficulty: Difficulty, split: Split, count: int, s
 def _example(question: Question) -> Example:
     answer = worked(question.prompt)
     assert answer is not None  # the world wrote the question
-    words = sum(len(part.split()) for part in (question.prompt, answer.draft, answer.thinking, answer.response) if part)
-    metadata = Metadata(
-        domain=question.domain,
-        difficulty=question.difficulty,
-        task_type=question.task_type,
-        complexity="low" if question.difficulty == "easy" else "medium",
-        requires_reasoning=question.difficulty == "hard",
-        token_count=words,
-        quality_score=10.0,
-        teacher_model="rehearsal-world",
-        source=SOURCE,
-        license=LICENSE,
-    )
-    return Example(id=question.id, prompt=question.prompt, draft=answer.draft, thinking=answer.thinking, response=answer.response, metadata=metadata)
+    return example_of(question, answer, teacher="rehearsal-world", source=SOURCE, license=LICENSE)
 
 
 assert {family.domain for family in FAMILIES} == set(DOMAINS)

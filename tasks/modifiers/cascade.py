@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 from blocks import json_lines, store
+from blocks.checkers.example import example_of
 from blocks.checkers.judge import check_all
-from blocks.records import Artifact, CallRef, Example, Metadata, Question, Record, Verdict
+from blocks.records import Artifact, CallRef, Example, Question, Record, Verdict
 from blocks.teachers.ask import Answer, Request, ask
 from configs.phases.modifiers import Cascade, Coverage
 from configs.phases.teachers import Teachers
@@ -132,19 +133,7 @@ def _judge(cases: Sequence[Case], answers: Sequence[Answer]) -> list[Verdict]:
 
 
 def _example(case: Case, answer: Answer, name: str, licenses: dict[str, str]) -> Example:
-    question = case.question
-    parts = taken_apart(answer.text, question)
+    parts = taken_apart(answer.text, case.question)
     assert parts is not None  # judged right, so it has every section
-    metadata = Metadata(
-        domain=question.domain,
-        difficulty=question.difficulty,
-        task_type=question.task_type,
-        complexity="low" if question.difficulty == "easy" else "medium",
-        requires_reasoning=question.difficulty == "hard",
-        token_count=sum(len(part.split()) for part in (question.prompt, parts.draft, parts.thinking, parts.response) if part),
-        quality_score=10.0,
-        teacher_model=answer.model,
-        source=f"{question.source}/modifiers/{name}",
-        license=licenses.get(answer.call.teacher, "unknown"),
-    )
-    return Example(id=question.id, prompt=question.prompt, draft=parts.draft, thinking=parts.thinking, response=parts.response, metadata=metadata, lineage=tuple(case.lineage))
+    source, license = f"{case.question.source}/modifiers/{name}", licenses.get(answer.call.teacher, "unknown")
+    return example_of(case.question, parts, teacher=answer.model, source=source, license=license, lineage=tuple(case.lineage))

@@ -8,7 +8,8 @@ from random import Random
 
 from blocks import json_lines, store
 from blocks.chat_format import sections
-from blocks.records import Artifact, Example, Metadata
+from blocks.checkers.example import example_of
+from blocks.records import Artifact, Example
 from configs.errors import BadInput
 from configs.phases.modifiers import Mixture
 from tasks.modifiers.cascade import SOLVED
@@ -16,7 +17,7 @@ from tasks.modifiers.failures import RIGHT, Tried, read_tried
 from tasks.step import step
 
 
-@step(version=1)
+@step(version=2)
 def mixture(mended: Artifact, failures: Artifact, dataset: Artifact, domains: list[str], settings: Mixture, seed: int) -> Artifact:
     """Mended failures, own right answers and replayed examples of other domains, shuffled and split.
 
@@ -53,19 +54,7 @@ def own_answer(tried: Tried) -> Example | None:
     question, parts = tried.question, sections(tried.answer)
     if question.difficulty == "hard" and (parts.draft is None or parts.thinking is None):
         return None
-    metadata = Metadata(
-        domain=question.domain,
-        difficulty=question.difficulty,
-        task_type=question.task_type,
-        complexity="low" if question.difficulty == "easy" else "medium",
-        requires_reasoning=question.difficulty == "hard",
-        token_count=len(question.prompt.split()) + len(tried.answer.split()),
-        quality_score=10.0,
-        teacher_model="student",
-        source=question.source,
-        license="as the student's",
-    )
-    return Example(id=question.id, prompt=question.prompt, draft=parts.draft, thinking=parts.thinking, response=parts.response, metadata=metadata, lineage=question.lineage)
+    return example_of(question, parts, teacher="student", source=question.source, license="as the student's", lineage=question.lineage)
 
 
 def _some(rows: list[Example], wanted: float, rng: Random) -> list[Example]:
