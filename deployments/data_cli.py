@@ -147,14 +147,14 @@ def _ready(inputs: Sequence[Path], *outputs: Path | None, in_place: Sequence[Pat
             raise BadInput(f"{path}: {'a folder; name its files' if path.is_dir() else 'no such file'}")
     taken = {path.resolve(): "is read" for path in inputs}
     allowed = {path.resolve() for path in in_place}
-    for number, path in enumerate(outputs):
-        if path is None:
+    for number, out in enumerate(outputs):
+        if out is None:
             continue
-        place = path.resolve()
+        place = out.resolve()
         if place in taken and not (number == 0 and place in allowed):
-            raise BadInput(f"{path}: {taken[place]} by the same command; name another file to write")
+            raise BadInput(f"{out}: {taken[place]} by the same command; name another file to write")
         taken[place] = "is written"
-        check_writable(path)
+        check_writable(out)
 
 
 def _finish(found: BaseModel, *files: Path | None) -> None:
