@@ -8,19 +8,43 @@ import json
 import os
 from pathlib import Path
 
-from blocks.records import Artifact, Manifest
-from configs.errors import DamagedArtifact
+from pydantic import ValidationError
+
+from blocks.records import Artifact, Manifest, unknown_fields
+from configs.errors import BadInput, DamagedArtifact
 
 MANIFEST = "manifest.json"
 _verified: dict[tuple[str, str], tuple[int, int]] = {}
 
 
 def manifest_in(folder: Path) -> Manifest:
-    """The manifest in a local artifact folder."""
+    """The manifest in a local artifact folder.
+
+    Raises:
+        DamagedArtifact: it cannot be read.
+        BadInput: as :func:`parsed`.
+    """
     try:
-        return Manifest.model_validate_json((folder / MANIFEST).read_text())
+        return parsed((folder / MANIFEST).read_bytes(), str(folder))
     except (OSError, ValueError) as error:
         raise DamagedArtifact(f"{folder}: no readable {MANIFEST} ({type(error).__name__}); delete the folder and run again") from None
+
+
+def parsed(content: bytes, place: str) -> Manifest:
+    """The manifest that stands at ``place``.
+
+    Raises:
+        BadInput: a newer version of Cogumi wrote it; what it made is not damaged and must not be made again.
+        ValueError: it cannot be read.
+    """
+    try:
+        return Manifest.model_validate_json(content)
+    except ValidationError as error:
+        if unknown := unknown_fields(error):
+            raise BadInput(
+                f"{place} was made by a newer version of Cogumi (its {MANIFEST} has {unknown}); update this one, or set COGUMI_HOME or COGUMI_STORE to another place"
+            ) from None
+        raise
 
 
 def reference(found: Manifest, uri: str) -> Artifact:

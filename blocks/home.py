@@ -18,7 +18,7 @@ def home() -> Path:
     Raises:
         BadInput: the folder cannot be made or written to.
     """
-    path = Path(os.environ.get("COGUMI_HOME", ".cogumi")).expanduser().absolute()
+    path = absolute("COGUMI_HOME", os.environ.get("COGUMI_HOME") or ".cogumi")
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -26,6 +26,18 @@ def home() -> Path:
     if not os.access(path, os.W_OK):
         raise BadInput(f"cannot write to the state folder {path}; set COGUMI_HOME to a writable folder")
     return path
+
+
+def absolute(variable: str, named: str) -> Path:
+    """The folder that an environment variable names, ``~`` resolved.
+
+    Raises:
+        BadInput: there is no such user.
+    """
+    try:
+        return Path(named).expanduser().absolute()
+    except RuntimeError:
+        raise BadInput(f"{variable} {named!r} begins with a user who is not known here; write the folder out") from None
 
 
 def no_room() -> str:

@@ -126,9 +126,15 @@ class Journal:
             metadata.create_all(db)
 
     def _connect(self) -> Engine:
+        said = "COGUMI_JOURNAL" if os.environ.get("COGUMI_JOURNAL") else "teachers.journal"
+        how = "write sqlite:////path/journal.db or postgresql+psycopg://user@host/database"
         try:
             parsed = make_url(self.url)
-            self.name = parsed.render_as_string(hide_password=True)
+            self.name = parsed.set(query={}).render_as_string(hide_password=True)  # a password may stand in the query too
+            if parsed.get_dialect().is_async or parsed.get_backend_name() not in {"sqlite", "postgresql"}:
+                raise BadInput(f"{said} {self.name}: a journal is in SQLite or in PostgreSQL, by a driver that is not asynchronous; {how}")
+            if parsed.get_backend_name() == "sqlite" and parsed.database in {None, "", ":memory:"}:
+                raise BadInput(f"{said} {self.name}: a journal in memory forgets what was paid for; {how}")
             if parsed.get_backend_name() == "sqlite":
                 engine = create_engine(parsed, connect_args={"timeout": NOTES_SECONDS if self._notes else BUSY_SECONDS, "check_same_thread": False})
                 event.listen(engine, "connect", _sqlite_connect_for_notes if self._notes else _sqlite_connect)
@@ -136,9 +142,9 @@ class Journal:
                 return engine
             return create_engine(parsed, pool_pre_ping=True)
         except (NoSuchModuleError, ModuleNotFoundError) as error:
-            raise BadInput(f"teachers.journal {self.name}: its driver is not installed ({error}); pip install 'psycopg[binary]' for PostgreSQL") from None
-        except ArgumentError:
-            raise BadInput("teachers.journal is not a database URL; write sqlite:////path/journal.db or postgresql+psycopg://user@host/database") from None
+            raise BadInput(f"{said} {self.name}: its driver is not installed ({error}); for PostgreSQL pip install 'psycopg[binary]' and write postgresql+psycopg://") from None
+        except (ArgumentError, ValueError):  # the latter of a port that is no number
+            raise BadInput(f"{said} is not a database URL; {how}") from None
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[Connection]:
@@ -165,7 +171,7 @@ class Journal:
                 raise Transient(f"journal {self.name}: {reason}") from None  # a busy or restarting database
             if "full" in reason:  # SQLite's word for the disk
                 raise CogumiError(f"cannot write to the journal {self.name}: {reason}; make room and run again: what it holds is kept") from None
-            raise BadInput(f"cannot use the journal {self.name}: {reason}; see teachers.journal and COGUMI_HOME") from None
+            raise BadInput(f"cannot use the journal {self.name}: {reason}; see COGUMI_JOURNAL, teachers.journal and COGUMI_HOME") from None
 
     def find(self, keys: Sequence[str]) -> dict[str, Row]:
         """The final answers recorded under ``keys``."""

@@ -3,11 +3,10 @@
 Not here: single rows and teacher calls (provenance.py).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 
-import fsspec
-
-from blocks import folders, places
+from blocks import folders, objects, places, remote
 from blocks.records import Artifact, Manifest
 from configs.errors import DamagedArtifact
 
@@ -16,10 +15,8 @@ class Graph:
     """Every manifest of the store, read once, linked both ways."""
 
     def __init__(self) -> None:
-        self.manifests: dict[str, Manifest] = {}
-        self._addresses = _addresses()
-        for digest, (fs, path) in self._addresses.items():
-            self.manifests[digest] = Manifest.model_validate_json(fs.cat_file(path))
+        self._folders = _folders()
+        self.manifests = _manifests(self._folders)
         self.children: dict[str, list[str]] = {}
         for digest, manifest in self.manifests.items():
             for parent in dict.fromkeys(manifest.parents):
@@ -55,9 +52,9 @@ class Graph:
 
     def read(self, digest: str, name: str) -> bytes:
         """The file ``name`` of an artifact, unchecked; empty where it is gone."""
-        fs, path = self._addresses[digest]
+        path = f"{self._folders[digest]}/{name}"
         try:
-            return bytes(fs.cat_file(f"{path.removesuffix(folders.MANIFEST)}{name}"))
+            return objects.read(path) if objects.is_remote(path) else Path(path).read_bytes()
         except FileNotFoundError:
             return b""
 
@@ -68,16 +65,15 @@ def ancestors(artifacts: Sequence[Artifact]) -> list[Manifest]:
     Raises:
         DamagedArtifact: a manifest is missing from the store.
     """
-    addresses = _addresses()
+    there = _folders()
     found: dict[str, Manifest] = {}
 
     def visit(digest: str) -> None:
         if digest in found:
             return
-        if digest not in addresses:
+        if digest not in there:
             raise DamagedArtifact(f"no artifact {digest[:12]} in {places.location()}; run again to rebuild it")
-        fs, path = addresses[digest]
-        manifest = Manifest.model_validate_json(fs.cat_file(path))
+        manifest = _manifests({digest: there[digest]})[digest]
         for parent in manifest.parents:
             visit(parent)
         found[digest] = manifest
@@ -87,7 +83,25 @@ def ancestors(artifacts: Sequence[Artifact]) -> list[Manifest]:
     return list(found.values())
 
 
-def _addresses() -> dict[str, tuple[fsspec.AbstractFileSystem, str]]:
-    """Digest → where its manifest lies."""
-    fs, root = fsspec.core.url_to_fs(places.location())
-    return {path.split("/")[-2]: (fs, path) for path in fs.glob(f"{root}/*/*/{folders.MANIFEST}")}
+def _folders() -> dict[str, str]:
+    """Digest → the folder, or its URL, of everything in the store that has a manifest."""
+    place = places.location()
+    if objects.is_remote(place):
+        found = [name for name in objects.sizes(place) if name.count("/") == 2 and name.endswith(f"/{folders.MANIFEST}")]
+    else:
+        found = [str(path.relative_to(place)) for path in sorted(Path(place).glob(f"*/*/{folders.MANIFEST}"))]
+    return {name.split("/")[1]: f"{place}/{name.rpartition('/')[0]}" for name in found}
+
+
+def _manifests(there: Mapping[str, str]) -> dict[str, Manifest]:
+    """The manifests in the folders ``there``.
+
+    Raises:
+        DamagedArtifact: one cannot be read.
+        BadInput, Transient: the store cannot be used or reached.
+    """
+    if not objects.is_remote(places.location()):
+        return {digest: folders.manifest_in(Path(folder)) for digest, folder in there.items()}
+    names = [f"{folder.removeprefix(places.location())[1:]}/{folders.MANIFEST}" for folder in there.values()]
+    found = {name.split("/")[1]: content for name, content in objects.read_all(places.location(), names).items()}
+    return {digest: remote.manifest_of(found[digest], there[digest]) for digest in there if digest in found}

@@ -173,7 +173,7 @@ def _reach(url: str, operation: Callable[[fsspec.AbstractFileSystem, str], R], w
     first_failure, pause = None, _PAUSE
     while True:
         try:
-            fs, path = fsspec.core.url_to_fs(url)
+            fs, path = _opened(url)
             if hasattr(fs, "retries"):
                 fs.retries = 2  # its own, within one operation
             return operation(fs, path)
@@ -192,6 +192,14 @@ def _reach(url: str, operation: Callable[[fsspec.AbstractFileSystem, str], R], w
                 raise Transient(f"cannot reach {url} ({type(error).__name__}: {_line(error)}); check the address (AWS_ENDPOINT_URL) and the network") from None
             time.sleep(pause)
             pause = min(2 * pause, 3)
+
+
+def _opened(url: str) -> tuple[fsspec.AbstractFileSystem, str]:
+    try:
+        fs, path = fsspec.core.url_to_fs(url)
+    except TypeError as error:  # a driver that wants more than a URL
+        raise ValueError(error) from None
+    return fs, path
 
 
 def _is_s3(fs: fsspec.AbstractFileSystem) -> bool:

@@ -12,15 +12,29 @@ import uuid
 from pathlib import Path
 
 from blocks import objects
-from blocks.home import home
+from blocks.home import absolute, home
 from configs.errors import BadInput
 
 
 def location() -> str:
-    """The store's URL or absolute folder."""
-    place = os.environ.get("COGUMI_STORE") or str(home() / "store")
-    place = place.removeprefix("file://")
-    return place.rstrip("/") if objects.is_remote(place) else str(Path(place).expanduser().absolute())
+    """The store's URL or absolute folder.
+
+    Raises:
+        BadInput: the URL names no bucket or folder, or contains a password, which would stand in every reference to an artifact.
+    """
+    named = os.environ.get("COGUMI_STORE") or str(home() / "store")
+    place = named.removeprefix("file://")
+    if not objects.is_remote(place):
+        if not place:
+            raise BadInput(f"COGUMI_STORE {named!r} names no folder; write a folder, or a URL such as s3://bucket/prefix")
+        return str(absolute("COGUMI_STORE", place))
+    scheme, _, rest = place.rpartition("://")
+    bucket = rest.partition("/")[0]
+    if ":" in bucket.rpartition("@")[0]:
+        raise BadInput(f"COGUMI_STORE {scheme}://…@{bucket.rpartition('@')[2]} contains a password; give it by the store's own variables, such as AWS_ACCESS_KEY_ID")
+    if not bucket:
+        raise BadInput(f"COGUMI_STORE {named!r} names no bucket; write a folder, or a URL such as s3://bucket/prefix")
+    return place.rstrip("/")
 
 
 def scratch() -> Path:

@@ -10,7 +10,7 @@ from pathlib import Path
 from blocks import objects, places
 from blocks.home import home
 from blocks.locks import held
-from configs.errors import Transient
+from configs.errors import BadInput, Transient
 
 TRIES = 20
 
@@ -54,6 +54,8 @@ def _read(name: str) -> tuple[bytes | None, str | None]:
         return Path(place(name)).read_bytes(), None
     except FileNotFoundError:
         return None, None
+    except OSError as error:
+        raise BadInput(f"cannot read {place(name)}: {error.strerror}; see COGUMI_STORE and COGUMI_HOME") from None
 
 
 def _replace(name: str, content: bytes, version: str | None) -> bool:

@@ -6,7 +6,7 @@ Not here: settings (configs/) and the files behind an artifact (store.py).
 from decimal import Decimal
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from configs.vocabulary import DOMAINS as DOMAINS
 from configs.vocabulary import Difficulty as Difficulty
@@ -17,6 +17,12 @@ class Record(BaseModel):
     """Strict and frozen; serialises to JSON and back without loss."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+
+def unknown_fields(error: ValidationError) -> str:
+    """The fields that a record has and this version does not know, for people; empty where anything else is wrong with it as well."""
+    faults = error.errors()
+    return ", ".join(".".join(map(str, fault["loc"])) for fault in faults) if all(fault["type"] == "extra_forbidden" for fault in faults) else ""
 
 
 class CallRef(Record):

@@ -11,7 +11,7 @@ from contextvars import ContextVar
 from pathlib import Path
 
 from blocks import locks, objects
-from blocks.folders import MANIFEST, verify_folder
+from blocks.folders import MANIFEST, parsed, verify_folder
 from blocks.home import home
 from blocks.places import new_work_folder
 from blocks.records import Artifact, Manifest
@@ -97,10 +97,20 @@ def check(artifact: Artifact, url: str) -> None:
 def manifests(url: str) -> list[Manifest]:
     """Every manifest in the store at ``url``."""
     names = [name for name in objects.sizes(url) if name.count("/") == 2 and name.endswith(f"/{MANIFEST}")]
+    return [manifest_of(content, f"{url}/{name.rpartition('/')[0]}") for name, content in objects.read_all(url, names).items()]
+
+
+def manifest_of(content: bytes, url: str) -> Manifest:
+    """The manifest of the artifact at ``url``.
+
+    Raises:
+        DamagedArtifact: it cannot be read.
+        BadInput: a newer version of Cogumi wrote it.
+    """
     try:
-        return [Manifest.model_validate_json(content) for content in objects.read_all(url, names).values()]
-    except ValueError as error:
-        raise DamagedArtifact(f"{url}: a manifest in the store cannot be read ({' '.join(str(error).split())[:200]})") from None
+        return parsed(content, url)
+    except ValueError:
+        raise DamagedArtifact(f"{url}: its manifest cannot be read; run again to rebuild it") from None
 
 
 def _cached(artifact: Artifact) -> Path:
@@ -147,8 +157,6 @@ def _download(artifact: Artifact, url: str, folder: Path) -> None:
 
 def _manifest(artifact: Artifact, url: str) -> Manifest:
     try:
-        return Manifest.model_validate_json(objects.read(f"{url}/{MANIFEST}"))
+        return manifest_of(objects.read(f"{url}/{MANIFEST}"), url)
     except FileNotFoundError:
         raise DamagedArtifact(f"{url}: the artifact is gone; run again to rebuild it") from None
-    except ValueError:
-        raise DamagedArtifact(f"{url}: its manifest cannot be read; run again to rebuild it") from None

@@ -4,16 +4,16 @@ Moves are atomic and made one after the other (blocks/pointer.py). Not here: dec
 (assemble.py).
 """
 
-import os
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Literal
 
-import fsspec
+from pydantic import ValidationError
 
-from blocks import folders, pointer
-from blocks.records import Artifact, Manifest, Record
-from configs.errors import BadInput, CogumiError
+from blocks import folders, objects, places, pointer, remote
+from blocks.records import Artifact, Record, unknown_fields
+from configs.errors import BadInput, CogumiError, DamagedArtifact
 
 POINTER = "releases.json"
 
@@ -102,14 +102,16 @@ def current(digest: str | None = None) -> Entry:
     """The current release, or the kept one whose digest begins with ``digest``.
 
     Raises:
-        BadInput: there is none.
+        BadInput: there is none, or several begin so.
     """
     return _named(releases().entries, digest)
 
 
 def _named(entries: tuple[Entry, ...], digest: str | None) -> Entry:
     if digest is not None:
-        entries = tuple(entry for entry in entries if entry.release.digest.startswith(digest) or entry.release.short.startswith(digest))
+        entries = tuple(entry for entry in entries if entry.release.digest.startswith(digest) or f"{entry.release.kind}-{entry.release.digest}".startswith(digest))
+        if len(entries) > 1:
+            raise BadInput(f"{digest!r} is the beginning of {', '.join(entry.release.short for entry in entries)}; give more of it")
     if not entries:
         raise BadInput(f"no release {digest!r}; see the digests in {pointer.place(POINTER)}" if digest else "there is no release here yet; make one with: cogumi run")
     return entries[-1]
@@ -117,14 +119,17 @@ def _named(entries: tuple[Entry, ...], digest: str | None) -> Entry:
 
 def _refuse_incomplete(release: Artifact) -> None:
     """Every file is there in its full length; what is in it is checked when it is opened."""
-    fs, root = fsspec.core.url_to_fs(release.uri)
     try:
-        manifest = Manifest.model_validate_json(fs.cat_file(f"{root}/{folders.MANIFEST}"))
-        missing = [name for name, (_, size) in manifest.files.items() if fs.size(f"{root}/{name}") != size]
-    except FileNotFoundError as error:
-        missing = [os.path.basename(str(error.filename or error)) or folders.MANIFEST]
-    if missing:
-        raise BadInput(f"{release.short} is not whole ({missing[0]} is missing or cut); run its profile again to rebuild it, nothing was changed")
+        here = f"{places.location()}/{release.kind}/{release.digest}"  # a store may lie elsewhere by now than when the reference was written
+        if objects.is_remote(here):
+            remote.check(release, here)
+            return
+        folder = next((Path(place) for place in (here, release.uri) if (Path(place) / folders.MANIFEST).exists()), Path(here))
+        for name, (_, size) in folders.manifest_in(folder).files.items():
+            if not (folder / name).exists() or (folder / name).stat().st_size != size:
+                raise DamagedArtifact(f"{name} is missing or cut")
+    except DamagedArtifact as damage:
+        raise BadInput(f"{release.short} is not whole ({damage}); run its profile again to rebuild it, nothing was changed") from None
 
 
 def _now() -> str:
@@ -148,5 +153,8 @@ def _move(change: Callable[[tuple[Entry, ...]], tuple[Entry, ...]]) -> tuple[Ent
 def _parse(content: bytes | None) -> Releases:
     try:
         return Releases.model_validate_json(content) if content is not None else Releases()
-    except ValueError:
-        raise BadInput(f"{pointer.place(POINTER)} is damaged; delete it and run the release phase again") from None
+    except ValidationError as error:
+        place = pointer.place(POINTER)
+        if unknown := unknown_fields(error):
+            raise BadInput(f"{place} was written by a newer version of Cogumi (it has {unknown}); update this one") from None
+        raise BadInput(f"{place} is damaged; delete it and run the release phase again") from None

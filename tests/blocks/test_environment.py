@@ -1,0 +1,148 @@
+"""Environment variables that say something odd: one clear line, no password, nothing written in a surprising place."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from blocks import folders, objects, places, pointer, remote, store
+from blocks.home import home
+from blocks.journal import Journal
+from blocks.lineage import Graph
+from blocks.records import Artifact
+from configs.errors import BadInput, CogumiError, DamagedArtifact, Transient
+from tasks.release.current import promote, releases, rollback
+from tests import s3
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_an_empty_home_is_the_default_and_not_the_current_folder(elsewhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COGUMI_HOME", "")
+    assert home() == elsewhere / ".cogumi"
+
+
+def test_an_unknown_user_is_one_clear_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable, read in (("COGUMI_HOME", home), ("COGUMI_STORE", places.location)):
+        with monkeypatch.context() as patch:
+            patch.setenv(variable, "~nobodyofthisname/x")
+            with pytest.raises(BadInput, match=f"{variable} '~nobodyofthisname/x' begins with a user who is not known"):
+                read()
+
+
+@pytest.mark.parametrize("store_", ["s3://", "s3:///prefix", "file://"])
+def test_a_store_without_bucket_or_folder_is_refused(store_: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COGUMI_STORE", store_)
+    with pytest.raises(BadInput, match=r"COGUMI_STORE .* names no"):
+        places.location()
+
+
+def test_a_password_in_the_store_is_refused_and_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COGUMI_STORE", "sftp://me:verysecret@host/store")
+    with pytest.raises(BadInput, match="contains a password") as told:
+        places.location()
+    assert "verysecret" not in str(told.value)
+    monkeypatch.setenv("COGUMI_STORE", "abfs://container@account.dfs.core.windows.net/x/")
+    assert places.location() == "abfs://container@account.dfs.core.windows.net/x"
+
+
+@pytest.mark.parametrize("place", ["cloud://x/y", "github://a/b"])
+def test_a_store_that_no_driver_takes_is_one_clear_line_at_once(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COGUMI_STORE", place)
+    for read in (releases, Graph, store.everything):
+        with pytest.raises(BadInput, match="see COGUMI_STORE"):
+            read()
+
+
+def test_a_store_that_cannot_be_reached_is_one_clear_line_in_lineage(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(objects, "PATIENCE", 0.0)
+    s3.use(monkeypatch, "127.0.0.1", 9, "s3://bucket/store")
+    with pytest.raises(Transient, match="cannot reach s3://bucket/store"):
+        Graph()
+
+
+def test_a_file_in_place_of_the_store_is_one_clear_line(elsewhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (elsewhere / "afile").touch()
+    monkeypatch.setenv("COGUMI_STORE", str(elsewhere / "afile"))
+    with pytest.raises(BadInput, match=r"cannot read .*afile/releases.json: Not a directory; see COGUMI_STORE"):
+        pointer.read("releases.json")
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("postgresql+psycopg://me:verysecret@h:port/d", "is not a database URL"),
+        ("postgresql+psycopg://me:verysecret@[::1/d", "is not a database URL"),
+        ("me:verysecret@h/d", "is not a database URL"),
+        ("postgresql+asyncpg://me:verysecret@h/d", "not asynchronous"),
+        ("sqlite+aiosqlite:////tmp/x.db", "not asynchronous"),
+        ("mysql://me:verysecret@h/d", "in SQLite or in PostgreSQL"),
+        ("sqlite://", "forgets what was paid for"),
+        ("sqlite:///:memory:", "forgets what was paid for"),
+        ("postgresql+psycopg://me@127.0.0.1:9/d?password=verysecret", "refused"),
+    ],
+)
+def test_a_journal_that_cannot_be_is_one_line_that_names_the_variable_and_no_password(url: str, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COGUMI_JOURNAL", url)
+    with pytest.raises(CogumiError, match=said) as told:
+        Journal(None)
+    assert "verysecret" not in str(told.value)
+    assert "COGUMI_JOURNAL" in str(told.value) or isinstance(told.value, Transient)
+    assert "\n" not in str(told.value)
+
+
+def a_release(name: str) -> Artifact:
+    with store.create("release", settings={"name": name}) as folder:
+        (folder.path / "base.gguf").write_text(name)
+    return folder.artifact
+
+
+def change(path: Path, **fields: object) -> None:
+    path.write_text(json.dumps({**json.loads(path.read_text()), **fields}))
+
+
+def test_what_a_newer_version_made_is_not_called_damaged_nor_made_again() -> None:
+    made = a_release("a")
+    change(Path(made.uri) / folders.MANIFEST, carbon_grams=3)
+    for read in (lambda: store.open(made), Graph, store.everything, lambda: remote.manifest_of((Path(made.uri) / folders.MANIFEST).read_bytes(), made.uri)):
+        with pytest.raises(BadInput, match=r"made by a newer version of Cogumi \(its manifest.json has carbon_grams\); update this one") as told:
+            read()
+        assert not isinstance(told.value, DamagedArtifact), "what is damaged is made again"
+
+
+def test_a_list_of_releases_of_a_newer_version_is_not_called_damaged() -> None:
+    promote(a_release("a"), a_release("report"), 3)
+    change(Path(pointer.place("releases.json")), canary="x")
+    with pytest.raises(BadInput, match=r"written by a newer version of Cogumi \(it has canary\)"):
+        releases()
+
+
+def test_a_damaged_manifest_is_one_clear_line_in_lineage() -> None:
+    made = a_release("a")
+    (Path(made.uri) / folders.MANIFEST).write_bytes(b"\xff{")
+    with pytest.raises(DamagedArtifact, match=r"no readable manifest.json"):
+        Graph()
+
+
+def test_a_home_that_was_moved_still_rolls_back(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = a_release("a"), a_release("b")
+    for one in (first, second):
+        promote(one, a_release("report"), 3)
+    moved = state.rename(state.with_name("moved [home] *"))
+    monkeypatch.setenv("COGUMI_HOME", str(moved))
+    assert rollback().release == first
+    assert set(Graph().manifests) >= {first.digest, second.digest}
+    (moved / "store" / "release" / second.digest / folders.MANIFEST).write_text("{")
+    with pytest.raises(BadInput, match="is not whole"):
+        rollback()
+
+
+def test_the_beginning_of_two_releases_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in "ab":
+        promote(a_release(name), a_release("report"), 3)
+    with pytest.raises(BadInput, match=r"'release-' is the beginning of release-\w{12}, release-\w{12}; give more of it"):
+        rollback("release-")
