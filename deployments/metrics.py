@@ -16,7 +16,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from sqlalchemy import Connection, func, select
 
 from blocks.budget import NANO, accounts
-from blocks.history import CACHED, FAILED, KEPT, PASSED, PROMOTED, RAN, REFUSED, happenings, there
+from blocks.history import CACHED, FAILED, KEPT, PASSED, PROMOTED, RAN, REFUSED, ROLLED_BACK, happenings, there
 from blocks.journal import ANSWERED, INTENT, LOST, REJECTED, Journal, calls, hits
 from configs.errors import BadInput, CogumiError
 
@@ -162,10 +162,10 @@ def _gates(db: Connection) -> Iterator[Metric]:
 
 
 def _releases(db: Connection) -> Iterator[Metric]:
-    ended = CounterMetricFamily("cogumi_releases", "Candidates by outcome: promoted, kept (the same again), refused", labels=["outcome"])
+    ended = CounterMetricFamily("cogumi_releases", "Candidates by outcome: promoted, kept (the same again), refused; and releases that were rolled back to", labels=["outcome"])
     is_release = happenings.c.what == "release"
     found = db.execute(select(happenings.c.outcome, func.count()).where(is_release).group_by(happenings.c.outcome)).all()
-    _count(ended, [(PROMOTED, 0), *found], (PROMOTED, KEPT, REFUSED))
+    _count(ended, [(PROMOTED, 0), *found], (PROMOTED, KEPT, REFUSED, ROLLED_BACK))
     last = GaugeMetricFamily("cogumi_release_promoted_timestamp_seconds", "When a release was last promoted, seconds since 1970")
     newest = db.execute(select(func.max(happenings.c.at)).where(is_release, happenings.c.outcome == PROMOTED)).scalar()
     if newest is not None:
