@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
+from tests.small_disk import mounted
 
 CODE = """
 import sys
@@ -52,16 +52,10 @@ def test_a_damaged_cache_is_no_error(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_is_no_error(tmp_path: Path) -> None:
-    mount = tmp_path / "small"
-    mount.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4k,nr_inodes=3", "tmpfs", mount], capture_output=True, check=False).returncode:
-        pytest.skip("mounting a small file system needs root")
-    try:
-        hits, log = run(tmp_path, NUMBA_CACHE_DIR=str(mount))
+    with mounted(tmp_path / "small", "4k,nr_inodes=3"):
+        hits, log = run(tmp_path, NUMBA_CACHE_DIR=str(tmp_path / "small"))
         assert hits == "0"
         assert "compiled code cannot be kept" in log
-    finally:
-        subprocess.run(["umount", mount], check=True)
 
 
 def test_no_writable_folder_at_all_is_no_error(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from configs.errors import BadInput
 from tasks.data.dedup import lines, sets
 from tasks.data.dedup.files import dedup_files
 from tasks.data.dedup.near import deduplicate
+from tests.small_disk import mounted
 
 BASE = ["Sort the list of numbers in ascending order", "Name three colours of the rainbow", "Translate the word naïve: 素朴な — done", "Add two and two"]
 
@@ -244,19 +245,14 @@ def test_an_input_that_changes_meanwhile_is_noticed(tmp_path: Path, monkeypatch:
 
 
 def test_a_full_disk_changes_nothing(tmp_path: Path) -> None:
-    mount = tmp_path / "small"
-    mount.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", mount], capture_output=True, check=False).returncode:
-        pytest.skip("mounting a small file system needs root")
-    try:
+    disk = tmp_path / "small"
+    with mounted(disk, "64k"):
         source = write(tmp_path / "in.jsonl", [{"prompt": f"prompt {row * row}", "response": f"{row**7} is the answer"} for row in range(5000)])
-        (mount / "out.jsonl").write_text("before")
+        (disk / "out.jsonl").write_text("before")
         with pytest.raises(BadInput, match="No space left"):
-            dedup_files([source], mount / "out.jsonl", pairs=mount / "pairs.jsonl")
-        assert os.listdir(mount) == ["out.jsonl"]
-        assert (mount / "out.jsonl").read_text() == "before"
-    finally:
-        subprocess.run(["umount", mount], check=True)
+            dedup_files([source], disk / "out.jsonl", pairs=disk / "pairs.jsonl")
+        assert os.listdir(disk) == ["out.jsonl"]
+        assert (disk / "out.jsonl").read_text() == "before"
 
 
 def test_sets_on_disk_give_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
