@@ -41,7 +41,7 @@ ANIL = Anil(
 )  # fmt: skip
 MERGING = Merging(dtype="float32", examples=8, max_length=128, device="cpu", max_difference=1e-3, max_divergence=1e-6)
 SCRATCH = Scratch(
-    source="scratch", vocabulary=Vocabulary(tokens=400, examples=40), hidden=64, layers=3, feed_forward=96, heads=4, key_value_heads=2, rope_theta=10000.0,
+    source="scratch", vocabulary=Vocabulary(tokens=400, examples=40), hidden=64, layers=3, feed_forward=128, heads=4, key_value_heads=2, rope_theta=10000.0,
     context=256, examples=dict.fromkeys(DOMAINS, 60), drafted=0.2, initial_std=0.05, tokens=16000,
     arithmetic="float32", batch=4, length=96, learning_rate=5e-3, warmup=0.1, weight_decay=0.1, clip=1.0,
 )  # fmt: skip

@@ -113,7 +113,6 @@ def test_an_incomplete_pair_is_refused(adapter: Artifact) -> None:
 
 
 def test_an_adapter_of_a_four_bit_base_is_merged_in_float_on_the_better_base(model: Artifact, dataset: Artifact) -> None:
-    pytest.importorskip("bitsandbytes", reason="NF4 needs bitsandbytes (the gpu extra)")
     from tasks.training.merge import nf4_round_trip
     from tasks.training.sft import sft
 
