@@ -20,9 +20,10 @@ from configs.phases.release import Release
 from configs.phases.routing import Routing
 from configs.phases.teachers import Teachers
 from configs.phases.training import Training
-from configs.settings import Settings, runtime, setting
+from configs.settings import SECRET, Settings, runtime, setting
 
 PROFILES = Path(__file__).parent / "profiles"
+SHOWN = 100  # characters of a wrong value in an error
 
 
 class Pools(Settings):
@@ -70,15 +71,37 @@ def load(name: str, overrides: list[str] | None = None) -> Profile:
     if not path.is_file():
         raise BadInput(f"unknown profile {name!r}; there are: {', '.join(available())}")
     try:
-        tree = yaml.safe_load(path.read_text())
-    except yaml.YAMLError as error:
+        tree = yaml.load(path.read_text(encoding="utf-8"), _NoKeyTwice)
+    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
         raise BadInput(f"{path}: not readable as YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(tree, dict):
+        raise BadInput(f"{path}: no settings in it; a profile is a mapping such as {PROFILES / 'nano.yaml'}")
     for override in overrides or []:
         _apply(tree, override, path.stem)
+    if wide := _beyond(tree):
+        raise BadInput(f"profile {path.stem}: {wide} is a number of more than 64 bits")
     try:
         return Profile.model_validate(tree)
     except ValidationError as error:
         raise BadInput(f"profile {path.stem}: {_first(error)}") from None
+
+
+class _NoKeyTwice(yaml.SafeLoader):
+    """YAML whose mappings name no key twice: of two the later one would count, without a word."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        for twice in {key for key in keys if keys.count(key) > 1 and key != "<<"}:
+            raise yaml.constructor.ConstructorError(None, None, f"{twice!r} stands there twice", node.start_mark)
+        return super().construct_mapping(node, deep)
+
+
+def _beyond(node: Any, path: str = "") -> str | None:
+    """The path of a number that Prefect's API and llama.cpp cannot take."""
+    if isinstance(node, int):
+        return path if abs(node) >= 1 << 63 else None
+    children = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    return next((found for key, value in children if (found := _beyond(value, f"{path}.{key}" if path else str(key)))), None)
 
 
 def _apply(tree: Any, override: str, profile: str) -> None:
@@ -112,7 +135,8 @@ def _first(error: ValidationError) -> str:
     """The first fault of a validation as one line, with the field's path, and how many more there are."""
     faults = error.errors()
     where = ".".join(str(part) for part in faults[0]["loc"])
-    shown = "" if faults[0]["type"] in ("missing", "extra_forbidden") else f" (got {faults[0]['input']!r})"
+    given = repr(faults[0]["input"])
+    shown = "" if faults[0]["type"] in ("missing", "extra_forbidden", SECRET) or len(given) > SHOWN else f" (got {given})"
     message = {"missing": "field is missing", "extra_forbidden": "unknown field"}.get(faults[0]["type"], faults[0]["msg"])
     more = f"; and {len(faults) - 1} more" if len(faults) > 1 else ""
     return f"{where}: {message}{shown}{more}"

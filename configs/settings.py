@@ -8,6 +8,9 @@ import json
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic_core import PydanticCustomError
+
+SECRET = "secret"
 
 
 def setting(description: str, **constraints: Any) -> Any:
@@ -18,6 +21,11 @@ def setting(description: str, **constraints: Any) -> Any:
 def runtime(description: str, **constraints: Any) -> Any:
     """A field that changes how a step runs (threads, timeouts, caps), never what it produces: not in the cache key."""
     return Field(description=description, json_schema_extra={"runtime": True}, **constraints)
+
+
+def secret(message: str) -> PydanticCustomError:
+    """The error of a value that nobody shall see: what is wrong with it, never the value."""
+    return PydanticCustomError(SECRET, "{message}", {"message": message})
 
 
 class Settings(BaseModel):

@@ -3,12 +3,16 @@
 Not here: how a call is made (blocks/teachers/), and what is asked (the phases that ask).
 """
 
+import re
 from decimal import Decimal
 from typing import Any, Literal
 
-from pydantic import model_validator
+from pydantic import field_validator, model_validator
 
-from configs.settings import Settings, runtime, setting
+from configs.settings import Settings, runtime, secret, setting
+
+_LOGIN = re.compile(r"//[^/@]*:[^/]*@|[?&](password|passfile|sslpassword)=")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 class Prices(Settings):
@@ -38,6 +42,20 @@ class TeacherModel(Settings):
     max_retries: int = runtime("how often one request is tried again with this teacher before the next one is asked", ge=0)
     batch: bool = runtime("whether calls go through the provider's batch API (cheaper, up to a day)")
 
+    @field_validator("key_env")
+    @classmethod
+    def _names_a_variable(cls, name: str | None) -> str | None:
+        if name is not None and not _VARIABLE.fullmatch(name):
+            raise secret("is no name of an environment variable; name the variable that holds the key, never the key itself")
+        return name
+
+    @field_validator("base_url")
+    @classmethod
+    def _no_login(cls, url: str | None) -> str | None:
+        if url is not None and _LOGIN.search(url):
+            raise secret("contains a password, and settings are shown; keys come from key_env or a block")
+        return url
+
 
 class Teachers(Settings):
     """Who is asked for what, under which cap."""
@@ -53,6 +71,13 @@ class Teachers(Settings):
         "failover chain of teachers for each role: the next is asked when the one before refused or is down. Roles that are asked: questions, validate, "
         "answer_easy, answer_hard, judge, and those that modifiers and routing name, such as tier1_code"
     )
+
+    @field_validator("journal")
+    @classmethod
+    def _no_password(cls, url: str | None) -> str | None:
+        if url is not None and _LOGIN.search(url):
+            raise secret("contains a password, and settings are shown; give such a URL by COGUMI_JOURNAL")
+        return url
 
     @model_validator(mode="after")
     def _roles_name_models(self) -> "Teachers":

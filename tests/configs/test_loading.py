@@ -1,0 +1,65 @@
+"""A profile as a careless person writes it: every slip is one clear line, and no secret is shown."""
+
+from pathlib import Path
+
+import pytest
+
+from configs.errors import BadInput
+from configs.schema import PROFILES, load
+
+NANO = (PROFILES / "nano.yaml").read_text()
+
+
+def told(text: str | bytes, folder: Path, *overrides: str) -> str:
+    path = folder / "mine.yaml"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(BadInput) as error:
+        load(str(path), list(overrides))
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (b"", "no settings in it"),
+        (b"- 1", "no settings in it"),
+        (b"hello", "no settings in it"),
+        (b"\xff\xfe\x00", "not readable as YAML"),
+        (NANO.encode() + b"# caf\xe9\n", "not readable as YAML"),
+        (NANO + "\nseed: 5\n", "'seed' stands there twice"),
+        (NANO.replace("\ntraining:\n", "\ntraining:\n  seed: 1\n  seed: 2\n", 1), "'seed' stands there twice"),
+        ("a: !!python/object/apply:os.getcwd []\n", "could not determine a constructor"),
+        ("a: [1\n", "not readable as YAML"),
+    ],
+)
+def test_what_is_no_profile_is_one_clear_line(text: str | bytes, said: str, tmp_path: Path) -> None:
+    assert said in told(text, tmp_path)
+
+
+@pytest.mark.parametrize("setting", ["seed=99999999999999999999", "teachers.models.rehearsal-small.options={a: [1, -99999999999999999999]}"])
+def test_a_number_that_no_server_takes_is_refused(setting: str) -> None:
+    with pytest.raises(BadInput, match=r"is a number of more than 64 bits"):
+        load("nano", [setting])
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("teachers.journal=postgresql+psycopg://me:verysecret@host/d", "teachers.journal: contains a password, .* COGUMI_JOURNAL"),
+        ("teachers.journal=postgresql+psycopg://me@host/d?password=verysecret", "contains a password"),
+        ("teachers.models.rehearsal-small.base_url=https://me:verysecret@proxy/v1", "base_url: contains a password"),
+        ("teachers.models.rehearsal-small.key_env=sk-verysecret", "never the key itself"),
+        ("teachers.roles.judge=[]", "role judge names no teacher$"),
+    ],
+)
+def test_no_error_shows_a_secret_or_pages_of_settings(setting: str, said: str) -> None:
+    with pytest.raises(BadInput, match=said) as error:
+        load("nano", [setting])
+    assert "verysecret" not in str(error.value)
+    assert len(str(error.value)) < 300
+
+
+def test_addresses_without_password_are_fine() -> None:
+    loaded = load("nano", ["teachers.journal=postgresql+psycopg://me@host:5432/d", "teachers.models.rehearsal-small.base_url=http://host:8000/v1?a=b"])
+    assert loaded.teachers.journal == "postgresql+psycopg://me@host:5432/d"
