@@ -5,6 +5,7 @@ Not here: the artifact store itself (store.py).
 
 import os
 import shutil
+import warnings
 from pathlib import Path
 
 from configs.errors import BadInput
@@ -18,7 +19,7 @@ def home() -> Path:
     Raises:
         BadInput: the folder cannot be made or written to.
     """
-    path = absolute("COGUMI_HOME", os.environ.get("COGUMI_HOME") or ".cogumi")
+    path = _named()
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -26,6 +27,10 @@ def home() -> Path:
     if not os.access(path, os.W_OK):
         raise BadInput(f"cannot write to the state folder {path}; set COGUMI_HOME to a writable folder")
     return path
+
+
+def _named() -> Path:
+    return absolute("COGUMI_HOME", os.environ.get("COGUMI_HOME") or ".cogumi")
 
 
 def absolute(variable: str, named: str) -> Path:
@@ -52,11 +57,11 @@ def json_lines() -> bool:
 
 
 def configure_prefect() -> None:
-    """Point Prefect at the state folder; call before the first ``import prefect``.
+    """Point Prefect at the state folder; call before the first ``import prefect``. It is not made yet: help and plain files need none.
 
     A value that is already in the environment wins, so a worker or a test can say otherwise.
     """
-    root = home()
+    root = _named()
     defaults = {
         "PREFECT_HOME": str(root / "prefect"),
         "PREFECT_RESULTS_LOCAL_STORAGE_PATH": str(root / "results"),
@@ -78,3 +83,4 @@ def configure_prefect() -> None:
         defaults |= {"PREFECT_LOGGING_HANDLERS_CONSOLE_FORMATTER": "json", "PREFECT_LOGGING_FORMATTERS_JSON_CLASS": "blocks.log_lines.JsonLines", "PREFECT_LOGGING_COLORS": "false"}
     for name, value in defaults.items():
         os.environ.setdefault(name, value)
+    warnings.filterwarnings("ignore", message="Failed to create the Prefect home directory")  # whatever needs the state folder makes it, or says why not

@@ -15,7 +15,7 @@ EVERY_SECONDS = 10.0
 @contextmanager
 def progress(title: str, total: int | None = None) -> Iterator[Callable[..., None]]:
     """Yield ``advance(n=1, note="")``; ``total`` in the same unit, None where it is not known."""
-    if sys.stderr.isatty() and not json_lines():
+    if sys.stderr is not None and sys.stderr.isatty() and not json_lines():
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 

@@ -7,6 +7,7 @@ import logging
 import os
 import sys
 import traceback
+from importlib.metadata import version as installed
 from pathlib import Path
 from typing import Annotated
 
@@ -20,7 +21,19 @@ from deployments.leaving import catch_sigterm, leave
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Build, compress and serve a small specialist language-model system.")
 app.add_typer(data_cli.app, name="data")
 
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        print(f"cogumi {installed('cogumi')}")
+        raise typer.Exit
+
+
 Set = Annotated[list[str] | None, typer.Option("--set", metavar="A.B=VALUE", help="Override one setting of the profile; repeatable.")]
+
+
+@app.callback()
+def versioned(version: Annotated[bool, typer.Option("--version", is_eager=True, callback=_show_version, help="Show the version and exit.")] = False) -> None:
+    """Build, compress and serve a small specialist language-model system."""
 
 
 @app.command()
@@ -194,11 +207,12 @@ def _outcome() -> int:
     except (typer.Abort, KeyboardInterrupt):
         return 130
     except typer.TyperException as error:
-        print(f"cogumi: {error.format_message()}", file=sys.stderr)
+        if message := error.format_message():  # nothing where the help was shown instead
+            print(f"cogumi: {message}", file=sys.stderr)
         return 2
     except OSError as error:
         logging.getLogger("cogumi").debug("fault", exc_info=True)
-        print(f"cogumi: {error.strerror or error} ({error.filename})" if error.filename else f"cogumi: {error}", file=sys.stderr)
+        print(f"cogumi: {error.strerror or error}{f' ({error.filename})' if error.filename else ''}", file=sys.stderr)
         return 1
     except Exception:
         traceback.print_exc()  # not foreseen, so everything helps

@@ -1,10 +1,8 @@
 """A plan on the terminal: one line per phase, the teachers, the size, what it assumes. Not here: the numbers (planning.py)."""
 
-import sys
-
-from rich.console import Console
 from rich.table import Table
 
+from deployments.console import page, tabulate
 from deployments.planning import Column, Plan
 
 WIDTH = 190  # columns where there is no terminal
@@ -12,9 +10,9 @@ WIDTH = 190  # columns where there is no terminal
 
 def show(plan: Plan) -> None:
     """Print the plan."""
-    console = Console(width=None if sys.stdout.isatty() else WIDTH, highlight=False)
-    console.print(_phases(plan))
-    console.print(_teachers(plan))
+    console = page(WIDTH)
+    tabulate(console, _phases(plan))
+    tabulate(console, _teachers(plan))
     console.print(_size(plan), soft_wrap=True)
     count = sum(plan.held_out.values())
     console.print(f"held out  {count} questions: a difference shows from about ±{100 * plan.interval:.1f} points (95%, paired)", soft_wrap=True)

@@ -1,12 +1,10 @@
 """A trace on the terminal: artifacts, teachers, calls, row and answers. Not here: finding them (tracing.py)."""
 
-import sys
-
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 from rich.tree import Tree
 
+from deployments.console import page, plain, tabulate
 from deployments.tracing import Made, Trace
 
 WIDTH = 160  # columns where there is no terminal
@@ -15,21 +13,24 @@ EXCERPT = 300  # characters of a text
 
 def show(trace: Trace) -> None:
     """Print the trace."""
-    console = Console(width=None if sys.stdout.isatty() else WIDTH, highlight=False)
+    console = page(WIDTH)
     if trace.row is not None:
         for name in ("id", "time", "release", "choice", "prompt", "draft", "thinking", "response", "answer", "reason"):
             if trace.row.get(name):
                 console.print(f"{name:<10}{escape(_cut(str(trace.row[name])))}", soft_wrap=True)
     if trace.calls:
-        console.print(_calls(trace))
+        tabulate(console, _calls(trace))
     for answer in trace.answers:
         verdict = "right" if answer.correct else "wrong"
         console.print(f"answered  {verdict} by {' + '.join(answer.models)} in evaluation-{answer.evaluation[:12]}: {escape(_cut(answer.text))}", soft_wrap=True)
     if trace.artifacts:
         nested = trace.what in ("artifact", "served answer") and not trace.forward
-        console.print(_tree(trace.artifacts) if nested else _artifacts(trace))
+        if nested:
+            console.print(_tree(trace.artifacts), soft_wrap=True)
+        else:
+            tabulate(console, _artifacts(trace))
     if trace.teachers:
-        console.print(_teachers(trace))
+        tabulate(console, _teachers(trace))
 
 
 def _tree(artifacts: tuple[Made, ...]) -> Tree:
@@ -105,5 +106,5 @@ def _known(value: int | None) -> str:
 
 
 def _cut(text: str) -> str:
-    text = " ".join(text.split())
+    text = plain(" ".join(text.split()))
     return text if len(text) <= EXCERPT else text[:EXCERPT] + " …"

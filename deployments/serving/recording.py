@@ -33,8 +33,8 @@ class Recorder:
             time=served.now(),
             release=self._release,
             turn=sum(message.role == "user" for message in messages),
-            prompt=_sound(messages[-1].content) if full else None,
-            answer=_sound(reply.text) if full else None,
+            prompt=sound(messages[-1].content) if full else None,
+            answer=sound(reply.text) if full else None,
             domain=reply.decision.domain,
             choice=BASE if reply.fallback else reply.decision.choice,
             escalated=reply.decision.choice != BASE,
@@ -58,6 +58,6 @@ class Recorder:
         return True
 
 
-def _sound(text: str) -> str:
+def sound(text: str) -> str:
     """Text that UTF-8 can hold: a terminal may pass on halves of characters."""
     return text.encode("utf-8", "replace").decode()

@@ -12,7 +12,7 @@ from blocks import chat_format
 from blocks.chat_format import Message, Sections
 from blocks.llama_cpp.server import LlamaCpp
 from blocks.records import Record
-from configs.errors import CogumiError
+from configs.errors import BadInput, CogumiError
 from tasks.release import contents
 from tasks.routing.decide import BASE, Decision, Router
 
@@ -79,4 +79,7 @@ class Responder:
             prompt = chat_format.render(messages[start:], generate=True)
             if len(self._model.tokenize(prompt)) <= room:
                 return prompt
-        return chat_format.render(messages[-1:], generate=True)
+        count = len(self._model.tokenize(prompt))
+        if count >= self.description.context_tokens:
+            raise BadInput(f"the question has {count} tokens with its frame, and this release reads and writes {self.description.context_tokens} in all; shorten it")
+        return prompt
