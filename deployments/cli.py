@@ -18,6 +18,7 @@ from configs.errors import CogumiError
 from deployments import data_cli
 from deployments.leaving import catch_sigterm, leave
 
+INTERRUPTED = 130
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Build, compress and serve a small specialist language-model system.")
 app.add_typer(data_cli.app, name="data")
 
@@ -190,7 +191,10 @@ def down() -> None:
 
 def main() -> None:
     """Entry point of the ``cogumi`` command."""
-    leave(_outcome())
+    code = _outcome()
+    if code == INTERRUPTED:
+        print("cogumi: interrupted", file=sys.stderr)
+    leave(code)
 
 
 def _outcome() -> int:
@@ -205,7 +209,7 @@ def _outcome() -> int:
         print(f"cogumi: {error}", file=sys.stderr)
         return error.exit_code
     except (typer.Abort, KeyboardInterrupt):
-        return 130
+        return INTERRUPTED
     except typer.TyperException as error:
         if message := error.format_message():  # nothing where the help was shown instead
             print(f"cogumi: {message}", file=sys.stderr)

@@ -95,11 +95,18 @@ def describe(flow_run: UUID) -> str:
 
 
 def find_server() -> None:
-    """The server that the environment names, else that of ``cogumi up`` with this state folder, else one for this run alone."""
+    """The server that the environment names, else that of ``cogumi up`` with this state folder, else one for this run alone.
+
+    Raises:
+        BadInput: ``PREFECT_API_URL`` is no address.
+    """
     from deployments.noting import running
     from deployments.server import start_temporary
 
-    if "PREFECT_API_URL" in os.environ:
+    if named := os.environ.pop("PREFECT_API_URL", "").strip():  # set to nothing is not set
+        if not named.startswith(("http://", "https://")):
+            raise BadInput(f"PREFECT_API_URL {named!r} is no address; write one such as http://host:4200/api, or unset it: then a run starts a server of its own")
+        os.environ["PREFECT_API_URL"] = named
         return
     found = running()
     if found is not None:

@@ -23,6 +23,7 @@ import httpx
 
 from blocks.home import home, no_room
 from configs.errors import CogumiError
+from deployments.database import shown
 
 START_SECONDS = 120.0
 RESTARTS = 3
@@ -136,11 +137,11 @@ def watched() -> Iterator[None]:
     except RuntimeError as error:
         if "Failed to reach API" not in str(error):  # Prefect's own words for a server that never answered
             raise
-        failed = "never answered"
+        failed = "does not answer as one"
     else:
         return
-    advice = no_room() or ("; start it again" if _own is None else _advice(LOG))
-    raise CogumiError(f"the Prefect server at {os.environ.get('PREFECT_API_URL')} {failed}{advice}, and run again: finished steps are kept")
+    advice = no_room() or ("; start it again, or correct or unset PREFECT_API_URL" if _own is None else _advice(LOG))
+    raise CogumiError(f"the Prefect server at {shown(os.environ.get('PREFECT_API_URL', ''))} {failed}{advice}, and run again: finished steps are kept")
 
 
 def _asked_prefect(error: httpx.TransportError) -> bool:

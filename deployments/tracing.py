@@ -82,6 +82,8 @@ def trace(identity: str, forward: bool) -> Trace:
         BadInput: nothing begins so, or several things do.
     """
     beginning = identity.strip()
+    if not beginning.isprintable():  # also bytes that are no text: they could not even be searched for
+        raise BadInput(f"{identity!r} is no id: an id is plain text")
     if not beginning:
         raise BadInput("give an id: the digest of a release or artifact, or the id of a row, a teacher call or an answer")
     graph = Graph()

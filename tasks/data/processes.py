@@ -7,15 +7,28 @@ import ctypes
 import os
 import signal
 import sys
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
 from multiprocessing import get_context
+from typing import Any
 
 PR_SET_PDEATHSIG = 1
 
 
 def pool(workers: int) -> ProcessPoolExecutor:
     """Fresh interpreters: a copy of a process that runs threads (Prefect, torch) may hang."""
-    return ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_die_with, initargs=(os.getpid(),))
+    return _Quiet(workers, mp_context=get_context("spawn"), initializer=_die_with, initargs=(os.getpid(),))
+
+
+class _Quiet(ProcessPoolExecutor):
+    """Its processes, started at need, leave Ctrl-C to the one that started them, from their first moment: they inherit what is blocked."""
+
+    def submit(self, *arguments: Any, **named: Any) -> "Future[Any]":
+        """As its parent's."""
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            return super().submit(*arguments, **named)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def processors(wanted: int) -> int:

@@ -1,5 +1,6 @@
 """A run whose Prefect server fails at a request says so in one line, and a fault of the run itself is left as it is."""
 
+import os
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -11,7 +12,8 @@ from prefect.exceptions import PrefectHTTPStatusError
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from blocks import home
-from configs.errors import CogumiError
+from configs.errors import BadInput, CogumiError
+from deployments.running import find_server
 from deployments.server import watched
 
 
@@ -81,3 +83,25 @@ def test_a_lost_connection_to_another_than_prefects_server_is_left_as_it_is(monk
 def test_a_fault_of_the_run_is_left_as_it_is() -> None:
     with pytest.raises(RuntimeError, match="ours"), watched():
         raise RuntimeError("ours")
+
+
+def test_an_address_that_answers_as_no_prefect_server_is_one_clear_line_without_its_password(server: type[Broken], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PREFECT_API_URL", os.environ["PREFECT_API_URL"].replace("//", "//me:verysecret@"))
+    with pytest.raises(CogumiError, match=r"server at http://me@127.0.0.1:\d+/api does not answer as one; start it again, or correct or unset PREFECT_API_URL") as told, watched():
+        raise RuntimeError("Failed to reach API at http://me:verysecret@127.0.0.1/api/")
+    assert "verysecret" not in str(told.value)
+
+
+def test_an_address_that_is_none_is_told_before_anything_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    started = list[str]()
+    monkeypatch.setattr("deployments.server.start_temporary", lambda: started.append(os.environ.get("PREFECT_API_URL", "not set")))
+    monkeypatch.setenv("PREFECT_API_URL", "localhost:4200/api")
+    with pytest.raises(BadInput, match=r"PREFECT_API_URL 'localhost:4200/api' is no address"):
+        find_server()
+    monkeypatch.setenv("PREFECT_API_URL", "")
+    find_server()
+    assert started == ["not set"], "set to nothing is not set"
+    monkeypatch.setenv("PREFECT_API_URL", " http://127.0.0.1:1/api\n")
+    find_server()
+    assert os.environ["PREFECT_API_URL"] == "http://127.0.0.1:1/api"
+    assert len(started) == 1

@@ -115,7 +115,15 @@ def test_an_answer_goes_back_to_what_its_model_learned(asked: Asked, release: Ar
 
 
 @pytest.mark.parametrize(
-    ("identity", "said"), [("zzzz", "nothing in .* begins with 'zzzz'"), ("", "give an id"), ("e", "is the beginning of .* and .* more; give more of it"), ("%", "nothing")]
+    ("identity", "said"),
+    [
+        ("zzzz", "nothing in .* begins with 'zzzz'"),
+        ("", "give an id"),
+        ("e", "is the beginning of .* and .* more; give more of it"),
+        ("%", "nothing"),
+        ("\udcff", "is no id"),
+        ("a\nb", "is no id"),
+    ],
 )
 def test_what_is_unknown_or_ambiguous_is_said(identity: str, said: str) -> None:
     with pytest.raises(BadInput, match=said):
