@@ -171,7 +171,9 @@ class Journal:
                 raise Transient(f"journal {self.name}: {reason}") from None  # a busy or restarting database
             if "full" in reason:  # SQLite's word for the disk
                 raise CogumiError(f"cannot write to the journal {self.name}: {reason}; make room and run again: what it holds is kept") from None
-            raise BadInput(f"cannot use the journal {self.name}: {reason}; see COGUMI_JOURNAL, teachers.journal and COGUMI_HOME") from None
+            damaged = any(word in reason for word in ("malformed", "not a database"))  # SQLite's words
+            advice = "; if it is damaged, bring back a copy or move it away: what it holds would be asked and paid for again" if damaged else ""
+            raise BadInput(f"cannot use the journal {self.name}: {reason}; see COGUMI_JOURNAL, teachers.journal and COGUMI_HOME{advice}") from None
 
     def find(self, keys: Sequence[str]) -> dict[str, Row]:
         """The final answers recorded under ``keys``."""

@@ -39,9 +39,10 @@ def collect(
     report: ReportFile = None,
 ) -> None:
     """Read public sources into one file, with source, licence and revision in every record."""
+    from tasks.data.collect.reader import local_files
     from tasks.data.commands.collect import collect_files
 
-    _ready([], out, report)
+    _ready(local_files(pattern for one in source if (pattern := one.partition("=")[2])), out, report)
     _finish(collect_files(source, out, records, keep), report)
 
 

@@ -13,7 +13,7 @@ from blocks import history, store
 from blocks.history import Happening
 from blocks.lineage import Graph
 from blocks.records import Artifact, Record
-from configs.errors import BadInput
+from configs.errors import BadInput, CogumiError
 from deployments.writing import write
 from tasks.release.current import Entry, current, releases
 
@@ -49,11 +49,21 @@ def report(named: str | None, output: Path | None, as_json: bool) -> None:
         return _show_run(rows, output, as_json)
     entry = current(named)
     _show_page(entry.report, output, as_json, entry)
-    if named is None and (rows := _latest()):
-        last = _told(rows)
-        if last.release != entry.release.digest:
-            print(f"the last run, {last.name}, {last.ended}; see: cogumi report {last.name}", file=sys.stderr)
+    if named is None:
+        _mention_last_run(entry)
     return None
+
+
+def _mention_last_run(entry: Entry) -> None:
+    """Say how the last run ended where it did not end with ``entry``. The report is shown by now: a journal that cannot be read takes it from nobody."""
+    try:
+        rows = _latest()
+        last = _told(rows) if rows else None
+    except CogumiError as error:
+        print(f"nothing is known of the last run: {error}", file=sys.stderr)
+        return
+    if last is not None and last.release != entry.release.digest:
+        print(f"the last run, {last.name}, {last.ended}; see: cogumi report {last.name}", file=sys.stderr)
 
 
 def _releases_named(named: str) -> list[Entry]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from configs.errors import BadInput, GateFailed
+from configs.errors import BadInput, GateFailed, Transient
 from deployments.data_cli import app
 
 ROWS = [{"id": str(number), "prompt": f"Name {number} things.", "response": " ".join(f"thing{number}x{one}" for one in range(30))} for number in range(4)]
@@ -115,3 +115,29 @@ def test_evaluation_questions_may_be_parquet(rows: Path, tmp_path: Path, capsys:
     data("filter", rows, tmp_path / "out.jsonl", "--against", tmp_path / "test.parquet")
     found = json.loads(capsys.readouterr().out)
     assert found["kept"] == 0
+
+
+def test_collecting_from_what_is_damaged_a_folder_or_its_own_output_is_one_clear_line(rows: Path, tmp_path: Path) -> None:
+    before = rows.read_bytes()
+    with pytest.raises(BadInput, match="is read by the same command"):
+        data("collect", f"alpaca={tmp_path}/*.jsonl", "--out", rows)
+    assert rows.read_bytes() == before
+    with pytest.raises(BadInput, match=r"a folder; name its files, such as .*jsonl"):
+        data("collect", f"alpaca={tmp_path}", "--out", tmp_path / "out.jsonl")
+    (tmp_path / "a.jsonl").write_text('{"instruction": "x", "output": "y"}\n{"instruction":\n')
+    (tmp_path / "a.parquet").write_text("no parquet")
+    (tmp_path / "a.jsonl.gz").write_text("no gzip")
+    (tmp_path / "a.csv").write_bytes(b"instruction,output\n\xff,\xfe\n")
+    for name in ("a.jsonl", "a.parquet", "a.jsonl.gz", "a.csv"):
+        with pytest.raises(BadInput, match=rf"{name}: damaged, or no (json|parquet|csv) \("):
+            data("collect", f"alpaca={tmp_path / name}", "--out", tmp_path / "out.jsonl")
+    assert not (tmp_path / "out.jsonl").exists()
+
+
+def test_no_network_is_one_clear_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import huggingface_hub.constants
+
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", "http://127.0.0.1:9")
+    with pytest.raises(Transient, match=r"cannot ask the hub for its revision .*; give local files, or try again"):
+        data("collect", "alpaca", "--out", tmp_path / "out.jsonl")

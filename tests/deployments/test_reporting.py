@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -128,3 +129,18 @@ def test_a_run_with_a_release_has_its_page_and_later_failures_are_told(capsys: p
         report("tame-cat", None, False)
     with pytest.raises(BadInput, match="cannot write /nowhere/x"):
         report("calm-owl", Path("/nowhere/x"), False)
+
+
+def test_a_damaged_journal_takes_the_report_from_nobody_and_says_what_to_do(state: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with store.create("release") as folder:
+        (folder.path / "base.gguf").write_text("base")
+    with store.create("report") as page:
+        (page.path / "report.html").write_text("<p>")
+    promote(folder.artifact, page.artifact, 3)
+    (state / "journal.db").write_bytes(b"no database" * 1000)
+    report(None, None, False)
+    told = capsys.readouterr()
+    assert told.out == f"{page.artifact.uri}/report.html\n"
+    assert re.fullmatch(r"nothing is known of the last run: cannot use the journal .*: file is not a database; .* move it away: .*\n", told.err)
+    with pytest.raises(BadInput, match="move it away"):
+        report("anything", None, False)

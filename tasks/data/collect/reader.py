@@ -6,6 +6,7 @@ Not here: what a row means (the adapters).
 import glob
 import hashlib
 import logging
+import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -22,18 +23,20 @@ def rows(source: Source, files: Iterable[str]) -> Iterator[Row]:
     """The rows, in their order; ``files`` (glob patterns) are read instead of the hub where there are any.
 
     Raises:
-        BadInput: a pattern matches nothing, a file is of no known kind, or the hub does not know the set.
+        BadInput: a pattern matches nothing, a file is of no known kind or damaged, or the hub does not know the set.
         Transient: the hub cannot be reached.
     """
+    import httpx
     from datasets import load_dataset
     from datasets.exceptions import DatasetNotFoundError
 
     local = local_files(files)
+    for path in local:  # one by one: their columns may differ
+        yield from _local(path)
+    if local:
+        return
     try:
-        if local:
-            for path in local:  # one by one: their columns may differ
-                yield from load_dataset(_builder(path), data_files=str(path), split="train", streaming=True)
-        elif source.files:
+        if source.files:
             for name in source.files:
                 url = f"hf://datasets/{source.hub}@{source.revision}/{name}"
                 yield from load_dataset("json", data_files=url, split="train", streaming=True)
@@ -42,7 +45,7 @@ def rows(source: Source, files: Iterable[str]) -> Iterator[Row]:
                 yield from load_dataset(source.hub, config, split=source.split, revision=source.revision, streaming=True)
     except DatasetNotFoundError as error:
         raise BadInput(f"{source.hub}: the hub does not know it or asks for a login ({error}); give local files instead") from None
-    except (ConnectionError, TimeoutError) as error:
+    except (ConnectionError, TimeoutError, httpx.TransportError) as error:
         raise Transient(f"{source.hub}: cannot reach the hub ({type(error).__name__}); give local files, or try again") from error
 
 
@@ -69,8 +72,26 @@ def local_files(patterns: Iterable[str]) -> list[Path]:
         matches = sorted(glob.glob(str(Path(pattern).expanduser()), recursive=True))
         if not matches:
             raise BadInput(f"no file matches {pattern!r}")
+        if folder := next((match for match in matches if Path(match).is_dir()), None):
+            raise BadInput(f"{folder}: a folder; name its files, such as {folder.rstrip('/')}/*.jsonl")
         found += map(Path, matches)
     return found
+
+
+def _local(path: Path) -> Iterator[Row]:
+    """The rows of one file.
+
+    Raises:
+        BadInput: it cannot be read.
+    """
+    from datasets import load_dataset
+    from datasets.exceptions import DatasetsError
+    from pyarrow import ArrowException
+
+    try:
+        yield from load_dataset(_builder(path), data_files=str(path), split="train", streaming=True)
+    except (OSError, ValueError, EOFError, zlib.error, ArrowException, DatasetsError) as error:  # each of its readers has its own
+        raise BadInput(f"{path}: damaged, or no {_builder(path)} ({' '.join(str(error).split())[:200]}); repair it or leave it out") from None
 
 
 def _builder(path: Path) -> str:
@@ -81,12 +102,12 @@ def _builder(path: Path) -> str:
 
 
 def _commit(source: Source) -> str:
+    import httpx
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
-    from requests.exceptions import ConnectionError as Unreachable
 
     try:
         info: Any = HfApi().dataset_info(source.hub, revision=source.revision)
-    except (HfHubHTTPError, OfflineModeIsEnabled, Unreachable, OSError) as error:
+    except (HfHubHTTPError, OfflineModeIsEnabled, httpx.TransportError, OSError) as error:
         raise Transient(f"{source.hub}: cannot ask the hub for its revision ({type(error).__name__}); give local files, or try again") from error
     return str(info.sha)
