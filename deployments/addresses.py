@@ -4,6 +4,7 @@ Not here: the database's (database.py).
 """
 
 import email.utils
+import errno
 import ipaddress
 import socket
 import time
@@ -12,19 +13,23 @@ from urllib.parse import urlsplit
 import httpx
 
 from configs.errors import BadInput
+from deployments.database import shown
 
 CLOCK_SECONDS = 5.0  # a worker looks 10 s ahead for what is due
 
 
 def check_free(host: str, port: int) -> None:
     """Raise BadInput where nothing can listen there."""
+    if not host:
+        raise BadInput("--host is empty; write an address of this machine, or leave it out for loopback")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
         except OSError as error:
-            raise BadInput(f"cannot listen on {host}:{port}: {error.strerror}; choose another port with --port") from None
+            advice = "choose another port with --port" if error.errno in (errno.EADDRINUSE, errno.EACCES) else "--host takes an address of this machine"
+            raise BadInput(f"cannot listen on {host}:{port}: {error.strerror}; {advice}") from None
 
 
 def is_loopback(host: str) -> bool:
@@ -38,13 +43,13 @@ def is_loopback(host: str) -> bool:
 def check_server(api: str) -> None:
     """Raise BadInput where no Prefect server answers; warn where its clock and this machine's differ."""
     if urlsplit(api).scheme not in {"http", "https"} or not urlsplit(api).netloc:
-        raise BadInput(f"--api {api!r}: write the address that `cogumi up` printed, such as http://host:4200/api")
+        raise BadInput(f"--api {shown(api)!r}: write the address that `cogumi up` printed, such as http://host:4200/api")
     try:
         answered = httpx.get(f"{api}/health", timeout=10)
     except httpx.HTTPError as error:
-        raise BadInput(f"no Prefect server answers at {api}: {error}; start one there with: cogumi up --host ADDRESS") from None
+        raise BadInput(f"no Prefect server answers at {shown(api)}: {error}; start one there with: cogumi up --host ADDRESS") from None
     if not answered.is_success:
-        raise BadInput(f"what answers at {api} is no Prefect server (HTTP {answered.status_code} for {api}/health); the address ends in /api")
+        raise BadInput(f"what answers at {shown(api)} is no Prefect server (HTTP {answered.status_code} for its /health); the address ends in /api")
     ahead = time.time() - email.utils.parsedate_to_datetime(answered.headers["Date"]).timestamp() if "Date" in answered.headers else 0.0
     if abs(ahead) > CLOCK_SECONDS:
         late = "" if ahead > 0 else ", so a worker here takes runs that much too late"

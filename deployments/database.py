@@ -32,9 +32,9 @@ def checked(url: str) -> str:
 
 def shown(url: str) -> str:
     """``url`` without its password and its options."""
-    scheme, _, rest = url.partition("?")[0].partition("://")
-    user, at, place = rest.rpartition("@")
-    return f"{scheme}://{user.partition(':')[0]}{at}{place}"
+    login, at, place = url.partition("?")[0].rpartition("@")
+    scheme, mark, user = login.rpartition("://")
+    return f"{scheme}{mark}{user.partition(':')[0]}{at}{place}"
 
 
 async def _look(url: str, name: str) -> tuple[int, bool]:
