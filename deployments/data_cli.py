@@ -2,7 +2,7 @@
 
 Inputs and the output are JSONL (also .zst, .gz) or Parquet by their endings; a record needs only id, prompt and response, and
 Alpaca's instruction/input/output are understood. Settings are the ``data`` section of a profile. What cannot be read or written is said
-before any work, and nothing that is there is written over but an earlier report, or with --overwrite.
+before any work; OUT is written whole or not at all, over what was there, and no other file of the same command is.
 """
 
 import json
@@ -21,11 +21,10 @@ from deployments.writing import check_writable, write
 app = typer.Typer(no_args_is_help=True, help="The dataset steps on plain files: JSONL (also .zst, .gz) and Parquet.")
 
 Paths = Annotated[list[Path], typer.Argument(metavar="IN... OUT", help="Files to read, then the file to write.")]
-Inputs = Annotated[list[Path], typer.Argument(metavar="IN...", help="Files to read; a last one in .json that is not there yet, or is an earlier report, gets the report.")]
+Inputs = Annotated[list[Path], typer.Argument(metavar="IN...", help="Files to read; a last one that is not there yet, or in .json without records, gets the report.")]
 ReportFile = Annotated[Path | None, typer.Option("--report", metavar="FILE.json", help="Also write the report there.")]
 ProfileName = Annotated[str, typer.Option("--profile", "-p", help="Whose data settings to use.")]
 Set = Annotated[list[str] | None, typer.Option("--set", metavar="A.B=VALUE", help="Override one setting of the profile; repeatable.")]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Write OUT over a file that is there; it may be an input.")]
 Seed = Annotated[int, typer.Option(min=0, help="Of what is drawn at random.")]
 DEFAULT = "llama-8b"  # real text; nano's thresholds are for its tiny sentences
 
@@ -52,7 +51,6 @@ def filter_(
     rejects: Annotated[Path | None, typer.Option(help="What was dropped, with reason: JSON lines.")] = None,
     against: Annotated[list[Path] | None, typer.Option(help="Evaluation questions; records that contain one are dropped too. Repeatable.")] = None,
     tokenizer: Annotated[str, typer.Option(help="Counts tokens: words, a folder, or a name on the hub.")] = "words",
-    overwrite: Overwrite = False,
     report: ReportFile = None,
     profile: ProfileName = DEFAULT,
     set_: Set = None,
@@ -60,7 +58,7 @@ def filter_(
     """Drop what a rule filter objects to: length, language, personal data, offence, licence text, format, repetition."""
     from tasks.data.commands.filter import filter_files
 
-    inputs, out = _split(paths, overwrite)
+    inputs, out = _split(paths)
     _ready([*inputs, *(against or ())], out, rejects, report, in_place=inputs)
     _finish(filter_files(inputs, out, _settings(profile, set_), rejects, against or (), tokenizer), report)
 
@@ -72,7 +70,6 @@ def dedup(
     threshold: Annotated[float | None, typer.Option(min=0, max=1, help="Jaccard from which two records are near-duplicates; the profile's by default.")] = None,
     linkage: Annotated[Literal["star", "single"] | None, typer.Option(help="star: near its keeper; single: any chain of near ones; the profile's by default.")] = None,
     seed: Seed = 0,
-    overwrite: Overwrite = False,
     report: ReportFile = None,
     profile: ProfileName = DEFAULT,
     set_: Set = None,
@@ -80,7 +77,7 @@ def dedup(
     """Keep one record, the best, of every cluster of exact and near-duplicates."""
     from tasks.data.commands.dedup import dedup_files
 
-    inputs, out = _split(paths, overwrite)
+    inputs, out = _split(paths)
     _ready(inputs, out, pairs, report, in_place=inputs)
     chosen = {name: value for name, value in (("threshold", threshold), ("linkage", linkage)) if value is not None}
     settings = _settings(profile, set_).near_duplicates.model_copy(update=chosen)
@@ -115,30 +112,27 @@ def _settings(profile: str, overrides: list[str] | None) -> Data:
     return load(profile, overrides).data
 
 
-def _split(paths: list[Path], overwrite: bool) -> tuple[list[Path], Path]:
-    """The files to read and the file to write. A forgotten OUT (``dedup *.jsonl``) shall not cost the last of the inputs."""
+def _split(paths: list[Path]) -> tuple[list[Path], Path]:
+    """The files to read and the file to write."""
     if len(paths) < 2:
         raise BadInput("give at least one file to read and the file to write: IN... OUT")
-    if paths[-1].exists() and not overwrite:
-        raise BadInput(f"{paths[-1]}, the file to write, is there already; name another one last, or add --overwrite")
     return paths[:-1], paths[-1]
 
 
 def _perhaps_out(paths: list[Path]) -> tuple[list[Path], Path | None]:
     """The files to read, and where the report goes."""
     last = paths[-1]
-    if len(paths) > 1 and last.suffix == ".json" and (not last.exists() or _is_report(last)):
+    if len(paths) > 1 and (not last.exists() or (last.suffix == ".json" and not _holds_records(last))):
         return paths[:-1], last
     return paths, None
 
 
-def _is_report(path: Path) -> bool:
-    """Whether a file holds a report of these commands, and no records."""
+def _holds_records(path: Path) -> bool:
+    """Whether a JSON file is an array, as public sets come; a report is an object."""
     try:
-        found = json.loads(path.read_bytes())
+        return isinstance(json.loads(path.read_bytes()), list)
     except (OSError, ValueError):
         return False
-    return isinstance(found, dict) and isinstance(found.get("records"), int)
 
 
 def _ready(inputs: Sequence[Path], *outputs: Path | None, in_place: Sequence[Path] = ()) -> None:

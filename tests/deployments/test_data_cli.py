@@ -23,18 +23,13 @@ def rows(tmp_path: Path) -> Path:
     return path
 
 
-def test_a_forgotten_out_costs_no_input(rows: Path, tmp_path: Path) -> None:
-    other = tmp_path / "more.jsonl"
-    other.write_bytes(rows.read_bytes())
-    for command in ("filter", "dedup"):
-        with pytest.raises(BadInput, match=r"more.jsonl, the file to write, is there already; .* --overwrite"):
-            data(command, rows, other)
-    assert other.read_bytes() == rows.read_bytes()
-
-
-def test_overwrite_writes_over_a_file_also_over_the_input(rows: Path) -> None:
+def test_out_is_written_over_also_when_it_is_the_input(rows: Path, tmp_path: Path) -> None:
     rows.write_bytes(2 * rows.read_bytes())
-    data("dedup", rows, rows, "--overwrite")
+    out = tmp_path / "out.jsonl"
+    for _ in range(2):
+        data("dedup", rows, out)
+        assert len(out.read_text().splitlines()) == len(ROWS)
+    data("dedup", rows, rows)
     assert len(rows.read_text().splitlines()) == len(ROWS)
 
 
@@ -62,9 +57,6 @@ def test_a_last_file_of_records_is_read_not_written_over(command: str, rows: Pat
         data(command, rows, array)
     assert json.loads(capsys.readouterr().out)["records"] == 2 * len(ROWS)
     assert array.read_bytes() == before
-    with pytest.raises(BadInput, match=r"typo.jsonl: no such file"):
-        data(command, rows, tmp_path / "typo.jsonl")
-    assert not (tmp_path / "typo.jsonl").exists()
 
 
 def test_an_earlier_report_is_written_over(rows: Path, tmp_path: Path) -> None:
