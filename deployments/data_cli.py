@@ -31,8 +31,10 @@ DEFAULT = "llama-8b"  # real text; nano's thresholds are for its tiny sentences
 
 @app.command()
 def collect(
-    source: Annotated[list[str], typer.Argument(metavar="SOURCE[=FILES]...", help="Public sources by name, from the hub, or NAME=PATTERN for local files.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="The file to write.")],
+    source: Annotated[
+        list[str], typer.Argument(metavar="SOURCE[=FILES]... OUT", help="Public sources, from the hub or NAME=PATTERN for local files; then the file to write.")
+    ],
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="The file to write, in place of a last OUT.")] = None,
     records: Annotated[int, typer.Option(min=1, help="Rows read from each source, at most.")] = 1_000_000,
     keep: Annotated[int | None, typer.Option(min=1, help="Records kept of each, the best ones; all by default.")] = None,
     report: ReportFile = None,
@@ -41,6 +43,10 @@ def collect(
     from tasks.data.collect.reader import local_files
     from tasks.data.commands.collect import collect_files
 
+    if out is None:
+        if len(source) < 2:
+            raise BadInput("give at least one source and the file to write: SOURCE[=FILES]... OUT")
+        out = Path(source.pop())
     _ready(local_files(pattern for one in source if (pattern := one.partition("=")[2])), out, report)
     _finish(collect_files(source, out, records, keep), report)
 

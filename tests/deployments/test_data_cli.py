@@ -126,6 +126,17 @@ def test_collecting_from_what_is_damaged_a_folder_or_its_own_output_is_one_clear
     assert not (tmp_path / "out.jsonl").exists()
 
 
+def test_collecting_writes_to_its_last_argument(rows: Path, tmp_path: Path) -> None:
+    (tmp_path / "alpaca.jsonl").write_text(json.dumps({"instruction": "Name a colour of the evening sky.", "input": "", "output": "Red, mostly, and a little orange."}) + "\n")
+    source = f"alpaca={tmp_path / 'alpaca.jsonl'}"
+    data("collect", source, tmp_path / "one.jsonl")
+    data("collect", source, "--out", tmp_path / "two.jsonl")
+    assert len((tmp_path / "one.jsonl").read_text().splitlines()) == 1
+    assert (tmp_path / "one.jsonl").read_bytes() == (tmp_path / "two.jsonl").read_bytes()
+    with pytest.raises(BadInput, match="give at least one source and the file to write"):
+        data("collect", source)
+
+
 def test_no_network_is_one_clear_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import huggingface_hub.constants
 
