@@ -31,9 +31,7 @@ DEFAULT = "llama-8b"  # real text; nano's thresholds are for its tiny sentences
 
 @app.command()
 def collect(
-    source: Annotated[
-        list[str], typer.Argument(metavar="SOURCE[=FILES]... OUT", help="Public sources, from the hub or NAME=PATTERN for local files; then the file to write.")
-    ],
+    source: Annotated[list[str], typer.Argument(metavar="SOURCE[=FILES]... OUT", help="Public sources, from the hub or NAME=PATTERN for local files; then the file to write.")],
     out: Annotated[Path | None, typer.Option("--out", "-o", help="The file to write, in place of a last OUT.")] = None,
     records: Annotated[int, typer.Option(min=1, help="Rows read from each source, at most.")] = 1_000_000,
     keep: Annotated[int | None, typer.Option(min=1, help="Records kept of each, the best ones; all by default.")] = None,

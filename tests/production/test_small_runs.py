@@ -100,7 +100,9 @@ def test_a_run_whose_server_is_lost_for_good_ends_with_one_clear_line(tmp_path: 
         started = time.monotonic()
         assert run.wait(60) == 1, said(tmp_path / "run")
         assert time.monotonic() - started < 60
-        assert said(tmp_path / "run").splitlines()[-1].endswith("is gone (ConnectError); start it again, or correct or unset PREFECT_API_URL, and run again: finished steps are kept")
+        assert (
+            said(tmp_path / "run").splitlines()[-1].endswith("is gone (ConnectError); start it again, or correct or unset PREFECT_API_URL, and run again: finished steps are kept")
+        )
         assert gone(tmp_path / "run")
     finally:
         other.kill()
