@@ -7,6 +7,7 @@ an advisory lock in PostgreSQL. Not here: what a transaction does (teachers/clai
 
 import contextlib
 import os
+import sqlite3
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -198,8 +199,16 @@ def clock(db: Connection) -> float:
 
 def _sqlite_connect(connection: Any, _: Any) -> None:
     connection.isolation_level = None  # SQLAlchemy's begin event decides, not the driver
-    for pragma in ("journal_mode=WAL", "synchronous=FULL"):
-        connection.execute(f"PRAGMA {pragma}")
+    deadline = time.monotonic() + NOTES_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            break
+        except sqlite3.OperationalError as error:  # of two that open a new file at once one is refused at once: SQLite does not wait here
+            if "locked" not in str(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+    connection.execute("PRAGMA synchronous=FULL")
 
 
 def _sqlite_connect_for_notes(connection: Any, record: Any) -> None:

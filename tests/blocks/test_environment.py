@@ -1,6 +1,7 @@
 """Environment variables that say something odd: one clear line, no password, nothing written in a surprising place."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -146,3 +147,11 @@ def test_the_beginning_of_two_releases_is_told(monkeypatch: pytest.MonkeyPatch) 
         promote(a_release(name), a_release("report"), 3)
     with pytest.raises(BadInput, match=r"'release-' is the beginning of release-\w{12}, release-\w{12}; give more of it"):
         rollback("release-")
+
+
+def test_many_that_open_a_new_journal_at_once_all_get_it(tmp_path: Path) -> None:
+    def opened(number: int) -> None:
+        Journal(f"sqlite:///{tmp_path / str(number // 8)}.db").close()
+
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(opened, range(8 * 40)))
