@@ -101,6 +101,19 @@ def start_temporary() -> None:
     import flows.pipeline  # noqa: F401 - takes seconds, like the server's start: side by side
 
     wait_for(_own.api, _own, LOG)
+    _wait_in_every_client()
+
+
+def _wait_in_every_client() -> None:
+    """Let a new client wait for the server too while it is started again, and not only one that has reached it before.
+
+    Every phase has clients of its own. Prefect asks again for a connection only where there was one, so that a wrong address is told at
+    once; the address of a server that this process started is right.
+    """
+    from prefect.client.base import PrefectHttpxAsyncClient, PrefectHttpxSyncClient
+
+    for client in (PrefectHttpxAsyncClient, PrefectHttpxSyncClient):
+        client._has_connected = property(lambda self: True, lambda self, value: None)  # type: ignore[assignment]
 
 
 def stop_temporary() -> None:

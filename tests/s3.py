@@ -90,9 +90,14 @@ def bucket(host: str, port: int) -> str:
 
 def use(monkeypatch: pytest.MonkeyPatch, host: str, port: int, store: str) -> None:
     """Let this process's artifact store be ``store`` at that server."""
-    import s3fs
-
     for name, value in environment(host, port).items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("COGUMI_STORE", store)
-    s3fs.S3FileSystem.clear_instance_cache()  # it would go on with the server of another test
+    forget()
+
+
+def forget() -> None:
+    """Let this process connect anew: the driver would go on with the server of another test."""
+    import s3fs
+
+    s3fs.S3FileSystem.clear_instance_cache()

@@ -1,9 +1,12 @@
 """A run whose Prefect server fails at a request says so in one line, and a fault of the run itself is left as it is."""
 
 import os
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import httpx
 import pytest
@@ -105,3 +108,27 @@ def test_an_address_that_is_none_is_told_before_anything_starts(monkeypatch: pyt
     find_server()
     assert os.environ["PREFECT_API_URL"] == "http://127.0.0.1:1/api"
     assert len(started) == 1
+
+
+NEW_CLIENT = """
+import os, signal
+from blocks.home import configure_prefect
+configure_prefect()
+from deployments import server
+server.start_temporary()
+first = server._own.process
+os.kill(first.pid, signal.SIGKILL)
+first.wait()
+from prefect import get_client
+with get_client(sync_client=True) as client:
+    client.hello().raise_for_status()
+server.stop_temporary()
+"""
+
+
+@pytest.mark.slow
+def test_a_new_client_waits_for_a_server_that_is_started_again(tmp_path: Path) -> None:
+    environment = {**os.environ, "COGUMI_HOME": str(tmp_path), "PREFECT_HOME": str(tmp_path / "prefect")}
+    environment.pop("PREFECT_API_URL", None)
+    done = subprocess.run([sys.executable, "-c", NEW_CLIENT], env=environment, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr

@@ -115,5 +115,6 @@ def test_one_run_over_two_machines_that_share_only_the_store(site: Site, monkeyp
     assert not processes(site.gpu)
     for name, value in site.shared.items():
         monkeypatch.setenv(name, value)
+    s3.forget()
     for home in (site.cpu, site.gpu):
         assert check_store(home, monkeypatch, site.shared["COGUMI_STORE"]) > 40
