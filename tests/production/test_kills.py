@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.deployments.test_cli import COGUMI
-from tests.production.machines import answers, check_store, finished, paid_twice, processes, recomputed, said, start, until
-from tests.tiny import TINY
+from tests.production.machines import anew, answers, check_store, finished, paid_twice, processes, recomputed, said, start, until
 
 KILLS, SEED = int(os.environ.get("COGUMI_KILLS", "30")), int(os.environ.get("COGUMI_KILLS_SEED", "11"))
 pytestmark = [pytest.mark.all, pytest.mark.timeout(7200)]
@@ -26,7 +25,7 @@ def test_thirty_kills_lose_nothing(databases: dict[str, str], tmp_path: Path, mo
     home, journal, dice = tmp_path / "home", databases["COGUMI_JOURNAL"], random.Random(SEED)
     kept: dict[str, int] = {}
     paid: set[tuple[str, int]] = set()
-    kills, seed, killed = 0, 0, {"run": 0, "server": 0}
+    kills, number, killed = 0, 0, {"run": 0, "server": 0}
     run: subprocess.Popen[str] | None = None
 
     def nothing_lost() -> None:
@@ -38,7 +37,7 @@ def test_thirty_kills_lose_nothing(databases: dict[str, str], tmp_path: Path, mo
         paid.update(recorded)
 
     def begin() -> "subprocess.Popen[str]":
-        return start(home, *COGUMI[1:], "run", *(part for one in [*TINY, f"seed={seed}"] for part in ("--set", one)), **databases)
+        return start(home, *COGUMI[1:], "run", *(part for one in anew(number) for part in ("--set", one)), **databases)
 
     while kills < KILLS:
         run = run or begin()
@@ -48,7 +47,7 @@ def test_thirty_kills_lose_nothing(databases: dict[str, str], tmp_path: Path, mo
         if run.poll() is not None:
             assert run.returncode == 0, said(home)[-3000:]
             nothing_lost()
-            seed, run = seed + 1, None  # everything is there; the next one begins anew
+            number, run = number + 1, None  # everything is there; the next one begins anew
             continue
         victim = server_of(home) if dice.random() < 0.3 else None
         if victim is not None:
@@ -67,4 +66,4 @@ def test_thirty_kills_lose_nothing(databases: dict[str, str], tmp_path: Path, mo
     nothing_lost()
     until(lambda: not processes(home), 15, "nothing is left")
     assert check_store(home, monkeypatch) > 40
-    print(f"{killed} killed; {len(kept)} steps finished, none twice; {len(paid)} answers paid, none twice; {seed} runs ended between the kills")
+    print(f"{killed} killed; {len(kept)} steps finished, none twice; {len(paid)} answers paid, none twice; {number} runs ended between the kills")

@@ -14,8 +14,7 @@ import httpx
 import pytest
 
 from tests.deployments.test_cli import COGUMI
-from tests.production.machines import answers, check_store, finished, paid_twice, processes, recomputed, said, start, until
-from tests.tiny import TINY
+from tests.production.machines import anew, answers, check_store, finished, paid_twice, processes, recomputed, said, start, until
 
 pytestmark = [pytest.mark.all, pytest.mark.timeout(7200)]
 KILLS, SEED = int(os.environ.get("COGUMI_KILLS", "10")), int(os.environ.get("COGUMI_KILLS_SEED", "11"))
@@ -44,9 +43,9 @@ class House:
             self.up.wait(90)
             self.up = None
 
-    def submit(self, seed: int) -> str:
+    def submit(self, number: int) -> str:
         """A run's id. Asked over the API: a ``prefect deployment run --watch`` whose server dies misses what it waits for."""
-        overrides = ["pools.training=gpu", "pools.compression=gpu", *TINY, f"seed={seed}"]
+        overrides = ["pools.training=gpu", "pools.compression=gpu", *anew(number)]
         deployment = self.ask("GET", "/deployments/name/pipeline/nano")["id"]
         return str(self.ask("POST", f"/deployments/{deployment}/create_flow_run", {"parameters": {"overrides": overrides}})["id"])
 
@@ -87,7 +86,7 @@ def test_kills_of_workers_runs_and_server_lose_nothing(databases: dict[str, str]
     house, journal, dice = House(tmp_path, databases), databases["COGUMI_JOURNAL"], random.Random(SEED)
     kept: dict[str, int] = {}
     paid: set[tuple[str, int]] = set()
-    ended, seed = 0, 0
+    ended = 0
     run: str | None = None
 
     def nothing_lost() -> None:
@@ -104,20 +103,20 @@ def test_kills_of_workers_runs_and_server_lose_nothing(databases: dict[str, str]
             if all(count >= LIFE for count in house.life.values()):
                 house.close()
                 house.open()
-            run = run or house.submit(seed)
+            run = run or house.submit(ended)
             moment = time.monotonic() + dice.uniform(4, 20)
             while house.ended(run) is None and time.monotonic() < moment:
                 time.sleep(0.1)
             if (state := house.ended(run)) is not None:  # at the end, or with a run whose own process was killed
                 if state == "COMPLETED":
-                    ended, seed = ended + 1, seed + 1
+                    ended += 1
                 run = None
             elif house.kill(dice.choice(list(house.killed))):
                 nothing_lost()
-        run = run or house.submit(seed)
+        run = run or house.submit(ended)
         until(partial(house.ended, run), 600, "the run ends")
         if house.ended(run) != "COMPLETED":  # killed before
-            run = house.submit(seed)
+            run = house.submit(ended)
             until(partial(house.ended, run), 600, "the run ends")
         last = house.ask("GET", f"/flow_runs/{run}")["state"]
         assert last["type"] == "COMPLETED", f"{last}\n{said(house.home)[-3000:]}"
