@@ -38,6 +38,7 @@ def mark(working: Collection[str] = ()) -> bool:
     if not gone:
         return False
     from prefect import get_client
+    from prefect.exceptions import ObjectNotFound
     from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
     alive = processes.flow_runs()  # before the states are read: what ended by then has said so
@@ -50,7 +51,7 @@ def mark(working: Collection[str] = ()) -> bool:
                     left.add(worker)
                 elif worker in gone:
                     _crash(client, run, f"The worker {worker} is gone, and the process of this run too. Run it again, finished steps come from the cache.")
-    except (httpx.HTTPError, RuntimeError) as error:
+    except (httpx.HTTPError, RuntimeError, ObjectNotFound) as error:  # the last: somebody deleted it meanwhile
         log.warning("runs that a worker left behind are looked for later: %s", error)
         return True
     for name, path in gone.items():

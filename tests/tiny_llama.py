@@ -133,3 +133,19 @@ def tiny() -> Tiny:
         return Tiny()
     finally:
         os.environ.pop("COGUMI_STORE") if before is None else os.environ.update(COGUMI_STORE=before)
+
+
+def training_passes(monkeypatch: Any) -> list[int]:
+    """The layers of any Llama that ran while training from now on, an entry each."""
+    from transformers.models.llama.modeling_llama import LlamaMLP
+
+    ran: list[int] = []
+    forward = LlamaMLP.forward
+
+    def counted(self: Any, *args: Any) -> Any:
+        if self.training:
+            ran.append(1)
+        return forward(self, *args)
+
+    monkeypatch.setattr(LlamaMLP, "forward", counted)
+    return ran

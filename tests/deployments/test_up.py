@@ -205,14 +205,8 @@ def test_a_worker_elsewhere_joins_and_leaves(up: Up, tmp_path: Path) -> None:
 
 
 @pytest.mark.all
-def test_on_postgresql_the_password_stays_with_the_server_which_is_started_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    places = [
-        place for place in sorted(Path("/usr/lib/postgresql").glob("*/bin")) if (Path("/usr/share/postgresql") / place.parent.name / "extension" / "pg_trgm.control").exists()
-    ]
-    if not places:
-        pytest.skip("PostgreSQL with its contrib package is not installed under /usr/lib/postgresql; the one in the wheel has no pg_trgm")
-    monkeypatch.setattr(postgres, "programs", lambda: places[-1])
-    with postgres.running("asyncpg") as url:
+def test_on_postgresql_the_password_stays_with_the_server_which_is_started_again(tmp_path: Path) -> None:
+    with postgres.running("asyncpg", contrib=True) as url:
         secret = url.replace("cogumi@", "cogumi:hunter2@")  # any password is right there
         here = Up(tmp_path, "--port", str(free_port()), PREFECT_SERVER_DATABASE_CONNECTION_URL=secret)
         here.says("ready")

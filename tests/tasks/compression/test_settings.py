@@ -22,6 +22,7 @@ from tasks.compression.prune import prune, zero_share
 from tasks.compression.recover import recover
 from tasks.compression.w4a16 import w4a16
 from tasks.compression.zstd import pack
+from tests import tiny_llama
 from tests.tasks.compression.conftest import compression, make_artifact, make_dataset
 
 Shapes = list[tuple[int, ...]]
@@ -182,22 +183,12 @@ def test_the_recovery_sees_as_many_examples_as_it_should_at_once(parts: dict[str
 
 
 def test_checkpointing_computes_the_layers_twice_and_learns_the_same(parts: dict[str, Artifact], monkeypatch: pytest.MonkeyPatch) -> None:
-    from transformers.models.llama.modeling_llama import LlamaMLP
-
-    ran = 0
-    forward = LlamaMLP.forward
-
-    def counted(self: Any, *args: Any) -> Any:
-        nonlocal ran
-        ran += int(self.training)
-        return forward(self, *args)
-
-    monkeypatch.setattr(LlamaMLP, "forward", counted)
+    ran = tiny_llama.training_passes(monkeypatch)
     found = []
     for checkpointing in (False, True):
-        ran = 0
+        ran.clear()
         made = recover.fn(parts["pruned"], parts["model"], parts["dataset"], small(recovery={"checkpointing": checkpointing}).recovery, 0)
-        found.append((ran, file(made)))
+        found.append((len(ran), file(made)))
     assert found[1][0] == 2 * found[0][0] > 0
     assert found[1][1] == found[0][1]
 

@@ -2,7 +2,6 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -17,6 +16,7 @@ from tasks.training.merge import merge
 from tasks.training.sft import sft
 from tasks.training.student import student
 from tasks.training.tokenizer import tokenizer
+from tests import tiny_llama
 from tests.tasks.modifiers.world import evaluation
 from tests.tasks.training.conftest import ANIL, LORA, MERGING, SCRATCH, changed
 from tests.tasks.training.test_student import REVISION, hub, local
@@ -71,22 +71,12 @@ def test_a_device_that_is_not_there_is_refused(model: Artifact, adapter: Artifac
 
 
 def test_checkpointing_computes_the_layers_twice(model: Artifact, dataset: Artifact, monkeypatch: pytest.MonkeyPatch) -> None:
-    from transformers.models.llama.modeling_llama import LlamaMLP
-
-    ran = 0
-    forward = LlamaMLP.forward
-
-    def counted(self: Any, *args: Any) -> Any:
-        nonlocal ran
-        ran += int(self.training)
-        return forward(self, *args)
-
-    monkeypatch.setattr(LlamaMLP, "forward", counted)
+    ran = tiny_llama.training_passes(monkeypatch)
     found = []
     for checkpointing in (False, True):
-        ran = 0
+        ran.clear()
         sft(model, dataset, changed(LORA, epochs=0.1, evaluations=1, checkpointing=checkpointing), 0)
-        found.append(ran)
+        found.append(len(ran))
     assert found[1] == 2 * found[0] > 0
 
 
