@@ -19,7 +19,7 @@ from sqlalchemy.exc import ArgumentError, DatabaseError, NoSuchModuleError, Oper
 
 from blocks.budget import metadata
 from blocks.home import home
-from configs.errors import BadInput, CogumiError, Transient
+from configs.errors import BadInput, Transient
 
 ANSWERED, REJECTED, INTENT, LOST, FAILED = "answered", "rejected", "intent", "lost", "failed"
 """States of a call. Answered and rejected are final and free from then on; an intent is in flight; lost was in flight when
@@ -171,7 +171,7 @@ class Journal:
             if "locked" in reason or (isinstance(error, OperationalError) and self._engine.dialect.name != "sqlite"):
                 raise Transient(f"journal {self.name}: {reason}") from None  # a busy or restarting database
             if "full" in reason:  # SQLite's word for the disk
-                raise CogumiError(f"cannot write to the journal {self.name}: {reason}; make room and run again: what it holds is kept") from None
+                raise BadInput(f"cannot write to the journal {self.name}: {reason}; make room and run again: what it holds is kept") from None
             damaged = any(word in reason for word in ("malformed", "not a database"))  # SQLite's words
             advice = "; if it is damaged, bring back a copy or move it away: what it holds would be asked and paid for again" if damaged else ""
             raise BadInput(f"cannot use the journal {self.name}: {reason}; see COGUMI_JOURNAL, teachers.journal and COGUMI_HOME{advice}") from None

@@ -64,8 +64,7 @@ def create(kind: str, *, parents: Sequence[Artifact] = (), settings: Settings | 
     """Make an artifact of ``kind`` from ``parents`` under ``settings``. On any error nothing stays behind.
 
     Raises:
-        CogumiError: the disk is full.
-        BadInput: it cannot be written to.
+        BadInput: the disk is full or read-only.
     """
     work = new_work_folder()
     started = time.monotonic()
@@ -96,10 +95,8 @@ def create(kind: str, *, parents: Sequence[Artifact] = (), settings: Settings | 
         manifest = manifest.model_copy(update={"digest": digest_of(manifest)})
         folder._artifact = _publish(content, manifest)
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise CogumiError(f"cannot write artifact {kind} under {location()}: {os.strerror(error.errno)}; make room and run again: finished steps are kept") from None
-        if error.errno in (errno.EROFS, errno.EACCES):
-            raise BadInput(f"cannot write artifact {kind} under {location()}: {os.strerror(error.errno)}; remount the disk, or set COGUMI_STORE") from None
+        if error.errno in (errno.ENOSPC, errno.EROFS, errno.EDQUOT, errno.EACCES):
+            raise BadInput(f"cannot write artifact {kind} under {location()}: {os.strerror(error.errno)}; free or remount the disk, or set COGUMI_STORE") from None
         raise
     finally:
         shutil.rmtree(work, ignore_errors=True)

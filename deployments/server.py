@@ -22,7 +22,7 @@ from typing import Any, Protocol
 import httpx
 
 from blocks.home import home, no_room
-from configs.errors import CogumiError
+from configs.errors import BadInput, CogumiError
 from deployments.database import shown
 
 START_SECONDS = 120.0
@@ -153,8 +153,8 @@ def watched() -> Iterator[None]:
         failed = "does not answer as one"
     else:
         return
-    advice = no_room() or ("; start it again, or correct or unset PREFECT_API_URL" if _own is None else _advice(LOG))
-    raise CogumiError(f"the Prefect server at {shown(os.environ.get('PREFECT_API_URL', ''))} {failed}{advice}, and run again: finished steps are kept")
+    told = f"the Prefect server at {shown(os.environ.get('PREFECT_API_URL', ''))} {failed}"
+    raise _failed(told, "start it again, or correct or unset PREFECT_API_URL" if _own is None else _look(LOG), ", and run again: finished steps are kept")
 
 
 def _asked_prefect(error: httpx.TransportError) -> bool:
@@ -165,9 +165,14 @@ def _asked_prefect(error: httpx.TransportError) -> bool:
     return False
 
 
-def _advice(log: str) -> str:
-    """What to do about a server of ours that ended or failed."""
-    return no_room() or f"; see {home() / 'logs' / log}"
+def _failed(told: str, advice: str, then: str = "") -> CogumiError:
+    """What to raise for a server that ended or failed: on a full disk that is what to mend first, as wherever else it is met."""
+    full = no_room()
+    return BadInput(f"{told}{full}{then}") if full else CogumiError(f"{told}; {advice}{then}")
+
+
+def _look(log: str) -> str:
+    return f"see {home() / 'logs' / log}"
 
 
 def wait_for(api: str, server: Serving, log: str) -> None:
@@ -180,7 +185,7 @@ def wait_for(api: str, server: Serving, log: str) -> None:
     with httpx.Client(timeout=2, verify=False, trust_env=False) as client:  # one context for all tries; loopback only
         while time.monotonic() < deadline:
             if (code := server.poll()) is not None:
-                raise CogumiError(f"the Prefect server ended with code {code}{_advice(log)}")
+                raise _failed(f"the Prefect server ended with code {code}", _look(log))
             with contextlib.suppress(httpx.HTTPError):
                 if client.get(f"{api}/health").is_success:
                     return

@@ -71,7 +71,7 @@ def test_without_room_the_line_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:1/api")
     with (
         temporary_settings({PREFECT_API_URL: "http://127.0.0.1:1/api"}),
-        pytest.raises(CogumiError, match=r"is gone .* is full .*, and run again: finished steps are kept"),
+        pytest.raises(BadInput, match=r"is gone .* is full .*, and run again: finished steps are kept"),
         watched(),
     ):
         ask()
