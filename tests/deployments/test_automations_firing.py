@@ -36,6 +36,7 @@ from tasks.step import step
 from tests.deployments.idling import idling
 from tests.deployments.test_prefect_yaml import ROOT
 from tests.deployments.up_process import Up, free_port, post, processes_of, until
+from tests.living import kill
 
 pytestmark = [pytest.mark.all, pytest.mark.timeout(900)]
 BLOCK = "cogumi-notices"
@@ -208,8 +209,7 @@ def test_a_run_whose_machine_is_gone_is_marked_crashed(here: Here, tmp_path: Pat
     until(lambda: any(one["event"].endswith("heartbeat") for one in events(here, run)), 30, here.up.logs)
     mark = far.note().mark
     far.process.kill()
-    for pid in processes_of(mark):
-        os.kill(pid, signal.SIGKILL)
+    kill(*processes_of(mark))
     assert far.process.wait() == -signal.SIGKILL
     assert named(run) == "Running", "nobody was left to tell"
     becomes(run, "Crashed", here, 240)

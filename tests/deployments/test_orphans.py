@@ -1,7 +1,5 @@
 """Runs that a killed or stopped ``cogumi up`` or worker leaves hold no slot: they are marked as crashed at once, those that live are left alone."""
 
-import os
-import signal
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +14,7 @@ from deployments import processes
 from tests.deployments.idling import idling
 from tests.deployments.test_prefect_yaml import ROOT
 from tests.deployments.up_process import Up, free_port, post, processes_of, until
+from tests.living import kill, living
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 PATIENCE = 40  # seconds; the automations take five minutes and half an hour
@@ -57,21 +56,22 @@ def becomes(up: Up, run: str, name: str) -> dict[str, Any]:
     return state(up, run)
 
 
-def kill(up: Up, wanted: str) -> None:
-    """Every process of ``up`` with this in its command or environment."""
-    for pid, command in processes_of(up.note().mark).items():
-        if wanted in command or wanted in Path(f"/proc/{pid}/environ").read_text():
-            os.kill(pid, signal.SIGKILL)
+def kill_worker(up: Up) -> None:
+    kill(*(pid for pid, command in processes_of(up.note().mark).items() if "worker start --pool cpu" in command))
+
+
+def kill_run(run: str) -> None:
+    kill(*living(f"PREFECT__FLOW_RUN_ID={run}"))
 
 
 def test_a_run_outlives_its_worker_and_is_marked_when_it_dies(up: Up) -> None:
     run = submit(up)
     becomes(up, run, "Running")
-    kill(up, "worker start --pool cpu")
+    kill_worker(up)
     up.says("the worker of pool cpu ended with code -9")
     with pytest.raises(AssertionError):  # longer than it takes to look
         until(lambda: state(up, run)["name"] != "Running", 12, lambda: "it lives")
-    kill(up, f"PREFECT__FLOW_RUN_ID={run}")
+    kill_run(run)
     crashed = becomes(up, run, "Crashed")
     assert crashed["message"].endswith("is gone, and the process of this run too. Run it again, finished steps come from the cache.")
 
@@ -80,8 +80,8 @@ def test_a_run_that_never_came_to_its_code_is_marked(up: Up) -> None:
     run = submit(up, command="sleep 300")
     until(lambda: run in processes.flow_runs(), PATIENCE, up.logs)
     assert state(up, run)["type"] == "PENDING"
-    kill(up, "worker start --pool cpu")
-    kill(up, f"PREFECT__FLOW_RUN_ID={run}")
+    kill_worker(up)
+    kill_run(run)
     assert "the process of this run too" in becomes(up, run, "Crashed")["message"]
 
 
@@ -92,8 +92,7 @@ def test_after_a_kill_of_it_all_the_next_one_marks_what_was_under_way(up: Up, ho
     mark = up.note().mark
     up.process.kill()
     up.process.wait()
-    for pid in processes_of(mark):
-        os.kill(pid, signal.SIGKILL)
+    kill(*processes_of(mark))
     again = opened(home)
     assert state(again, run)["name"] == "Crashed"
     second = submit(again)

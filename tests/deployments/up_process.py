@@ -11,9 +11,9 @@ from typing import Any
 
 import httpx
 
-from deployments import processes
 from deployments.noting import Running
 from tests.deployments.test_cli import COGUMI
+from tests.living import living
 
 
 class Up:
@@ -86,4 +86,4 @@ def workers(api: str, pool: str) -> list[str]:
 
 
 def processes_of(mark: str) -> dict[int, str]:
-    return {pid: Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ") for pid, _ in processes._with([f"COGUMI_UP={mark}".encode()])}
+    return living(f"COGUMI_UP={mark}")

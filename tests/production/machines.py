@@ -14,6 +14,7 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.exc import DatabaseError
 
 from blocks import places, store
+from tests.living import living
 from tests.tiny import TINY
 
 KEY = re.compile(r"[0-9a-f]{64}")
@@ -46,16 +47,7 @@ def until(condition: Callable[[], object], seconds: float, what: str) -> None:
 
 def processes(home: Path) -> dict[int, str]:
     """pid → command line of every process whose state folder is ``home``."""
-    wanted = f"COGUMI_HOME={home}".encode()
-    found = {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit() and int(entry.name) != os.getpid():
-            try:
-                if wanted in (entry / "environ").read_bytes().split(b"\0"):
-                    found[int(entry.name)] = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-            except OSError:
-                continue
-    return found
+    return living(f"COGUMI_HOME={home}")
 
 
 def finished(place: Path) -> dict[str, int]:

@@ -2,7 +2,6 @@
 
 import os
 import random
-import signal
 import subprocess
 import time
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.deployments.test_cli import COGUMI
+from tests.living import kill
 from tests.production.machines import anew, answers, check_store, finished, paid_twice, processes, recomputed, said, start, until
 
 KILLS, SEED = int(os.environ.get("COGUMI_KILLS", "30")), int(os.environ.get("COGUMI_KILLS_SEED", "11"))
@@ -51,7 +51,7 @@ def test_thirty_kills_lose_nothing(databases: dict[str, str], tmp_path: Path, mo
             continue
         victim = server_of(home) if dice.random() < 0.3 else None
         if victim is not None:
-            os.kill(victim, signal.SIGKILL)
+            kill(victim)
             killed["server"] += 1  # it is started again, and the run goes on
         else:
             run.kill()

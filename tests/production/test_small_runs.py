@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from deployments.server import wait_for
+from tests.living import kill
 from tests.production.machines import check_store, finished, processes, recomputed, said, start, until
 
 pytestmark = [pytest.mark.slow]
@@ -55,7 +56,7 @@ def test_after_a_kill_a_signal_and_the_loss_of_its_server_a_run_ends_right(tmp_p
     until(lambda: said(tmp_path).splitlines()[-1].split()[2:3] in (["ran"], ["cached"]), 60, "a step is done")
     server = server_of(tmp_path)
     assert server is not None
-    os.kill(server, signal.SIGKILL)
+    kill(server)
     assert run.wait(90) == 0, said(tmp_path)
     assert "the run's Prefect server ended with code -9 and is started again" in said(tmp_path)
     assert recomputed(before, tmp_path / "store") == []

@@ -2,7 +2,6 @@
 
 import os
 import random
-import signal
 import socket
 import subprocess
 import time
@@ -14,6 +13,7 @@ import httpx
 import pytest
 
 from tests.deployments.test_cli import COGUMI
+from tests.living import environment, kill
 from tests.production.machines import anew, answers, check_store, finished, paid_twice, processes, recomputed, said, start, until
 
 pytestmark = [pytest.mark.all, pytest.mark.timeout(7200)]
@@ -72,11 +72,11 @@ class House:
         found = {
             "worker": workers,
             "server": [pid for pid, command in there.items() if "server_command" in command],
-            "run": [pid for pid in there if b"PREFECT__FLOW_RUN_ID=" in Path(f"/proc/{pid}/environ").read_bytes()],  # also one whose worker was killed before
+            "run": [pid for pid in there if any(setting.startswith("PREFECT__FLOW_RUN_ID=") for setting in environment(pid))],  # also one whose worker was killed before
         }[kind]
         if not found or self.life[kind] >= LIFE:
             return False
-        os.kill(random.Random(sum(self.killed.values())).choice(sorted(found)), signal.SIGKILL)
+        kill(random.Random(sum(self.killed.values())).choice(sorted(found)))
         self.life[kind] += 1
         self.killed[kind] += 1
         return True

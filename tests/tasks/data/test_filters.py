@@ -25,6 +25,7 @@ from tasks.data.filters.repetition import longest_run, repeated_line_share, top_
 from tasks.data.filters.table import TABLE, objection
 from tasks.data.filters.text import Text
 from tasks.data.tokens import counter
+from tests.living import environment
 from tests.tasks.data.conftest import example, examples_artifact, section
 
 ASKED = "Write a short note about the weather in the mountains this week."
@@ -285,10 +286,10 @@ def test_the_processes_die_with_the_one_that_started_them() -> None:
     parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     assert parent.stdout is not None
     child = int(parent.stdout.readline())
-    assert Path(f"/proc/{child}").exists()
+    assert environment(child)
     parent.kill()
     parent.wait()
     deadline = time.monotonic() + 20
-    while Path(f"/proc/{child}").exists() and "Z" not in Path(f"/proc/{child}/stat").read_text().split()[2] and time.monotonic() < deadline:
+    while environment(child) and time.monotonic() < deadline:  # a zombie has none
         time.sleep(0.05)
-    assert not Path(f"/proc/{child}").exists() or Path(f"/proc/{child}/stat").read_text().split()[2] == "Z"
+    assert not environment(child)
