@@ -18,7 +18,7 @@ from sqlalchemy import Connection, func, select
 from blocks.budget import NANO, accounts
 from blocks.history import CACHED, FAILED, KEPT, PASSED, PROMOTED, RAN, REFUSED, ROLLED_BACK, happenings, there
 from blocks.journal import ANSWERED, INTENT, LOST, REJECTED, Journal, calls, hits
-from configs.errors import BadInput, CogumiError
+from configs.errors import BadInput, CogumiError, Transient
 
 log = logging.getLogger("cogumi.metrics")
 BUCKETS = (1, 5, 15, 60, 300, 1800, 7200, 21600, 86400)  # seconds of a step, up to a day
@@ -28,10 +28,11 @@ def show() -> None:
     """Print the metrics once, for the node exporter's textfile collector.
 
     Raises:
-        BadInput: there is no journal yet.
+        BadInput: there is no journal yet, or it cannot be opened.
     """
     if not there():
         raise BadInput("there is no journal here yet, so there is nothing to measure; set COGUMI_HOME or COGUMI_JOURNAL, or run: cogumi run")
+    _openable()
     print(generate_latest(registry()).decode(), end="")
 
 
@@ -39,8 +40,9 @@ def serve(host: str, port: int) -> None:
     """Answer Prometheus until interrupted.
 
     Raises:
-        BadInput: the port is taken.
+        BadInput: the port is taken, or the journal cannot be opened.
     """
+    _openable()
     with answering(host, port, "--port") as address:
         print(f"metrics  {address}\nready", flush=True)
         with suppress(KeyboardInterrupt):
@@ -64,6 +66,13 @@ def answering(host: str, port: int, option: str) -> Iterator[str]:
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+def _openable() -> None:
+    """Refuse a journal that waiting does not mend; of one whose server does not answer now the metrics say so."""
+    if there():
+        with suppress(Transient):
+            Journal(None, notes=True).close()
 
 
 def registry() -> CollectorRegistry:

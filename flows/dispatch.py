@@ -46,7 +46,8 @@ def dispatch(phase: Callable[P, R], pool: str, /, *args: P.args, **kwargs: P.kwa
     if pool == LOCAL:
         return result_type.validate_python(phase(*args, **kwargs))  # plain JSON where a run that began again takes it from its first go
     name = f"{flow.name}/{pool}"
-    _check(name, pool)
+    if warning := compare_code(name, deployed(name, pool)):
+        log.warning("%s", warning)
     parameters = {key: _plain(value) for key, value in _bound(flow, args, kwargs).items()}
     fresh = {"env": {"COGUMI_FRESH": "1"}} if os.environ.get("COGUMI_FRESH") else None
     log.info("%s: running on pool %s", flow.name, pool)
@@ -104,8 +105,12 @@ def _plain(value: Any) -> Any:
     return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
 
 
-def _check(deployment: str, pool: str) -> None:
-    """Say clearly what is missing before anything waits for it."""
+def deployed(deployment: str, pool: str) -> str:
+    """The code version of a deployment that is there; "" where it says none.
+
+    Raises:
+        BadInput: there is no such pool or deployment.
+    """
     with get_client(sync_client=True) as client:
         try:
             client.read_work_pool(pool)
@@ -116,11 +121,11 @@ def _check(deployment: str, pool: str) -> None:
             found = client.read_deployment_by_name(deployment)
         except ObjectNotFound:
             raise BadInput(f"there is no deployment {deployment!r}; `cogumi up` or `prefect deploy --all` makes those of prefect.yaml") from None
-    compare_code(deployment, found.version or "")
+    return found.version or ""
 
 
-def compare_code(deployment: str, theirs: str) -> None:
-    """Refuse a deployment of another version of Cogumi; warn of one that was made from other code of the same version.
+def compare_code(deployment: str, theirs: str) -> str | None:
+    """Refuse a deployment of another version of Cogumi; a warning where it was made from other code of the same version.
 
     Raises:
         BadInput: says which of the two is older, and what to run.
@@ -133,6 +138,7 @@ def compare_code(deployment: str, theirs: str) -> None:
     if how == "newer":
         raise BadInput(f"this code is of version {release(ours)}, older than deployment {deployment} ({release(theirs)}): update this code, or `prefect deploy --all` from it")
     if how == "other":
-        log.warning("deployment %s was made from other code of the same version (%s, here %s); `prefect deploy --all` makes it new", deployment, theirs, ours)
+        return f"deployment {deployment} was made from other code of the same version ({theirs}, here {ours}); `prefect deploy --all` makes it new"
     if how == "unknown":
-        log.warning("deployment %s does not say which code it was made from; `prefect deploy --all` makes it new", deployment)
+        return f"deployment {deployment} does not say which code it was made from; `prefect deploy --all` makes it new"
+    return None

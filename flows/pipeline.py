@@ -16,6 +16,7 @@ from flows.compression import compression
 from flows.dataset import dataset
 from flows.dispatch import dispatch
 from flows.modifiers import modifiers
+from flows.preflight import preflight
 from flows.release import Released, release
 from flows.routing import routing
 from flows.training import training
@@ -48,8 +49,9 @@ def pipeline(
     chosen = load(profile, overrides)
     history.keep_in(chosen.teachers.journal)
     last = PHASES.index(until)
+    preflight(PHASES[: last + 1], chosen)
     questions = held_out(chosen.evaluation, chosen.seed)
-    before_spending("dataset", spending.of_dataset(chosen), chosen.approval)
+    before_spending("dataset", spending.of_phase("dataset", chosen), chosen.approval)
     data = dispatch(dataset, chosen.pools.dataset, chosen, questions)
     if last == 0:
         return Built(dataset=data)
@@ -59,11 +61,11 @@ def pipeline(
     compressed = dispatch(compression, chosen.pools.compression, trained.student, data, questions, chosen)
     if last == 2:
         return Built(dataset=data)
-    before_spending("modifiers", spending.of_modifiers(chosen), chosen.approval)
+    before_spending("modifiers", spending.of_phase("modifiers", chosen), chosen.approval)
     modified = dispatch(modifiers, chosen.pools.modifiers, compressed.model, compressed.gguf, data, questions, chosen)
     if last == 3:
         return Built(dataset=data)
-    before_spending("routing", spending.of_routing(chosen), chosen.approval)
+    before_spending("routing", spending.of_phase("routing", chosen), chosen.approval)
     routed = dispatch(routing, chosen.pools.routing, compressed.gguf, modified, data, questions, chosen)
     if last == 4:
         return Built(dataset=data)

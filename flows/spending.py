@@ -16,29 +16,31 @@ from tasks.data.estimate import estimate
 from tasks.modifiers.estimate import fresh_questions, mending
 
 
-def of_dataset(profile: Profile) -> Decimal:
-    """The dataset phase: every round and attempt is used, by the dearest teacher of each chain."""
-    return _most(estimate(profile.data, with_blocks(profile.teachers)).asked, profile)
+def of_phase(phase: str, profile: Profile) -> Decimal:
+    """A phase of the pipeline: every round and attempt is used, by the dearest teacher of each chain, and every fresh question fails and
+    goes through every tier."""
+    return _most(asked(phase, profile), profile)
 
 
-def of_modifiers(profile: Profile) -> Decimal:
-    """The modifiers phase: every fresh question fails and goes through every tier."""
-    return _most([one for modifier in profile.modifiers.each for one in _of_modifier(modifier.name, coverage(modifier.name), profile.modifiers.questions, 0, profile)], profile)
-
-
-def of_routing(profile: Profile) -> Decimal:
-    """The routing phase: fresh questions of the domains without a modifier."""
-    teachers = with_blocks(profile.teachers)
-    return _most([one for rest in profile.modifiers.uncovered() for one in fresh_questions(profile.modifiers, profile.routing.questions, rest, teachers)], profile)
+def asked(phase: str, profile: Profile) -> list[Asked]:
+    """What the teachers are asked in a phase of the pipeline; nothing where it asks none."""
+    teachers, modifiers = with_blocks(profile.teachers), profile.modifiers
+    if phase == "dataset":
+        return list(estimate(profile.data, teachers).asked)
+    if phase == "modifiers":
+        return [one for modifier in modifiers.each for one in _of_modifier(modifier.name, coverage(modifier.name), modifiers.questions, 0, profile)]
+    if phase == "routing":  # fresh questions of the domains without a modifier
+        return [one for rest in modifiers.uncovered() for one in fresh_questions(modifiers, profile.routing.questions, rest, teachers)]
+    return []
 
 
 def of_night(moved: Mapping[str, Sequence[Domain]], profile: Profile) -> Decimal:
     """A night that retrains the modifiers of ``moved`` (name to domains): all their fresh and logged questions fail."""
-    asked: list[Asked] = []
+    calls: list[Asked] = []
     for name, domains in moved.items():
         narrowed = coverage(name).model_copy(update={"domains": tuple(domains)})
-        asked += _of_modifier(name, narrowed, profile.nightly.questions, profile.nightly.logged, profile)
-    return _most(asked, profile)
+        calls += _of_modifier(name, narrowed, profile.nightly.questions, profile.nightly.logged, profile)
+    return _most(calls, profile)
 
 
 def _of_modifier(name: str, covers: Coverage, fresh: int, logged: int, profile: Profile) -> list[Asked]:
@@ -48,5 +50,5 @@ def _of_modifier(name: str, covers: Coverage, fresh: int, logged: int, profile: 
     return [*fresh_questions(profile.modifiers, fresh, covers, teachers), *mending(profile.modifiers, name, covers, posed, teachers)]
 
 
-def _most(asked: Iterable[Asked], profile: Profile) -> Decimal:
-    return min(Decimal(together(asked).most_dollars), profile.teachers.cap_dollars)
+def _most(calls: Iterable[Asked], profile: Profile) -> Decimal:
+    return min(Decimal(together(calls).most_dollars), profile.teachers.cap_dollars)

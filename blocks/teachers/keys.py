@@ -4,9 +4,10 @@ Not here: the block itself (block.py).
 """
 
 import os
+from collections.abc import Iterable
 
 from configs.errors import BadInput
-from configs.phases.teachers import TeacherModel
+from configs.phases.teachers import TeacherModel, Teachers
 
 
 async def key_of(name: str, teacher: TeacherModel) -> str:
@@ -27,6 +28,16 @@ async def key_of(name: str, teacher: TeacherModel) -> str:
         f"teacher {name} ({teacher.provider}, {teacher.model}) has no API key: set the environment variable {teacher.key_env}, "
         f"or save a Prefect block teacher-credentials/{_slug(name)} and set teachers.models.{name}.block to {_slug(name)}"
     )
+
+
+def unset(teachers: Teachers, roles: Iterable[str]) -> dict[str, list[str]]:
+    """Environment variables that are not set here, each with the teachers of ``roles`` that have their key there."""
+    found: dict[str, list[str]] = {}
+    for name in sorted({name for role in roles for name in teachers.roles[role]}):
+        teacher = teachers.models[name]
+        if teacher.block is None and teacher.key_env is not None and not os.environ.get(teacher.key_env, "").strip():
+            found.setdefault(teacher.key_env, []).append(name)
+    return found
 
 
 def _slug(name: str) -> str:

@@ -3,6 +3,7 @@
 import json
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -129,6 +130,17 @@ def test_a_database_that_cannot_be_read_is_a_metric_not_a_crash(tmp_path: Path, 
     assert samples(generate_latest(metrics.registry()).decode()) == {"cogumi_journal_up{}": 0.0}
 
 
+def test_a_journal_that_waiting_does_not_mend_is_bad_input(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("COGUMI_JOURNAL", "nonsense")
+    for asked in (metrics.show, lambda: metrics.serve("127.0.0.1", 1)):
+        with pytest.raises(BadInput, match="COGUMI_JOURNAL is not a database URL"):
+            asked()
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # bound, but nobody answers as PostgreSQL
+        monkeypatch.setenv("COGUMI_JOURNAL", f"postgresql+psycopg://x@127.0.0.1:{silent.getsockname()[1]}/y?connect_timeout=2")
+        metrics.show()
+    assert samples(capsys.readouterr().out) == {"cogumi_journal_up{}": 0.0}
+
+
 def test_the_command_serves_until_it_is_interrupted(here: None) -> None:
     command = [sys.executable, "-c", "from deployments.cli import main; main()", "metrics", "--port", "0"]
     refused = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
@@ -152,8 +164,6 @@ def test_the_command_serves_until_it_is_interrupted(here: None) -> None:
 
 
 def _free_port() -> int:
-    import socket
-
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

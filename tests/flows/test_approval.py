@@ -167,7 +167,7 @@ def test_nothing_is_asked_below_the_amount() -> None:
 def test_what_is_asked_about_is_the_worst_case_within_the_cap() -> None:
     nano, capped = load("nano"), load("nano", ["teachers.cap_dollars=0.5"])
     assert 0 < spending.of_night({"code": ["coding"]}, nano) < spending.of_night({"reasoning": ["math", "reasoning"]}, nano)
-    assert spending.of_modifiers(nano) > spending.of_night({"code": ["coding"]}, nano)
-    assert spending.of_routing(nano) == 0
-    assert spending.of_dataset(nano) > Decimal("0.5")
-    assert spending.of_dataset(capped) == spending.of_modifiers(capped) == Decimal("0.5")
+    assert spending.of_phase("modifiers", nano) > spending.of_night({"code": ["coding"]}, nano)
+    assert spending.of_phase("routing", nano) == 0
+    assert spending.of_phase("dataset", nano) > Decimal("0.5")
+    assert spending.of_phase("dataset", capped) == spending.of_phase("modifiers", capped) == Decimal("0.5")

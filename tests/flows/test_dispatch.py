@@ -36,14 +36,10 @@ def test_code_that_is_older_than_the_deployment_is_refused() -> None:
         compare_code("training/gpu", "99.0.0+0123456789ab")
 
 
-def test_other_code_of_the_same_version_is_told(caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.WARNING, "cogumi.dispatch"):
-        compare_code("training/gpu", OURS)
-        assert caplog.messages == []
-        compare_code("training/gpu", f"{RELEASE}+0123456789ab")
-        compare_code("training/gpu", "d41d8cd98f00b204e9800998ecf8427e")
-    assert "was made from other code of the same version" in caplog.messages[0]
-    assert "does not say which code" in caplog.messages[1]
+def test_other_code_of_the_same_version_is_told() -> None:
+    assert compare_code("training/gpu", OURS) is None
+    assert "was made from other code of the same version" in str(compare_code("training/gpu", f"{RELEASE}+0123456789ab"))
+    assert "does not say which code" in str(compare_code("training/gpu", "d41d8cd98f00b204e9800998ecf8427e"))
 
 
 def test_the_version_is_that_of_the_code(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -135,7 +131,7 @@ def test_a_missing_deployment_says_what_makes_it(pool: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(150)
+@pytest.mark.timeout(600)
 def test_it_waits_loudly_for_a_worker_and_goes_on_with_it(pool: str, warned: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No worker: told at once and again. Then a worker: results, errors and lost processes come back as they should."""
     monkeypatch.setattr(waiting, "LOOK_SECONDS", 0.2)
@@ -154,7 +150,7 @@ def test_it_waits_loudly_for_a_worker_and_goes_on_with_it(pool: str, warned: lis
     api = PREFECT_API_URL.value() or ""  # the fixture's settings are this thread's
 
     def start_worker() -> None:
-        again.wait(60)
+        again.wait(120)
         environment = {**os.environ, "PREFECT_API_URL": api, "PYTHONPATH": str(ROOT), "PREFECT_WORKER_QUERY_SECONDS": "1"}
         environment |= {"PREFECT_RESULTS_LOCAL_STORAGE_PATH": os.environ["PREFECT_RESULTS_LOCAL_STORAGE_PATH"], "PREFECT_RESULTS_PERSIST_BY_DEFAULT": "true"}
         command = [sys.executable, "-m", "prefect", "worker", "start", "--pool", POOL]
@@ -178,7 +174,7 @@ def test_it_waits_loudly_for_a_worker_and_goes_on_with_it(pool: str, warned: lis
         starter.join()
         for each in worker:
             each.terminate()
-            each.wait(30)
+            each.wait(120)
 
 
 def test_a_phase_here_keeps_its_type_when_the_run_begins_again(prefect_server: None) -> None:

@@ -39,6 +39,7 @@ def dispatched(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str, tuple[An
         return Released(release=artifact, report=artifact) if phase.name == "release" else SimpleNamespace(student=artifact, model=artifact, gguf=artifact)
 
     monkeypatch.setattr(pipeline_phase, "dispatch", dispatch)
+    monkeypatch.setattr(pipeline_phase, "preflight", lambda phases, profile: None)  # the pools that it looks for are names here
     return seen
 
 
