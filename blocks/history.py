@@ -34,7 +34,7 @@ log = logging.getLogger("cogumi.history")
 What = Literal["step", "gate", "release", "budget", "teachers"]
 RAN, CACHED, FAILED, PASSED, PROMOTED, KEPT, REFUSED, SPENT, ASKED = "ran", "cached", "failed", "passed", "promoted", "kept", "refused", "spent", "asked"
 ROLLED_BACK = "rolled back"
-PATIENCE = 0.7  # seconds that a rollback waits for the journal
+PATIENCE = 3.0  # seconds that a rollback waits for the journal; less than NOTES_SECONDS, so that a held one is told as such
 
 happenings = Table(
     "happenings",

@@ -11,7 +11,7 @@ import socket
 import time
 import uuid
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 
 from blocks.home import home
 from configs.errors import BadInput, CogumiError
@@ -73,8 +73,9 @@ def down() -> None:
     if found is None:
         print("cleaned up after a `cogumi up` that was killed" if sweep() else "nothing is up")
         return
-    os.kill(found.pid, signal.SIGTERM)
-    deadline = time.monotonic() + 3 * processes.STOP_SECONDS
+    with suppress(ProcessLookupError):  # it has just ended by itself
+        os.kill(found.pid, signal.SIGTERM)
+    deadline = time.monotonic() + 5 * processes.STOP_SECONDS
     while processes.started(found.pid) == found.started:
         if time.monotonic() > deadline:
             raise CogumiError(f"process {found.pid} of `cogumi up` does not end; see {home() / 'logs'}")

@@ -59,7 +59,8 @@ def stop(children: Sequence[Child]) -> None:
 
 
 def sweep(mark: str, only_runs: bool = False) -> int:
-    """End every process that carries ``mark``, or every flow run among them; how many there were. Flow runs outlive a worker that was killed."""
+    """End every process that carries ``mark``, or every flow run among them, and wait until they are gone; how many there were. Flow runs
+    outlive a worker that was killed."""
     wanted = [f"{MARK}={mark}".encode(), *([RUN] if only_runs else [])]
     found = _with(wanted)
     for number, _ in found:
@@ -72,6 +73,9 @@ def sweep(mark: str, only_runs: bool = False) -> int:
         if started(number) == since:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(number, signal.SIGKILL)
+    deadline = time.monotonic() + STOP_SECONDS
+    while any(started(number) == since for number, since in {*found, *left}) and time.monotonic() < deadline:  # until then it may hold a port
+        time.sleep(0.02)
     return len(found)
 
 

@@ -44,9 +44,8 @@ class Temporary:
     """The server's process, and the thread that starts it again when it dies. ``stop`` ends both."""
 
     def __init__(self) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self.kept = keep_port()
+        self.port = self.kept.getsockname()[1]
         self.api = f"http://127.0.0.1:{self.port}/api"
         self.stopping, self.failed = False, False
         self.process = self._launch()
@@ -91,6 +90,16 @@ class Temporary:
             self.process.wait(5)
         self.process.kill()
         self.process.wait()
+        self.kept.close()
+
+
+def keep_port() -> socket.socket:
+    """A free loopback port, kept until this socket is closed: the kernel gives it to nobody who asks for any, also while a server that is
+    to listen there is still starting. Where SO_REUSEADDR is set, as servers do, it can be listened on, again and again."""
+    kept = socket.socket()
+    kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    kept.bind(("127.0.0.1", 0))
+    return kept
 
 
 def start_temporary() -> None:

@@ -1,6 +1,7 @@
 """A run whose Prefect server fails at a request says so in one line, and a fault of the run itself is left as it is."""
 
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -17,7 +18,7 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from blocks import home
 from configs.errors import BadInput, CogumiError
 from deployments.running import find_server
-from deployments.server import watched
+from deployments.server import keep_port, watched
 
 
 class Broken(BaseHTTPRequestHandler):
@@ -110,6 +111,18 @@ def test_an_address_that_is_none_is_told_before_anything_starts(monkeypatch: pyt
     assert len(started) == 1
 
 
+def test_a_kept_port_is_nobody_elses_and_is_listened_on_again_and_again() -> None:
+    with keep_port() as kept:
+        port = kept.getsockname()[1]
+        for _ in range(2):
+            with socket.create_server(("127.0.0.1", port)), socket.create_connection(("127.0.0.1", port)):
+                pass
+            with pytest.raises(ConnectionRefusedError):
+                socket.create_connection(("127.0.0.1", port))
+        with socket.socket() as other, pytest.raises(OSError, match="in use"):
+            other.bind(("127.0.0.1", port))
+
+
 NEW_CLIENT = """
 import os, signal
 from blocks.home import configure_prefect
@@ -130,5 +143,5 @@ server.stop_temporary()
 def test_a_new_client_waits_for_a_server_that_is_started_again(tmp_path: Path) -> None:
     environment = {**os.environ, "COGUMI_HOME": str(tmp_path), "PREFECT_HOME": str(tmp_path / "prefect")}
     environment.pop("PREFECT_API_URL", None)
-    done = subprocess.run([sys.executable, "-c", NEW_CLIENT], env=environment, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run([sys.executable, "-c", NEW_CLIENT], env=environment, capture_output=True, text=True, timeout=280, check=False)
     assert done.returncode == 0, done.stderr
