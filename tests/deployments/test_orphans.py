@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from prefect import get_client
 from prefect.settings import PREFECT_API_URL, temporary_settings
@@ -13,17 +12,15 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from deployments import processes
 from tests.deployments.idling import idling
 from tests.deployments.test_prefect_yaml import ROOT
-from tests.deployments.up_process import Up, free_port, post, processes_of, until
+from tests.deployments.up_process import Up, free_port, get, post, processes_of, until
 from tests.living import kill, living
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
-PATIENCE = 40  # seconds; the automations take five minutes and half an hour
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+PATIENCE = 150  # seconds; the automations take five minutes and half an hour
 
 
-def opened(home: Path) -> Up:
-    here = Up(home, "--port", str(free_port()), PREFECT_WORKER_QUERY_SECONDS="1", PYTHONPATH=str(ROOT))
-    here.says("ready")
-    return here
+def started(home: Path) -> Up:
+    return Up(home, "--port", str(free_port()), PREFECT_WORKER_QUERY_SECONDS="1", PYTHONPATH=str(ROOT))
 
 
 @pytest.fixture(scope="module")
@@ -33,21 +30,21 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def up(home: Path) -> Iterator[Up]:
-    here = opened(home)
-    with temporary_settings({PREFECT_API_URL: here.api}), get_client(sync_client=True) as client:
-        client.create_deployment(flow_id=client.create_flow(idling), name="cpu", work_pool_name="cpu", entrypoint="tests.deployments.idling.idling")
-    yield here
-    here.end()
+    with started(home) as here:
+        here.says("ready")
+        with temporary_settings({PREFECT_API_URL: here.api}), get_client(sync_client=True) as client:
+            client.create_deployment(flow_id=client.create_flow(idling), name="cpu", work_pool_name="cpu", entrypoint="tests.deployments.idling.idling")
+        yield here
 
 
 def submit(up: Up, **job_variables: str) -> str:
-    deployment = httpx.get(f"{up.api}/deployments/name/idling/cpu").json()["id"]
+    deployment = get(up.api, "/deployments/name/idling/cpu")["id"]
     run: dict[str, Any] = post(up.api, f"/deployments/{deployment}/create_flow_run", parameters={"seconds": 600}, job_variables=job_variables)
     return str(run["id"])
 
 
 def state(up: Up, run: str) -> dict[str, Any]:
-    found: dict[str, Any] = httpx.get(f"{up.api}/flow_runs/{run}").json()["state"]
+    found: dict[str, Any] = get(up.api, f"/flow_runs/{run}")["state"]
     return found
 
 
@@ -90,14 +87,15 @@ def test_after_a_kill_of_it_all_the_next_one_marks_what_was_under_way(up: Up, ho
     run = submit(up)
     becomes(up, run, "Running")
     mark = up.note().mark
-    up.process.kill()
+    kill(up.process.pid, *processes_of(mark))  # at one blow: a worker that hears of its end says so to the server
     up.process.wait()
     kill(*processes_of(mark))
-    again = opened(home)
-    assert state(again, run)["name"] == "Crashed"
-    second = submit(again)
-    becomes(again, second, "Running")
-    assert again.end() == 0
+    with started(home) as again:
+        again.says("ready")
+        assert state(again, run)["name"] == "Crashed"
+        second = submit(again)
+        becomes(again, second, "Running")
+        assert again.end() == 0
     with sqlite3.connect(home / "prefect" / "prefect.db") as database:
         assert database.execute("select state_type from flow_run where id = ?", (second,)).fetchone() == ("CRASHED",)
     assert list((home / "workers").iterdir()) == []

@@ -1,19 +1,22 @@
 """A ``cogumi up`` that tests start, read and ask."""
 
 import os
-import socket
 import subprocess
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import httpx
 
 from deployments.noting import Running
+from deployments.server import keep_port
 from tests.deployments.test_cli import COGUMI
 from tests.living import living
+
+PATIENCE = 60  # seconds for one answer, whatever else the machine does
+_kept = []  # sockets, see free_port
 
 
 class Up:
@@ -24,20 +27,26 @@ class Up:
         own = {"COGUMI_HOME": str(home), "PREFECT_HOME": str(home / "prefect"), "PREFECT_RESULTS_LOCAL_STORAGE_PATH": str(home / "results"), **environment}
         env = {**os.environ, **own}
         env.pop("PREFECT_API_URL", None)
-        self.process = subprocess.Popen([*COGUMI, "up", *arguments], env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        self.process = subprocess.Popen([*COGUMI, "up", *arguments], env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
         threading.Thread(target=self._read, daemon=True).start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.end()
 
     def _read(self) -> None:
         assert self.process.stdout is not None
         for line in self.process.stdout:
             self.lines.append(line.rstrip("\n"))
 
-    def says(self, text: str, seconds: float = 180) -> str:
+    def says(self, text: str, seconds: float = 300) -> str:
         """The line with ``text``, when it comes."""
         return until(lambda: next((line for line in self.lines if text in line), None), seconds, lambda: f"{text!r} in {self.lines}, {self.logs()}")
 
     def logs(self) -> str:
-        return "\n".join(f"{path.name}: {path.read_text()[-500:]}" for path in (self.home / "logs").glob("*.log"))
+        return "\n".join(f"{path.name}: {path.read_text(errors='replace')[-500:]}" for path in (self.home / "logs").glob("*.log"))
 
     @property
     def api(self) -> str:
@@ -49,36 +58,48 @@ class Up:
     def end(self) -> int:
         if self.process.poll() is None:
             self.process.terminate()
-        return self.process.wait(90)
+        return self.process.wait(180)
 
 
 def until(look: Callable[[], Any], seconds: float, otherwise: Callable[[], str]) -> Any:
     deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if found := look():
-            return found
+    while not (found := look()):
+        if time.monotonic() > deadline:  # after a look, so that there is a last one however long this process was not served
+            raise AssertionError(otherwise())
         time.sleep(0.2)
-    raise AssertionError(otherwise())
+    return found
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A port for a server that is started, kept from everybody else until these tests end: the server needs seconds to take it."""
+    _kept.append(keep_port())
+    port: int = _kept[-1].getsockname()[1]
+    return port
 
 
 def healthy(api: str) -> bool:
     try:
-        return httpx.get(f"{api}/health", timeout=5).is_success
+        return ask("GET", f"{api}/health").is_success
     except httpx.HTTPError:
         return False
 
 
+def ask(method: str, url: str, body: Any = None) -> httpx.Response:
+    """The answer. A server whose database is busy says 503 and is asked again, as Prefect's own clients do."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        answered = httpx.request(method, url, json=body, timeout=PATIENCE, trust_env=False)
+        if answered.status_code != httpx.codes.SERVICE_UNAVAILABLE or time.monotonic() > deadline:
+            return answered
+        time.sleep(0.5)
+
+
+def get(api: str, path: str) -> Any:
+    return ask("GET", f"{api}{path}").raise_for_status().json()
+
+
 def post(api: str, path: str, **body: Any) -> Any:
-    answered = httpx.post(f"{api}{path}", json=body, timeout=30)
-    answered.raise_for_status()
-    return answered.json()
+    return ask("POST", f"{api}{path}", body).raise_for_status().json()
 
 
 def workers(api: str, pool: str) -> list[str]:
