@@ -6,11 +6,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck
+from hypothesis import settings as properties
 
 _SESSION = tempfile.mkdtemp(prefix="cogumi-tests-")
 os.environ["COGUMI_HOME"] = _SESSION
 os.environ.pop("COGUMI_STORE", None)
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+# The same examples every time and everywhere, however slow the machine: a test run is a verdict on what was changed. To search for new
+# counterexamples: pytest --hypothesis-profile=searching.
+properties.register_profile("repeatable", derandomize=True, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
+properties.register_profile("searching", deadline=None, max_examples=1000, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
+properties.load_profile("repeatable")
 
 from blocks.home import configure_prefect  # noqa: E402 - Prefect reads its settings when it is first imported
 

@@ -3,7 +3,6 @@
 import importlib.util
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -12,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.ports import free_port
 
 NOBODY = 65534
 
@@ -46,10 +47,7 @@ def running(driver: str = "psycopg", contrib: bool = False) -> Iterator[str]:
         if not all(parent.stat().st_mode & 0o001 for parent in found.parents):  # a home folder that nobody may enter
             shutil.copytree(found.parent, folder / "programs")
             found = folder / "programs" / "bin"
-    data = folder / "data"
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    data, port = folder / "data", free_port()
 
     def run(*command: str | Path) -> None:
         environment = {"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8", "HOME": str(folder)}
@@ -58,10 +56,10 @@ def running(driver: str = "psycopg", contrib: bool = False) -> Iterator[str]:
     try:
         run(found / "initdb", "-D", data, "-U", "cogumi", "-A", "trust", "-E", "UTF8", "--no-sync")
         options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder}"
-        run(found / "pg_ctl", "-D", data, "-w", "-o", options, "-l", folder / "log", "start")
+        run(found / "pg_ctl", "-D", data, "-w", "-t", "180", "-o", options, "-l", folder / "log", "start")
         try:
             yield f"postgresql+{driver}://cogumi@127.0.0.1:{port}/postgres"
         finally:
-            run(found / "pg_ctl", "-D", data, "-m", "immediate", "stop")
+            run(found / "pg_ctl", "-D", data, "-t", "180", "-m", "immediate", "stop")
     finally:
-        shutil.rmtree(folder)
+        shutil.rmtree(folder, ignore_errors=True)  # its last processes may still be tidying up

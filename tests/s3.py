@@ -84,7 +84,7 @@ def bucket(host: str, port: int) -> str:
     import httpx
 
     name = f"test-{uuid.uuid4().hex[:12]}"
-    httpx.put(f"http://{host}:{port}/{name}").raise_for_status()
+    httpx.put(f"http://{host}:{port}/{name}", timeout=60).raise_for_status()
     return f"s3://{name}/store"
 
 

@@ -28,10 +28,10 @@ def mounted(disk: Path, size: str) -> Iterator[Callable[[str], None]]:
     try:
         yield lambda larger: subprocess.run(growing(disk, larger), check=True) and None
     finally:
-        subprocess.run(["umount", disk], check=True)
+        subprocess.run(["umount", "--lazy", disk], check=True)  # also while a connection that is to be collected has a file of it open
 
 
-def unshared(script: str, environment: Mapping[str, str], timeout: float = 200) -> "subprocess.CompletedProcess[str]":
+def unshared(script: str, environment: Mapping[str, str], timeout: float = 250) -> "subprocess.CompletedProcess[str]":
     """Run a shell script that may mount, seen by nobody else. Skips the test where that is not allowed."""
     apart = ["unshare", "--user", "--map-root-user", "--mount"]
     if subprocess.run([*apart, *mounting(Path("/tmp"), "1m")], capture_output=True, check=False).returncode:
