@@ -2,10 +2,12 @@
 
 It runs in a process of its own, so that a killed client does not take its counts along. Faults are drawn from each
 request's own digest, once per request: the next try of the same request goes well. It counts by request body what it
-answered, what of that arrived whole, and what it would charge. Batches are in batches_server.py.
+answered, what of that arrived whole, and what it would charge. What is still being answered when it is told to forget
+counts for nobody. Batches are in batches_server.py.
 """
 
 import asyncio
+import contextlib
 import hashlib
 import json
 import subprocess
@@ -27,13 +29,14 @@ class Teacher:
     """The server's memory: its plan, and what it counted."""
 
     def __init__(self) -> None:
-        self.plan: dict[str, Any] = {"shares": {}, "latency_s": 0.0, "slow_s": 0.0, "retry_after": "0.05", "modes": {}}
+        self.plan: dict[str, Any] = {"shares": {}, "latency_s": 0.0, "slow_s": 0.0, "retry_after": "0.05", "modes": {}, "gather": 0}
         self.tries: Counter[str] = Counter()  # by request digest: everything that came
         self.charged: Counter[str] = Counter()  # an answer was generated, whether or not it arrived
         self.delivered: Counter[str] = Counter()  # the answer went out whole and well
         self.statuses: Counter[str] = Counter()
         self.nano = 0
         self.in_flight = self.most_in_flight = 0
+        self.gathered = asyncio.Event()
         self.starts: list[float] = []
         self.bodies: list[Any] = []
         self.batches = Batches(self)
@@ -75,6 +78,11 @@ class Teacher:
         choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": finish or "stop"}
         return {"id": "chatcmpl-1", "object": "chat.completion", "created": 1, "model": body["model"], "choices": [choice], "usage": usage}, cost
 
+    def gather(self) -> None:
+        """Let the answers go once as many are in flight as the plan wants at once, however long a busy machine takes to ask for them."""
+        if self.most_in_flight >= self.plan["gather"]:
+            self.gathered.set()
+
     async def complete(self, raw: bytes, headers: dict[str, str], out: asyncio.StreamWriter) -> bool:
         """Answer one completion; whether the connection stays."""
         body = json.loads(raw)
@@ -85,6 +93,7 @@ class Teacher:
         self.starts.append(time.time())
         self.in_flight += 1
         self.most_in_flight = max(self.most_in_flight, self.in_flight)
+        self.gather()
         try:
             return await self._complete(body, digest, headers, out)
         finally:
@@ -94,6 +103,9 @@ class Teacher:
         key = headers.get("authorization", "").removeprefix("Bearer ") or headers.get("x-api-key", "")
         fault = self.fault(digest, body["model"]) if key == KEY else "401"
         self.statuses[fault or "200"] += 1
+        if not self.gathered.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self.gathered.wait(), 60)
         if self.plan["latency_s"]:
             await asyncio.sleep(self.plan["latency_s"])
         error = {"error": {"message": f"made to fail; your key {key} is fine", "type": "test", "code": self.plan.get("code", {}).get(fault, "test")}}
@@ -128,7 +140,14 @@ class Teacher:
         return made, cost
 
 
-async def handle(teacher: Teacher, read: asyncio.StreamReader, out: asyncio.StreamWriter) -> None:
+class Desk:
+    """Who answers now."""
+
+    def __init__(self) -> None:
+        self.teacher = Teacher()
+
+
+async def handle(desk: Desk, read: asyncio.StreamReader, out: asyncio.StreamWriter) -> None:
     """One connection: requests until the client or a planned fault ends it."""
     try:
         while True:
@@ -136,11 +155,13 @@ async def handle(teacher: Teacher, read: asyncio.StreamReader, out: asyncio.Stre
             method, path, _ = lines[0].split(" ")
             headers = {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:] if line)}
             raw = await read.readexactly(int(headers.get("content-length", 0)))
+            teacher = desk.teacher
             if path == "/control/reset":
-                teacher.__init__()  # type: ignore[misc]
+                desk.teacher = Teacher()
                 await send(out, 200, b"{}", {})
             elif path == "/control/plan":
                 teacher.plan.update(json.loads(raw))
+                teacher.gather()
                 await send(out, 200, b"{}", {})
             elif path == "/control/counts":
                 await send(out, 200, json.dumps(teacher.counts()).encode(), {})
@@ -167,8 +188,8 @@ async def send(out: asyncio.StreamWriter, status: int, payload: bytes, headers: 
 
 
 async def serve() -> None:
-    teacher = Teacher()
-    server = await asyncio.start_server(lambda read, out: handle(teacher, read, out), "127.0.0.1", 0, limit=2**26)
+    desk = Desk()
+    server = await asyncio.start_server(lambda read, out: handle(desk, read, out), "127.0.0.1", 0, limit=2**26)
     print(server.sockets[0].getsockname()[1], flush=True)
     await asyncio.to_thread(sys.stdin.read)  # lives until the test closes its end
 

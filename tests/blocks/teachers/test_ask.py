@@ -73,8 +73,8 @@ def test_a_retry_after_beyond_the_timeout_means_the_next_teacher(server: Running
 
 
 def test_a_slow_answer_is_a_lost_one(server: Running) -> None:
-    server.plan(modes={"m": "first:slow"}, slow_s=3)
-    (answer,) = ask(requests(1), "questions", settings(teacher(server.url, timeout_s=0.5)))
+    server.plan(modes={"m": "first:slow"}, slow_s=60)
+    (answer,) = ask(requests(1), "questions", settings(teacher(server.url, timeout_s=3)))
     assert answer.text == "answer to question 0"
     (told,) = summary(settings(teacher(server.url)))
     assert (told.calls, told.lost) == (1, 1)
@@ -170,8 +170,8 @@ def test_nothing_asked_is_nothing_done() -> None:
 
 
 def test_concurrency_is_used_and_kept(server: Running) -> None:
-    server.plan(latency_s=0.3)
-    ask(requests(30), "questions", settings(teacher(server.url), concurrency=12))
+    server.plan(latency_s=0.3, gather=12)
+    ask(requests(30), "questions", settings(teacher(server.url, timeout_s=90), concurrency=12))
     assert server.counts()["most_in_flight"] == 12
 
 

@@ -114,8 +114,8 @@ def test_account_and_cap_dollars_are_what_is_charged(server: Running) -> None:
 
 @pytest.mark.parametrize("concurrency", [2, 5])
 def test_as_many_calls_are_in_flight_as_concurrency_says(server: Running, concurrency: int) -> None:
-    server.plan(latency_s=0.2)
-    ask(requests(10), "questions", settings(teacher(server.url), concurrency=concurrency))
+    server.plan(latency_s=0.2, gather=concurrency)
+    ask(requests(10), "questions", settings(teacher(server.url, timeout_s=90), concurrency=concurrency))
     assert server.counts()["most_in_flight"] == concurrency
 
 

@@ -57,13 +57,14 @@ def test_an_intent_whose_process_lives_is_waited_for_and_one_that_is_dead_is_not
 
     from blocks.journal import INTENT, calls, sessions
 
-    server.plan(latency_s=2)
-    process = asking(server.url, 1)
+    server.plan(gather=10)  # no answer yet
+    process = asking(server.url, 1, timeout_s=90)
     while not server.counts()["tries"]:
         time.sleep(0.02)
     with Journal(None).writing() as db:  # a live heartbeat on another machine counts as alive, too
         assert db.execute(select(calls.c.state)).scalar_one() == INTENT
         db.execute(update(sessions).values(host="elsewhere"))
+    threading.Timer(1, server.plan, kwargs={"gather": 1}).start()
     ask(requests(1), "questions", settings(teacher(server.url)))
     assert code(process) == 0
     assert set(server.counts()["tries"].values()) == {1}
@@ -77,7 +78,8 @@ def test_an_interrupted_ask_leaves_no_call_behind(server: Running, monkeypatch: 
     def interrupt(self: threading.Thread, timeout: float | None = None) -> None:
         if self.name == "cogumi-teachers" and not interrupted:
             interrupted.append(True)
-            time.sleep(0.8)
+            while len(server.counts()["tries"]) < 20:  # some are answered, some in flight
+                time.sleep(0.02)
             raise KeyboardInterrupt
         join(self, timeout)
 
