@@ -13,6 +13,7 @@ from prefect import flow, task
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate
 from prefect.client.schemas.filters import ArtifactCollectionFilter, ArtifactCollectionFilterKey
+from prefect.client.schemas.sorting import ArtifactSort, LogSort
 from prefect.settings import get_current_settings
 from pydantic import SecretStr
 
@@ -108,12 +109,13 @@ def test_no_key_is_in_what_a_run_leaves(server: Running, state: Path) -> None:
 
     async def left() -> list[str]:
         async with get_client() as client:
-            found: list[str] = [str(log.message) for log in await client.read_logs(log_filter=None, limit=200)]
+            # The newest ones: the server is that of every test before this one.
+            found: list[str] = [str(log.message) for log in await client.read_logs(log_filter=None, limit=200, sort=LogSort.TIMESTAMP_DESC)]
             for run in await client.read_flow_runs():
                 found.append(run.model_dump_json())
             for task_run in await client.read_task_runs():
                 found.append(task_run.model_dump_json())
-            return found + [str(page.data) for page in await client.read_artifacts()]
+            return found + [str(page.data) for page in await client.read_artifacts(sort=ArtifactSort.CREATED_DESC)]
 
     texts = asyncio.run(left())
     assert any("made to fail" in text for text in texts), "the server's message itself was kept"
