@@ -57,13 +57,13 @@ def events(run: str) -> list[dict[str, Any]]:
     """The events that the server has about a run; they arrive in the background."""
     body = json.dumps({"limit": 50, "filter": {"resource": {"id": [f"cogumi.run.{run}"]}}}).encode()
     request = urllib.request.Request(f"{PREFECT_API_URL.value()}/events/filter", body, {"Content-Type": "application/json"})
-    with urllib.request.urlopen(request, timeout=10) as reply:
+    with urllib.request.urlopen(request, timeout=60) as reply:
         found: list[dict[str, Any]] = json.load(reply)["events"]
     return sorted(found, key=lambda one: str(one["occurred"]))
 
 
 def events_of(run: str, count: int) -> list[dict[str, Any]]:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 120
     while len(found := events(run)) < count and time.monotonic() < deadline:
         time.sleep(0.2)
     return found

@@ -133,8 +133,9 @@ def test_no_other_process_can_use_the_server(server: LlamaCpp) -> None:
 
     address = server._server.listening_address
     assert address.startswith("http://127.0.0.1:")
-    for reply in (httpx.post(f"{address}/completion", json={"prompt": "Say", "n_predict": 1}), httpx.get(f"{address}/lora-adapters"), httpx.get(f"{address}/props")):
-        assert reply.status_code == 401
+    with httpx.Client(base_url=address, timeout=60) as other:
+        for reply in (other.post("/completion", json={"prompt": "Say", "n_predict": 1}), other.get("/lora-adapters"), other.get("/props")):
+            assert reply.status_code == 401
 
 
 def test_pieces_of_a_stream_are_the_answer_and_leaving_early_frees_the_slot(server: LlamaCpp) -> None:

@@ -226,7 +226,7 @@ def test_nothing_is_left_running(mode: str) -> None:
         return [line for line in listed.split("\n") if f"sandbox_harness.py {mode} 0.25" in line]
 
     run("while True: pass", seconds=0.25)
-    for _ in range(50):
+    for _ in range(600):
         if not sandboxes():
             break
         time.sleep(0.1)

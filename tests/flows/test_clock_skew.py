@@ -57,7 +57,7 @@ def start(script: str, skew: str | None, home: Path, *arguments: str, **more: st
 
 
 def ended(process: "subprocess.Popen[str]") -> str:
-    out, err = process.communicate(timeout=120)
+    out, err = process.communicate(timeout=250)
     assert process.returncode == 0, err
     return out
 
@@ -65,7 +65,7 @@ def ended(process: "subprocess.Popen[str]") -> str:
 def test_the_store_never_sweeps_what_a_living_process_makes(state: Path, tmp_path: Path) -> None:
     flag = tmp_path / "go"
     slow = start(MAKE, None, state, str(flag))
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while not (tmp_path / "go.open").exists():
         assert time.monotonic() < deadline
         assert slow.poll() is None

@@ -145,7 +145,7 @@ def test_a_worker_asks_a_person_before_spending_and_before_promotion(home: Path)
     up = Up(home, "--port", str(free_port()), PREFECT_WORKER_QUERY_SECONDS="1")
     try:
         up.says("ready")
-        deployment = httpx.get(f"{up.api}/deployments/name/nightly/nano").json()
+        deployment = httpx.get(f"{up.api}/deployments/name/nightly/nano", timeout=60).json()
 
         def submit() -> str:
             run: str = post(up.api, f"/deployments/{deployment['id']}/create_flow_run", parameters={"profile": "nano", "overrides": overrides})["id"]
@@ -153,10 +153,10 @@ def test_a_worker_asks_a_person_before_spending_and_before_promotion(home: Path)
 
         def reaches(run: str, *names: str) -> str:
             def state() -> str | None:
-                found: str = httpx.get(f"{up.api}/flow_runs/{run}").json()["state_name"]
+                found: str = httpx.get(f"{up.api}/flow_runs/{run}", timeout=60).json()["state_name"]
                 return found if found in names else None
 
-            reached: str = until(state, 240, lambda: f"{httpx.get(f'{up.api}/flow_runs/{run}').json()['state']} {up.logs()}")
+            reached: str = until(state, 240, lambda: f"{httpx.get(f'{up.api}/flow_runs/{run}', timeout=60).json()['state']} {up.logs()}")
             return reached
 
         def asked(run: str, **form: object) -> None:
@@ -170,7 +170,7 @@ def test_a_worker_asks_a_person_before_spending_and_before_promotion(home: Path)
         reaches(refused, "Running", "Completed", "Failed")
         asked(refused, approve=False, reason="not this week")
         assert reaches(refused, "Completed", "Failed") == "Failed"
-        assert "approval refused in the UI: not this week" in httpx.get(f"{up.api}/flow_runs/{refused}").json()["state"]["message"]
+        assert "approval refused in the UI: not this week" in httpx.get(f"{up.api}/flow_runs/{refused}", timeout=60).json()["state"]["message"]
         assert releases() == before
 
         approved = submit()

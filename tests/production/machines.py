@@ -34,7 +34,7 @@ def start(home: Path, *arguments: str, **more: str) -> "subprocess.Popen[str]":
 
 
 def said(home: Path) -> str:
-    return (home / "said.log").read_text()
+    return (home / "said.log").read_text(errors="replace")  # its last character may be half written
 
 
 def until(condition: Callable[[], object], seconds: float, what: str) -> None:

@@ -1,7 +1,6 @@
 """One run split over two machines that share only the artifact store and the journal: on a folder, and on S3 with PostgreSQL."""
 
 import json
-import socket
 import subprocess
 import sys
 import time
@@ -13,6 +12,7 @@ import pytest
 
 from tests import postgres, s3
 from tests.deployments.test_cli import COGUMI
+from tests.ports import free_port
 from tests.production.machines import check_store, environment, processes, said, start, until
 from tests.tiny import TINY
 
@@ -39,9 +39,7 @@ class Site:
         self.seen: dict[str, set[int]] = {"cpu": set(), "gpu": set()}
         self.shell.mkdir()
         (folder / "shared").mkdir()
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            port = free.getsockname()[1]
-        self.ups = [start(self.server, *COGUMI[1:], "up", "--server-only", "--port", str(port))]
+        self.ups = [start(self.server, *COGUMI[1:], "up", "--server-only", "--port", str(free_port()))]
         until(lambda: "ready" in said(self.server).split(), 180, "the server is ready")
         self.api = next(line.split()[1] for line in said(self.server).splitlines() if line.startswith("api "))
         for home, pool in ((self.cpu, "cpu"), (self.gpu, "gpu")):
@@ -62,7 +60,7 @@ class Site:
         assert client.returncode == 0, (self.shell / "watch.log").read_text()[-2000:] + said(self.cpu)[-1000:]
 
     def post(self, path: str, **body: object) -> list[dict[str, object]]:
-        answer = httpx.post(f"{self.api}{path}", json=body, timeout=30)
+        answer = httpx.post(f"{self.api}{path}", json=body, timeout=60)
         answer.raise_for_status()
         found: list[dict[str, object]] = answer.json()
         return found
@@ -87,7 +85,7 @@ class Site:
         for up in reversed(self.ups):
             up.terminate()
         for up in self.ups:
-            up.wait(60)
+            up.wait(200)
 
 
 @pytest.fixture
@@ -111,8 +109,7 @@ def test_one_run_over_two_machines_that_share_only_the_store(site: Site, monkeyp
     site.run("release.title=Another name")
     assert site.steps() == {"Cached": sum(first.values()) - 2, "Completed": 2}, "the release and its report"
     site.close()
-    assert not processes(site.cpu)
-    assert not processes(site.gpu)
+    until(lambda: not processes(site.cpu) and not processes(site.gpu), 60, "nothing is left")
     for name, value in site.shared.items():
         monkeypatch.setenv(name, value)
     s3.forget()

@@ -280,7 +280,7 @@ def test_as_many_threads_as_the_settings_say_pack(parts: dict[str, Artifact], mo
             together = threading.Barrier(len(group))
 
             def one(piece: Any) -> Any:
-                together.wait(20)
+                together.wait(120)
                 return work(piece)
 
             return super().map(one, group, **options)

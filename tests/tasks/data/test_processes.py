@@ -19,6 +19,6 @@ def test_ctrl_c_while_the_workers_start_says_one_word_and_leaves_nothing(tmp_pat
         time.sleep(0.05)
     time.sleep(0.5)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to all of them
-    out, told = process.communicate(timeout=60)
+    out, told = process.communicate(timeout=200)
     assert (process.returncode, out, told) == (130, "", "cogumi: interrupted\n")
     assert list((tmp_path / "out").iterdir()) == []

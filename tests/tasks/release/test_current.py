@@ -131,7 +131,7 @@ def test_of_several_at_once_none_is_lost_and_of_several_candidates_one_wins() ->
         racers = [context.Process(target=_promote, args=(f"{prefix}{number}", compared_with, results)) for number in range(8)]
         for racer in racers:
             racer.start()
-        said = [results.get(timeout=60) for _ in racers]
+        said = [results.get(timeout=200) for _ in racers]
         for racer in racers:
             racer.join()
         return said

@@ -26,10 +26,12 @@ def test_results_come_in_order_and_little_is_taken_ahead(threads: int) -> None:
 
 def test_work_is_spread_over_threads_and_an_error_stops_it() -> None:
     names = set()
+    both = threading.Barrier(2)
 
     def work(item: int) -> None:
         names.add(threading.current_thread().name)
-        time.sleep(0.01)
+        if item < 2:
+            both.wait(60)  # two at once
         if item == 20:
             raise ValueError("twenty")
 
