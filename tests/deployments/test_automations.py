@@ -4,7 +4,6 @@ import asyncio
 from pathlib import Path
 from uuid import uuid4
 
-import httpx
 import pytest
 import yaml
 from prefect import get_client, states
@@ -13,6 +12,7 @@ from prefect.settings import PREFECT_API_URL
 
 from configs.errors import BadInput
 from deployments import automating
+from tests.deployments.up_process import post
 
 FILES = automating.files()
 NOTICES = {"cogumi-notices": uuid4()}
@@ -61,7 +61,7 @@ def test_the_dead_are_told_from_those_who_wait() -> None:
 
 
 def triggers() -> dict[str, str]:
-    found = httpx.post(f"{PREFECT_API_URL.value()}/automations/filter", json={}).json()
+    found = post(PREFECT_API_URL.value() or "", "/automations/filter")
     return {each["name"]: each["trigger"]["id"] for each in found}
 
 

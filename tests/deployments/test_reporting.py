@@ -37,7 +37,7 @@ def ended(tmp_path_factory: pytest.TempPathFactory) -> Ended:
 def cogumi(home: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
     env = {**os.environ, "COGUMI_HOME": str(home), "PREFECT_HOME": str(home / "prefect")}
     env.pop("PREFECT_API_URL", None)
-    return subprocess.run([*COGUMI, *arguments], env=env, capture_output=True, text=True, timeout=200, check=False)
+    return subprocess.run([*COGUMI, *arguments], env=env, capture_output=True, text=True, timeout=280, check=False)
 
 
 @pytest.fixture

@@ -9,18 +9,17 @@ from html import unescape
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import httpx
 import pytest
 
 from blocks.records import DOMAINS
 from tests.deployments.test_cli import cogumi
-from tests.deployments.up_process import Up, free_port, post
+from tests.deployments.up_process import Up, free_port, get, post
 from tests.tiny import TINY
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.timeout(300),
+    pytest.mark.timeout(900),
     pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here; Debian's package is called chromium"),
 ]
 
@@ -36,17 +35,16 @@ class Shown(NamedTuple):
 @pytest.fixture(scope="module")
 def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shown]:
     home = tmp_path_factory.mktemp("ui")
-    up = Up(home, "--port", str(free_port()), "--server-only")
-    up.says("ready")
-    done = cogumi("run", "--phase", "dataset", *(word for setting in TINY for word in ("--set", setting)), home=home)
-    assert done.returncode == 0, done.stderr
-    yield Shown(up.api, up.api.removesuffix("/api"), tmp_path_factory.mktemp("chromium"))
-    up.end()
+    with Up(home, "--port", str(free_port()), "--server-only") as up:
+        up.says("ready")
+        done = cogumi("run", "--phase", "dataset", *(word for setting in TINY for word in ("--set", setting)), home=home)
+        assert done.returncode == 0, done.stderr
+        yield Shown(up.api, up.api.removesuffix("/api"), tmp_path_factory.mktemp("chromium"))
 
 
 def shows(shown: Shown, path: str, *words: str) -> None:
     """The page shows every one of ``words`` once its scripts have run; a busy machine may need a second look."""
-    for _ in range(3):
+    for _ in range(6):
         page = seen(shown, path)
         missing = [word for word in words if word not in page]
         if not missing:
@@ -59,7 +57,7 @@ def seen(shown: Shown, path: str) -> str:
     assert CHROMIUM is not None
     sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []
     command = [CHROMIUM, "--headless", "--disable-gpu", *sandbox, f"--user-data-dir={shown.browser}", "--window-size=1300,1400", "--virtual-time-budget=20000", "--dump-dom"]
-    done = subprocess.run([*command, f"{shown.ui}{path}"], capture_output=True, text=True, timeout=90, check=True)
+    done = subprocess.run([*command, f"{shown.ui}{path}"], capture_output=True, text=True, timeout=180, check=True)
     bare = re.sub(r"<(script|style)\b.*?</\1>", " ", done.stdout, flags=re.DOTALL)
     return " ".join(unescape(re.sub(r"<[^>]+>", " ", bare)).split())
 
@@ -86,6 +84,6 @@ def test_the_artifacts_can_be_read(shown: Shown) -> None:
 
 
 def test_the_form_of_a_deployment_explains_itself(shown: Shown) -> None:
-    deployment = httpx.get(f"{shown.api}/deployments/name/pipeline/nano").json()
+    deployment = get(shown.api, "/deployments/name/pipeline/nano")
     explained = ("what to build: nano, llama-1b, llama-8b", "settings that differ from the profile", "the last phase to run")
     shows(shown, f"/deployments/deployment/{deployment['id']}/run", *explained)
