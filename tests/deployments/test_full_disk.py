@@ -12,7 +12,7 @@ from tests.tiny import TINY
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("size", ["7500k", "9m"])  # too small for the server's own writing; for the journal beside it: whichever meets the end first
 def test_a_full_disk_is_one_clear_line_and_the_run_goes_on_when_there_is_room(size: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     disk, kept = tmp_path / "disk", tmp_path / "kept"

@@ -1,9 +1,11 @@
 """The exporter over HTTP against the journal's own figures; alerts and dashboard name only what it exports."""
 
+import contextlib
 import json
 import re
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
@@ -23,6 +25,7 @@ from blocks.journal import Journal, calls, hits
 from configs.errors import BadInput
 from deployments import metrics
 from tests.deployments.conftest import Asked
+from tests.deployments.up_process import free_port
 
 MONITORING = Path(__file__).parents[2] / "deployments" / "monitoring"
 
@@ -60,7 +63,8 @@ def here(asked: Asked, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A copy of a journal with real calls, and a history beside them."""
     home = tmp_path / "copy"
     home.mkdir()
-    (home / "journal.db").write_bytes((asked.home / "journal.db").read_bytes())
+    with contextlib.closing(sqlite3.connect(asked.home / "journal.db")) as made, contextlib.closing(sqlite3.connect(home / "journal.db")) as copy:
+        made.backup(copy)  # with what is still in its write-ahead log
     monkeypatch.setenv("COGUMI_HOME", str(home))
     for seconds in (0.5, 20.0, 100.0):
         note("step", "sft", "ran", seconds)
@@ -143,28 +147,21 @@ def test_a_journal_that_waiting_does_not_mend_is_bad_input(monkeypatch: pytest.M
 
 def test_the_command_serves_until_it_is_interrupted(here: None) -> None:
     command = [sys.executable, "-c", "from deployments.cli import main; main()", "metrics", "--port", "0"]
-    refused = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    refused = subprocess.run(command, capture_output=True, text=True, timeout=200, check=False)
     assert refused.returncode == 2, "0 is no port"
-    free = _free_port()
+    free = free_port()
     process = subprocess.Popen([*command[:-1], str(free)], stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None
         assert process.stdout.readline() == f"metrics  http://127.0.0.1:{free}/metrics\n"
         assert process.stdout.readline() == "ready\n"
-        with urllib.request.urlopen(f"http://127.0.0.1:{free}/metrics", timeout=10) as reply:
+        with urllib.request.urlopen(f"http://127.0.0.1:{free}/metrics", timeout=60) as reply:
             assert samples(reply.read().decode())["cogumi_releases_total{outcome=promoted}"] == 1
         note("release", "release-c", "promoted", at=time.time())
-        with urllib.request.urlopen(f"http://127.0.0.1:{free}/metrics", timeout=10) as reply:
+        with urllib.request.urlopen(f"http://127.0.0.1:{free}/metrics", timeout=60) as reply:
             assert samples(reply.read().decode())["cogumi_releases_total{outcome=promoted}"] == 2, "computed at every scrape"
         process.send_signal(signal.SIGINT)
-        assert process.wait(20) in (0, 130)
+        assert process.wait(60) in (0, 130)
     finally:
         process.kill()
         process.wait()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port

@@ -1,6 +1,7 @@
 """A ``cogumi up`` that tests start, read and ask."""
 
 import os
+import socket
 import subprocess
 import threading
 import time
@@ -16,7 +17,7 @@ from tests.deployments.test_cli import COGUMI
 from tests.living import living
 
 PATIENCE = 60  # seconds for one answer, whatever else the machine does
-_kept = []  # sockets, see free_port
+_kept: list[socket.socket] = []  # see free_port
 
 
 class Up:
