@@ -16,7 +16,7 @@ from flows.pipeline import Built, pipeline
 from tasks.release.current import current
 from tests.tiny import TINY
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("prefect_server")]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900), pytest.mark.usefixtures("prefect_server")]
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +60,7 @@ def released(built: Built) -> tuple[Artifact, Artifact]:
     return built.release.release, built.release.report
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1800)
 def test_every_phase_builds_and_the_release_answers() -> None:
     built, _, ran = run()
     release, report = released(built)
