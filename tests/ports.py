@@ -1,21 +1,14 @@
-"""Ports for servers that a test starts a moment later. Not those that the kernel gives to whoever asks for any: another would get it meanwhile."""
+"""Ports for servers that a test starts."""
 
-import itertools
-import os
 import socket
 
-FIRST, EACH = 21_000, 1_000  # below Linux's ephemeral ports; so many for each of ten processes that run tests
-_base = FIRST + EACH * (int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 10)
-_next = itertools.count(os.getpid() * 37)  # several sessions on one machine begin at different ones
+from deployments.server import keep_port
+
+_kept: list[socket.socket] = []
 
 
 def free_port() -> int:
-    """A loopback port that is free, and that nobody else here will be given."""
-    while True:
-        port = _base + next(_next) % EACH
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-        return port
+    """A loopback port, kept from everybody else until these tests end: a server that is started needs seconds to take it."""
+    _kept.append(keep_port())
+    port: int = _kept[-1].getsockname()[1]
+    return port

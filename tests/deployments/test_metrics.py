@@ -25,7 +25,7 @@ from blocks.journal import Journal, calls, hits
 from configs.errors import BadInput
 from deployments import metrics
 from tests.deployments.conftest import Asked
-from tests.deployments.up_process import free_port
+from tests.ports import free_port
 
 MONITORING = Path(__file__).parents[2] / "deployments" / "monitoring"
 

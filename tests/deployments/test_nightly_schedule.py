@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.deployments.up_process import Up, ask, free_port, get, post, until
+from tests.deployments.up_process import Up, ask, get, post, until
+from tests.ports import free_port
 
 pytestmark = [pytest.mark.all, pytest.mark.timeout(900)]
 

@@ -12,8 +12,9 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from deployments import processes
 from tests.deployments.idling import idling
 from tests.deployments.test_prefect_yaml import ROOT
-from tests.deployments.up_process import Up, free_port, get, post, processes_of, until
+from tests.deployments.up_process import Up, get, post, processes_of, until
 from tests.living import kill, living
+from tests.ports import free_port
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 PATIENCE = 150  # seconds; the automations take five minutes and half an hour

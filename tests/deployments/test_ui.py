@@ -13,7 +13,8 @@ import pytest
 
 from blocks.records import DOMAINS
 from tests.deployments.test_cli import cogumi
-from tests.deployments.up_process import Up, free_port, get, post
+from tests.deployments.up_process import Up, get, post
+from tests.ports import free_port
 from tests.tiny import TINY
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

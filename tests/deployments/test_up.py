@@ -20,9 +20,10 @@ from deployments import database
 from tests import postgres
 from tests.deployments.test_cli import cogumi
 from tests.deployments.test_prefect_yaml import ROOT, document, full_name
-from tests.deployments.up_process import Up, ask, free_port, get, healthy, post, processes_of, until, workers
+from tests.deployments.up_process import Up, ask, get, healthy, post, processes_of, until, workers
 from tests.flows.test_clock_skew import FAKETIME
 from tests.living import environment, kill
+from tests.ports import free_port
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 CRASHED = "Cogumi: mark runs without heartbeat as crashed"

@@ -1,7 +1,6 @@
 """A ``cogumi up`` that tests start, read and ask."""
 
 import os
-import socket
 import subprocess
 import threading
 import time
@@ -12,12 +11,10 @@ from typing import Any, Self
 import httpx
 
 from deployments.noting import Running
-from deployments.server import keep_port
 from tests.deployments.test_cli import COGUMI
 from tests.living import living
 
 PATIENCE = 60  # seconds for one answer, whatever else the machine does
-_kept: list[socket.socket] = []  # see free_port
 
 
 class Up:
@@ -69,13 +66,6 @@ def until(look: Callable[[], Any], seconds: float, otherwise: Callable[[], str])
             raise AssertionError(otherwise())
         time.sleep(0.2)
     return found
-
-
-def free_port() -> int:
-    """A port for a server that is started, kept from everybody else until these tests end: the server needs seconds to take it."""
-    _kept.append(keep_port())
-    port: int = _kept[-1].getsockname()[1]
-    return port
 
 
 def healthy(api: str) -> bool:

@@ -24,7 +24,8 @@ from flows.pipeline import pipeline
 from tasks.improvement.account import read_account
 from tasks.release.contents import describe
 from tasks.release.current import current, releases, rollback
-from tests.deployments.up_process import Up, free_port, post, until
+from tests.deployments.up_process import Up, post, until
+from tests.ports import free_port
 from tests.tiny import TINY
 
 pytestmark = [pytest.mark.all, pytest.mark.timeout(900), pytest.mark.usefixtures("prefect_server")]
