@@ -31,6 +31,7 @@ def attach() -> None:
     handler.setFormatter(JsonLines() if json_lines() else logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
     own.addHandler(handler)
     own.propagate = False
+    logging.raiseExceptions = False  # Prefect would tell of every line that its server did not take, in the middle of ours
     logging.captureWarnings(True)
     logging.getLogger("py.warnings").setLevel(logging.ERROR)
 

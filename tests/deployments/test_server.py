@@ -66,6 +66,22 @@ def test_what_a_server_understood_and_refused_is_no_fault_of_its_own(server: typ
         ask()
 
 
+UNSENT = """
+from blocks.home import configure_prefect
+configure_prefect()
+from prefect.logging.handlers import APILogWorker
+from deployments.console import attach
+attach()
+APILogWorker.instance().send({"name": "cogumi", "level": 20, "message": "a line", "timestamp": "2026-01-01T00:00:00Z"})
+APILogWorker.drain_all(timeout=60)
+"""
+
+
+def test_a_log_line_that_the_server_does_not_take_is_not_told_in_the_middle_of_the_runs_own(server: type[Broken]) -> None:
+    done = subprocess.run([sys.executable, "-c", UNSENT], capture_output=True, text=True, timeout=200, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_without_room_the_line_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     assert home.no_room() == ""
     monkeypatch.setattr(home, "NO_ROOM", 1 << 62)
