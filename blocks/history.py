@@ -34,7 +34,7 @@ log = logging.getLogger("cogumi.history")
 What = Literal["step", "gate", "release", "budget", "teachers"]
 RAN, CACHED, FAILED, PASSED, PROMOTED, KEPT, REFUSED, SPENT, ASKED = "ran", "cached", "failed", "passed", "promoted", "kept", "refused", "spent", "asked"
 ROLLED_BACK = "rolled back"
-PATIENCE = 3.0  # seconds that a rollback waits for the journal; less than NOTES_SECONDS, so that a held one is told as such
+PATIENCE = 1.5  # seconds that a rollback waits for the journal: with these too it takes under two
 
 happenings = Table(
     "happenings",
