@@ -23,6 +23,7 @@ TEMPLATE = (
     "{%- if add_generation_prompt -%}{{- '<|start_header_id|>assistant<|end_header_id|>\\n\\n' -}}{%- endif -%}"
 )
 _SECTIONS = re.compile(r"^\s*(?:<draft>(?P<draft>.*?)</draft>)?\s*(?:<thinking>(?P<thinking>.*?)</thinking>)?\s*(?P<response>.*)$", re.DOTALL)
+_OPENED = re.compile(r"^<(?:draft|thinking)>\s*")
 
 
 class Message(Record):
@@ -38,6 +39,11 @@ class Sections(Record):
     draft: str | None
     thinking: str | None
     response: str
+
+    @property
+    def shown(self) -> str:
+        """What a person is shown: the response; of a turn that broke off within a section, what there is of it, without the tag that opened it."""
+        return _OPENED.sub("", self.response)
 
 
 def escape(text: str) -> str:

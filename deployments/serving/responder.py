@@ -29,7 +29,7 @@ class Reply(Record):
     @property
     def text(self) -> str:
         """What the person asked for, without draft and thinking."""
-        return self.sections.response
+        return self.sections.shown
 
     @property
     def why(self) -> str:
