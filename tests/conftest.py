@@ -9,9 +9,13 @@ import pytest
 from hypothesis import HealthCheck
 from hypothesis import settings as properties
 
-_SESSION = tempfile.mkdtemp(prefix="cogumi-tests-")
+# Of the environment nothing is kept: neither the user's own, nor what pytest-xdist's processes inherit from the one that starts them, by
+# which their servers would share a database and see each other's runs.
+_FOR_TESTS = ("COGUMI_CORPORA", "COGUMI_KILLS", "COGUMI_KILLS_SEED")
+for inherited in [name for name in os.environ if name.startswith(("COGUMI_", "PREFECT_")) and name not in _FOR_TESTS]:
+    del os.environ[inherited]
+_SESSION = tempfile.mkdtemp(prefix=f"cogumi-tests-{os.environ.get('PYTEST_XDIST_WORKER', 'alone')}-")
 os.environ["COGUMI_HOME"] = _SESSION
-os.environ.pop("COGUMI_STORE", None)
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 # The same examples every time and everywhere, however slow the machine: a test run is a verdict on what was changed. To search for new

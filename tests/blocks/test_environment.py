@@ -1,6 +1,7 @@
 """Environment variables that say something odd: one clear line, no password, nothing written in a surprising place."""
 
 import json
+import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -20,6 +21,12 @@ from tests import s3
 def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+def test_every_process_that_runs_tests_has_a_prefect_of_its_own() -> None:
+    mine = f"cogumi-tests-{os.environ.get('PYTEST_XDIST_WORKER', 'alone')}-"
+    assert mine in os.environ["PREFECT_HOME"]
+    assert mine in os.environ["PREFECT_RESULTS_LOCAL_STORAGE_PATH"]
 
 
 def test_an_empty_home_is_the_default_and_not_the_current_folder(elsewhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
