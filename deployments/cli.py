@@ -3,6 +3,7 @@
 0 done · 1 fault · 2 bad input or usage · 3 a gate failed · 4 the budget is spent. Not here: any work of a phase.
 """
 
+import errno
 import logging
 import os
 import sys
@@ -14,7 +15,7 @@ from typing import Annotated
 import typer
 
 from blocks.home import configure_prefect
-from configs.errors import CogumiError
+from configs.errors import BadInput, CogumiError
 from deployments import data_cli
 from deployments.leaving import catch_sigterm, leave
 
@@ -217,7 +218,7 @@ def _outcome() -> int:
     except OSError as error:
         logging.getLogger("cogumi").debug("fault", exc_info=True)
         print(f"cogumi: {error.strerror or error}{f' ({error.filename})' if error.filename else ''}", file=sys.stderr)
-        return 1
+        return BadInput.exit_code if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS) else 1  # a disk full or read-only, as where it is foreseen
     except Exception:
         traceback.print_exc()  # not foreseen, so everything helps
         return 1

@@ -24,7 +24,7 @@ def preflight(phases: Sequence[str], profile: Profile) -> None:
     pools = {phase: str(getattr(profile.pools, phase)) for phase in phases}
     for phase, pool in pools.items():
         if pool != LOCAL:
-            compare_code(f"{phase}/{pool}", deployed(f"{phase}/{pool}", pool))
+            compare_code(f"{phase}/{pool}", deployed(f"{phase}/{pool}", pool))  # what it warns of is told when the phase begins
     roles = {one.role for phase, pool in pools.items() if pool == LOCAL for one in asked(phase, profile) if one.most_calls > 0}
     for variable, teachers in unset(profile.teachers, roles).items():
         log.warning("environment variable %s is not set: the run will stop where it has something new to ask of %s", variable, ", ".join(teachers))

@@ -7,9 +7,9 @@ from pathlib import Path
 
 
 def environment(pid: int) -> list[str]:
-    """The ``NAME=value`` of this process; none of one that has ended, or of another user's."""
+    """The ``NAME=value`` of this process; none of one that has ended, also where nobody has asked for its exit code yet, or of another user's."""
     try:
-        return os.fsdecode(Path(f"/proc/{pid}/environ").read_bytes()).split("\0")
+        return [setting for setting in os.fsdecode(Path(f"/proc/{pid}/environ").read_bytes()).split("\0") if setting]
     except OSError:
         return []
 

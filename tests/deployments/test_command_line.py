@@ -1,5 +1,6 @@
 """What the command line says whatever was asked: help, version, closed streams, narrow terminals. Cheap; runs are in test_cli.py."""
 
+import errno
 import io
 import os
 import subprocess
@@ -52,6 +53,18 @@ def test_a_stream_that_is_closed_or_full_brings_no_traceback(end: str, tmp_path:
     done = subprocess.run(command, shell=True, env={**os.environ, "COGUMI_HOME": str(tmp_path)}, capture_output=True, text=True, check=False)
     assert "Traceback" not in done.stderr
     assert done.stderr.strip() in {"", "cogumi: No space left on device", "cogumi: Bad file descriptor"}
+
+
+@pytest.mark.parametrize(("number", "code"), [(errno.ENOSPC, 2), (errno.EDQUOT, 2), (errno.EROFS, 2), (errno.EIO, 1)])
+def test_a_disk_that_is_full_or_read_only_is_bad_input_also_where_nobody_looked_for_it(
+    number: int, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken() -> None:
+        raise OSError(number, os.strerror(number), "/some/file")
+
+    monkeypatch.setattr("deployments.releasing.show", broken)
+    assert outcome(monkeypatch, "releases") == code
+    assert capsys.readouterr().err == f"cogumi: {os.strerror(number)} (/some/file)\n"
 
 
 def test_every_number_of_a_plan_is_there_however_narrow_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:

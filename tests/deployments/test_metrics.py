@@ -161,7 +161,7 @@ def test_the_command_serves_until_it_is_interrupted(here: None) -> None:
         with urllib.request.urlopen(f"http://127.0.0.1:{free}/metrics", timeout=60) as reply:
             assert samples(reply.read().decode())["cogumi_releases_total{outcome=promoted}"] == 2, "computed at every scrape"
         process.send_signal(signal.SIGINT)
-        assert process.wait(60) in (0, 130)
+        assert process.wait(20) in (0, 130)
     finally:
         process.kill()
         process.wait()

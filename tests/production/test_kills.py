@@ -58,12 +58,12 @@ def test_thirty_kills_lose_nothing(databases: dict[str, str], tmp_path: Path, mo
             run.wait()
             killed["run"] += 1
             run = None
-            until(lambda: not processes(home), 60, "all that belongs to the run goes with it")
+            until(lambda: not processes(home), 15, "all that belongs to the run goes with it")
         kills += 1
         nothing_lost()
     run = run or begin()
     assert run.wait(600) == 0, said(home)[-3000:]
     nothing_lost()
-    until(lambda: not processes(home), 60, "nothing is left")
+    until(lambda: not processes(home), 15, "nothing is left")
     assert check_store(home, monkeypatch) > 40
     print(f"{killed} killed; {len(kept)} steps finished, none twice; {len(paid)} answers paid, none twice; {number} runs ended between the kills")

@@ -43,8 +43,8 @@ def test_after_a_kill_a_signal_and_the_loss_of_its_server_a_run_ends_right(tmp_p
         until(lambda: len(begun(tmp_path)) > steps, 120, "a step begins")
         time.sleep(dice.uniform(0, 1))
         run.send_signal(number)
-        code = run.wait(120)
-        until(lambda: gone(tmp_path), 60, "its server goes with it")
+        code = run.wait(30)
+        until(lambda: gone(tmp_path), 10, "its server goes with it")
         assert recomputed(before, tmp_path / "store") == []
         before.update(finished(tmp_path / "store"))
         return code
@@ -72,7 +72,7 @@ def test_ctrl_c_ends_a_run_and_all_that_belongs_to_it(tmp_path: Path) -> None:
     run = start(tmp_path, *SMALL, "50")
     until(lambda: begun(tmp_path), 120, "a step begins")
     run.send_signal(signal.SIGINT)
-    assert run.wait(120) == 130, said(tmp_path)
+    assert run.wait(30) == 130, said(tmp_path)
     assert gone(tmp_path)
 
 
@@ -98,7 +98,7 @@ def test_a_run_whose_server_is_lost_for_good_ends_with_one_clear_line(tmp_path: 
     try:
         until(lambda: begun(tmp_path / "run"), 120, "a step begins")
         other.kill()
-        assert run.wait(120) == 1, said(tmp_path / "run")
+        assert run.wait(60) == 1, said(tmp_path / "run")
         assert (
             said(tmp_path / "run").splitlines()[-1].endswith("is gone (ConnectError); start it again, or correct or unset PREFECT_API_URL, and run again: finished steps are kept")
         )

@@ -109,7 +109,8 @@ def test_one_run_over_two_machines_that_share_only_the_store(site: Site, monkeyp
     site.run("release.title=Another name")
     assert site.steps() == {"Cached": sum(first.values()) - 2, "Completed": 2}, "the release and its report"
     site.close()
-    until(lambda: not processes(site.cpu) and not processes(site.gpu), 60, "nothing is left")
+    assert not processes(site.cpu)
+    assert not processes(site.gpu)
     for name, value in site.shared.items():
         monkeypatch.setenv(name, value)
     s3.forget()

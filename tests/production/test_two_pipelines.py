@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.deployments.test_cli import COGUMI
-from tests.production.machines import check_store, finished, processes, said, start, until
+from tests.production.machines import check_store, finished, processes, said, start
 from tests.tiny import TINY
 
 pytestmark = [pytest.mark.all, pytest.mark.timeout(1200)]
@@ -23,4 +23,4 @@ def test_two_pipelines_at_once_make_nothing_twice(tmp_path: Path, monkeypatch: p
     assert ran["ran"] == keys, "as many steps ran as there are results"
     assert ran["cached"] >= keys, "the other run took them from there"
     assert check_store(tmp_path, monkeypatch) > 40
-    until(lambda: not processes(tmp_path), 60, "nothing is left")
+    assert not processes(tmp_path)
