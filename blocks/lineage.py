@@ -3,12 +3,16 @@
 Not here: single rows and teacher calls (provenance.py).
 """
 
+import hashlib
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from blocks import folders, objects, places, remote
 from blocks.records import Artifact, Manifest
 from configs.errors import DamagedArtifact
+
+_PLACE = re.compile(rf"[0-9A-Za-z_-]+/[0-9a-f]{{64}}/{re.escape(folders.MANIFEST)}")
 
 
 class Graph:
@@ -51,12 +55,13 @@ class Graph:
         return sorted(found.values(), key=lambda one: (one.created, one.digest))
 
     def read(self, digest: str, name: str) -> bytes:
-        """The file ``name`` of an artifact, unchecked; empty where it is gone."""
-        path = f"{self._folders[digest]}/{name}"
+        """The file ``name`` of an artifact; empty where it is gone, or is not what the manifest says."""
+        path, (sha, size) = f"{self._folders[digest]}/{name}", self.manifests[digest].files[name]
         try:
-            return objects.read(path) if objects.is_remote(path) else Path(path).read_bytes()
-        except FileNotFoundError:
+            content = objects.read(path, size) if objects.is_remote(path) else objects.read_file(Path(path), size)
+        except (FileNotFoundError, ValueError):
             return b""
+        return content if hashlib.sha256(content).hexdigest() == sha else b""
 
 
 def ancestors(artifacts: Sequence[Artifact]) -> list[Manifest]:
@@ -87,10 +92,10 @@ def _folders() -> dict[str, str]:
     """Digest → the folder, or its URL, of everything in the store that has a manifest."""
     place = places.location()
     if objects.is_remote(place):
-        found = [name for name in objects.sizes(place) if name.count("/") == 2 and name.endswith(f"/{folders.MANIFEST}")]
+        found = [name for name, size in objects.sizes(place).items() if size <= folders.MOST_BYTES]
     else:
         found = [str(path.relative_to(place)) for path in sorted(Path(place).glob(f"*/*/{folders.MANIFEST}"))]
-    return {name.split("/")[1]: f"{place}/{name.rpartition('/')[0]}" for name in found}
+    return {name.split("/")[1]: f"{place}/{name.rpartition('/')[0]}" for name in found if _PLACE.fullmatch(name)}
 
 
 def _manifests(there: Mapping[str, str]) -> dict[str, Manifest]:
@@ -101,7 +106,11 @@ def _manifests(there: Mapping[str, str]) -> dict[str, Manifest]:
         BadInput, Transient: the store cannot be used or reached.
     """
     if not objects.is_remote(places.location()):
-        return {digest: folders.manifest_in(Path(folder)) for digest, folder in there.items()}
-    names = [f"{folder.removeprefix(places.location())[1:]}/{folders.MANIFEST}" for folder in there.values()]
-    found = {name.split("/")[1]: content for name, content in objects.read_all(places.location(), names).items()}
-    return {digest: remote.manifest_of(found[digest], there[digest]) for digest in there if digest in found}
+        manifests = {digest: folders.manifest_in(Path(folder)) for digest, folder in there.items()}
+    else:
+        names = [f"{folder.removeprefix(places.location())[1:]}/{folders.MANIFEST}" for folder in there.values()]
+        found = {name.split("/")[1]: content for name, content in objects.read_all(places.location(), names).items()}
+        manifests = {digest: remote.manifest_of(found[digest], there[digest]) for digest in there if digest in found}
+    if wrong := [digest for digest, manifest in manifests.items() if folders.digest_of(manifest) != digest or manifest.digest != digest]:
+        raise DamagedArtifact(f"{there[wrong[0]]}: the manifest there is another artifact's; delete the folder and run again")
+    return manifests

@@ -21,7 +21,7 @@ def held(path: Path) -> Iterator[None]:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle = os.open(path, os.O_CREAT | os.O_RDWR, 0o644)
+        handle = os.open(path, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW, 0o644)
     except OSError as error:
         raise BadInput(f"cannot write to {path.parent}: {error.strerror}; set COGUMI_STORE or COGUMI_HOME to a writable place") from None
     try:

@@ -4,11 +4,13 @@ Every call succeeds, says that there is no such file, or raises one clear line: 
 ``PATIENCE`` seconds. Not here: what an artifact is, and local folders (store.py).
 """
 
+import errno
 import os
 import shutil
+import stat
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -24,20 +26,25 @@ _TIMEOUTS: dict[str, Any] = {"connect_timeout": 3, "read_timeout": 8, "retries":
 fsspec.config.conf.setdefault("s3", {}).update({"config_kwargs": _TIMEOUTS, "use_listings_cache": False})
 
 
+class Oversized(ValueError):
+    """A file is larger than it may be; it was not read."""
+
+
 def is_remote(location: str) -> bool:
     """Whether ``location`` is a URL, not a folder."""
     return "://" in location
 
 
-def read(url: str) -> bytes:
-    """The content of the file at ``url``.
+def read(url: str, most: int) -> bytes:
+    """The content of the file at ``url``, of ``most`` bytes.
 
     Raises:
         FileNotFoundError: there is none.
+        Oversized: it has more.
         BadInput: access is denied, or the store's driver is not installed.
         Transient: the store cannot be reached. These two hold for every function here.
     """
-    return _reach(url, lambda fs, path: bytes(fs.cat_file(path)))
+    return read_version(url, most)[0]
 
 
 def write(url: str, content: bytes) -> None:
@@ -45,16 +52,21 @@ def write(url: str, content: bytes) -> None:
     _reach(url, lambda fs, path: fs.pipe_file(path, content), writes=True)
 
 
-def read_version(url: str) -> tuple[bytes, str | None]:
-    """The content of the file at ``url`` and, on S3, the version (ETag) that it has or had just before.
+def read_version(url: str, most: int) -> tuple[bytes, str | None]:
+    """The content of the file at ``url``, of ``most`` bytes, and, on S3, the version (ETag) that it has or had just before.
 
     Raises:
         FileNotFoundError: there is none.
+        Oversized: it has more.
     """
 
     def load(fs: fsspec.AbstractFileSystem, path: str) -> tuple[bytes, str | None]:
-        version = str(fs.info(path)["ETag"]) if _is_s3(fs) else None
-        return bytes(fs.cat_file(path)), version
+        found = fs.info(path)
+        if found["type"] != "file":
+            raise FileNotFoundError(path)
+        if int(found["size"] or 0) > most:
+            raise Oversized(f"{url} has more than {most} bytes")
+        return bytes(fs.cat_file(path)), str(found["ETag"]) if _is_s3(fs) else None
 
     return _reach(url, load)
 
@@ -129,16 +141,55 @@ def upload(folder: Path, names: Sequence[str], url: str) -> None:
         raise Transient(f"{url}: {short[0]} did not arrive whole; the store or a proxy before it cuts connections")
 
 
-def download(url: str, names: Sequence[str], folder: Path) -> None:
-    """Bring the files ``names`` below ``url`` to ``folder``.
+class _AtMost(fsspec.Callback):
+    """Ends a download that brings more bytes than it may."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__()
+        self.most = most
+
+    def relative_update(self, inc: int = 1) -> None:
+        """Some more bytes came."""
+        super().relative_update(inc)
+        if self.value > self.most:
+            raise Oversized(f"more than {self.most} bytes came")
+
+
+def download(url: str, files: Mapping[str, int], folder: Path) -> None:
+    """Bring files below ``url`` to ``folder``: names inside of it, and the bytes that each may have.
 
     Raises:
         FileNotFoundError: one of them is gone.
+        Oversized: one of them has more; no more than that was fetched.
     """
-    for name in names:
+    for name, size in files.items():
         target = folder / name
         target.parent.mkdir(parents=True, exist_ok=True)
-        _reach(f"{url}/{name}", lambda fs, path, target=target: fs.get_file(path, str(target)))  # type: ignore[misc]
+        _reach(f"{url}/{name}", lambda fs, path, target=target, size=size: fs.get_file(path, str(target), callback=_AtMost(size)))  # type: ignore[misc]
+
+
+def read_file(path: Path, most: int) -> bytes:
+    """The content of a local file of at most ``most`` bytes; no link is followed, no pipe or device waited for.
+
+    Raises:
+        FileNotFoundError: there is none.
+        Oversized: it has more bytes.
+        ValueError: it is a link, a folder, a pipe or a device.
+        OSError: it may not be read.
+    """
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENXIO):
+            raise ValueError(f"{path} is no plain file") from None
+        raise
+    with os.fdopen(handle, "rb") as stream:
+        found = os.fstat(handle)
+        if not stat.S_ISREG(found.st_mode):
+            raise ValueError(f"{path} is no plain file")
+        if found.st_size > most:
+            raise Oversized(f"{path} has more than {most} bytes")
+        return stream.read(most)
 
 
 def replace(path: Path, content: bytes) -> None:
@@ -159,6 +210,8 @@ def move(source: Path, target: Path) -> None:
     """Rename a folder to ``target``, whatever was there before."""
     target.parent.mkdir(parents=True, exist_ok=True)
     while True:
+        if target.is_symlink() or target.is_file():
+            target.unlink()
         shutil.rmtree(target, ignore_errors=True)
         try:
             os.rename(source, target)
@@ -180,6 +233,8 @@ def _reach(url: str, operation: Callable[[fsspec.AbstractFileSystem, str], R], w
         except FileNotFoundError as error:
             if writes:
                 raise BadInput(f"cannot write to {url}: {error}; make the bucket, or correct COGUMI_STORE") from None
+            raise
+        except Oversized:
             raise
         except (PermissionError, ImportError, ValueError) as error:
             raise BadInput(f"cannot use {url}: {_line(error)}; {_advice(error)}") from None

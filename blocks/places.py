@@ -42,9 +42,21 @@ def scratch() -> Path:
     return home() if objects.is_remote(location()) else Path(location())
 
 
+def inside(folder: Path) -> Path:
+    """``folder``, in the store or the state folder, which others may write to as well.
+
+    Raises:
+        BadInput: a link leads out of there.
+    """
+    above = scratch()
+    if not folder.resolve().is_relative_to(above.resolve()):
+        raise BadInput(f"{folder} leads out of {above} to {folder.resolve()}; remove the link, nothing was written")
+    return folder
+
+
 def new_work_folder() -> Path:
     """A fresh folder for work in progress, on the store's own disk where that is local; sweeps what dead processes left."""
-    root = scratch() / "tmp"
+    root = inside(scratch() / "tmp")
     try:
         root.mkdir(parents=True, exist_ok=True)
         for old in root.iterdir():
@@ -59,9 +71,9 @@ def new_work_folder() -> Path:
 def _sweep(old: Path) -> None:
     """Remove a work folder whose maker is gone: its lock, held for life, is free and it is not brand new."""
     try:
-        if time.time() - old.stat().st_mtime < 60 and not (old / ".lock").exists():
+        if old.is_symlink() or (time.time() - old.stat().st_mtime < 60 and not (old / ".lock").exists()):
             return
-        lock = os.open(old / ".lock", os.O_CREAT | os.O_RDWR)
+        lock = os.open(old / ".lock", os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW)
     except OSError:
         return
     try:

@@ -8,11 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from blocks import objects, places
-from blocks.home import home
 from blocks.locks import held
 from configs.errors import BadInput, Transient
 
 TRIES = 20
+MOST_BYTES = 16 << 20
 
 
 def read(name: str) -> bytes | None:
@@ -33,9 +33,8 @@ def move(name: str, change: Callable[[bytes | None], bytes | None]) -> None:
     Raises:
         Transient: others move it all the time, or the store cannot be reached.
     """
-    root = home() if objects.is_remote(places.location()) else Path(places.location())
     after: bytes | None = None
-    with held(root / "locks" / name):
+    with held(places.inside(places.scratch() / "locks") / name):
         for _ in range(TRIES):
             before, version = _read(name)
             if after is not None and before == after:
@@ -50,12 +49,14 @@ def _read(name: str) -> tuple[bytes | None, str | None]:
     """The content, and its version where there is one."""
     try:
         if objects.is_remote(places.location()):
-            return objects.read_version(place(name))
-        return Path(place(name)).read_bytes(), None
+            return objects.read_version(place(name), MOST_BYTES)
+        return objects.read_file(Path(place(name)), MOST_BYTES), None
     except FileNotFoundError:
         return None, None
     except OSError as error:
         raise BadInput(f"cannot read {place(name)}: {error.strerror}; see COGUMI_STORE and COGUMI_HOME") from None
+    except ValueError as error:
+        raise BadInput(f"cannot read {place(name)}: {error}; Cogumi wrote no such thing, remove it") from None
 
 
 def _replace(name: str, content: bytes, version: str | None) -> bool:

@@ -1,23 +1,23 @@
 """Results of steps and phases: small JSON records below ``results/`` in the artifact store, where every machine finds them.
 
 Prefect writes and reads them through :class:`StoreResults`, which needs nothing registered on the server and nothing set on
-a worker but ``COGUMI_STORE``. A record is whole or not there; one that cannot be read counts as not there.
-Not here: what is in a record (Prefect's), and artifacts (store.py).
+a worker but ``COGUMI_STORE``. A record is whole or not there; one that is not believed counts as not there.
+Not here: what is in a record, and which are believed (result_records.py), and artifacts (store.py).
 """
 
-import json
 import logging
+import re
 from pathlib import Path
 from typing import Any
 
 from prefect.filesystems import WritableFileSystem
-from prefect.results import ResultRecord
 from pydantic import PrivateAttr
 
-from blocks import objects, places
-from configs.errors import DamagedArtifact
+from blocks import objects, places, result_records
+from configs.errors import BadInput, DamagedArtifact
 
 log = logging.getLogger("cogumi.store")
+_NAME = re.compile(r"[0-9A-Za-z_-]{1,200}")
 
 
 def place() -> str:
@@ -33,13 +33,14 @@ def read(key: str) -> bytes | None:
     """
     path = _path(key)
     try:
-        content = objects.read(path) if objects.is_remote(path) else Path(path).read_bytes()
+        content = objects.read(path, result_records.MOST_BYTES) if objects.is_remote(path) else objects.read_file(Path(path), result_records.MOST_BYTES)
+        result_records.value(content, key)
     except FileNotFoundError:
         return None
-    try:
-        json.loads(content)
-    except ValueError:
-        log.warning("%s is damaged and not believed", path)
+    except OSError as error:
+        raise BadInput(f"cannot read {path}: {error.strerror}; see COGUMI_STORE and COGUMI_HOME") from None
+    except ValueError as error:
+        log.warning("%s is not believed: %s", path, error)
         return None
     return content
 
@@ -50,11 +51,12 @@ def write(key: str, content: bytes) -> None:
     if objects.is_remote(path):
         objects.write(path, content)
     else:
+        places.inside(Path(path).parent)
         objects.replace(Path(path), content)
 
 
 def value(key: str) -> Any:
-    """The value in the record ``key``.
+    """The value in the record ``key``, as plain JSON data.
 
     Raises:
         DamagedArtifact: there is no such record that can be believed.
@@ -62,7 +64,7 @@ def value(key: str) -> Any:
     content = read(key)
     if content is None:
         raise DamagedArtifact(f"no result {_path(key)}; do the machines share one COGUMI_STORE? This one uses {places.location()}")
-    return ResultRecord.deserialize(content).result
+    return result_records.value(content, key)
 
 
 class StoreResults(WritableFileSystem):
@@ -87,7 +89,7 @@ class StoreResults(WritableFileSystem):
 
     def read_path(self, path: str, _sync: bool = True) -> bytes:  # type: ignore[override] # Prefect calls it both ways
         """The record at ``path``, as Prefect asks for it."""
-        key = path.rsplit("/", 1)[-1]
+        key = result_records.name(path)
         content = self._expected.get(key) or read(key)
         if content is None:
             raise ValueError(f"no result {key} in {place()}")
@@ -95,7 +97,7 @@ class StoreResults(WritableFileSystem):
 
     def write_path(self, path: str, content: bytes, _sync: bool = True) -> None:  # type: ignore[override]
         """Keep a record, as Prefect hands it over."""
-        self.forget(path.rsplit("/", 1)[-1])
+        self.forget(result_records.name(path))
         write(path, content)
 
     async def aread_path(self, path: str) -> bytes:
@@ -113,7 +115,10 @@ class StoreResults(WritableFileSystem):
 
 def _path(key: str) -> str:
     """``key`` is a record's name, or its place in this store or in the same store as another machine sees it."""
-    return f"{place()}/{key.rsplit('/', 1)[-1]}"
+    named = result_records.name(key)
+    if not _NAME.fullmatch(named):
+        raise DamagedArtifact(f"{key!r} names no result; run again to make it anew")
+    return f"{place()}/{named}"
 
 
 RESULTS = StoreResults()

@@ -7,6 +7,7 @@ such (folders.py), what a step caches (tasks/step.py), and deleting artifacts.
 
 import errno
 import fcntl
+import logging
 import os
 import shutil
 import time
@@ -19,13 +20,14 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from blocks import memory, objects, remote
-from blocks.folders import MANIFEST, digest_of, files_of, fsync, manifest_in, reference, verify_folder
+from blocks import memory, objects, places, remote
+from blocks.folders import MANIFEST, MOST_BYTES, digest_of, files_of, fsync, manifest_in, may_stay, parsed, reference, verify_content, verify_folder
 from blocks.places import location, new_work_folder
 from blocks.records import Artifact, Manifest
 from configs.errors import BadInput, CogumiError, DamagedArtifact
 from configs.settings import Settings
 
+log = logging.getLogger("cogumi.store")
 current_step: ContextVar[str] = ContextVar("current_step", default="")
 
 
@@ -112,13 +114,19 @@ def open(artifact: Artifact) -> Path:
         Transient: the store cannot be reached.
     """
     here = _uri(artifact.kind, artifact.digest)
-    places = [here, artifact.uri]  # a store may lie elsewhere on this machine than on the one that wrote the reference
-    local = next((Path(place) for place in places if not objects.is_remote(place) and (Path(place) / MANIFEST).exists()), None)
-    url = next((place for place in places if objects.is_remote(place)), None)
-    if local is None and url is not None:
-        return remote.fetch(artifact, url)
+    folders = [Path(place) for place in _places(artifact) if not objects.is_remote(place)]
+    local = next((folder for folder in folders if (folder / MANIFEST).exists()), None)
+    if local is None and objects.is_remote(here):
+        return remote.fetch(artifact, here)
     verify_folder(artifact, local or Path(here))
     return local or Path(here)
+
+
+def _places(artifact: Artifact) -> list[str]:
+    """Where the artifact may lie: a store may lie elsewhere on this machine than on the one that wrote the reference. Another store on the
+    network is asked for nothing because a reference says so."""
+    here = _uri(artifact.kind, artifact.digest)
+    return [here, artifact.uri] if artifact.uri.endswith(f"/{artifact.kind}/{artifact.digest}") else [here]
 
 
 def is_there(artifact: Artifact) -> None:
@@ -161,10 +169,20 @@ def find(digest: str) -> Artifact:
 
 
 def everything() -> list[Artifact]:
-    """All artifacts in the store, in no particular order."""
-    place = location()
-    manifests = remote.manifests(place) if objects.is_remote(place) else [manifest_in(path.parent) for path in Path(place).glob(f"*/*/{MANIFEST}")]
-    return [reference(entry, _uri(entry.kind, entry.digest)) for entry in manifests]
+    """All artifacts in the store, in no particular order. What cannot be read is left out, with a warning, and so is a manifest in a place that
+    is not its own."""
+    return [reference(entry, place) for place, entry in _manifests(location()) if place == _uri(entry.kind, entry.digest)]
+
+
+def _manifests(place: str) -> Iterator[tuple[str, Manifest]]:
+    if objects.is_remote(place):
+        yield from remote.manifests(place)
+        return
+    for path in Path(place).glob(f"*/*/{MANIFEST}"):
+        try:
+            yield str(path.parent), manifest_in(path.parent)
+        except DamagedArtifact as damage:
+            log.warning("%s", damage)
 
 
 def _uri(kind: str, digest: str) -> str:
@@ -172,29 +190,51 @@ def _uri(kind: str, digest: str) -> str:
 
 
 def _publish(content: Path, made: Manifest) -> Artifact:
-    """Manifest last, then into place. An equal artifact that is already there and whole is kept."""
+    """Manifest last, then into place. An equal artifact that is already there and whole is kept, and so is its manifest, unless it is doubted."""
     uri = _uri(made.kind, made.digest)
-    artifact = reference(made, uri)
+    written = made.model_dump_json(indent=1).encode()
+    (content / MANIFEST).write_bytes(written)
+    artifact = reference(parsed(written, uri), uri)
     if objects.is_remote(uri):
-        (content / MANIFEST).write_text(made.model_dump_json(indent=1))
-        remote.publish(artifact, content)
-        return artifact
+        return remote.publish(artifact, content)
     target = Path(uri)
-    if target.exists():
-        try:
-            verify_folder(artifact, target)
-            return reference(manifest_in(target), uri)
-        except DamagedArtifact:
-            shutil.rmtree(target)
-    (content / MANIFEST).write_text(made.model_dump_json(indent=1))
+    _keep_manifest(artifact, target, content / MANIFEST)
+    artifact = reference(manifest_in(content), uri)
     for path in [*content.rglob("*"), content]:
         fsync(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        os.rename(content, target)
-    except OSError as error:
-        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
-            raise
-        verify_folder(artifact, target)  # another process published the same artifact in between
+    places.inside(target.parent).mkdir(parents=True, exist_ok=True)
+    while True:
+        try:
+            verify_content(artifact, target)
+        except DamagedArtifact:
+            _remove(target)
+        else:
+            os.replace(content / MANIFEST, target / MANIFEST)
+            break
+        try:
+            os.rename(content, target)
+            break
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise  # otherwise another process published the same artifact in between
     fsync(target.parent)
     return artifact
+
+
+def _keep_manifest(artifact: Artifact, target: Path, mine: Path) -> None:
+    """Put the manifest in ``target`` in the place of ``mine`` where it may stand for it."""
+    try:
+        found = manifest_in(target)
+        if may_stay(artifact, found):
+            content = objects.read_file(target / MANIFEST, MOST_BYTES)
+            mine.write_bytes(content)
+    except (DamagedArtifact, FileNotFoundError, ValueError):
+        pass
+
+
+def _remove(target: Path) -> None:
+    """Whatever stands in an artifact's place and is not the artifact."""
+    if target.is_symlink() or not target.is_dir():
+        target.unlink(missing_ok=True)
+    else:
+        shutil.rmtree(target)

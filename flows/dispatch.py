@@ -12,16 +12,16 @@ from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar, cast, get_type_hints
 
 from prefect import Flow, get_client
-from prefect.client.schemas.objects import FlowRun, State
+from prefect.client.schemas.objects import FlowRun
 from prefect.deployments import run_deployment
 from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
 from prefect.results import ResultRecordMetadata
-from pydantic import BaseModel, TypeAdapter
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from blocks import results
 from blocks.code_version import code_version, compare, release
 from configs import errors
-from configs.errors import BadInput, CogumiError, Transient
+from configs.errors import BadInput, CogumiError, DamagedArtifact, Transient
 from flows.waiting import Waiting
 
 P = ParamSpec("P")
@@ -44,7 +44,7 @@ def dispatch(phase: Callable[P, R], pool: str, /, *args: P.args, **kwargs: P.kwa
     flow = cast(Flow[P, R], phase)
     result_type: TypeAdapter[R] = TypeAdapter(get_type_hints(flow.fn)["return"])
     if pool == LOCAL:
-        return result_type.validate_python(phase(*args, **kwargs))  # plain JSON where a run that began again takes it from its first go
+        return _typed(result_type, flow.name, phase(*args, **kwargs))  # plain JSON where a run that began again takes it from its first go
     name = f"{flow.name}/{pool}"
     if warning := compare_code(name, deployed(name, pool)):
         log.warning("%s", warning)
@@ -59,7 +59,16 @@ def dispatch(phase: Callable[P, R], pool: str, /, *args: P.args, **kwargs: P.kwa
         if not left or run.state is None or not run.state.is_crashed():
             raise error
         log.warning("%s; submitted again, finished steps come from the cache", error)
-    return result_type.validate_python(_plain(_result(run)))
+    return _typed(result_type, flow.name, _result(run))
+
+
+def _typed(result_type: TypeAdapter[R], phase: str, result: Any) -> R:
+    try:
+        return result_type.validate_python(result)
+    except ValidationError as error:
+        wrong = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(map(str, wrong["loc"]))
+        raise DamagedArtifact(f"the result of phase {phase} is not of its type ({where}: {wrong['msg']}); run again to make it anew") from None
 
 
 def _submit(deployment: str, parameters: dict[str, Any], job_variables: dict[str, Any] | None) -> FlowRun:
@@ -73,11 +82,11 @@ def _submit(deployment: str, parameters: dict[str, Any], job_variables: dict[str
 
 
 def _result(run: FlowRun) -> Any:
-    """What the remote run returned, from the store that both machines share."""
+    """What the remote run returned, from the store that both machines share; wherever else the server says that it lies is not looked at."""
     kept = run.state.data if run.state is not None else None
     if isinstance(kept, ResultRecordMetadata) and kept.storage_key is not None:
         return results.value(kept.storage_key)
-    return cast(State[Any], run.state).result()
+    raise DamagedArtifact(f"run {run.name} ended well and left no result in the store; do the machines run the same Cogumi? Run again")
 
 
 def failure(phase: str, pool: str, run: FlowRun) -> CogumiError:

@@ -11,6 +11,7 @@ from prefect import Flow, flow
 from prefect.utilities.hashing import file_hash
 
 from blocks import history
+from blocks.result_records import SERIALIZER
 from blocks.results import RESULTS
 from configs.schema import Profile
 
@@ -30,6 +31,6 @@ def phase(function: Callable[P, R]) -> Flow[P, R]:
         return function(*args, **kwargs)
 
     version = file_hash(inspect.getfile(function))  # as Prefect would have it, of the phase's own file
-    made: Flow[P, R] = flow(version=version, persist_result=True, result_serializer="json")(begun)
+    made: Flow[P, R] = flow(version=version, persist_result=True, result_serializer=SERIALIZER)(begun)
     made.result_storage = RESULTS  # not by the constructor, which wants a block that is saved on a server
     return made

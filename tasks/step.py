@@ -19,11 +19,12 @@ from prefect import Task, task
 from prefect.cache_policies import NO_CACHE, CacheKeyFnPolicy
 from prefect.context import FlowRunContext, TaskRunContext
 from prefect.tasks import exponential_backoff
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import BaseModel, TypeAdapter
 
-from blocks import history, locks, objects, places, remote, store
+from blocks import folders, history, locks, objects, places, remote, result_records, store
 from blocks.home import home
 from blocks.records import Artifact
+from blocks.result_records import SERIALIZER
 from blocks.results import RESULTS
 from configs.errors import BadInput, BudgetSpent, DamagedArtifact, Transient
 from configs.settings import Settings
@@ -65,7 +66,7 @@ class Step(Generic[P, R]):
             cache_policy=CacheKeyFnPolicy(cache_key_fn=lambda _, inputs: str(inputs["key"])) if self.cache else NO_CACHE,
             persist_result=self.cache,
             refresh_cache=refresh,
-            result_serializer="json",
+            result_serializer=SERIALIZER,
             retries=RETRIES,
             retry_delay_seconds=exponential_backoff(2),
             retry_jitter_factor=0.5,
@@ -106,19 +107,36 @@ class Step(Generic[P, R]):
 
     def _answered(self, key: str, args: Any, kwargs: Any, fresh: bool) -> tuple[R, "Call"]:
         """The result, and the call that gave it."""
-        with locks.held(places.scratch() / "locks" / key):  # the same inputs never run twice at once, on one machine
+        with locks.held(places.inside(places.scratch() / "locks") / key):  # the same inputs never run twice at once, on one machine
             plain, call = self._run(key, args, kwargs, refresh=fresh)
+            if call.ran:
+                return self.result_type.validate_python(plain), call
+            held: list[Artifact] = []
             try:
-                result = self.result_type.validate_python(plain)
-                for artifact in _artifacts(result) if not call.ran else ():
+                result = self.result_of(plain)
+                held += _artifacts(result)
+                for artifact in held:
                     store.is_there(artifact)
-            except (DamagedArtifact, ValidationError) as damage:
-                if call.ran:
-                    raise
+            except (DamagedArtifact, ValueError) as damage:
                 log.warning("%s: cached result not believed (%s); made again", self.name, " ".join(str(damage).split())[:300])
-                plain, call = self._run(key, args, kwargs, refresh=True)
+                doubted = folders.doubted.set({artifact.digest: artifact for artifact in held})
+                try:
+                    plain, call = self._run(key, args, kwargs, refresh=True)
+                finally:
+                    folders.doubted.reset(doubted)
                 result = self.result_type.validate_python(plain)
         return result, call
+
+    def result_of(self, plain: Any) -> R:
+        """The result that was written down as ``plain``, exactly of the step's type: no number for a text, no text for a number.
+
+        Raises:
+            ValueError: it is not of that type.
+        """
+        try:
+            return self.result_type.validate_json(json.dumps(plain), strict=True)
+        except (RecursionError, OverflowError) as error:
+            raise ValueError(str(error)) from None
 
     def _run(self, key: str, args: Any, kwargs: Any, refresh: bool) -> tuple[Any, "Call"]:
         call = Call(self, key, args, kwargs, refresh)
@@ -169,10 +187,13 @@ class Call:
         self.kept.unlink(missing_ok=True)
 
     def _read_kept(self) -> list[Any]:
+        """The work of an earlier try that could only not be sent; nothing where it is not whole."""
         try:
-            return list(json.loads(self.kept.read_bytes()))
-        except (OSError, ValueError):
+            (kept,) = result_records.parsed(objects.read_file(self.kept, result_records.MOST_BYTES))
+            self.step.result_of(kept)
+        except (OSError, ValueError, TypeError):
             return []
+        return [kept]
 
 
 def _run_call(key: str, call: Call) -> Any:
