@@ -183,13 +183,14 @@ def read_file(path: Path, most: int) -> bytes:
         if error.errno in (errno.ELOOP, errno.ENXIO):
             raise ValueError(f"{path} is no plain file") from None
         raise
-    with os.fdopen(handle, "rb") as stream:
-        found = os.fstat(handle)
-        if not stat.S_ISREG(found.st_mode):
-            raise ValueError(f"{path} is no plain file")
-        if found.st_size > most:
-            raise Oversized(f"{path} has more than {most} bytes")
-        return stream.read(most)
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise ValueError(f"{path} is no plain file")
+    with open(handle, "rb") as stream:
+        content = stream.read(most + 1)
+    if len(content) > most:
+        raise Oversized(f"{path} has more than {most} bytes")
+    return content
 
 
 def replace(path: Path, content: bytes) -> None:

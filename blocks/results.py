@@ -7,6 +7,7 @@ Not here: what is in a record, and which are believed (result_records.py), and a
 
 import logging
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,8 @@ def write(key: str, content: bytes) -> None:
         objects.write(path, content)
     else:
         places.inside(Path(path).parent)
+        if Path(path).is_dir() and not Path(path).is_symlink():
+            shutil.rmtree(path)  # not ours, and in our way
         objects.replace(Path(path), content)
 
 

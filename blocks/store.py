@@ -8,6 +8,7 @@ such (folders.py), what a step caches (tasks/step.py), and deleting artifacts.
 import errno
 import fcntl
 import logging
+import math
 import os
 import shutil
 import time
@@ -20,7 +21,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from blocks import memory, objects, places, remote
+from blocks import disk, memory, objects, places, remote
 from blocks.folders import MANIFEST, MOST_BYTES, digest_of, files_of, fsync, manifest_in, may_stay, parsed, reference, verify_content, verify_folder
 from blocks.places import location, new_work_folder
 from blocks.records import Artifact, Manifest
@@ -92,14 +93,17 @@ def create(kind: str, *, parents: Sequence[Artifact] = (), settings: Settings | 
             seconds=round(time.monotonic() - started, 3),
             peak_memory_bytes=memory.peak(),
             dollars=folder.dollars,
-            metrics={name: float(value) for name, value in folder.metrics.items()},
+            metrics=_finite(kind, folder.metrics),
         )
         manifest = manifest.model_copy(update={"digest": digest_of(manifest)})
         folder._artifact = _publish(content, manifest)
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EROFS, errno.EDQUOT, errno.EACCES):
-            raise BadInput(f"cannot write artifact {kind} under {location()}: {os.strerror(error.errno)}; free or remount the disk, or set COGUMI_STORE") from None
+    except CogumiError:
         raise
+    except Exception as error:
+        if (reason := disk.refusal(error, work)) is None:
+            raise
+        advice = "free or remount the disk, or set COGUMI_STORE"
+        raise BadInput(f"cannot write artifact {kind} under {location()}: {reason}; {advice}") from None
     finally:
         shutil.rmtree(work, ignore_errors=True)
         if "lock" in locals():
@@ -183,6 +187,13 @@ def _manifests(place: str) -> Iterator[tuple[str, Manifest]]:
             yield str(path.parent), manifest_in(path.parent)
         except DamagedArtifact as damage:
             log.warning("%s", damage)
+
+
+def _finite(kind: str, metrics: dict[str, float]) -> dict[str, float]:
+    for name, value in metrics.items():
+        if not math.isfinite(value):
+            raise CogumiError(f"{kind}: its metric {name} is {float(value)}; what it was measured on is broken, look at the step before")
+    return {name: float(value) for name, value in metrics.items()}
 
 
 def _uri(kind: str, digest: str) -> str:

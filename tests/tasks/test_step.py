@@ -1,14 +1,20 @@
 """``step`` against a real Prefect server: cache, damage, retries, errors."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from prefect import flow
+from prefect.results import ResultStore
+from prefect.serializers import JSONSerializer
 
 from blocks import objects, results, store
 from blocks.records import Artifact
-from configs.errors import BadInput, Transient
+from blocks.result_records import SERIALIZER
+from blocks.results import RESULTS
+from configs.errors import BadInput, DamagedArtifact, Transient
 from configs.settings import Settings, runtime, setting
 from tasks.step import step
 from tests import s3
@@ -79,6 +85,61 @@ def test_a_cached_reference_that_cannot_be_read_is_made_again(damage: bytes) -> 
     assert calls == ["write damaged", "cut"] * 2
     assert both("damaged", 0.5, 1) == made
     assert len(calls) == 4, "what was damaged is whole again"
+
+
+def test_a_cached_reference_that_is_not_what_the_step_makes_is_made_again(tmp_path: Path) -> None:
+    """A record that decodes well, and says something else: of another type, about another artifact, or leading out of the store."""
+    made = both("hostile", 0.5, 1)
+    plain = made.model_dump(mode="json")
+    key = cut.key(write.fn("hostile"), Cut(share=0.5, threads=1))
+    wrong = [
+        plain | {"kind": "../../x"}, plain | {"digest": ".."}, plain | {"digest": "0" * 64}, plain | {"bytes": "3"}, plain | {"bytes": -1}, plain | {"bytes": 2},
+        plain | {"uri": "x\x1b[2J"}, plain | {"metrics": {"exact_match": 1.0}}, plain | {"metrics": {"a": float("nan")}}, plain | {"account": "0" * 64},
+        plain | {"parents": []}, plain | {"extra": 1}, [plain], "text", 3, None, {},
+    ]  # fmt: skip
+    for number, value in enumerate(wrong):
+        calls.clear()
+        results.write(key, as_record(key, value))
+        assert both("hostile", 0.5, 1) == made
+        assert calls[-1:] == ["cut"], value
+        assert results.value(key) == plain, number
+    for damage in (b"", b'{"metadata": {"storage_k', as_record("f" * 64, plain), as_record(key, plain).replace(b'"type":"json"', b'"type":"pickle"')):
+        calls.clear()
+        results.write(key, damage)
+        assert both("hostile", 0.5, 1) == made
+        assert calls == ["cut"]
+
+
+def as_record(key: str, value: Any) -> bytes:
+    """What a machine that shares the store would write."""
+    return ResultStore(result_storage=RESULTS, serializer=SERIALIZER).create_result_record(value, key).serialize()
+
+
+def test_what_the_digest_does_not_cover_cannot_be_changed_unseen() -> None:
+    """Whoever changes the dollars of an artifact is found out by the step's record, and the step tells them anew."""
+    made = both("account", 0.5, 1)
+    manifest = Path(made.uri) / "manifest.json"
+    before = manifest.read_bytes()
+    for change in ({"dollars": "12.5"}, {"metrics": {"exact_match": 1.0}}, {"step": "evaluate"}):
+        calls.clear()
+        manifest.write_text(json.dumps(json.loads(before) | change))
+        with pytest.raises(DamagedArtifact, match="was changed since it was made"):
+            store.manifest(made)
+        assert both("account", 0.5, 1) == made
+        assert calls == ["cut"]
+        assert {**json.loads(manifest.read_bytes()), **change} != json.loads(manifest.read_bytes())
+        assert store.manifest(made).dollars == 0
+
+
+def test_a_record_from_before_there_was_an_account_is_believed() -> None:
+    made = both("old", 0.5, 1)
+    key = cut.key(write.fn("old"), Cut(share=0.5, threads=1))
+    old = {name: value for name, value in made.model_dump(mode="json").items() if name != "account"}
+    record = ResultStore(result_storage=RESULTS, serializer=JSONSerializer()).create_result_record(old, key)
+    results.write(key, record.serialize())
+    calls.clear()
+    assert both("old", 0.5, 1) == made
+    assert calls == []
 
 
 @pytest.fixture
