@@ -217,7 +217,7 @@ def _inside(files: Mapping[str, Any]) -> Mapping[str, Any]:
         parts, folded = name.split("/"), _folded(name)
         if any(part in {"", ".", ".."} for part in parts) or "\\" in name or not name.isprintable():
             raise ValueError(f"{ascii(name)[:100]} is no name of a file below the artifact's folder")
-        if len(parts) > 20 or len(name.encode()) > 1000 or any(len(part.encode()) > 255 for part in parts) or folded == "manifest.json":
+        if len(parts) > 20 or len(name.encode()) > 1000 or any(len(part.encode()) > 255 for part in parts) or folded.split("/")[0] == "manifest.json":
             raise ValueError(f"{ascii(name)[:100]} cannot be the name of an artifact's file")
         if folded in seen:
             raise ValueError(f"{ascii(name)[:100]} is another file's name too")
@@ -245,7 +245,7 @@ class Manifest(Record):
     ``peak_memory_bytes`` and ``dollars`` are what making it took."""
 
     kind: Name
-    digest: Literal[""] | Sha
+    digest: Sha
     files: Annotated[dict[str, tuple[Sha, Bytes]], AfterValidator(_inside)]
     parents: tuple[Name, ...]
     settings: Any
