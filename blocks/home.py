@@ -7,6 +7,7 @@ import os
 import shutil
 import warnings
 from pathlib import Path
+from urllib.parse import quote
 
 from configs.errors import BadInput
 
@@ -37,12 +38,15 @@ def absolute(variable: str, named: str) -> Path:
     """The folder that an environment variable names, ``~`` resolved.
 
     Raises:
-        BadInput: there is no such user.
+        BadInput: there is no such user, or it is not one line of text.
     """
     try:
-        return Path(named).expanduser().absolute()
+        path = Path(named).expanduser().absolute()
     except RuntimeError:
         raise BadInput(f"{variable} {named!r} begins with a user who is not known here; write the folder out") from None
+    if not str(path).isprintable():
+        raise BadInput(f"{variable}: {ascii(str(path))[:300]} has a character that cannot be shown; name another folder")
+    return path
 
 
 def no_room() -> str:
@@ -79,6 +83,9 @@ def configure_prefect() -> None:
         "HF_HUB_DISABLE_TELEMETRY": "1",
         "TOKENIZERS_PARALLELISM": "false",
     }
+    if "?" in (place := os.environ.get("PREFECT_HOME") or defaults["PREFECT_HOME"]):  # Prefect puts it into a URL as it is, where it ends the path
+        name = f"file:{quote(place)}/prefect.db?uri=true"
+        defaults |= {"PREFECT_SERVER_DATABASE_DRIVER": "sqlite+aiosqlite", "PREFECT_SERVER_DATABASE_NAME": name}
     if json_lines():  # Prefect's console too, in this process and in the workers that it starts
         defaults |= {"PREFECT_LOGGING_HANDLERS_CONSOLE_FORMATTER": "json", "PREFECT_LOGGING_FORMATTERS_JSON_CLASS": "blocks.log_lines.JsonLines", "PREFECT_LOGGING_COLORS": "false"}
     for name, value in defaults.items():

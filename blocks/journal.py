@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import BigInteger, Column, Connection, Engine, Float, Index, Integer, String, Table, Text, create_engine, event, select, text
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DatabaseError, NoSuchModuleError, OperationalError
 
 from blocks.budget import metadata
@@ -121,7 +121,7 @@ class Journal:
 
     def __init__(self, url: str | None, *, notes: bool = False) -> None:
         self._notes = notes
-        self.url = os.environ.get("COGUMI_JOURNAL") or url or f"sqlite:///{home() / 'journal.db'}"
+        self.url = os.environ.get("COGUMI_JOURNAL") or url or URL.create("sqlite", database=str(home() / "journal.db"))
         self._engine = self._connect()
         with self.writing() as db:
             metadata.create_all(db)

@@ -242,6 +242,8 @@ def _reach(url: str, operation: Callable[[fsspec.AbstractFileSystem, str], R], w
         except Exception as error:  # each driver has its own family of connection errors, not all of them OSError
             if type(error).__name__ in {"NoCredentialsError", "PartialCredentialsError", "ProfileNotFound"}:
                 raise BadInput(f"cannot use {url}: {_line(error)}; {_advice(error)}") from None
+            if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):  # this machine's disk, where it arrives
+                raise BadInput(f"cannot fetch {url}: {error.strerror} on this machine; make room, or set COGUMI_HOME to another disk") from None
             now = time.monotonic()
             first_failure = first_failure or now
             if now - first_failure > PATIENCE:

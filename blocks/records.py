@@ -106,7 +106,7 @@ Bytes = Annotated[int, Field(ge=0, lt=1 << 63, strict=True)]
 
 def _printable(text: str) -> str:
     """One line that does nothing to a terminal."""
-    if not text.isprintable() or len(text) > 1000:
+    if not text.isprintable() or len(text) > 5000:
         raise ValueError("is not one printable line")
     return text
 

@@ -59,8 +59,8 @@ def promote(release: Artifact, report: Artifact, keep: int, compared_with: str |
         nonlocal moved
         now = entries[-1] if entries else None
         if now and now.release.digest == release.digest and now.report.digest == report.digest:
-            moved = False
-            return entries
+            moved = False  # made again, its account may be another: the list refers to what is there now
+            return (*entries[:-1], now.model_copy(update={"release": release, "report": report}))
         if compared_with is not None and (now is None or now.release.digest != compared_with):
             raise Overtaken(
                 f"{release.short} was compared with release {compared_with[:12]}, but the current one is {now.release.digest[:12] if now else 'gone'}; compare it again"
@@ -142,9 +142,10 @@ def _move(change: Callable[[tuple[Entry, ...]], tuple[Entry, ...]]) -> tuple[Ent
 
     def rewrite(content: bytes | None) -> bytes | None:
         nonlocal result
-        before = _parse(content).entries
-        result = change(before)
-        return None if result == before else Releases(entries=result).model_dump_json(indent=1).encode()
+        before = _parse(content)
+        result = change(before.entries)
+        after = Releases(entries=result)
+        return None if after.model_dump() == before.model_dump() else after.model_dump_json(indent=1).encode()
 
     pointer.move(POINTER, rewrite)
     return result

@@ -2,6 +2,9 @@
 
 import json
 import os
+import subprocess
+import sys
+import textwrap
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -15,6 +18,8 @@ from blocks.records import Artifact
 from configs.errors import BadInput, CogumiError, DamagedArtifact, Transient
 from tasks.release.current import promote, releases, rollback
 from tests import s3
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -162,3 +167,53 @@ def test_two_that_open_a_new_journal_at_once_both_get_it(tmp_path: Path) -> None
 
     with ThreadPoolExecutor(2) as threads:
         list(threads.map(opened, range(2 * 150)))
+
+
+ODD = "a?b#c%20d e'f\"g é$h{i}[j]*&k=l;m"
+
+
+def test_a_home_of_any_letters_holds_its_own_journal_store_and_pointer(elsewhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in (ODD, *(f"x{letter}y" for letter in "?#%&=;+:@[]*'\"\\ ~$é"), "?", "#", "%3F", "file:x?mode=memory", "?mode=memory&uri=true"):
+        monkeypatch.setenv("COGUMI_HOME", str(elsewhere / "homes" / name))
+        Journal(None).close()
+        promote(a_release("a"), a_release("report"), 3)
+        assert {"journal.db", "store"} <= {path.name for path in (elsewhere / "homes" / name).iterdir()}
+        assert releases().entries[-1].release == a_release("a")
+        assert set(Graph().manifests) == {a_release("a").digest, a_release("report").digest}
+    assert {path.name for path in elsewhere.iterdir()} == {"homes"}
+    assert len(list((elsewhere / "homes").iterdir())) == len({path.parent for path in (elsewhere / "homes").glob("*/journal.db")})
+
+
+@pytest.mark.parametrize("name", [ODD, "plain"])
+def test_prefect_keeps_its_database_in_a_home_of_any_letters(name: str, elsewhere: Path) -> None:
+    """As a process finds it that begins with nothing but the variable."""
+    code = """
+        from blocks.home import configure_prefect, home
+        configure_prefect()
+        (home() / "prefect").mkdir()
+        import asyncio
+        from prefect.settings import get_current_settings
+        from sqlalchemy import text
+        from sqlalchemy.ext.asyncio import create_async_engine
+        url = get_current_settings().server.database.connection_url.get_secret_value()
+        async def write():
+            async with create_async_engine(url).begin() as db:
+                await db.execute(text("create table rows (number int)"))
+        asyncio.run(write())
+    """
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(("PREFECT_", "COGUMI_"))}
+    environment |= {"COGUMI_HOME": str(elsewhere / name), "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert (elsewhere / name / "prefect" / "prefect.db").stat().st_size > 0
+    assert {path.name for path in elsewhere.iterdir()} == {name}
+
+
+def test_a_home_that_cannot_be_shown_is_one_clear_line(elsewhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable, read in (("COGUMI_HOME", home), ("COGUMI_STORE", places.location)):
+        for name in ("a\nb", "\x1b[2J", "a\udcffb", "\u202eb"):
+            with monkeypatch.context() as patch:
+                patch.setenv(variable, str(elsewhere / name))
+                with pytest.raises(BadInput, match=rf"^{variable}: .* has a character that cannot be shown; name another folder$"):
+                    read()
+    assert not list(elsewhere.iterdir())
