@@ -14,18 +14,29 @@ from pathlib import Path
 REFUSED = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EFBIG)
 NO_ROOM = 1 << 20  # bytes; less than any native writer's own buffers
 _RUST = re.compile(r"\(os error (\d+)\)")
-_WORDS = {errno.ENOSPC: ("No space left on device", "disk is full", "disk full"), errno.EROFS: ("Read-only file system", "readonly database"), errno.EDQUOT: ("Disk quota exceeded",)}
+_WORDS = {
+    errno.ENOSPC: ("No space left on device", "disk is full", "disk full"),
+    errno.EROFS: ("Read-only file system", "readonly database"),
+    errno.EDQUOT: ("Disk quota exceeded",),
+}
 _NATIVE = ("safetensors", "tokenizers", "pyarrow", "zstandard", "sqlite3", "sqlalchemy", "torch", "blocks.llama_cpp", "PIL")
 _WRITING = re.compile(r"writ|save|serializ|file|stream|quanti|i/o|disk", re.IGNORECASE)
 
 
 def refusal(error: BaseException, folder: Path) -> str | None:
     """The disk's reason for ``error``, raised while something was written below ``folder``; None where it was not the disk."""
+    if (reason := said(error, folder)) is not None:
+        return reason
+    if any(_native(one) for one in _chain(error)) and (number := state(folder)) is not None:
+        return os.strerror(number)
+    return None
+
+
+def said(error: BaseException, folder: Path) -> str | None:
+    """The reason for ``error`` where it says itself that the disk was it, with the file where that is not below ``folder``; else None."""
     for one in _chain(error):
         if (number := _number(one)) in REFUSED:
             return f"{os.strerror(number)}{_elsewhere(one, folder)}"
-    if any(_native(one) for one in _chain(error)) and (number := state(folder)) is not None:
-        return os.strerror(number)
     return None
 
 
@@ -79,4 +90,6 @@ def _native(error: BaseException) -> bool:
 def _elsewhere(error: BaseException, folder: Path) -> str:
     """The file that was refused, where it is not below the folder."""
     name = getattr(error, "filename", None)
-    return "" if name is None or Path(os.fsdecode(name)).absolute().is_relative_to(folder.parent) else f" ({os.fsdecode(name)})"
+    if not isinstance(name, str | bytes | os.PathLike) or Path(os.fsdecode(name)).absolute().is_relative_to(folder.parent):
+        return ""
+    return f" ({os.fsdecode(name)})"

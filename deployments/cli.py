@@ -14,6 +14,7 @@ from typing import Annotated
 
 import typer
 
+from blocks import disk
 from blocks.home import configure_prefect
 from configs.errors import BadInput, CogumiError
 from deployments import data_cli
@@ -219,6 +220,9 @@ def _outcome() -> int:
         logging.getLogger("cogumi").debug("fault", exc_info=True)
         print(f"cogumi: {error.strerror or error}{f' ({error.filename})' if error.filename else ''}", file=sys.stderr)
         return BadInput.exit_code if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS) else 1  # a disk full or read-only, as where it is foreseen
-    except Exception:
+    except Exception as error:
+        if (reason := disk.said(error, Path.cwd())) is not None:  # a writer in native code, which has a class of its own for it
+            print(f"cogumi: {reason}; make room and run again: finished steps are kept", file=sys.stderr)
+            return BadInput.exit_code
         traceback.print_exc()  # not foreseen, so everything helps
         return 1

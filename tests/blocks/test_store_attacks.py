@@ -128,8 +128,12 @@ def test_no_manifest_is_believed_whose_words_and_numbers_are_not_plain(state: Pa
     numbers = [{"files": {"a": [SHA, size]}} for size in SIZES] + [{"files": {"a": [sha, 5]}} for sha in SHAS]
     for fields in [*names, *numbers, *FIELDS]:
         with pytest.raises(DamagedArtifact, match=r"^here: its manifest cannot be read; run again to rebuild it$"):
-            remote.manifest_of(json.dumps(whole | fields).encode(), "here")
-            pytest.fail(repr(fields)[:200])
+            _read(whole | fields)
+
+
+def _read(manifest: dict[str, Any]) -> None:
+    remote.manifest_of(json.dumps(manifest).encode(), "here")
+    pytest.fail(f"believed: {manifest}"[:500])
 
 
 def test_no_text_but_a_manifest_is_one(tmp_path: Path) -> None:

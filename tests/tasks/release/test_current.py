@@ -47,6 +47,17 @@ def test_promotion_moves_the_pointer_and_keeps_the_last() -> None:
     store.verify(one["a"])  # not listed any more; deleting is nobody's business here
 
 
+def test_a_release_that_was_made_again_is_referred_to_as_it_is_now() -> None:
+    """Its account may be another; the list would refuse what is there by the reference of before."""
+    one = promoted("a")["a"]
+    report = made("report", "report")
+    promote(one.model_copy(update={"account": "0" * 64}), report, 3)
+    assert current().release.account == "0" * 64
+    promote(one, report, 3)
+    assert current().release.account == one.account
+    assert len(releases().entries) == 1
+
+
 def test_a_candidate_that_was_compared_with_another_release_is_not_promoted() -> None:
     one = promoted("a", "b")
     candidate = made("c")
