@@ -212,7 +212,8 @@ class GateReport(Record):
 
 def _inside(files: Mapping[str, Any]) -> Mapping[str, Any]:
     """File names that stay below their folder, on any machine, and do not stand in each other's way."""
-    seen, folders = set(), set()
+    seen: set[str] = set()
+    folders: set[str] = set()
     for name in files:
         parts, folded = name.split("/"), _folded(name)
         if any(part in {"", ".", ".."} for part in parts) or "\\" in name or not name.isprintable():
