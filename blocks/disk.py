@@ -1,8 +1,8 @@
 """Whether a disk that is full, read-only or out of a person's share explains an error.
 
-Writers in native code (safetensors, tokenizers, Arrow, zstd, PyTorch, SQLite, llama.cpp) raise classes of their own for it, some
-without a reason. What counts is what the system said, where the error carries it, and otherwise what the disk itself says.
-Not here: what is written, and who tells the person (store.py, and each command for its own files).
+Writers in native code (safetensors, tokenizers, Arrow, zstd, PyTorch, SQLite, llama.cpp) raise classes of their own for it,
+some without a reason. What counts is what the system said, where the error carries it, and otherwise what the disk itself
+says. Not here: what is written, and who tells the person (store.py, and each command for its own files).
 """
 
 import errno
@@ -33,7 +33,8 @@ def refusal(error: BaseException, folder: Path) -> str | None:
 
 
 def said(error: BaseException, folder: Path) -> str | None:
-    """The reason for ``error`` where it says itself that the disk was it, with the file where that is not below ``folder``; else None."""
+    """The reason for ``error`` where it says itself that the disk was it, with the file where that is not below
+    ``folder``; else None."""
     for one in _chain(error):
         if (number := _number(one)) in REFUSED:
             return f"{os.strerror(number)}{_elsewhere(one, folder)}"

@@ -1,10 +1,12 @@
 """An artifact as a folder on this machine: its manifest, its files' hashes, its content address.
 
-What is protected against whom: whoever can write to the store can put a whole forged artifact there, under a digest of its own. Under a
-digest that somebody holds only what it was made for is read: it covers kind, parents, settings and every file. A reference also holds the
-metrics and the SHA-256 of the account: step, metrics and dollars, which gates and bills read. By a reference nothing is fetched or read that
-these do not cover, but for what the making took in seconds and memory and when: that is told in reports and decides nothing. Links, and
-files that the manifest does not list, are damage. References from before there was an account bind the digest and the metrics.
+What is protected against whom: whoever can write to the store can put a whole forged artifact there, under a digest of
+its own, and a forged record of a step that names it. Under a digest that somebody holds only what it was made for is
+read: it covers kind, parents, settings and every file. A reference also holds the metrics and the SHA-256 of the account:
+step, metrics and dollars, which gates and bills read. By a reference nothing is fetched or read that these do not cover,
+but for what the making took in seconds and memory, and when: that is told in reports and decides nothing. Of an
+artifact's ancestors only the digests are bound. Links, and files that the manifest does not list, are damage. References
+from before there was an account bind the digest and the metrics.
 Not here: how it gets into the store and out of it (store.py, remote.py).
 """
 
@@ -14,6 +16,7 @@ import os
 import re
 import stat
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from contextvars import ContextVar
 from pathlib import Path
 
@@ -28,8 +31,8 @@ MOST_BYTES = 16 << 20  # of a manifest
 _HALF = re.compile(r"\.manifest\.json\.[0-9a-f]{32}")  # one that is being replaced, or whose writer died meanwhile
 _verified: dict[tuple[str, str], tuple[int, ...]] = {}
 doubted: ContextVar[Mapping[str, Artifact]] = ContextVar("doubted", default={})  # noqa: B039 - never changed
-"""References by digest, while a step is made again because what is in the store was not what they say: a manifest there that they do not
-fit is replaced. Any other manifest of the same artifact is kept, so that references to it stay right."""
+"""References by digest, while a step is made again because what is in the store was not what they say: a manifest there
+that they do not fit is replaced. Any other manifest of the same artifact is kept, so that references to it stay right."""
 
 
 def manifest_in(folder: Path) -> Manifest:
@@ -87,8 +90,8 @@ def _verify_digest(artifact: Artifact, found: Manifest, place: str) -> None:
 
 
 def may_stay(artifact: Artifact, found: Manifest) -> bool:
-    """Whether the manifest ``found`` in the store may stand for ``artifact``, which was just made: it is of the same content, and nobody
-    doubts it."""
+    """Whether the manifest ``found`` in the store may stand for ``artifact``, which was just made: it is of the same
+    content, and nobody doubts it."""
     try:
         _verify_digest(artifact, found, "")
         if (held := doubted.get().get(artifact.digest)) is not None:
@@ -111,7 +114,8 @@ def verify_folder(artifact: Artifact, folder: Path) -> None:
 
 
 def verify_content(artifact: Artifact, folder: Path) -> Manifest:
-    """Check what the digest covers: the folder's files and what they were made of. The rest of the manifest may be another's who made the same.
+    """Check what the digest covers: the folder's files and what they were made of. The rest of the manifest may be that of
+    another who made the same.
 
     Raises:
         DamagedArtifact: as in :func:`open`.
@@ -123,9 +127,12 @@ def verify_content(artifact: Artifact, folder: Path) -> Manifest:
 
 
 def _verify_files(artifact: Artifact, found: Manifest, folder: Path) -> None:
-    there = {name: path.lstat() for name, path in _entries(folder)}
-    for name, state in there.items():
-        if not stat.S_ISREG(state.st_mode):
+    there: dict[str, os.stat_result] = {}
+    for name, path in _entries(folder):
+        with suppress(FileNotFoundError):  # a manifest's other half, or a file that another process removes: then it is missed below
+            there[name] = path.lstat()
+    for name, entry in there.items():
+        if not stat.S_ISREG(entry.st_mode):
             raise DamagedArtifact(f"{folder / name}: no plain file, as an artifact has; delete {folder} and run again")
         if name != MANIFEST and name not in found.files and not _HALF.fullmatch(name):
             raise DamagedArtifact(f"{folder / name}: not in the manifest of {artifact.short}; delete the file")

@@ -1,9 +1,10 @@
-"""What a result record is, and which ones are believed: plain JSON of exactly the shape that is written here, checked before Prefect
-sees it.
+"""What a result record is, and which ones are believed: plain JSON of exactly the shape that is written here, checked
+before Prefect sees it.
 
-Whoever can write to a shared store can write a record. Prefect's own format names the code that decodes it: a pickle, any function, any
-class. Here nothing of a record chooses code. A record that is not believed counts as not there: its step is made again. Importing this
-module holds for all of Prefect in this process. Not here: where records lie (results.py), and what type a result has (tasks/step.py).
+Whoever can write to a shared store can write a record. Prefect's own format names the code that decodes it: a pickle, any
+function, any class. Here nothing of a record chooses code. A record that is not believed counts as not there: its step is
+made again. Importing this module holds for all of Prefect in this process, whatever storage it reads a record from.
+Not here: where records lie (results.py), and what type a result has (tasks/step.py).
 """
 
 import json

@@ -127,8 +127,8 @@ def open(artifact: Artifact) -> Path:
 
 
 def _places(artifact: Artifact) -> list[str]:
-    """Where the artifact may lie: a store may lie elsewhere on this machine than on the one that wrote the reference. Another store on the
-    network is asked for nothing because a reference says so."""
+    """Where the artifact may lie: a store may lie elsewhere on this machine than on the one that wrote the reference.
+    Another store on the network is asked for nothing because a reference says so."""
     here = _uri(artifact.kind, artifact.digest)
     return [here, artifact.uri] if artifact.uri.endswith(f"/{artifact.kind}/{artifact.digest}") else [here]
 
@@ -173,8 +173,8 @@ def find(digest: str) -> Artifact:
 
 
 def everything() -> list[Artifact]:
-    """All artifacts in the store, in no particular order. What cannot be read is left out, with a warning, and so is a manifest in a place that
-    is not its own."""
+    """All artifacts in the store, in no particular order. What cannot be read is left out, with a warning, and so is a
+    manifest in a place that is not its own."""
     return [reference(entry, place) for place, entry in _manifests(location()) if place == _uri(entry.kind, entry.digest)]
 
 
@@ -201,7 +201,8 @@ def _uri(kind: str, digest: str) -> str:
 
 
 def _publish(content: Path, made: Manifest) -> Artifact:
-    """Manifest last, then into place. An equal artifact that is already there and whole is kept, and so is its manifest, unless it is doubted."""
+    """Manifest last, then into place. An equal artifact that is already there and whole is kept, and so is its manifest,
+    unless it is doubted."""
     uri = _uri(made.kind, made.digest)
     written = made.model_dump_json(indent=1).encode()
     (content / MANIFEST).write_bytes(written)

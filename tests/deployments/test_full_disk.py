@@ -13,12 +13,20 @@ from tests.tiny import TINY
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("size", ["7500k", "9m"])  # too small for the server's own writing; for the journal beside it: whichever meets the end first
-def test_a_full_disk_is_one_clear_line_and_the_run_goes_on_when_there_is_room(size: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("size", "phase"),
+    [  # too small for the server's own writing; for the journal beside it: whichever meets the end first; for what training saves
+        ("7500k", "dataset"),
+        ("9m", "dataset"),
+        pytest.param("12m", "training", marks=pytest.mark.all),
+        pytest.param("20m", "training", marks=pytest.mark.all),
+    ],
+)
+def test_a_full_disk_is_one_clear_line_and_the_run_goes_on_when_there_is_room(size: str, phase: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     disk, kept = tmp_path / "disk", tmp_path / "kept"
     disk.mkdir()
-    run = shlex.join([*COGUMI, "run", "--phase", "dataset", *(word for setting in TINY for word in ("--set", setting))])
-    mount, grow = shlex.join(mounting(disk, size)), shlex.join(growing(disk, "64m"))
+    run = shlex.join([*COGUMI, "run", "--phase", phase, *(word for setting in TINY for word in ("--set", setting))])
+    mount, grow = shlex.join(mounting(disk, size)), shlex.join(growing(disk, "128m"))
     for name in ("PREFECT_API_URL", "PREFECT_RESULTS_LOCAL_STORAGE_PATH"):
         monkeypatch.delenv(name, raising=False)
     done = unshared(
