@@ -63,6 +63,20 @@ def value(content: bytes, key: str | None = None) -> Any:
     return _parts(content, key)[1]
 
 
+def whole(key: str, content: bytes) -> bytes:
+    """``content`` as the record ``key``. Of a step Prefect writes the whole record, of a flow the result alone.
+
+    Raises:
+        ValueError: it is not plain JSON.
+    """
+    try:
+        value(content, key)
+    except ValueError:
+        metadata = ResultRecordMetadata(serializer=SERIALIZER, storage_key=key)
+        return ResultRecord(result=parsed(content), metadata=metadata).serialize()
+    return content
+
+
 def name(key: str) -> str:
     """A record's name: the last part of its place."""
     return PurePosixPath(key).name

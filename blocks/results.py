@@ -101,7 +101,7 @@ class StoreResults(WritableFileSystem):
     def write_path(self, path: str, content: bytes, _sync: bool = True) -> None:  # type: ignore[override]
         """Keep a record, as Prefect hands it over."""
         self.forget(result_records.name(path))
-        write(path, content)
+        write(path, result_records.whole(path, content))
 
     async def aread_path(self, path: str) -> bytes:
         """The same, awaited."""

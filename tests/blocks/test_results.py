@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from prefect.client.schemas.objects import State
-from prefect.filesystems import LocalFileSystem
+from prefect.filesystems import LocalFileSystem, NullFileSystem
 from prefect.results import ResultRecord, ResultRecordMetadata, ResultStore
 from prefect.serializers import JSONSerializer, Serializer
 
@@ -132,6 +132,15 @@ def test_what_is_written_is_read_by_every_way(state: Path) -> None:
     for name, read in ways(Path(results.place())).items():
         assert read(), name
     assert results.value(KEY) == {"n": 1}
+
+
+def test_a_phases_result_which_prefect_writes_alone_is_read_by_every_way(state: Path) -> None:
+    store = ResultStore(result_storage=RESULTS, serializer=result_records.SERIALIZER, metadata_storage=NullFileSystem())
+    asyncio.run(store.apersist_result_record(store.create_result_record({"n": 1}, KEY)))
+    for name, read in ways(Path(results.place())).items():
+        assert read(), name
+    assert results.value(KEY) == {"n": 1}
+    assert results.read(KEY) == written()
 
 
 def test_a_record_by_prefects_own_json_is_believed_as_before(state: Path) -> None:
