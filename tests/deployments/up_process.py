@@ -79,10 +79,16 @@ def ask(method: str, url: str, body: Any = None) -> httpx.Response:
     """The answer. A server whose database is busy says 503 and is asked again, as Prefect's own clients do."""
     deadline = time.monotonic() + PATIENCE
     while True:
-        answered = httpx.request(method, url, json=body, timeout=PATIENCE, trust_env=False)
+        answered = httpx.request(method, url, json=body, auth=login(), timeout=PATIENCE, trust_env=False)
         if answered.status_code != httpx.codes.SERVICE_UNAVAILABLE or time.monotonic() > deadline:
             return answered
         time.sleep(0.5)
+
+
+def login() -> tuple[str, str]:
+    """The login that tests/conftest.py names."""
+    user, _, password = os.environ["PREFECT_API_AUTH_STRING"].partition(":")
+    return user, password
 
 
 def get(api: str, path: str) -> Any:
