@@ -6,7 +6,7 @@ looked at; in its own name it would send what needs no answer, so the Origin is.
 
 import json
 import os
-from collections.abc import Awaitable, Callable, Collection, MutableMapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, MutableMapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -23,6 +23,7 @@ Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Scope]]
 Send = Callable[[Scope], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
+Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
 def names(host: str) -> set[str]:
@@ -81,6 +82,19 @@ class Guard:
         if any(not _same(origin, own) for origin in origins) or (not origins and scope["path"].startswith("/api") and set(sites) & {"cross-site", "same-site"}):
             return f"pages of another origin may not ask this server; a person allows one by {ORIGINS} where it is started"
         return None
+
+
+def named_only(app: Wsgi, names: Collection[str]) -> Wsgi:
+    """The same of a WSGI app that only tells: its Host alone is looked at."""
+
+    def guarded(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        own = _split(environ.get("HTTP_HOST", ""))
+        if own is not None and own[0] in names:
+            return app(environ, start_response)
+        start_response("403 Forbidden", [("Content-Type", "text/plain")])
+        return [f"asked by a name that is not its own; a person allows one by {NAMES}\n".encode()]
+
+    return guarded
 
 
 def _headers(scope: Scope, name: bytes) -> list[str]:
