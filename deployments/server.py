@@ -18,6 +18,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, Protocol
 
 import httpx
@@ -213,13 +214,21 @@ def writes_at_once() -> None:
     """Let SQLite's writing transactions wait for one another, in this process's server.
 
     Prefect opens them DEFERRED; one that has read and then writes while another wrote in between fails at once, whatever the
-    busy timeout, and the client tries again two seconds later: a third of the time of a run whose steps are cached.
+    busy timeout, and the client tries again two seconds later: a third of the time of a run whose steps are cached. One that begins within
+    another of the same request, as when a pool or a queue is paused, stays DEFERRED: it would wait for that other for ever.
     """
-    from sqlalchemy import event
+    from sqlalchemy import Connection, event
     from sqlalchemy.engine import Engine
 
-    def immediate(connection: Any, cursor: Any, statement: str, parameters: Any, context: Any, many: bool) -> tuple[str, Any]:
-        return ("BEGIN IMMEDIATE" if statement == "BEGIN DEFERRED" else statement), parameters
+    writing: ContextVar[Connection | None] = ContextVar("writing", default=None)
+
+    def immediate(connection: Connection, cursor: Any, statement: str, parameters: Any, context: Any, many: bool) -> tuple[str, Any]:
+        outer = writing.get()
+        within = outer is not None and outer is not connection and not outer.closed and outer.in_transaction()
+        if statement != "BEGIN DEFERRED" or within:
+            return statement, parameters
+        writing.set(connection)
+        return "BEGIN IMMEDIATE", parameters
 
     event.listen(Engine, "before_cursor_execute", immediate, retval=True)
 
