@@ -120,4 +120,4 @@ def _same(origin: str, own: tuple[str, int | None]) -> bool:
 
 
 def _plain(name: str) -> str:
-    return name.strip().strip("[]").rstrip(".").lower()
+    return name.strip().strip("[]").rstrip(".").lower().removeprefix("::ffff:")  # as an IPv6 socket calls an IPv4 address

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from prometheus_client import CollectorRegistry, generate_latest, start_http_server
+from prometheus_client import CollectorRegistry, generate_latest, make_wsgi_app, start_http_server
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from sqlalchemy import Connection, func, select
 
@@ -63,7 +63,7 @@ def answering(host: str, port: int, option: str) -> Iterator[str]:
     except OSError as error:
         raise BadInput(f"cannot listen on {host}:{port}: {error.strerror}; choose another port with {option}") from None
     if is_loopback(host):  # what is for this machine only is not for pages that point a name of theirs at it either
-        server.set_app(guarding.named_only(server.get_app(), guarding.names(host)))
+        server.set_app(guarding.named_only(make_wsgi_app(registry()), guarding.names(host)))
     try:
         yield f"http://{host}:{server.server_port}/metrics"
     finally:

@@ -24,14 +24,15 @@ def refuse_what_is_not_offered() -> None:
     """Let every worker of this process look at job variables before it uses them."""
     from prefect.workers.base import BaseJobConfiguration
 
-    original = BaseJobConfiguration.from_template_and_values.__func__
+    original: Any = BaseJobConfiguration.from_template_and_values
+    original = original.__func__  # of every kind of worker
 
     @wraps(original)
     async def checked(cls: type[BaseJobConfiguration], base_job_template: dict[str, Any], values: dict[str, Any], client: Any = None) -> Any:
         check(base_job_template, values)
         return await original(cls, base_job_template, values, client)
 
-    BaseJobConfiguration.from_template_and_values = classmethod(checked)  # type: ignore[assignment, arg-type]
+    BaseJobConfiguration.from_template_and_values = classmethod(checked)  # type: ignore[assignment]
 
 
 def check(template: dict[str, Any], values: dict[str, Any]) -> None:

@@ -63,12 +63,15 @@ class Browser:
             assert time.monotonic() < deadline, f"{self.evaluate('location.href')} does not show {missing}: {self.words()}"
             time.sleep(0.3)
 
-    def type_into(self, selector: str, text: str) -> None:
-        """Type into the first such field, when it is there, and press Enter."""
-        deadline = time.monotonic() + PATIENCE
-        while not self.evaluate(f"(() => {{ const found = document.querySelector({json.dumps(selector)}); if (found) found.focus(); return !!found }})()"):
-            assert time.monotonic() < deadline, f"{self.evaluate('location.href')} has no {selector}: {self.words()}"
-            time.sleep(0.3)
-        self.call("Input.insertText", text=text)
-        for kind in ("keyDown", "keyUp"):
-            self.call("Input.dispatchKeyEvent", type=kind, key="Enter", code="Enter", windowsVirtualKeyCode=13, text="\r")
+    def log_in(self, selector: str, text: str) -> None:
+        """Type into the first such field and press Enter, until it is gone: a page may show it before it listens."""
+        deadline, typed = time.monotonic() + PATIENCE, False
+        focus = f"(() => {{ const found = document.querySelector({json.dumps(selector)}); if (found) {{ found.focus(); found.select() }} return !!found }})()"
+        while (there := self.evaluate(focus)) or not typed:
+            assert time.monotonic() < deadline, f"{self.evaluate('location.href')} does not let in: {self.words()}"
+            if there:
+                self.call("Input.insertText", text=text)
+                for kind in ("keyDown", "keyUp"):
+                    self.call("Input.dispatchKeyEvent", type=kind, key="Enter", code="Enter", windowsVirtualKeyCode=13, text="\r")
+                typed = True
+            time.sleep(2)

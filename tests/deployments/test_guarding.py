@@ -89,6 +89,8 @@ def test_a_server_for_other_machines_answers_to_the_address_it_was_asked_at() ->
     wide = Guard(app, guarding.names("0.0.0.0"))
     assert passes(wide, {"Host": "10.0.0.5:4200"}, server="10.0.0.5")
     assert passes(wide, {"Host": "10.0.0.5:4200", "Origin": "http://10.0.0.5:4200"}, server="10.0.0.5")
+    assert passes(wide, {"Host": "10.0.0.5:4200"}, server="::ffff:10.0.0.5")
+    assert passes(wide, {"Host": "[fd00::5]:4200"}, server="fd00::5")
     assert not passes(wide, {"Host": "evil.example:4200"}, server="10.0.0.5")
     assert passes(Guard(app, guarding.names("gpu-server")), {"Host": "gpu-server:4200"}, server="10.0.0.5")
 

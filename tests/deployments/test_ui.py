@@ -38,8 +38,8 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shown]:
         ui = up.api.removesuffix("/api").replace("127.0.0.1", "localhost")  # another of its names than the one that it prints
         with Browser(tmp_path_factory.mktemp("chromium")) as browser:
             browser.open(f"{ui}/runs")
-            browser.type_into("input", made)
-            browser.shows("Flow Runs")
+            browser.log_in("input[type=password]", made)
+            browser.shows("Dashboard")
             yield Shown(up.api, ui, browser)
 
 
