@@ -28,9 +28,9 @@ def refuse_what_is_not_offered() -> None:
     original = original.__func__  # of every kind of worker
 
     @wraps(original)
-    async def checked(cls: type[BaseJobConfiguration], base_job_template: dict[str, Any], values: dict[str, Any], client: Any = None) -> Any:
+    async def checked(cls: type[BaseJobConfiguration], base_job_template: dict[str, Any], values: dict[str, Any], **named: Any) -> Any:
         check(base_job_template, values)
-        return await original(cls, base_job_template, values, client)
+        return await original(cls, base_job_template, values, **named)
 
     BaseJobConfiguration.from_template_and_values = classmethod(checked)  # type: ignore[assignment]
 
