@@ -83,10 +83,10 @@ def _merged(config: dict[str, Any], there: "DeploymentResponse | None", applied:
 def _held(there: "DeploymentResponse") -> dict[str, Any]:
     """The fields of a deployment on the server, as the file writes them."""
     pool = {"name": there.work_pool_name, "work_queue_name": there.work_queue_name, "job_variables": there.job_variables}
-    limit = None
+    limit: Any = None
     if there.global_concurrency_limit is not None:
         options = there.concurrency_options.model_dump(mode="json", exclude_none=True) if there.concurrency_options is not None else {}
-        limit = {"limit": there.global_concurrency_limit.limit, **options}
+        limit = {"limit": there.global_concurrency_limit.limit, **options} if options else there.global_concurrency_limit.limit
     return {
         "description": there.description,
         "tags": there.tags,
