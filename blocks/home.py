@@ -5,7 +5,9 @@ Not here: the artifact store itself (store.py).
 
 import os
 import shutil
+import stat
 import warnings
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote
 
@@ -15,14 +17,15 @@ NO_ROOM = 1 << 20  # bytes; less than a server's database grows by within second
 
 
 def home() -> Path:
-    """Return the absolute state folder, made if it is missing.
+    """Return the absolute state folder, made if it is missing, then for its owner only.
 
     Raises:
         BadInput: the folder cannot be made or written to.
     """
     path = _named()
     try:
-        path.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.mkdir(mode=0o700, exist_ok=True)  # what people asked, and what it cost, is its owner's
     except OSError as error:
         raise BadInput(f"cannot use {path} as state folder ({error.strerror}); set COGUMI_HOME to a writable folder") from None
     if not os.access(path, os.W_OK):
@@ -47,6 +50,43 @@ def absolute(variable: str, named: str) -> Path:
     if not str(path).isprintable():
         raise BadInput(f"{variable}: {ascii(str(path))[:300]} has a character that cannot be shown; name another folder")
     return path
+
+
+def private_folder(name: str) -> Path:
+    """A folder of the state folder that nobody but its owner reads, made if it is missing."""
+    path = home() / name
+    path.mkdir(mode=0o700, exist_ok=True)
+    keep_private(path)
+    return path
+
+
+def keep_private(path: Path) -> None:
+    """Take from everybody but the owner what they may do with a file or folder that is there and ours; an older version left it open."""
+    with suppress(OSError):
+        found = path.lstat()
+        if found.st_uid == os.geteuid() and found.st_mode & 0o077 and not stat.S_ISLNK(found.st_mode):
+            path.chmod(found.st_mode & 0o700)
+
+
+def private_opener(path: str, flags: int) -> int:
+    """For ``open(…, opener=…)``: a file that is made is its owner's only, and one that is there becomes it."""
+    keep_private(Path(path))
+    return os.open(path, flags, 0o600)
+
+
+def keep_database_private(path: Path) -> None:
+    """Make a SQLite database of the state folder its owner's only, before it is opened: what SQLite makes beside it takes after it."""
+    if not inside(path):
+        return
+    with suppress(OSError):  # whoever opens it says better what is wrong
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    for one in (path, path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")):
+        keep_private(one)
+
+
+def inside(path: Path) -> bool:
+    """Whether ``path`` lies in the state folder, and not where a person shares it with others."""
+    return path.absolute().is_relative_to(_named())
 
 
 def no_room() -> str:

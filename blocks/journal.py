@@ -11,6 +11,7 @@ import sqlite3
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import BigInteger, Column, Connection, Engine, Float, Index, Integer, String, Table, Text, create_engine, event, select, text
@@ -18,7 +19,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DatabaseError, NoSuchModuleError, OperationalError
 
 from blocks.budget import metadata
-from blocks.home import home
+from blocks.home import home, keep_database_private
 from configs.errors import BadInput, Transient
 
 ANSWERED, REJECTED, INTENT, LOST, FAILED = "answered", "rejected", "intent", "lost", "failed"
@@ -137,6 +138,7 @@ class Journal:
             if parsed.get_backend_name() == "sqlite" and parsed.database in {None, "", ":memory:"}:
                 raise BadInput(f"{said} {self.name}: a journal in memory forgets what was paid for; {how}")
             if parsed.get_backend_name() == "sqlite":
+                keep_database_private(Path(parsed.database or ""))
                 engine = create_engine(parsed, connect_args={"timeout": NOTES_SECONDS if self._notes else BUSY_SECONDS, "check_same_thread": False})
                 event.listen(engine, "connect", _sqlite_connect_for_notes if self._notes else _sqlite_connect)
                 event.listen(engine, "begin", _sqlite_begin)

@@ -17,7 +17,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from blocks.home import home
+from blocks.home import home, inside
 from blocks.records import Record
 from configs.errors import BadInput
 
@@ -76,7 +76,7 @@ def folder() -> Path:
     """
     path = Path(os.environ.get("COGUMI_SERVED") or home() / "served")
     try:
-        path.mkdir(parents=True, exist_ok=True)
+        path.mkdir(mode=0o700 if inside(path) else 0o777, parents=True, exist_ok=True)
     except OSError as error:
         raise BadInput(f"cannot write what is served to {path}: {error.strerror}; set COGUMI_SERVED to a writable folder") from None
     return path
@@ -87,7 +87,7 @@ def append(line: Served | Remark) -> None:
     path = folder() / f"{line.time[:10]}.{socket.gethostname()}.jsonl"
     data = line.model_dump_json().encode() + b"\n"
     try:
-        handle = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
+        handle = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600 if inside(path) else 0o666)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX)
             size = os.fstat(handle).st_size

@@ -6,6 +6,7 @@ Not here: the database's (database.py).
 import email.utils
 import errno
 import ipaddress
+import os
 import socket
 import time
 from urllib.parse import urlsplit
@@ -14,6 +15,7 @@ import httpx
 
 from configs.errors import BadInput
 from deployments.database import shown
+from deployments.login import CLIENT
 
 CLOCK_SECONDS = 5.0  # a worker looks 10 s ahead for what is due
 
@@ -46,11 +48,21 @@ def check_server(api: str) -> None:
         raise BadInput(f"--api {shown(api)!r}: write the address that `cogumi up` printed, such as http://host:4200/api")
     try:
         answered = httpx.get(f"{api}/health", timeout=10)
+        asked = httpx.get(f"{api}/version", timeout=10, auth=_login()) if answered.is_success else answered
     except httpx.HTTPError as error:
         raise BadInput(f"no Prefect server answers at {shown(api)}: {error}; start one there with: cogumi up --host ADDRESS") from None
     if not answered.is_success:
+        if answered.status_code == httpx.codes.FORBIDDEN:
+            raise BadInput(f"the server at {shown(api)} does not answer to that name; start it with COGUMI_HOSTS={urlsplit(api).hostname}, or ask it by its address")
         raise BadInput(f"what answers at {shown(api)} is no Prefect server (HTTP {answered.status_code} for its /health); the address ends in /api")
+    if asked.status_code == httpx.codes.UNAUTHORIZED:
+        raise BadInput(f"the server at {shown(api)} wants {'another' if _login() else 'a'} login; set {CLIENT} to the one in the file `login` of its state folder")
     ahead = time.time() - email.utils.parsedate_to_datetime(answered.headers["Date"]).timestamp() if "Date" in answered.headers else 0.0
     if abs(ahead) > CLOCK_SECONDS:
         late = "" if ahead > 0 else ", so a worker here takes runs that much too late"
         print(f"warning: this machine's clock is {abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} the server's{late}; set it (NTP)", flush=True)
+
+
+def _login() -> tuple[str, str] | None:
+    user, colon, password = os.environ.get(CLIENT, "").partition(":")
+    return (user, password) if colon else None

@@ -1,4 +1,4 @@
-"""Automations from files: ``automations/*.yaml`` in the fields of Prefect's own, made or brought up to date on a server.
+"""Automations from files: ``automations/*.yaml`` in the fields of Prefect's own, made on a server, or brought up to date where a file changed.
 
 An action names its notification block (``block: cogumi-notices``) where Prefect wants an id that only the server knows; an automation whose
 block does not exist there is left out. Not here: what Prefect does with them.
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from configs.errors import BadInput
+from deployments.applied import Applied, gone_already
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -38,10 +39,7 @@ def automation(path: Path, blocks: "dict[str, UUID]") -> "AutomationCore":
     """
     from prefect.events.schemas.automations import AutomationCore
 
-    fields = _read(path)
-    for action in fields["actions"]:
-        if "block" in action:
-            action["block_document_id"] = blocks[action.pop("block")]
+    fields = _filled(path, blocks)
     made = AutomationCore.model_validate(fields)
     if unknown := _unknown(fields, made.model_dump()):
         raise BadInput(f"{path}: Prefect does not know {', '.join(unknown)}")
@@ -50,7 +48,10 @@ def automation(path: Path, blocks: "dict[str, UUID]") -> "AutomationCore":
 
 async def automate(client: "PrefectClient") -> list[str]:
     """Make or update every automation whose blocks exist; a line for each that is left out."""
+    from prefect.events.schemas.automations import AutomationCore
+
     blocks = await _notices(client)
+    applied = await Applied.read(client, "automations")
     said = []
     for path in files():
         if missing := needs(path) - set(blocks):
@@ -58,13 +59,31 @@ async def automate(client: "PrefectClient") -> list[str]:
             continue
         wanted = automation(path, blocks)
         found = await client.read_automations_by_name(wanted.name)
+        fields = {name: _filled(path, blocks)[name] for name in ("description", "trigger", "actions")}
         if not found:
+            applied.changed(path.stem, fields, None)
             await client.create_automation(wanted)
+            found = await client.read_automations_by_name(wanted.name)
+            for again in found[1:]:  # the request came twice: a client sends it again when no answer came, and names need not differ here
+                with gone_already():
+                    await client.delete_automation(again.id)
             continue
-        wanted.enabled = found[0].enabled  # switched off in the UI: stays off
-        if wanted.model_dump() != found[0].model_dump(include=set(type(wanted).model_fields)):
-            await client.update_automation(found[0].id, wanted)  # forgets what it waits for: a run whose heartbeat ended before would never be marked
+        before = found[0].model_dump(include=set(AutomationCore.model_fields))
+        other = {name for name in fields if before[name] != wanted.model_dump()[name]}
+        if due := applied.changed(path.stem, fields, before, ours=other):
+            kept = AutomationCore.model_validate({**before, **due})  # switched off in the UI: stays off
+            await client.update_automation(found[0].id, kept)  # forgets what it waits for: a run whose heartbeat ended before would never be marked
+    await applied.keep(client)
     return said
+
+
+def _filled(path: Path, blocks: "dict[str, UUID]") -> dict[str, Any]:
+    """The file's fields, with ids in place of the names of blocks."""
+    fields = _read(path)
+    for action in fields["actions"]:
+        if "block" in action:
+            action["block_document_id"] = blocks[action.pop("block")]
+    return fields
 
 
 async def _notices(client: "PrefectClient") -> "dict[str, UUID]":

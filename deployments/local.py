@@ -6,6 +6,7 @@ Not here: what is put on the server (preparing.py), how processes are started an
 
 import asyncio
 import os
+import shlex
 import signal
 import socket
 import time
@@ -13,9 +14,9 @@ import uuid
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 
-from blocks.home import home
+from blocks.home import home, keep_private
 from configs.errors import BadInput, CogumiError
-from deployments import orphans, preparing, processes
+from deployments import deploying, guarding, login, orphans, preparing, processes
 from deployments.addresses import check_free, check_server, is_loopback
 from deployments.database import checked, shown
 from deployments.noting import note, only_one, running, sweep
@@ -23,7 +24,7 @@ from deployments.processes import Child
 from deployments.server import START_SECONDS, wait_for
 
 DATABASE = "PREFECT_SERVER_DATABASE_CONNECTION_URL"
-LOGIN = "PREFECT_SERVER_API_AUTH_STRING"
+UI_API = ("PREFECT_UI_API_URL", "PREFECT_SERVER_UI_API_URL")  # one setting of Prefect's, by its two names
 RESTARTS = 3  # of one part within RESTART_WINDOW seconds; more is a fault that restarting does not mend
 RESTART_WINDOW = 600.0
 LOOK = 10.0  # seconds between looks after runs that outlived their worker
@@ -109,7 +110,7 @@ class _Up:
         self.starts, self.orphans = 0, False
         self.deaths: list[tuple[str, float]] = []
         self.database: str | None = None
-        self.environment = {name: value for name, value in os.environ.items() if name != DATABASE}  # a worker hands its settings to its runs
+        self.environment = {name: value for name, value in os.environ.items() if name not in (DATABASE, login.SERVER)}  # a worker hands its settings to its runs
         self.environment |= {processes.MARK: self.mark, "COGUMI_HOME": str(home())}
         self.environment.setdefault("PREFECT_FLOWS_HEARTBEAT_FREQUENCY", "60")  # automations/crashed.yaml counts on it
 
@@ -119,6 +120,7 @@ class _Up:
             api = self.start_server(host, port, database or os.environ.get(DATABASE))
         else:
             api = api.rstrip("/")
+            self.log_in(login.given())
             check_server(api)
             self.note(api)
         self.environment["PREFECT_API_URL"] = os.environ["PREFECT_API_URL"] = api
@@ -129,11 +131,13 @@ class _Up:
         for pool in served:
             self.start_worker(pool)
         if not joined or not self.with_workers:
-            preparing.deploy()  # while the workers start
+            deploying.deploy()  # while the workers start
         self.wait_for_workers()
         for line in [*said, *others]:
             print(line, flush=True)
         print(f"api    {api}\nui     {api.removesuffix('/api')}", flush=True)
+        if self.server is not None:
+            print(f"login  {self.logging_in(api)}", flush=True)
         if joined and not self.with_workers:
             print("prepared", flush=True)
             return
@@ -155,19 +159,36 @@ class _Up:
         check_free(host, port)
         place = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "::1": "[::1]"}.get(host, host)
         api = f"http://{place}:{port}/api"
-        environment = {**self.environment, "PREFECT_API_URL": api}
+        own = login.made()
+        self.log_in(own)
+        environment = {**self.environment, "PREFECT_API_URL": api, login.SERVER: own, guarding.ORIGINS: ",".join(sorted(guarding.origins()))}
+        if not any(name in environment for name in UI_API):
+            environment[UI_API[0]] = "/api"  # the UI asks where it came from, by whichever of the server's names
         if database is not None:
             environment[DATABASE] = checked(database)
             self.database = shown(database)
+        keep_prefect_private()
         self.note(api)
         self.server = Server(host, port, api, environment)
         self.stack.callback(lambda: processes.stop([self.server.process] if self.server else []))
         self.server.start()
         if self.database is not None:
             print(f"database {self.database}", flush=True)
-        if not is_loopback(host) and LOGIN not in os.environ:
-            print(f"warning: everybody who reaches {host}:{port} may run flows here; set {LOGIN} and PREFECT_API_AUTH_STRING to user:password", flush=True)
+        if not is_loopback(host):
+            print(f"warning: {host}:{port} is plain HTTP: who reads along on the network has the login and what runs say; let a proxy with TLS or a tunnel reach it", flush=True)
         return api
+
+    def log_in(self, own: str | None) -> None:
+        """Give the login to what this process asks, and to all that it starts; by the environment, which no other user can read."""
+        if own is not None:
+            self.environment[login.CLIENT] = os.environ[login.CLIENT] = own
+
+    def logging_in(self, api: str) -> str:
+        """How a person logs in. The login itself is not shown: what is printed may be kept by others."""
+        if login.given() != login.kept():
+            return f"the one that {login.SERVER} or {login.CLIENT} names; the UI asks for it"
+        place = shlex.quote(str(login.file()))
+        return f"in {login.file()}; the UI asks for it. For another shell: export PREFECT_API_URL={api} {login.CLIENT}=$(cat {place})"
 
     def note(self, api: str) -> None:
         """Write down what runs; at the end nothing of it is left, neither the note nor a process."""
@@ -197,7 +218,9 @@ class _Up:
         if not self.workers:
             self.stack.callback(self.stop_workers)
         orphans.remember(name)
-        self.workers[pool] = processes.start(f"worker-{pool}", ["-m", "prefect", "worker", "start", "--pool", pool, "--name", name, "--limit", str(limit)], self.environment)
+        self.workers[pool] = processes.start(
+            f"worker-{pool}", ["-m", "deployments.worker_command", "worker", "start", "--pool", pool, "--name", name, "--limit", str(limit)], self.environment
+        )
 
     def stop_workers(self) -> None:
         """And their runs, while the server is there to be told."""
@@ -245,6 +268,13 @@ class _Up:
         if times > RESTARTS:
             raise CogumiError(f"{part} ended {times} times within {RESTART_WINDOW / 60:.0f} minutes, last with code {code}: {last_line(log)}")
         print(f"{part} ended with code {code} and is started again", flush=True)
+
+
+def keep_prefect_private() -> None:
+    """What an older version left open of Prefect's own files: its database holds what runs were given and said."""
+    folder = home() / "prefect"
+    for path in (folder, *folder.glob("prefect.db*")):
+        keep_private(path)
 
 
 def last_line(log: str) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from prometheus_client import CollectorRegistry, generate_latest, start_http_server
+from prometheus_client import CollectorRegistry, generate_latest, make_wsgi_app, start_http_server
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from sqlalchemy import Connection, func, select
 
@@ -19,6 +19,8 @@ from blocks.budget import NANO, accounts
 from blocks.history import CACHED, FAILED, KEPT, PASSED, PROMOTED, RAN, REFUSED, ROLLED_BACK, happenings, there
 from blocks.journal import ANSWERED, INTENT, LOST, REJECTED, Journal, calls, hits
 from configs.errors import BadInput, CogumiError, Transient
+from deployments import guarding
+from deployments.addresses import is_loopback
 
 log = logging.getLogger("cogumi.metrics")
 BUCKETS = (1, 5, 15, 60, 300, 1800, 7200, 21600, 86400)  # seconds of a step, up to a day
@@ -60,6 +62,8 @@ def answering(host: str, port: int, option: str) -> Iterator[str]:
         server, thread = start_http_server(port, addr=host, registry=registry())
     except OSError as error:
         raise BadInput(f"cannot listen on {host}:{port}: {error.strerror}; choose another port with {option}") from None
+    if is_loopback(host):  # what is for this machine only is not for pages that point a name of theirs at it either
+        server.set_app(guarding.named_only(make_wsgi_app(registry()), guarding.names(host)))
     try:
         yield f"http://{host}:{server.server_port}/metrics"
     finally:

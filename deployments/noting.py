@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from blocks.home import home
+from blocks.home import home, private_opener
 from blocks.records import Record
 from configs.errors import BadInput
 from deployments import processes
@@ -35,7 +35,8 @@ def note(mark: str, api: str, metrics: int | None) -> Path:
     """Write down that this process is it; the note's path, to be removed at the end."""
     me, path = os.getpid(), _note()
     temporary = path.with_suffix(".new")
-    temporary.write_text(Running(pid=me, started=processes.started(me) or 0.0, mark=mark, api=api, metrics=metrics).model_dump_json())
+    with open(temporary, "w", opener=private_opener) as stream:
+        stream.write(Running(pid=me, started=processes.started(me) or 0.0, mark=mark, api=api, metrics=metrics).model_dump_json())
     temporary.replace(path)
     return path
 
@@ -57,7 +58,7 @@ def only_one() -> Iterator[None]:
     Raises:
         BadInput: another one holds it.
     """
-    handle = os.open(home() / "up.lock", os.O_CREAT | os.O_RDWR)
+    handle = os.open(home() / "up.lock", os.O_CREAT | os.O_RDWR, 0o600)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield

@@ -13,7 +13,7 @@ from urllib.parse import quote, unquote
 
 import httpx
 
-from blocks.home import home
+from blocks.home import home, private_folder
 from deployments import processes
 
 if TYPE_CHECKING:
@@ -26,8 +26,7 @@ log = logging.getLogger("cogumi.up")
 
 def remember(worker: str) -> None:
     """Write down that ``worker`` takes runs from now on."""
-    _workers().mkdir(exist_ok=True)
-    (_workers() / quote(worker, safe="")).touch()
+    (private_folder("workers") / quote(worker, safe="")).touch(mode=0o600)
 
 
 def mark(working: Collection[str] = ()) -> bool:

@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from blocks.home import home
+from blocks.home import private_folder, private_opener
 
 MARK = "COGUMI_UP"
 RUN = b"PREFECT__FLOW_RUN_ID="
@@ -38,9 +38,7 @@ def started(pid: int) -> float | None:
 
 def start(name: str, arguments: Sequence[str], environment: Mapping[str, str]) -> Child:
     """Start ``python ARGUMENTS``, its output in ``logs/NAME.log``. It is asked to end when this process dies, however that happens."""
-    logs = home() / "logs"
-    logs.mkdir(exist_ok=True)
-    with (logs / f"{name}.log").open("ab") as log:
+    with open(private_folder("logs") / f"{name}.log", "ab", opener=private_opener) as log:
         return subprocess.Popen(
             [sys.executable, *arguments], cwd=ROOT, env=dict(environment), stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True, preexec_fn=_end_with_parent
         )

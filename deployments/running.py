@@ -100,6 +100,7 @@ def find_server() -> None:
     Raises:
         BadInput: ``PREFECT_API_URL`` is no address.
     """
+    from deployments import login
     from deployments.noting import running
     from deployments.server import start_temporary
 
@@ -107,9 +108,10 @@ def find_server() -> None:
         if not named.startswith(("http://", "https://")):
             raise BadInput(f"PREFECT_API_URL {named!r} is no address; write one such as http://host:4200/api, or unset it: then a run starts a server of its own")
         os.environ["PREFECT_API_URL"] = named
-        return
     found = running()
-    if found is not None:
+    if found is not None and named in ("", found.api):
         os.environ["PREFECT_API_URL"] = found.api
-    else:
+        if own := login.given() or login.kept():
+            os.environ[login.CLIENT] = own
+    elif not named:
         start_temporary()

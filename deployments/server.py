@@ -1,7 +1,8 @@
 """A Prefect server of this run's own, for runs without ``cogumi up``: on a free loopback port, gone when the run is gone.
 
 Also after ``kill -9`` of the run: the kernel ends it. Prefect's own temporary server would live on. A server that dies while
-its run goes on is started again on the same port and database. Run as a module it *is* that server, ended with its parent.
+its run goes on is started again on the same port and database. It wants a login that only the run knows, or the environment's, and is
+guarded as that of ``cogumi up``. Run as a module it *is* that server, ended with its parent.
 Not here: ``cogumi up`` (local.py).
 """
 
@@ -17,15 +18,18 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, Protocol
 
 import httpx
 
-from blocks.home import home, no_room
+from blocks.home import home, no_room, private_folder, private_opener
 from configs.errors import BadInput, CogumiError
+from deployments import guarding, login
 from deployments.database import shown
 
 START_SECONDS = 120.0
+NO_LOGIN = f"wants another login; set {login.CLIENT} to the one in the file `login` of its state folder, as its `cogumi up` says"
 RESTARTS = 3
 LOG = "run-server.log"
 log = logging.getLogger("cogumi.server")
@@ -41,12 +45,13 @@ class Serving(Protocol):
 
 
 class Temporary:
-    """The server's process, and the thread that starts it again when it dies. ``stop`` ends both."""
+    """The server's process, and the thread that starts it again when it dies. ``stop`` ends both. ``login``: what it wants to be asked with."""
 
     def __init__(self) -> None:
         self.kept = keep_port()
         self.port = self.kept.getsockname()[1]
         self.api = f"http://127.0.0.1:{self.port}/api"
+        self.login = login.given() or login.random()
         self.stopping, self.failed = False, False
         self.process = self._launch()
         threading.Thread(target=self._watch, daemon=True).start()
@@ -58,10 +63,11 @@ class Temporary:
             "PREFECT__SERVER_FINAL": "1",
             "PREFECT_API_BLOCKS_REGISTER_ON_START": "0",  # `cogumi up` registers them, and so does saving a block
             "PREFECT_SERVER_SERVICES_TRIGGERS_ENABLED": "0",  # no automation belongs to one run
+            guarding.ORIGINS: "",
+            login.SERVER: self.login,
+            login.CLIENT: self.login,
         }
-        logs = home() / "logs"
-        logs.mkdir(exist_ok=True)
-        with (logs / LOG).open("ab") as output:
+        with open(private_folder("logs") / LOG, "ab", opener=private_opener) as output:
             # A session of its own: Ctrl-C and a signal to the run's group are for the run, which still has states to report.
             return subprocess.Popen(
                 [sys.executable, "-m", "deployments.server", str(self.port), str(os.getpid())],
@@ -103,10 +109,10 @@ def keep_port() -> socket.socket:
 
 
 def start_temporary() -> None:
-    """Start a server and set ``PREFECT_API_URL``; :func:`stop_temporary` ends it, or the end of this process."""
+    """Start a server and set ``PREFECT_API_URL`` and the login for it; :func:`stop_temporary` ends it, or the end of this process."""
     global _own
     _own = Temporary()
-    os.environ["PREFECT_API_URL"] = _own.api
+    os.environ["PREFECT_API_URL"], os.environ[login.CLIENT] = _own.api, _own.login
     import flows.pipeline  # noqa: F401 - takes seconds, like the server's start: side by side
 
     wait_for(_own.api, _own, LOG)
@@ -149,6 +155,8 @@ def watched() -> Iterator[None]:
         with settings:
             yield
     except PrefectHTTPStatusError as error:
+        if error.response.status_code == httpx.codes.UNAUTHORIZED:
+            raise BadInput(f"the Prefect server at {shown(os.environ.get('PREFECT_API_URL', ''))} {NO_LOGIN}") from None
         if not error.response.is_server_error:  # it understood, and refused: a mistake of ours
             raise
         failed = f"answered {error.response.status_code} at {error.request.url.path}"
@@ -206,13 +214,21 @@ def writes_at_once() -> None:
     """Let SQLite's writing transactions wait for one another, in this process's server.
 
     Prefect opens them DEFERRED; one that has read and then writes while another wrote in between fails at once, whatever the
-    busy timeout, and the client tries again two seconds later: a third of the time of a run whose steps are cached.
+    busy timeout, and the client tries again two seconds later: a third of the time of a run whose steps are cached. One that begins within
+    another of the same request, as when a pool or a queue is paused, stays DEFERRED: it would wait for that other for ever.
     """
-    from sqlalchemy import event
+    from sqlalchemy import Connection, event
     from sqlalchemy.engine import Engine
 
-    def immediate(connection: Any, cursor: Any, statement: str, parameters: Any, context: Any, many: bool) -> tuple[str, Any]:
-        return ("BEGIN IMMEDIATE" if statement == "BEGIN DEFERRED" else statement), parameters
+    writing: ContextVar[Connection | None] = ContextVar("writing", default=None)
+
+    def immediate(connection: Connection, cursor: Any, statement: str, parameters: Any, context: Any, many: bool) -> tuple[str, Any]:
+        outer = writing.get()
+        within = outer is not None and outer is not connection and not outer.closed and outer.in_transaction()
+        if statement != "BEGIN DEFERRED" or within:
+            return statement, parameters
+        writing.set(connection)
+        return "BEGIN IMMEDIATE", parameters
 
     event.listen(Engine, "before_cursor_execute", immediate, retval=True)
 
@@ -222,9 +238,12 @@ def _serve(port: int, parent: int) -> None:
     if os.getppid() != parent:
         return  # it died before the line above
     import uvicorn
+    from prefect.server.api.server import create_app
 
     writes_at_once()
-    uvicorn.run("prefect.server.api.server:create_app", factory=True, host="127.0.0.1", port=port, log_level="error", timeout_graceful_shutdown=2)
+    app = create_app()
+    os.umask(0o077)
+    uvicorn.run(guarding.Guard(app, guarding.names("127.0.0.1")), host="127.0.0.1", port=port, log_level="error", timeout_graceful_shutdown=2)
 
 
 if __name__ == "__main__":

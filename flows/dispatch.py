@@ -49,7 +49,7 @@ def dispatch(phase: Callable[P, R], pool: str, /, *args: P.args, **kwargs: P.kwa
     if warning := compare_code(name, deployed(name, pool)):
         log.warning("%s", warning)
     parameters = {key: _plain(value) for key, value in _bound(flow, args, kwargs).items()}
-    fresh = {"env": {"COGUMI_FRESH": "1"}} if os.environ.get("COGUMI_FRESH") else None
+    fresh = _fresh(pool) if os.environ.get("COGUMI_FRESH") else None
     log.info("%s: running on pool %s", flow.name, pool)
     for left in reversed(range(LOST_WORKERS + 1)):
         run = Waiting(_submit(name, parameters, fresh), pool).end()
@@ -69,6 +69,21 @@ def _typed(result_type: TypeAdapter[R], phase: str, result: Any) -> R:
         wrong = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(map(str, wrong["loc"]))
         raise DamagedArtifact(f"the result of phase {phase} is not of its type ({where}: {wrong['msg']}); run again to make it anew") from None
+
+
+def _fresh(pool: str) -> dict[str, Any]:
+    """The job variables by which a run of this pool does every step again.
+
+    Raises:
+        BadInput: the pool's job template offers none.
+    """
+    with get_client(sync_client=True) as client:
+        offered = client.read_work_pool(pool).base_job_template.get("variables", {}).get("properties", {})
+    if "fresh" in offered:
+        return {"fresh": "1"}
+    if "env" in offered:  # a template of somebody else, or of an older version
+        return {"env": {"COGUMI_FRESH": "1"}}
+    raise BadInput(f"the job template of work pool {pool} offers neither `fresh` nor `env`, so --fresh does not reach it; those of deployments/pools offer it")
 
 
 def _submit(deployment: str, parameters: dict[str, Any], job_variables: dict[str, Any] | None) -> FlowRun:

@@ -17,6 +17,8 @@ for inherited in [name for name in os.environ if name.startswith(("COGUMI_", "PR
 _SESSION = tempfile.mkdtemp(prefix=f"cogumi-tests-{os.environ.get('PYTEST_XDIST_WORKER', 'alone')}-")
 os.environ["COGUMI_HOME"] = _SESSION
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+# One login for every server that tests start and ask; what is done without one is tested in tests/deployments/test_login.py.
+os.environ["PREFECT_API_AUTH_STRING"] = "tests:only-here"
 
 # The same examples every time and everywhere, however slow the machine: a test run is a verdict on what was changed. To search for new
 # counterexamples: pytest --hypothesis-profile=searching.

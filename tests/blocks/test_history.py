@@ -1,8 +1,10 @@
 """What a run leaves in its history and on its server: steps, gates, budget, release; read back after the run."""
 
 import json
+import os
 import time
 import urllib.request
+from base64 import b64encode
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -57,6 +59,7 @@ def events(run: str) -> list[dict[str, Any]]:
     """The events that the server has about a run; they arrive in the background."""
     body = json.dumps({"limit": 50, "filter": {"resource": {"id": [f"cogumi.run.{run}"]}}}).encode()
     request = urllib.request.Request(f"{PREFECT_API_URL.value()}/events/filter", body, {"Content-Type": "application/json"})
+    request.add_header("Authorization", f"Basic {b64encode(os.environ['PREFECT_API_AUTH_STRING'].encode()).decode()}")
     with urllib.request.urlopen(request, timeout=60) as reply:
         found: list[dict[str, Any]] = json.load(reply)["events"]
     return sorted(found, key=lambda one: str(one["occurred"]))

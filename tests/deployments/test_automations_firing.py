@@ -32,7 +32,7 @@ from configs.errors import BudgetSpent
 from deployments import automating
 from tasks.evaluation.gates import gate
 from tasks.step import step
-from tests.deployments.idling import idling
+from tests.deployments.idling import idling, offer_command
 from tests.deployments.test_prefect_yaml import ROOT
 from tests.deployments.up_process import Up, ask, post, processes_of, until
 from tests.living import kill
@@ -76,6 +76,7 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Here]:
             with get_client(sync_client=True) as client:
                 for pool in ("cpu", "gpu"):
                     deploy(client, pool)
+                offer_command(client, "cpu")
             yield Here(up, heard, listener)
             listener.shutdown()
 

@@ -10,7 +10,7 @@ from prefect import get_client
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from deployments import processes
-from tests.deployments.idling import idling
+from tests.deployments.idling import idling, offer_command
 from tests.deployments.test_prefect_yaml import ROOT
 from tests.deployments.up_process import Up, get, post, processes_of, until
 from tests.living import kill, living
@@ -35,6 +35,7 @@ def up(home: Path) -> Iterator[Up]:
         here.says("ready")
         with temporary_settings({PREFECT_API_URL: here.api}), get_client(sync_client=True) as client:
             client.create_deployment(flow_id=client.create_flow(idling), name="cpu", work_pool_name="cpu", entrypoint="tests.deployments.idling.idling")
+            offer_command(client, "cpu")
         yield here
 
 

@@ -11,11 +11,15 @@ import kubernetes_validate
 import pytest
 import yaml
 from prefect.client.schemas.objects import FlowRun
+from prefect.utilities.collections import set_in_dict
 from prefect.utilities.templating import find_placeholders
 from prefect.workers.base import BaseJobConfiguration
 from prefect.workers.process import ProcessJobConfiguration
 from prefect_docker.worker import DockerWorkerJobConfiguration
 from prefect_kubernetes.worker import KubernetesWorkerJobConfiguration
+
+from configs.errors import BadInput
+from deployments import worker_command
 
 POOLS = Path(__file__).resolve().parents[2] / "deployments" / "pools"
 CONFIGURATIONS: dict[str, type[BaseJobConfiguration]] = {
@@ -31,12 +35,14 @@ def template(kind: str) -> dict[str, Any]:
     return loaded
 
 
-def configured(kind: str, **defaults: Any) -> Any:
-    """The job that a worker of this kind would start for a flow run, on a pool whose template has these defaults."""
+def configured(kind: str, fixed: dict[str, Any] | None = None, **defaults: Any) -> Any:
+    """The job that a worker of this kind would start for a flow run, on a pool whose template has these defaults, and ``fixed`` in its job."""
     made_from = template(kind)
     for name, value in defaults.items():
         made_from["variables"]["properties"][name]["default"] = value
-    made = asyncio.run(CONFIGURATIONS[kind].from_template_and_values(made_from, {"env": {"COGUMI_FRESH": "1"}}))
+    for path, value in (fixed or {}).items():
+        set_in_dict(made_from["job_configuration"], path, value)
+    made = asyncio.run(CONFIGURATIONS[kind].from_template_and_values(made_from, {"fresh": "1"}))
     made.prepare_for_flow_run(FlowRun(id=uuid4(), flow_id=uuid4(), name="quiet-otter"))
     return made
 
@@ -44,7 +50,7 @@ def configured(kind: str, **defaults: Any) -> Any:
 @pytest.mark.parametrize("kind", CONFIGURATIONS)
 def test_every_placeholder_is_a_variable_and_every_variable_is_used(kind: str) -> None:
     made = template(kind)
-    used = {found.name for found in find_placeholders(made["job_configuration"])}
+    used = {found.name for found in find_placeholders(made["job_configuration"]) if not found.name.startswith("$")}
     assert used == set(made["variables"]["properties"])
 
 
@@ -63,19 +69,47 @@ def test_nothing_that_the_worker_would_ignore(kind: str) -> None:
     assert set(template(kind)["job_configuration"]) <= set(CONFIGURATIONS[kind].model_fields)
 
 
+@pytest.mark.parametrize("kind", CONFIGURATIONS)
+def test_runs_set_sizes_and_times_and_nothing_that_runs_or_is_run(kind: str) -> None:
+    sizes = {"cpu_request", "cpu_limit", "memory_request", "memory_limit", "gpu_limit", "mem_limit", "shared_memory", "process_limit", "scratch"}
+    times = {"finished_job_ttl", "job_watch_timeout_seconds", "pod_watch_timeout_seconds"}
+    variables = template(kind)["variables"]
+    assert variables["additionalProperties"] is False, "or the server takes what is not offered"
+    assert set(variables["properties"]) <= {"fresh"} | sizes | times
+    for name, value in (("fresh", "{{ $OPENAI_API_KEY }}"), ("mem_limit", "{{ $OPENAI_API_KEY }}"), ("memory_limit", "64 Gi"), ("scratch", "{{ prefect.blocks.secret.x }}")):
+        if name in variables["properties"]:
+            with pytest.raises(BadInput, match=f"job variable {name}"):
+                worker_command.check(template(kind), {name: value})
+
+
+@pytest.mark.parametrize("kind", CONFIGURATIONS)
+@pytest.mark.parametrize(
+    "name", ["command", "env", "env.PYTHONPATH", "working_dir", "image", "volumes", "labels", "name", "entrypoint", "job_manifest.spec", "cluster_config", "no.such"]
+)
+def test_what_is_not_offered_is_refused_by_the_worker(kind: str, name: str) -> None:
+    with pytest.raises(BadInput, match="is not for runs to set; this pool offers"):
+        worker_command.check(template(kind), {name: {}})
+
+
+def test_what_is_offered_is_taken() -> None:
+    for kind in CONFIGURATIONS:
+        worker_command.check(template(kind), {"fresh": "1"})
+    worker_command.check(template("kubernetes"), {"memory_limit": "64Gi", "cpu_request": "500m", "gpu_limit": None, "finished_job_ttl": 60})
+
+
 @pytest.mark.usefixtures("prefect_server")
 class TestKubernetes:
     """The manifest, against Kubernetes' own schema with unknown fields forbidden."""
 
-    def manifest(self, **defaults: Any) -> dict[str, Any]:
-        made: dict[str, Any] = configured("kubernetes", **defaults).job_manifest
+    def manifest(self, fixed: dict[str, Any] | None = None, **defaults: Any) -> dict[str, Any]:
+        made: dict[str, Any] = configured("kubernetes", fixed, **defaults).job_manifest
         pod = made["spec"]["template"]["spec"]
         assert (pod.pop("parallelism"), pod.pop("completions")) == (1, 1)  # Prefect refuses a manifest without them; Kubernetes ignores them here
         kubernetes_validate.validate(made, "1.33", strict=True)
         return made
 
     def test_a_gpu_run(self) -> None:
-        pod = self.manifest(node_selector={"nvidia.com/gpu.product": "NVIDIA-L4"})["spec"]["template"]["spec"]
+        pod = self.manifest({"job_manifest.spec.template.spec.nodeSelector": {"nvidia.com/gpu.product": "NVIDIA-L4"}})["spec"]["template"]["spec"]
         (container,) = pod["containers"]
         assert container["resources"]["limits"]["nvidia.com/gpu"] == "1"
         assert pod["nodeSelector"] == {"nvidia.com/gpu.product": "NVIDIA-L4"}
@@ -84,9 +118,15 @@ class TestKubernetes:
         assert mounts["/dev/shm"]["emptyDir"] == {"medium": "Memory", "sizeLimit": "8Gi"}
 
     def test_a_run_without_gpu_and_without_limits(self) -> None:
-        (container,) = self.manifest(gpu_limit=None, memory_limit=None, image="registry.example/cogumi-cpu:0.1.0")["spec"]["template"]["spec"]["containers"]
+        (container,) = self.manifest(gpu_limit=None, memory_limit=None)["spec"]["template"]["spec"]["containers"]
         assert container["resources"].get("limits", {}) == {}
-        assert container["image"] == "registry.example/cogumi-cpu:0.1.0"
+
+    def test_the_runs_environment_and_command_are_prefects_and_the_templates(self) -> None:
+        (container,) = self.manifest()["spec"]["template"]["spec"]["containers"]
+        environment = {each["name"]: each["value"] for each in container["env"]}
+        assert environment["PREFECT_HOME"] == "/var/lib/cogumi/prefect"
+        assert environment["COGUMI_FRESH"] == "1"
+        assert container["args"][-2:] == ["flow-run", "execute"]
 
     def test_secrets_are_named_and_never_copied(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("OPENAI_API_KEY", SECRET)
@@ -106,10 +146,10 @@ class TestKubernetes:
 class TestDocker:
     """The container, against docker-py, which refuses arguments it does not know."""
 
-    def arguments(self, **defaults: Any) -> dict[str, Any]:
+    def arguments(self, fixed: dict[str, Any] | None = None, **defaults: Any) -> dict[str, Any]:
         from docker.models.containers import _create_container_args
 
-        made = configured("docker", **defaults)
+        made = configured("docker", fixed, **defaults)
         extra: dict[str, Any] = made.container_create_kwargs
         plain = {"image": made.image, "environment": made.env, "volumes": made.volumes, "mem_limit": made.mem_limit, "auto_remove": made.auto_remove, "version": "1.47"}
         arguments: dict[str, Any] = _create_container_args({**plain, **extra})
@@ -131,12 +171,12 @@ class TestDocker:
         assert environment["COGUMI_FRESH"] == "1"
 
     def test_a_cpu_pool_asks_for_no_gpu(self) -> None:
-        assert self.arguments(devices=[])["host_config"].get("DeviceRequests", []) == []
+        assert self.arguments({"container_create_kwargs.device_requests": []})["host_config"].get("DeviceRequests", []) == []
 
     def test_keys_are_the_worker_hosts_and_not_in_the_template(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("OPENAI_API_KEY", SECRET)
         assert self.arguments()["environment"]["OPENAI_API_KEY"] == SECRET
-        assert template("docker")["variables"]["properties"]["env"]["default"]["OPENAI_API_KEY"] == "{{ $OPENAI_API_KEY }}"
+        assert template("docker")["job_configuration"]["env"]["OPENAI_API_KEY"] == "{{ $OPENAI_API_KEY }}"
 
 
 def test_the_queues_leave_slots_for_phases() -> None:
@@ -150,7 +190,8 @@ def test_the_queues_leave_slots_for_phases() -> None:
 
 def test_the_images_of_the_templates_are_those_that_are_built_here() -> None:
     version = (POOLS.parents[1] / "pyproject.toml").read_text().split('version = "')[1].split('"')[0]
-    for kind in ("docker", "kubernetes"):
-        assert template(kind)["variables"]["properties"]["image"]["default"] == f"cogumi-gpu:{version}"
+    assert template("docker")["job_configuration"]["image"] == f"cogumi-gpu:{version}"
+    (container,) = template("kubernetes")["job_configuration"]["job_manifest"]["spec"]["template"]["spec"]["containers"]
+    assert container["image"] == f"cogumi-gpu:{version}"
     for name in ("cpu", "gpu"):
         assert f"-t cogumi-{name}:{version} ." in (POOLS.parent / "images" / f"{name}.Dockerfile").read_text()

@@ -17,6 +17,8 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from blocks import home
 from configs.errors import BadInput, CogumiError
+from deployments import login
+from deployments.noting import note
 from deployments.running import find_server
 from deployments.server import keep_port, watched
 
@@ -58,6 +60,30 @@ def test_a_server_that_fails_is_one_clear_line(server: type[Broken]) -> None:
     line = r"^the Prefect server at http://127.0.0.1:\d+/api answered 500 at /api/concurrency_limits/; .+, and run again: finished steps are kept$"
     with pytest.raises(CogumiError, match=line), watched():
         ask()
+
+
+def test_a_server_that_wants_another_login_is_one_clear_line(server: type[Broken]) -> None:
+    server.status = 401
+    with pytest.raises(BadInput, match=r"^the Prefect server at http://127.0.0.1:\d+/api wants another login; set PREFECT_API_AUTH_STRING to the one in the file"), watched():
+        ask()
+
+
+def test_the_login_of_an_up_of_this_state_folder_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in (login.SERVER, login.CLIENT, "PREFECT_API_URL"):
+        monkeypatch.setenv(name, "")
+    made = login.made()
+    note("mark", "http://127.0.0.1:1/api", None)
+    find_server()
+    assert (os.environ["PREFECT_API_URL"], os.environ[login.CLIENT]) == ("http://127.0.0.1:1/api", made)
+    for named, used in (("http://127.0.0.1:1/api", made), ("http://elsewhere:1/api", "")):
+        monkeypatch.setenv("PREFECT_API_URL", named)
+        monkeypatch.setenv(login.CLIENT, "")
+        find_server()
+        assert (os.environ["PREFECT_API_URL"], os.environ[login.CLIENT]) == (named, used), "it goes to no other server"
+    monkeypatch.setenv(login.CLIENT, "me:mine")
+    monkeypatch.setenv("PREFECT_API_URL", "")
+    find_server()
+    assert os.environ[login.CLIENT] == "me:mine"
 
 
 def test_what_a_server_understood_and_refused_is_no_fault_of_its_own(server: type[Broken]) -> None:
@@ -151,13 +177,19 @@ first.wait()
 from prefect import get_client
 with get_client(sync_client=True) as client:
     client.hello().raise_for_status()
+    client.read_flows()
+import httpx
+assert httpx.post(f"{server._own.api}/flows/filter", json={}).status_code == 401
+assert httpx.get(f"{server._own.api}/health", headers={"Host": "evil.example"}).status_code == 403
+assert httpx.get(f"{server._own.api}/health", headers={"Origin": "http://evil.example"}).status_code == 403
 server.stop_temporary()
 """
 
 
 @pytest.mark.slow
-def test_a_new_client_waits_for_a_server_that_is_started_again(tmp_path: Path) -> None:
+def test_a_new_client_waits_for_a_server_that_is_started_again_and_answers_nobody_else(tmp_path: Path) -> None:
     environment = {**os.environ, "COGUMI_HOME": str(tmp_path), "PREFECT_HOME": str(tmp_path / "prefect")}
-    environment.pop("PREFECT_API_URL", None)
+    for name in ("PREFECT_API_URL", login.CLIENT):
+        environment.pop(name, None)
     done = subprocess.run([sys.executable, "-c", NEW_CLIENT], env=environment, capture_output=True, text=True, timeout=280, check=False)
     assert done.returncode == 0, done.stderr

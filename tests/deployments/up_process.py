@@ -15,6 +15,8 @@ from tests.deployments.test_cli import COGUMI
 from tests.living import living
 
 PATIENCE = 60  # seconds for one answer, whatever else the machine does
+DEFAULT = {"PREFECT_API_AUTH_STRING": ""}  # no login is named, so that one is made
+_made: dict[str, Path] = {}  # by the server's address, the state folder whose login it wants
 
 
 class Up:
@@ -50,6 +52,11 @@ class Up:
     def api(self) -> str:
         return self.says("api ").split()[1]
 
+    def made_its_login(self) -> str:
+        """The login that was made here, where none was named; from now on it is what this server is asked with."""
+        _made[self.api.rpartition("/")[0]] = self.home
+        return (self.home / "login").read_text().strip()
+
     def note(self) -> Running:
         return Running.model_validate_json((self.home / "up.json").read_text())
 
@@ -79,10 +86,17 @@ def ask(method: str, url: str, body: Any = None) -> httpx.Response:
     """The answer. A server whose database is busy says 503 and is asked again, as Prefect's own clients do."""
     deadline = time.monotonic() + PATIENCE
     while True:
-        answered = httpx.request(method, url, json=body, timeout=PATIENCE, trust_env=False)
+        answered = httpx.request(method, url, json=body, auth=login(url), timeout=PATIENCE, trust_env=False)
         if answered.status_code != httpx.codes.SERVICE_UNAVAILABLE or time.monotonic() > deadline:
             return answered
         time.sleep(0.5)
+
+
+def login(url: str = "") -> tuple[str, str]:
+    """The login that tests/conftest.py names, or that the server of ``url`` made."""
+    made = next((home for server, home in _made.items() if url.startswith(server)), None)
+    user, _, password = (made / "login").read_text().strip().partition(":") if made else os.environ["PREFECT_API_AUTH_STRING"].partition(":")
+    return user, password
 
 
 def get(api: str, path: str) -> Any:

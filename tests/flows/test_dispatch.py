@@ -17,6 +17,7 @@ from prefect.settings import PREFECT_API_URL
 from blocks import code_version as code
 from configs.errors import BadInput, GateFailed
 from flows import waiting
+from flows.dispatch import _fresh as told_fresh
 from flows.dispatch import compare_code, dispatch
 from tests.flows.remote import Doubled, die_once, double, misplaced, refuse
 
@@ -128,6 +129,19 @@ def test_a_missing_deployment_says_what_makes_it(pool: str) -> None:
 
     with pytest.raises(BadInput, match=r"there is no deployment 'never-deployed/remote'; .*prefect deploy --all"):
         inside(lambda: dispatch(never_deployed, POOL))
+
+
+@pytest.mark.parametrize(("offered", "sent"), [("fresh", {"fresh": "1"}), ("env", {"env": {"COGUMI_FRESH": "1"}})])
+def test_a_fresh_run_is_told_to_a_pool_by_what_its_template_offers(offered: str, sent: dict[str, Any], prefect_server: None) -> None:
+    template = {"job_configuration": {"env": {}}, "variables": {"type": "object", "properties": {offered: {"default": ""}}}}
+    with get_client(sync_client=True) as client:
+        client.create_work_pool(WorkPoolCreate(name=f"offers-{offered}", type="process", base_job_template=template))
+    assert told_fresh(f"offers-{offered}") == sent
+
+
+def test_a_pool_that_cannot_be_told_is_said(pool: str) -> None:
+    with pytest.raises(BadInput, match=rf"the job template of work pool {POOL} offers neither `fresh` nor `env`"):
+        told_fresh(POOL)
 
 
 @pytest.mark.slow

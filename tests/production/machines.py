@@ -21,8 +21,8 @@ KEY = re.compile(r"[0-9a-f]{64}")
 
 
 def environment(home: Path, **more: str) -> dict[str, str]:
-    """The environment of a process whose state folder is ``home``; nothing of this test process's own Prefect."""
-    own = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "COGUMI_"))}
+    """The environment of a process whose state folder is ``home``; nothing of this test process's own Prefect but the login."""
+    own = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "COGUMI_")) or name == "PREFECT_API_AUTH_STRING"}
     return {**own, "COGUMI_HOME": str(home), **more}
 
 

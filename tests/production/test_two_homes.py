@@ -12,6 +12,7 @@ import pytest
 
 from tests import postgres, s3
 from tests.deployments.test_cli import COGUMI
+from tests.deployments.up_process import login
 from tests.ports import free_port
 from tests.production.machines import check_store, environment, processes, said, start, until
 from tests.tiny import TINY
@@ -60,7 +61,7 @@ class Site:
         assert client.returncode == 0, (self.shell / "watch.log").read_text()[-2000:] + said(self.cpu)[-1000:]
 
     def post(self, path: str, **body: object) -> list[dict[str, object]]:
-        answer = httpx.post(f"{self.api}{path}", json=body, timeout=60)
+        answer = httpx.post(f"{self.api}{path}", json=body, auth=login(), timeout=60)
         answer.raise_for_status()
         found: list[dict[str, object]] = answer.json()
         return found

@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from tests.deployments.test_cli import COGUMI
+from tests.deployments.up_process import login
 from tests.living import environment, kill
 from tests.ports import free_port
 from tests.production.machines import anew, answers, check_store, finished, paid_twice, processes, recomputed, said, start, until
@@ -58,7 +59,7 @@ class House:
         deadline = time.monotonic() + 180
         while True:
             try:
-                answer = httpx.request(method, f"{self.api}{path}", json=body, timeout=20).raise_for_status()
+                answer = httpx.request(method, f"{self.api}{path}", json=body, auth=login(), timeout=20).raise_for_status()
                 return dict(answer.json())
             except httpx.HTTPError:
                 assert time.monotonic() < deadline, said(self.home)[-3000:]
