@@ -12,13 +12,14 @@ MEMORY_BYTES = 512 * 1024 * 1024
 _FENCE = re.compile(r"```[ \t]*[\w+-]*[ \t]*\n(.*?)(?:\n[ \t]*```|\Z)", re.DOTALL)
 
 
-def program(response: str, tests: str) -> str:
-    """The answer's code (out of its Markdown fences, where it has any) followed by the test code."""
+def program(response: str) -> str:
+    """The answer's code, out of its Markdown fences, where it has any."""
     blocks = _FENCE.findall(response)
-    return "\n".join(blocks or [response]) + "\n\n" + tests + "\n"
+    return "\n".join(blocks or [response]) + "\n"
 
 
-def run(programs: Sequence[str]) -> list[Verdict]:
-    """Run programs in the sandbox, in one batch."""
-    outcomes = sandbox.run_all(programs, seconds=SECONDS, memory_bytes=MEMORY_BYTES)
+def check_all(pairs: Sequence[tuple[str, str]]) -> list[Verdict]:
+    """Run the code of each response against its tests in the sandbox, in one batch."""
+    programs = [program(response) for response, _ in pairs]
+    outcomes = sandbox.run_all(programs, [tests for _, tests in pairs], seconds=SECONDS, memory_bytes=MEMORY_BYTES)
     return [Verdict(correct=outcome.passed, reason=outcome.reason or "the tests pass") for outcome in outcomes]
