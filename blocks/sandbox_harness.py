@@ -24,7 +24,7 @@ import time
 from typing import NoReturn
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-from blocks import sandbox_judge, sandbox_runner  # noqa: E402
+from blocks import sandbox_judge, sandbox_runner
 
 del sys.path[0]
 

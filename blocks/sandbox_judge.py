@@ -9,8 +9,8 @@ that the tests define. Tests that need more of a program than this do not pass. 
 
 import ast
 import builtins
-import sys
 import symtable
+import sys
 import types
 from collections.abc import Iterator
 from typing import Any
@@ -108,9 +108,9 @@ def _discards(tree: ast.Module) -> int:
 def _given(tree: ast.Module) -> Iterator[str]:
     """The imports and the classes of the tests, but not classes that hold tests."""
     for node in tree.body:
-        if isinstance(node, ast.Import | ast.ImportFrom):
-            yield ast.unparse(node)
-        elif isinstance(node, ast.ClassDef) and not any(isinstance(inner, ast.Assert) for inner in ast.walk(node)) and "Test" not in node.name:
+        if isinstance(node, ast.Import | ast.ImportFrom) or (
+            isinstance(node, ast.ClassDef) and not any(isinstance(inner, ast.Assert) for inner in ast.walk(node)) and "Test" not in node.name
+        ):
             yield ast.unparse(node)
 
 

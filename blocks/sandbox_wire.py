@@ -323,7 +323,7 @@ class Link:
     def _named_tuple(self, name: str, fields: tuple[str, ...]) -> Any:
         key = (name, fields)
         if key not in self._kinds:
-            self._kinds[key] = collections.namedtuple(name, fields)  # type: ignore[misc] # noqa: PYI024
+            self._kinds[key] = collections.namedtuple(name, fields)  # type: ignore[misc]
         return self._kinds[key]
 
     def _error(self, kind: Any, arguments: Any, text: Any) -> BaseException:
@@ -425,4 +425,3 @@ _BUILT: dict[str, Callable[[Any], Any]] = {
     "values": lambda content: dict(enumerate(_list(content))).values(),
     "items": lambda content: dict(_list(content)).items(),
 }
-
