@@ -130,7 +130,7 @@ def _shadowed(tests: str, tree: ast.Module, link: Link) -> str | None:
 def _free(table: symtable.SymbolTable) -> set[str]:
     """Names that the tests use and never bind where they use them."""
     bound = {symbol.get_name() for symbol in table.get_symbols() if symbol.is_assigned() or symbol.is_imported()}
-    return {name for name in _globals(table, True)} - bound
+    return set(_globals(table, True)) - bound
 
 
 def _globals(table: symtable.SymbolTable, top: bool) -> Iterator[str]:

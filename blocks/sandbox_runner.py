@@ -24,12 +24,12 @@ def _exit(value: Any, *error: Any) -> Any:
     return type(value).__exit__(value, None, None, None)
 
 
+_BY_NAME = "getitem setitem delitem eq lt le gt ge add sub mul matmul truediv floordiv mod pow and_ or_ xor neg pos abs invert"
 OPERATIONS: dict[str, Any] = {
-    "len": len, "iter": iter, "next": next, "str": str, "repr": repr, "bool": bool, "isinstance": isinstance, "deepcopy": copy.deepcopy, "enter": _enter, "exit": _exit,
-    "and": operator.and_, "or": operator.or_,
-    **{name: getattr(operator, name) for name in (
-        "getitem", "setitem", "delitem", "eq", "lt", "le", "gt", "ge", "add", "sub", "mul", "matmul", "truediv", "floordiv", "mod", "pow", "xor", "neg", "pos", "abs", "invert")},
-}  # fmt: skip
+    **{name.rstrip("_"): getattr(operator, name) for name in _BY_NAME.split()},
+    **{"len": len, "iter": iter, "next": next, "str": str, "repr": repr, "bool": bool, "isinstance": isinstance},
+    **{"deepcopy": copy.deepcopy, "enter": _enter, "exit": _exit},
+}
 
 
 def failure(error: BaseException) -> str:

@@ -82,6 +82,7 @@ class RemoteFunction(Remote):
     """A function on the other side, or another object that can be called."""
 
     def __call__(self, *arguments: Any, **named: Any) -> Any:
+        """What the function gives there, as plain data or as a ``Remote``."""
         return self._link.call(self._number, arguments, named)
 
 
@@ -89,6 +90,7 @@ class RemoteClass(RemoteFunction):
     """A class on the other side."""
 
     def __call__(self, *arguments: Any, **named: Any) -> Any:
+        """An object of the class, of which the operators are asked for as well."""
         made = super().__call__(*arguments, **named)
         if isinstance(made, Remote):
             object.__setattr__(made, "_own", True)
@@ -124,7 +126,8 @@ def _operator(name: str) -> Callable[..., Any]:
 
 for _name in ("len", "iter", "next", "getitem", "setitem", "delitem", "str", "repr", "bool", "enter", "exit"):
     setattr(Remote, f"__{_name}__", _asked(_name))
-for _name in ("lt", "le", "gt", "ge", "add", "sub", "mul", "matmul", "truediv", "floordiv", "mod", "pow", "and", "or", "xor", "neg", "pos", "abs", "invert"):
+_OPERATORS = "lt le gt ge add sub mul matmul truediv floordiv mod pow and or xor neg pos abs invert"
+for _name in _OPERATORS.split():
     setattr(Remote, f"__{_name}__", _operator(_name))
 
 
