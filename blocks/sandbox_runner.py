@@ -79,7 +79,7 @@ def _serve(link: Link, module: types.ModuleType, request: list[Any]) -> list[Any
     if what == "has":
         return ["value", details[0] in names]
     if what == "get":
-        return ["value", link.pack(getattr(link.lent[details[0]], details[1]))]
+        return ["value", link.pack(getattr(link.lent[details[0]], details[1]), whole=True)]
     if what == "set":
         setattr(link.lent[details[0]], details[1], details[2])
         return ["value", None]
