@@ -159,7 +159,7 @@ def _started(mode: Mode, seconds: float, memory_bytes: int, role: str, numpy: st
     ours, theirs = socket.socketpair()
     with ours:
         with theirs:
-            process = subprocess.Popen(command, stdin=theirs, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment, cwd="/", start_new_session=True)
+            process = subprocess.Popen(command, stdin=theirs.fileno(), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment, cwd="/", start_new_session=True)
         try:
             _send(_Interpreter(process, ours), seccomp.program(platform.machine()), (), 60)
             yield _Interpreter(process, ours)

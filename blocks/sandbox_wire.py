@@ -23,7 +23,7 @@ MOST_BYTES = 32 * 1024 * 1024  # of one message
 _SMALL = 1 << 62
 _DATES = (datetime.date, datetime.datetime, datetime.time, datetime.timedelta)
 _ALIKE = (type(None), bool, float, str)  # as JSON has them; floats by their shortest exact form
-_REDUCED = (int, float, str, bytes, bytearray, list, dict, set, frozenset, tuple)
+_REDUCED: tuple[Any, ...] = (int, float, str, bytes, bytearray, list, dict, set, frozenset, tuple)
 
 
 class Broken(BaseException):
@@ -40,10 +40,10 @@ def reduced(value: Any) -> Any:
     for base in _REDUCED:
         if issubclass(kind, base):
             if base is dict:
-                return dict(dict.items(value))
+                return dict(list(dict.items(value)))
             if base is int or base is float:
                 return base.__pos__(value)
-            return str.__str__(value) if base is str else base(base.__iter__(value))  # type: ignore[attr-defined]
+            return str.__str__(value) if base is str else base(base.__iter__(value))
     return value
 
 
@@ -176,7 +176,7 @@ class Link:
     def failed(self, error: BaseException) -> list[Any]:
         """An error as a reply: its type, its arguments and attributes as far as they are plain data."""
         try:
-            return ["error", self.pack(type(error)), self.pack(list(BaseException.args.__get__(error))), self.pack(str(error))]
+            return ["error", self.pack(type(error)), self.pack(list(error.args)), self.pack(str(error))]
         except BaseException:
             return ["error", {"T": "RuntimeError"}, [f"{type(error).__name__}"], ""]
 
@@ -326,7 +326,7 @@ class Link:
     def _named_tuple(self, name: str, fields: tuple[str, ...]) -> Any:
         key = (name, fields)
         if key not in self._kinds:
-            self._kinds[key] = collections.namedtuple(name, fields)  # type: ignore[misc]
+            self._kinds[key] = collections.namedtuple(name, fields)
         return self._kinds[key]
 
     def _error(self, kind: Any, arguments: Any, text: Any) -> BaseException:

@@ -209,13 +209,13 @@ def _is_example(node: ast.stmt) -> bool:
     if isinstance(node, ast.Assert):
         return True
     call = node.value if isinstance(node, ast.Expr) else None
-    return isinstance(call, ast.Constant) or isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "print"
+    return isinstance(call, ast.Constant) or (isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "print")
 
 
 def _is_stub(tree: ast.Module, name: str) -> bool:
     """Whether a function's body says nothing: a signature shown again."""
     bodies = [node.body for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == name]
-    return bool(bodies) and all(isinstance(node, ast.Pass) or isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) for node in bodies[-1])
+    return bool(bodies) and all(isinstance(node, ast.Pass) or (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)) for node in bodies[-1])
 
 
 def _bound(tree: ast.AST) -> set[str]:

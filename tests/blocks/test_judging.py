@@ -36,8 +36,10 @@ RIGHT: dict[str, tuple[str, str]] = {
         "assert V(1, 2) + V(3, 4) == V(4, 6)\nassert V(1, 2) * 2 == V(2, 4) and V(1, 2) != V(2, 1)\nassert V(1, 2) < V(2, 0)\nassert repr(V(1, 2)) == 'V(1, 2)'\n"
         "assert V(5, 6)[1] == 6 and list(V(1, 2)) == [1, 2] and tuple(V(1, 2)) == (1, 2)",
     ),
-    "a class of a list": ("class Bag(list):\n    def total(self): return sum(self)", "b = Bag([1, 2])\nb.append(3)\nassert b.total() == 6 and b == [1, 2, 3] and not b != [1, 2, 3]"),
-    "a dataclass": ("from dataclasses import dataclass\n@dataclass\nclass P:\n    x: int\n    y: int = 0\ndef f(p): return p.x + p.y", "assert f(P(1, y=2)) == 3 and P(1) == P(1)\nassert P(1).y == 0"),
+    "a class of a list": ("class Bag(list):\n    def total(self): return sum(self)", "b = Bag([1, 2])\nb.append(3)\n"
+    "assert b.total() == 6 and b == [1, 2, 3] and not b != [1, 2, 3]"),
+    "a dataclass": ("from dataclasses import dataclass\n@dataclass\nclass P:\n    x: int\n    y: int = 0\n"
+    "def f(p): return p.x + p.y", "assert f(P(1, y=2)) == 3 and P(1) == P(1)\nassert P(1).y == 0"),
     "a context": ("class C:\n    def __enter__(self): return self\n    def __exit__(self, *e): self.done = True\n", "c = C()\nwith c as d: pass\nassert c.done is True"),
     "exceptions": (
         "class Bad(ValueError):\n    def __init__(self, code): super().__init__(f'bad {code}'); self.code = code\nclass Worse(Bad): pass\n"
@@ -46,7 +48,8 @@ RIGHT: dict[str, tuple[str, str]] = {
         "try:\n    f(0)\n    assert False\nexcept KeyError as error:\n    assert error.args == ('zero',)",
     ),
     "functions returned": ("def f(n): return lambda x: x + n", "assert f(2)(3) == 5\ng = f(1)\nassert callable(g) and g(1) == 2"),
-    "functions handed over": ("def f(g, a): return [g(x) for x in a]", "assert f(lambda x: x * 2, [1, 2]) == [2, 4]\nassert f(str, [1]) == ['1']\nimport math\nassert f(math.sqrt, [4.0]) == [2.0]"),
+    "functions handed over": ("def f(g, a): return [g(x) for x in a]", "assert f(lambda x: x * 2, [1, 2]) == [2, 4]\nassert f(str, [1]) == ['1']\n"
+    "import math\nassert f(math.sqrt, [4.0]) == [2.0]"),
     "a key handed over": ("def f(a, key): return sorted(a, key=key)", "assert f([3, -4, 1], key=abs) == [1, 3, -4]\nassert f(['bb', 'a'], lambda s: len(s)) == ['a', 'bb']"),
     "errors in functions handed over": ("def f(g):\n    try: g()\n    except ZeroDivisionError: return 'caught'", "assert f(lambda: 1 / 0) == 'caught'"),
     "a generator handed over": ("def f(a): return sum(a)", "assert f(x for x in range(4)) == 6\nassert f(iter([1, 2])) == 3"),
@@ -70,13 +73,16 @@ RIGHT: dict[str, tuple[str, str]] = {
     "names in strings": (SUM, "assert eval('f(1, 2)') == 3\nexec('assert f(1, 1) == 2')"),
     "unusual names": ("fönf = lambda x: x\nclass A:\n    def f(self): return 1\nf = A().f", "assert fönf('ü') == 'ü' and f() == 1"),
     "an object that is called": ("class A:\n    def __call__(self, x): return x + 1\nf = A()", "assert f(1) == 2"),
-    "static and class methods": ("class A:\n    n = 5\n    @staticmethod\n    def f(x): return x\n    @classmethod\n    def g(cls): return cls.n", "assert A.f(1) == 1 and A.g() == 5 and A.n == 5"),
+    "static and class methods": ("class A:\n    n = 5\n    @staticmethod\n    def f(x): return x\n    @classmethod\n"
+    "    def g(cls): return cls.n", "assert A.f(1) == 1 and A.g() == 5 and A.n == 5"),
     "a match": ("import re\ndef f(s): return re.match(r'(a+)b', s)", "assert f('aab') and not f('b')\nassert f('aab').group(1) == 'aa'"),
-    "a named tuple": ("from collections import namedtuple\nP = namedtuple('P', 'x y')\ndef f(): return P(1, 2)", "assert f() == (1, 2) and f().y == 2 and f()._fields == ('x', 'y')"),
+    "a named tuple": ("from collections import namedtuple\nP = namedtuple('P', 'x y')\n"
+    "def f(): return P(1, 2)", "assert f() == (1, 2) and f().y == 2 and f()._fields == ('x', 'y')"),
     "an enum": ("import enum\nclass C(enum.IntEnum):\n    A = 1\ndef f(): return C.A", "assert f() == 1 and C.A.value == 1"),
     "copies": ("def f(a):\n    a.append(1)\n    return a", "import copy\na = [0]\nassert f(copy.deepcopy(a)) == [0, 1]\nassert a == [0]"),
     "text of an object": ("class A:\n    def __str__(self): return 'x'\ndef f(): return A()", "assert str(f()) == 'x' and f'{f()}' == 'x'"),
-    "assertions of unittest": (SUM, "import unittest\nclass T(unittest.TestCase):\n    def test(self):\n        self.assertEqual(f(1, 2), 3)\nr = T('test').run()\nassert r.wasSuccessful()"),
+    "assertions of unittest": (SUM, "import unittest\nclass T(unittest.TestCase):\n    def test(self):\n        self.assertEqual(f(1, 2), 3)\n"
+    "r = T('test').run()\nassert r.wasSuccessful()"),
     "long text and numbers": ("def f(n): return 'x' * n, 10 ** n, -(10 ** n)", "s, a, b = f(5000)\nassert len(s) == 5000 and a == 10 ** 5000 and b == -a"),
     "deep lists": ("def f(n): return [] if n == 0 else [f(n - 1)]", "def depth(a): return 1 + depth(a[0]) if a else 0\nassert depth(f(150)) == 150"),
     "numpy in the tests": ("def f(x): return [x / 3, x]", "import numpy as np\nassert np.allclose(f(1.0), [1 / 3, 1])\nassert not isinstance(f(1), np.ndarray)"),
@@ -91,9 +97,7 @@ VALUES = """[None, True, False, 0, 1, -1, 2**62, -2**62, 2**64, 10**30, 0.0, -0.
  (), (1,), [], [[]], {}, {1: 'a', 'b': (2, [3])}, {(1, 2): {3}}, set(), {1, 'a'}, frozenset({1}), 1 + 2j, range(1, 9, 3), slice(1, None), ..., int, ValueError,
  Decimal('1.50'), Fraction(1, 3), date(2020, 1, 2), datetime(2020, 1, 2, 3, 4, 5, 6), time(1, 2), timedelta(1, 2, 3), deque([1], 3), Counter('aab'), OrderedDict(a=1),
  defaultdict(list, a=[1]), array('i', [1, 2])]"""
-IMPORTS = (
-    "from array import array\nfrom collections import *\nfrom datetime import date, datetime, time, timedelta\nfrom decimal import Decimal\nfrom fractions import Fraction\n"
-)
+IMPORTS = "from array import array\nfrom collections import *\nfrom datetime import date, datetime, time, timedelta\nfrom decimal import Decimal\nfrom fractions import Fraction\n"
 
 
 def test_values_cross_both_ways_with_their_exact_types() -> None:
@@ -107,7 +111,8 @@ for value in {VALUES}:
 for mine, its in zip({VALUES}, values()):
     assert same(mine, its)
 """
-    program = f"{IMPORTS}\ndef f(x): return x\ndef values(): return {VALUES}\ndef named(x): return any(type(x) is type(v) and repr(x) == repr(v) for v in values()) or type(x) is set"
+    program = f"{IMPORTS}\ndef f(x): return x\ndef values(): return {VALUES}\n"
+    program += "def named(x): return any(type(x) is type(v) and repr(x) == repr(v) for v in values()) or type(x) is set"
     assert outcomes({"values": (program, tests)}) == {"values": ""}
 
 
@@ -134,7 +139,8 @@ WRONG: dict[str, tuple[str, str]] = {
     "globals of a function handed over": ("def f(g): return g.__globals__['wanted']", "wanted = 5\nassert f(lambda: 1) == 5"),
     "frames of a generator handed over": ("def f(g): return g.gi_frame.f_globals['wanted']", "wanted = 5\nassert f(x for x in [1]) == 5"),
     "memory by numpy": (
-        "class A:\n    __array_interface__ = {'data': (4096, True), 'shape': (1,), 'typestr': '<f8', 'version': 3}\n    def __array__(self, *a): return [5.0]\n    def __float__(self): return 5.0\ndef f(): return A()",
+        "class A:\n    __array_interface__ = {'data': (4096, True), 'shape': (1,), 'typestr': '<f8', 'version': 3}\n"
+        "    def __array__(self, *a): return [5.0]\n    def __float__(self): return 5.0\ndef f(): return A()",
         "import numpy as np\nassert np.allclose(f(), [5.0])",
     ),
 }  # fmt: skip

@@ -147,7 +147,8 @@ def test_blocks_are_joined_where_one_needs_another(answer: str, tests: str) -> N
 @pytest.mark.parametrize(
     "answer",
     ["```python\n" + " " * 80_000 + "\nx = 1", "```python" + " " * 80_000 + "x", "```" * 30_000, "[" * 60_000, "```python\n" + "(" * 60_000, "- " * 30_000, "\n```" * 20_000,
-     "-" * 60_000 + "1", "def f(x):\n" * 5_000, "x = 1 +\n" * 10_000, "<answer>" * 10_000, "a\n" * 40_000, "```python\n" + "x." * 30_000 + "x\n```", "1" + "+1" * 3_000, "\x00", "\ud800"],
+     "-" * 60_000 + "1", "def f(x):\n" * 5_000, "x = 1 +\n" * 10_000, "<answer>" * 10_000, "a\n" * 40_000, "```python\n" + "x." * 30_000 + "x\n"
+     "```", "1" + "+1" * 3_000, "\x00", "\ud800"],
     ids=lambda answer: f"{answer[:12]!r} {len(answer)}",
 )  # fmt: skip
 def test_any_text_has_a_program(answer: str) -> None:

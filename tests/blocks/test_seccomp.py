@@ -64,7 +64,8 @@ REFUSED = {
     "locks of a file": "fd = os.open(path, os.O_RDONLY)\nassert tried(fcntl.flock, fd, fcntl.LOCK_EX | fcntl.LOCK_NB) == -1\n"
     "assert tried(fcntl.lockf, fd, fcntl.LOCK_SH | fcntl.LOCK_NB) == -1\nassert tried(fcntl.fcntl, fd, 37, bytes(32)) == -1",
     "a thread's list": "assert call('get_robust_list', pid, ctypes.create_string_buffer(8), ctypes.create_string_buffer(8)) == -1",
-    "attributes by newer calls": "assert libc.syscall(463, -100, path.encode(), 0, b'user.x', bytes(16), 16) == -1\nassert libc.syscall(469, -100, path.encode(), bytes(64), 32, 0) == -1",
+    "attributes by newer calls": "assert libc.syscall(463, -100, path.encode(), 0, b'user.x', bytes(16), 16) == -1\n"
+    "assert libc.syscall(469, -100, path.encode(), bytes(64), 32, 0) == -1",
     "shared memory": "assert call('shmget', 1, 10, 0o666) == -1\nassert call('shmctl', 0, 0, None) == -1\nassert call('shmat', 0, None, 0) == -1",
     "typing into a terminal": "assert tried(fcntl.ioctl, 0, 0x5412, b'x') == -1",
 }

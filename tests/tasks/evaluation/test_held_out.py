@@ -111,7 +111,7 @@ def test_the_references_of_real_benchmarks_pass_their_own_checks(format: str) ->
 
 def test_humaneval_takes_its_helpers_from_the_question() -> None:
     """An answer that changes what the question gives (encode_shift and the like) is not right by that."""
-    prompt = "import math\n\ndef encode(s: str):\n    return s[::-1]\n\n\ndef decode(s: str):\n    \"\"\"Undo encode.\"\"\"\n"
+    prompt = 'import math\n\ndef encode(s: str):\n    return s[::-1]\n\n\ndef decode(s: str):\n    """Undo encode."""\n'
     tests = "def check(candidate):\n    for s in ('ab', 'xyz'):\n        assert candidate(encode(s)) == s\n"
     row = {"prompt": prompt, "test": tests, "entry_point": "decode", "canonical_solution": "    return s[::-1]\n"}
     posed = benchmarks.READERS["humaneval"].pose(row)
