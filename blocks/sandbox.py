@@ -1,25 +1,29 @@
-"""The one place where generated code runs: a separate interpreter in Linux namespaces, with nothing to reach and little to use up.
+"""The one place where generated code runs: separate interpreters in Linux namespaces, with nothing to reach and little to use up.
 
-A program sees Python's standard library and nothing else: no files, no network, no environment, no other process. It passes when it
-runs to its end without an error; leaving early, by whatever exit code, is not passing. One confined interpreter forks per program, so
-that a batch costs about a millisecond each. Where the kernel gives no namespaces, ``COGUMI_SANDBOX=weak`` allows resource limits and a
-system-call filter alone: no network, no writing, no new processes, but files can be read; without it, nothing runs.
+A program sees Python's standard library and nothing else: no files, no network, no environment, no other process. Two confined
+interpreters fork once per program, so that a batch costs a few milliseconds each: one for the program, one for its tests. The
+tests never enter the process of the program; it is asked for one call after the other and answers with plain data, which is
+compared in the judge's process (sandbox_judge.py). A program passes when its tests come to their end without an error; without
+tests, when it comes to its own; leaving early, by whatever exit code, is not passing. Where the kernel gives no namespaces,
+``COGUMI_SANDBOX=weak`` allows resource limits and a system-call filter alone: no network, no writing, no new processes, but
+files can be read; without it, nothing runs.
 
-The verdict is made in the program's own process, after its end: a program written against this very harness could still forge it.
-Not here: what is done inside (sandbox_harness.py), and what the programs are (checkers/).
+Not here: what is done inside (sandbox_harness.py, sandbox_runner.py, sandbox_judge.py), and what the programs are (checkers/).
 """
 
+import importlib.util
 import json
 import logging
 import os
 import platform
 import select
+import socket
 import struct
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -30,6 +34,7 @@ from configs.errors import BadInput
 log = logging.getLogger("cogumi.sandbox")
 HARNESS = Path(__file__).with_name("sandbox_harness.py")
 GRACE = 10.0  # seconds beyond a program's own limit after which its interpreter is given up
+LEFT = "left before the end"
 Mode = Literal["root", "user", "weak"]
 
 
@@ -41,13 +46,38 @@ class Outcome(NamedTuple):
     output: str
 
 
-def run(program: str, *, seconds: float, memory_bytes: int) -> Outcome:
+class _Pair(NamedTuple):
+    """The interpreter that runs programs and the one that judges them."""
+
+    runner: "_Interpreter"
+    judge: "_Interpreter"
+
+    @property
+    def pid(self) -> int:
+        """Of the one that runs programs."""
+        return self.runner.process.pid
+
+    def wait(self) -> int:
+        """Until the one that runs programs has ended."""
+        return self.runner.process.wait()
+
+
+class _Interpreter(NamedTuple):
+    """A confined interpreter, and the socket that is its standard input."""
+
+    process: "subprocess.Popen[bytes]"
+    input: socket.socket
+
+
+def run(program: str, tests: str = "", *, seconds: float, memory_bytes: int) -> Outcome:
     """Run one program; see :func:`run_all`."""
-    return run_all([program], seconds=seconds, memory_bytes=memory_bytes)[0]
+    return run_all([program], [tests], seconds=seconds, memory_bytes=memory_bytes)[0]
 
 
-def run_all(programs: Sequence[str], *, seconds: float, memory_bytes: int) -> list[Outcome]:
-    """Run each program by itself, for at most ``seconds`` of wall time and ``memory_bytes`` of address space; outcomes in order.
+def run_all(programs: Sequence[str], tests: Sequence[str] | None = None, *, seconds: float, memory_bytes: int) -> list[Outcome]:
+    """Run each program by itself against its tests, for at most ``seconds`` of wall time and ``memory_bytes`` of address space.
+
+    Outcomes are in order. The judge of a program has the same time and memory; ``seconds`` hold for both together.
 
     Raises:
         BadInput: this machine cannot confine programs, and the weak mode was not allowed.
@@ -55,11 +85,13 @@ def run_all(programs: Sequence[str], *, seconds: float, memory_bytes: int) -> li
     if not programs:
         return []
     mode = _mode(os.environ.get("COGUMI_SANDBOX", ""))
+    pairs = list(zip(programs, tests if tests is not None else [""] * len(programs), strict=True))
     outcomes: list[Outcome] = []
+    numpy = _numpy_folder() if any("numpy" in test for _, test in pairs) else ""
     while len(outcomes) < len(programs):
-        with _interpreter(mode, seconds, memory_bytes) as process:
-            for first, program in enumerate(programs[len(outcomes) :]):
-                answer = _ask(process, program.encode("utf-8", "replace"), seconds + GRACE)
+        with _interpreter(mode, seconds, memory_bytes, numpy) as pair:
+            for first, (program, test) in enumerate(pairs[len(outcomes) :]):
+                answer = _ask(pair, program.encode("utf-8", "replace"), seconds + GRACE, test.encode("utf-8", "replace"))
                 if answer is not None:
                     outcomes.append(Outcome(bool(answer["passed"]), str(answer["reason"]), str(answer["output"])))
                 elif first == 0:
@@ -67,6 +99,12 @@ def run_all(programs: Sequence[str], *, seconds: float, memory_bytes: int) -> li
                 else:
                     break  # perhaps an earlier program's doing: this one has another chance in a fresh interpreter
     return outcomes
+
+
+def _numpy_folder() -> str:
+    """Where numpy is, for tests that import it; programs have none."""
+    found = importlib.util.find_spec("numpy")
+    return str(Path(found.origin).parent.parent) if found is not None and found.origin else ""
 
 
 @lru_cache(maxsize=8)
@@ -102,36 +140,67 @@ class _Refused(Exception):
 
 
 @contextmanager
-def _interpreter(mode: Mode, seconds: float, memory_bytes: int) -> Iterator["subprocess.Popen[bytes]"]:
-    """A confined interpreter that waits for programs; it and all it started are gone afterwards."""
-    # As ``-I``, with the one variable that makes runs repeatable.
-    command = [sys.executable, "-P", "-s", "-S", "-B", str(HARNESS), mode, str(seconds), str(memory_bytes)]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env={"PYTHONHASHSEED": "0"}, cwd="/", start_new_session=True)
+def _interpreter(mode: Mode, seconds: float, memory_bytes: int, numpy: str = "") -> Iterator[_Pair]:
+    """Two confined interpreters that wait for programs and their tests; they and all they started are gone afterwards."""
+    with ExitStack() as stack:
+        pair = _Pair(*(stack.enter_context(_started(mode, seconds, memory_bytes, *role)) for role in (("runner", ""), ("judge", numpy))))
+        for one in pair:
+            hello = _receive(one.process, time.monotonic() + 60)
+            if hello is None or "cannot" in hello:
+                raise _Refused(f"{mode}: {hello['cannot'] if hello else 'the interpreter did not start'}")
+        yield pair
+
+
+@contextmanager
+def _started(mode: Mode, seconds: float, memory_bytes: int, role: str, numpy: str) -> Iterator[_Interpreter]:
+    # As ``-I``, with the one variable that makes runs repeatable; numpy's libraries start no threads.
+    command = [sys.executable, "-P", "-s", "-S", "-B", str(HARNESS), mode, str(seconds), str(memory_bytes), role, numpy]
+    environment = {"PYTHONHASHSEED": "0", "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+    ours, theirs = socket.socketpair()
+    with ours:
+        with theirs:
+            process = subprocess.Popen(command, stdin=theirs.fileno(), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment, cwd="/", start_new_session=True)
+        try:
+            _send(_Interpreter(process, ours), seccomp.program(platform.machine()), (), 60)
+            yield _Interpreter(process, ours)
+        finally:
+            process.kill()
+            process.wait()
+            if process.stdout is not None:
+                process.stdout.close()
+
+
+def _ask(pair: _Pair, program: bytes, patience: float, tests: bytes = b"") -> dict[str, bool | str] | None:
+    """Run a program against its tests; None where an interpreter died or hangs."""
+    calls, asked = os.pipe()
+    answers, answered = os.pipe()
     try:
-        hello = _ask(process, seccomp.program(platform.machine()), 60)
-        if hello is None or "cannot" in hello:
-            raise _Refused(f"{mode}: {hello['cannot'] if hello else 'the interpreter did not start'}")
-        yield process
+        sent = _send(pair.runner, program or b"\n", (calls, answered), patience) and _send(pair.judge, tests or b"\n", (answers, asked), patience)
     finally:
-        process.kill()
-        process.wait()
-        for stream in (process.stdin, process.stdout):
-            if stream is not None:
-                try:
-                    stream.close()
-                except BrokenPipeError:
-                    pass
-
-
-def _ask(process: "subprocess.Popen[bytes]", message: bytes, patience: float) -> dict[str, bool | str] | None:
-    """Send a message, wait for the reply; None where the interpreter died or hangs."""
-    assert process.stdin is not None
-    try:
-        process.stdin.write(struct.pack("!Q", len(message)) + message)
-        process.stdin.flush()
-    except BrokenPipeError:
+        for fd in (calls, asked, answers, answered):
+            os.close(fd)
+    deadline = time.monotonic() + patience
+    verdict = _receive(pair.judge.process, deadline) if sent else None
+    if verdict is None or not _send(pair.runner, b"", (), patience):
         return None
-    return _receive(process, time.monotonic() + patience)
+    ran = _receive(pair.runner.process, deadline + GRACE)
+    if ran is None:
+        return None
+    passed = bool(verdict["passed"] and not ran["ended"])
+    reason = verdict["reason"] or verdict["ended"]
+    reason = ran["ended"] or (ran["died"] if reason == LEFT else reason)
+    return {"passed": passed, "reason": "" if passed else reason, "output": ran["output"]}
+
+
+def _send(interpreter: _Interpreter, message: bytes, fds: Sequence[int], patience: float) -> bool:
+    """Send a message with descriptors; whether it could be sent."""
+    interpreter.input.settimeout(patience)
+    try:
+        socket.send_fds(interpreter.input, [struct.pack("!Q", len(message))], list(fds))
+        interpreter.input.sendall(message)
+    except OSError:
+        return False
+    return True
 
 
 def _receive(process: "subprocess.Popen[bytes]", deadline: float) -> dict[str, bool | str] | None:

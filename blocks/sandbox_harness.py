@@ -1,11 +1,14 @@
-"""Runs inside the sandbox's own interpreter: confines itself, then forks once per program and reports how it ended.
+"""Runs inside the sandbox's own interpreters: confines itself, then forks once per program and reports how it ended.
 
-Started by sandbox.py as a script, with ``mode seconds memory_bytes``; uses the standard library alone. The first message on standard
-input is the system-call filter, the following are programs; a message has its length in eight bytes in front. Every reply is JSON.
-Modes: ``root`` (namespaces, then the user nobody), ``user`` (the same inside a user namespace), ``weak`` (limits and filter only).
+Started by sandbox.py as a script, with ``mode seconds memory_bytes role numpy``; uses the standard library alone. Standard input
+is a socket: the first message is the system-call filter, the following are programs (role ``runner``) or tests (role ``judge``),
+each with both ends of its link to the other; a message has its length in eight bytes in front, an empty one ends what runs.
+Every reply is JSON. Modes: ``root`` (namespaces, then the user nobody), ``user`` (the same inside a user namespace), ``weak``
+(limits and filter only). ``numpy`` is the folder that has it, for tests that import it, or empty.
 """
 
 import ctypes
+import fcntl
 import gc
 import json
 import math
@@ -14,14 +17,20 @@ import random
 import resource
 import select
 import signal
+import socket
 import struct
 import sys
 import time
-import types
 from typing import NoReturn
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from blocks import sandbox_judge, sandbox_runner
+
+del sys.path[0]
 
 NOBODY = 65534
 OUTPUT_BYTES = 64 * 1024
+PASSED, STOPPED = b"+", "stopped"
 # Loaded once, so that a program's import costs nothing.
 PRELOADED = (
     "array base64 bisect collections collections.abc copy dataclasses datetime decimal enum fractions functools hashlib heapq io itertools "
@@ -99,14 +108,14 @@ def install_filter(program: bytes) -> None:
     check(libc.prctl(PR_SET_SECCOMP, 2, head, 0, 0), "seccomp")
 
 
-def child(source: str, filter_program: bytes, seconds: float, memory_bytes: int, verdict: int, token: int, output: int) -> NoReturn:
-    """In the forked process: run the program, then hand the token over. Never returns."""
+def child(role: str, source: str, filter_program: bytes, seconds: float, memory_bytes: int, fds: list[int]) -> NoReturn:
+    """In the forked process, with the descriptors that it keeps: output, both ends of the link, verdict. Never returns."""
     try:
-        nothing, unused = os.pipe()
-        for fd, target in ((nothing, 0), (output, 1), (output, 2)):
+        nothing = os.pipe()[0]
+        kept = [fcntl.fcntl(fd, fcntl.F_DUPFD, 64) for fd in (nothing, fds[0], fds[0], *fds[1:])]
+        for target, fd in enumerate(kept):
             os.dup2(fd, target)
-        for fd in (nothing, unused, output):
-            os.close(fd)
+        os.closerange(len(kept), 4096)
         sys.stdin = open(0, closefd=False)  # noqa: SIM115 - open for the process's life
         sys.stdout = open(1, "w", closefd=False, encoding="utf-8", errors="replace")  # noqa: SIM115
         sys.stderr = sys.stdout
@@ -117,42 +126,28 @@ def child(source: str, filter_program: bytes, seconds: float, memory_bytes: int,
         if filter_program:
             install_filter(filter_program)
         random.seed(0)  # here, since a fork seeds it anew
-        module = types.ModuleType("program")
-        sys.modules["program"] = module
-        reason = attempt(source, module)
-        sys.stdout.flush()
-        os.write(verdict, os.read(token, 64) if reason is None else reason.encode("utf-8", "replace")[:500])
+        if role == "judge":
+            reason = sandbox_judge.judge(source, 3, 4)
+            os.write(5, PASSED if reason is None else b"-" + reason.encode("utf-8", "replace")[:500])
+        else:
+            sandbox_runner.run(source, 3, 4)
+            sys.stdout.flush()
     finally:
         os._exit(0)
 
 
-def attempt(source: str, module: types.ModuleType) -> str | None:
-    """Run the program as an imported module; why it did not come to its end, None where it did."""
-    try:
-        exec(compile(source, "program", "exec"), module.__dict__)
-    except BaseException as error:
-        try:
-            return f"{type(error).__name__}: {error}".strip(": ").split("\n")[0][:300] or "error"
-        except BaseException:
-            return "error"
-    return None
+def run(role: str, source: str, link: list[int], filter_program: bytes, seconds: float, memory_bytes: int, confined: bool) -> dict[str, object]:
+    """Fork, watch, kill, and tell how it ended.
 
-
-def run(source: str, filter_program: bytes, seconds: float, memory_bytes: int, confined: bool) -> dict[str, object]:
-    """Fork, watch, kill, and tell how it ended."""
+    ``passed``: the judge says so; ``reason``: what it says instead; ``ended``: why it was ended; ``died``: how it left by itself.
+    """
     verdict, verdict_end = os.pipe()
     output, output_end = os.pipe()
-    token_end, token_start = os.pipe()
     pid = os.fork()
     if pid == 0:
-        for fd in (verdict, output, token_start):
-            os.close(fd)
-        child(source, filter_program, seconds, memory_bytes, verdict_end, token_end, output_end)
-    for fd in (verdict_end, output_end, token_end):
+        child(role, source, filter_program, seconds, memory_bytes, [output_end, *link, *([verdict_end] if role == "judge" else [])])
+    for fd in (verdict_end, output_end, *link):
         os.close(fd)
-    token = os.urandom(32)  # made after the fork, so that the program's memory does not hold it
-    os.write(token_start, token)
-    os.close(token_start)
     printed, ended = watch(pid, output, seconds)
     kill(pid, confined)
     status = os.waitpid(pid, 0)[1]
@@ -163,20 +158,21 @@ def run(source: str, filter_program: bytes, seconds: float, memory_bytes: int, c
     printed += drain(output, OUTPUT_BYTES - len(printed))
     for fd in (verdict, output):
         os.close(fd)
-    passed = ended == "" and said == token and status == 0
     died = f"killed by signal {os.WTERMSIG(status)}" if os.WIFSIGNALED(status) else "left before the end"
-    reason = "" if passed else ended or (said.decode("utf-8", "replace") if said and said != token else died)
-    return {"passed": passed, "reason": reason, "output": printed.decode("utf-8", "replace")}
+    passed = ended == "" and said == PASSED
+    reason = "" if passed or ended else said[1:].decode("utf-8", "replace") or died
+    return {"passed": passed, "reason": reason, "ended": "" if ended == STOPPED else ended, "died": died, "output": printed.decode("utf-8", "replace")}
 
 
 def watch(pid: int, output: int, seconds: float) -> tuple[bytes, str]:
-    """Read what is printed until the process ends (""), its time is up, or it prints too much."""
+    """Read what is printed until the process ends (""), is to be stopped, its time is up, or it prints too much."""
     os.set_blocking(output, False)
     deadline = time.monotonic() + seconds
     exited = os.pidfd_open(pid)
     poll = select.poll()
     poll.register(exited, select.POLLIN)
     poll.register(output, select.POLLIN)
+    poll.register(0, select.POLLIN)
     printed = b""
     try:
         while True:
@@ -184,6 +180,9 @@ def watch(pid: int, output: int, seconds: float) -> tuple[bytes, str]:
             ready = [fd for fd, _ in poll.poll(max(0.0, left * 1000))] if left > 0 else []
             if exited in ready:
                 return printed, ""
+            if 0 in ready:
+                receive()
+                return printed, STOPPED
             if not ready:
                 return printed, f"still running after {seconds:g} seconds"
             part = drain(output, OUTPUT_BYTES - len(printed))
@@ -224,10 +223,22 @@ def reap() -> bool:
         return False
 
 
-def receive() -> bytes | None:
-    """The next message on standard input, None at its end."""
-    header = sys.stdin.buffer.read(8)
-    return sys.stdin.buffer.read(struct.unpack("!Q", header)[0]) if len(header) == 8 else None
+def receive() -> tuple[bytes, list[int]] | None:
+    """The next message on standard input and the descriptors that came with it, None at its end."""
+    stream = socket.socket(fileno=os.dup(0))
+    with stream:
+        header, fds, _, _ = socket.recv_fds(stream, 8, 2)
+        while 0 < len(header) < 8 and (part := stream.recv(8 - len(header))):
+            header += part
+        if len(header) < 8:
+            return None
+        size = struct.unpack("!Q", header)[0]
+        body = b""
+        while len(body) < size:
+            if not (part := stream.recv(min(size - len(body), 1 << 20))):
+                return None
+            body += part
+    return body, fds
 
 
 def send(reply: dict[str, object]) -> None:
@@ -237,12 +248,15 @@ def send(reply: dict[str, object]) -> None:
     sys.stdout.buffer.flush()
 
 
-def main(mode: str, seconds: float, memory_bytes: int) -> None:
+def main(mode: str, seconds: float, memory_bytes: int, role: str, numpy: str) -> None:
     """Confine, say so, and run programs until standard input ends."""
-    filter_program = receive() or b""
+    filter_program = (receive() or (b"", []))[0]
     try:
         for name in PRELOADED.split():
             __import__(name)
+        if numpy:
+            load_numpy(numpy)
+            memory_bytes += 4 * 1024 * 1024 * 1024  # what its libraries map and hardly touch
         if mode == "weak":
             if not filter_program:
                 raise OSError("no system-call filter for this architecture")
@@ -255,9 +269,23 @@ def main(mode: str, seconds: float, memory_bytes: int) -> None:
     gc.collect()
     gc.freeze()
     send({"ready": True})
-    while (source := receive()) is not None:
-        send(run(source.decode(), filter_program, seconds, memory_bytes, mode != "weak"))
+    while (message := receive()) is not None:
+        source, link = message
+        if source:
+            send(run(role, source.decode(), link, filter_program, seconds, memory_bytes, mode != "weak"))
+
+
+def load_numpy(folder: str) -> None:
+    """numpy, with what a comparison loads late, while its folder can still be seen."""
+    sys.path.append(folder)
+    try:
+        numpy = __import__("numpy")
+        numpy.allclose([1.0], [1.0])
+        numpy.testing.assert_allclose([1.0], [1.0])
+    except ImportError:
+        pass  # the tests that want it say so
+    sys.path.remove(folder)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], float(sys.argv[2]), int(sys.argv[3]))
+    main(sys.argv[1], float(sys.argv[2]), int(sys.argv[3]), sys.argv[4], sys.argv[5])

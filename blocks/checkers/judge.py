@@ -24,14 +24,14 @@ def check_all(pairs: Sequence[tuple[Expected, str]]) -> list[Verdict]:
         BadInput: an expected value is not what its kind needs, or generated code cannot be confined on this machine.
     """
     verdicts: dict[int, Verdict] = {}
-    programs: dict[int, str] = {}
+    coded: dict[int, tuple[str, str]] = {}
     for i, (expected, answer) in enumerate(pairs):
         response = sections(answer).response
         if response.startswith(("<draft>", "<thinking>")):
             verdicts[i] = Verdict(correct=False, reason="the answer stops before its response")
         elif expected.kind == "code":
-            programs[i] = code.program(response, expected.value)
+            coded[i] = (response, expected.value)
         else:
             verdicts[i] = _SIMPLE[expected.kind](expected.value, response)
-    verdicts |= dict(zip(programs, code.run(list(programs.values())), strict=True))
+    verdicts |= dict(zip(coded, code.check_all(list(coded.values())), strict=True))
     return [verdicts[i] for i in range(len(pairs))]

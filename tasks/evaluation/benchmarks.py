@@ -4,6 +4,7 @@ A reader turns a row of the file into a prompt, how its answer is checked, and a
 world, and choosing questions (held_out.py).
 """
 
+import ast
 import hashlib
 import json
 import re
@@ -44,7 +45,21 @@ def _gsm8k(row: Row) -> Posed:
 
 def _humaneval(row: Row) -> Posed:
     prompt = f"Complete this Python function. Answer with the whole code, imports included.\n\n{row['prompt']}"
-    return Posed(prompt, Expected(kind="code", value=f"{row['test']}\n\ncheck({row['entry_point']})"), row["prompt"] + row["canonical_solution"])
+    tests = f"{_given(row['prompt'], row['entry_point'], row['test'])}{row['test']}\n\ncheck({row['entry_point']})"
+    return Posed(prompt, Expected(kind="code", value=tests), row["prompt"] + row["canonical_solution"])
+
+
+def _given(prompt: str, wanted: str, tests: str) -> str:
+    """What the question itself defines and its tests use: they take it from here, since an answer could change it."""
+    try:
+        question, used = ast.parse(prompt).body, {node.id for node in ast.walk(ast.parse(tests)) if isinstance(node, ast.Name)}
+    except SyntaxError:
+        return ""
+    defined = [node for node in question if isinstance(node, ast.FunctionDef) and node.name != wanted]
+    if not used & {node.name for node in defined}:
+        return ""
+    imports = [node for node in question if isinstance(node, ast.Import | ast.ImportFrom)]
+    return "".join(f"{ast.unparse(node)}\n\n" for node in [*imports, *defined])
 
 
 def _mbpp(row: Row) -> Posed:

@@ -23,7 +23,7 @@ Posed = tuple[Question, str]
 T = TypeVar("T")
 
 
-@step(version=1)
+@step(version=2)
 def held_out(settings: Evaluation, seed: int, purpose: Purpose = "test") -> Artifact:
     """Questions for ``purpose`` ("test": reports and ledger; "calibration": to fit a router or a threshold with).
 

@@ -238,13 +238,13 @@ def test_a_dead_interpreter_costs_at_most_the_program_that_it_began_with(killed:
     usual = sandbox._ask
     asked: list[bytes] = []
 
-    def kill_some(process: "subprocess.Popen[bytes]", message: bytes, patience: float) -> dict[str, bool | str] | None:
+    def kill_some(process: sandbox._Pair, message: bytes, patience: float, tests: bytes = b"") -> dict[str, bool | str] | None:
         if message.startswith(b"assert"):
             asked.append(message)
             if len(asked) in killed:
                 os.kill(process.pid, signal.SIGKILL)
                 process.wait()
-        return usual(process, message, patience)
+        return usual(process, message, patience, tests)
 
     monkeypatch.setattr(sandbox, "_ask", kill_some)
     outcomes = sandbox.run_all(["assert 1", "assert 2", "assert 3"], seconds=5.0, memory_bytes=MEMORY)

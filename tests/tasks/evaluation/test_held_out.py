@@ -14,6 +14,7 @@ from blocks.records import DOMAINS
 from blocks.rehearsal import world
 from configs.errors import BadInput
 from configs.phases.evaluation import Rehearsal
+from tasks.evaluation import benchmarks
 from tasks.evaluation.held_out import held_out, read_questions, read_references, spread
 from tests.tasks.evaluation.settings import benchmark, settings
 
@@ -106,3 +107,14 @@ def test_the_references_of_real_benchmarks_pass_their_own_checks(format: str) ->
     assert len(others) == 20
     assert not {one.prompt for one in others} & {one.prompt for one in asked}
     assert store.open(questions).is_dir()
+
+
+def test_humaneval_takes_its_helpers_from_the_question() -> None:
+    """An answer that changes what the question gives (encode_shift and the like) is not right by that."""
+    prompt = 'import math\n\ndef encode(s: str):\n    return s[::-1]\n\n\ndef decode(s: str):\n    """Undo encode."""\n'
+    tests = "def check(candidate):\n    for s in ('ab', 'xyz'):\n        assert candidate(encode(s)) == s\n"
+    row = {"prompt": prompt, "test": tests, "entry_point": "decode", "canonical_solution": "    return s[::-1]\n"}
+    posed = benchmarks.READERS["humaneval"].pose(row)
+    answers = [posed.reference, "def decode(s): return s[::-1]", "def encode(s): return s\ndef decode(s): return s"]
+    assert [verdict.correct for verdict in check_all([(posed.expected, answer) for answer in answers])] == [True, True, False]
+    assert benchmarks.READERS["humaneval"].pose(row | {"test": "def check(f):\n    assert f('a') == 'a'\n"}).expected.value.startswith("def check")
