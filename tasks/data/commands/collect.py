@@ -7,7 +7,8 @@ from blocks.records import Record
 from configs.phases.collecting import SourceQuota
 from tasks.data.collect.collect import Collected, collect_source
 from tasks.data.commands.clock import Clock
-from tasks.data.files import Plain, writer
+from tasks.data.files import writer
+from tasks.data.record import Plain
 
 
 class CollectReport(Record):

@@ -16,14 +16,13 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, Any, cast
 
-import orjson
-
 from blocks.progress import progress
 from configs.errors import BadInput
 from tasks.data.dedup.lines import KINDS
 from tasks.data.dedup.near import Dedup, Linkage, Method, resolve
 from tasks.data.dedup.parallel import Workers
 from tasks.data.dedup.parquet import ParquetRows
+from tasks.data.json_text import dumps, parse
 from tasks.data.whole import whole
 
 Sink = IO[bytes] | ParquetRows
@@ -92,7 +91,7 @@ def dedup_files(
 def _run(inputs: Sequence[Path], output: Path, pairs: Path | None, quality: str, method: Method) -> Dedup:
     import numpy as np
 
-    from tasks.data.dedup.fields import parse, text
+    from tasks.data.dedup.fields import text
     from tasks.data.dedup.lines import Lines
     from tasks.data.dedup.signatures import banding, joined
 
@@ -116,7 +115,7 @@ def _run(inputs: Sequence[Path], output: Path, pairs: Path | None, quality: str,
             lines.copy(kept, files[0])
             if pairs is not None:
                 for dropped, keeper, jaccard in result.duplicates:
-                    files[1].write(orjson.dumps({"dropped": _id(lines, dropped), "keeper": _id(lines, keeper), "jaccard": jaccard}) + b"\n")
+                    files[1].write(dumps({"dropped": _id(lines, dropped), "keeper": _id(lines, keeper), "jaccard": jaccard}) + b"\n")
     return result
 
 
@@ -135,8 +134,6 @@ def _describe(block: Any, quality: str, how: Any) -> tuple[Any, Any]:
 
 
 def _id(lines: Any, row: int) -> Any:
-    from tasks.data.dedup.fields import parse
-
     path, number = lines.where(row)
     name = f"{path.name}:{number}"
     found = parse(lines.line(row), name).get("id")
