@@ -5,8 +5,9 @@ Not here: what an element says (json_text.py).
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from enum import Enum
+from itertools import chain
 from pathlib import Path
 
 from configs.errors import BadInput
@@ -74,7 +75,7 @@ def _one_line(element: bytes, path: Path) -> bytes:
         return element
     line = _BREAK.sub(lambda found: found[1] or b" ", element)
     if b"\n" in line:
-        raise BadInput(f"{path}: a text goes over the end of a line ({ascii(line[:40].decode(errors='replace'))} …); JSON writes that as \\n")
+        raise BadInput(f"{path}: a text goes over the end of a line ({line[:40].decode(errors='replace')!a} …); JSON writes that as \\n")
     return line
 
 
@@ -82,7 +83,13 @@ def _cut(path: Path, kind: Layout) -> Iterator[bytes]:
     """Every object of the outermost level. ``rest`` is what is between two of them, or one that has not ended yet."""
     opening = {Layout.ARRAY: _ARRAY, Layout.WRAPPED: _WRAPPED}.get(kind)
     rest, count = b"", 0
-    for rest in _growing(pieces(path), lambda: rest):
+    waiting: list[bytes] = []
+    for piece in chain(pieces(path), (b"",)):  # an empty one for the end
+        waiting.append(piece)
+        if piece and sum(map(len, waiting)) < max(AT_ONCE, len(rest)):
+            continue  # at least twice what was left over, so that no text is looked at often
+        rest = b"".join([rest, *waiting])
+        waiting = []
         if opening is not None and (head := opening.match(rest)):
             rest, opening = rest[head.end() :], None
         depth = begin = done = 0
@@ -104,25 +111,12 @@ def _cut(path: Path, kind: Layout) -> Iterator[bytes]:
                 yield rest[begin:done]
         rest = rest[done:]
         if len(rest) > LINE:
-            raise BadInput(f"{path}: element {count + 1} has more than {LINE >> 20} MiB; no record is that long: cut it or leave it out")
+            fault = f"element {count + 1} has more than {LINE >> 20} MiB, more than any record"
+            raise BadInput(f"{path}: {fault}; cut it or leave it out")
     end = {Layout.ARRAY: rb"\s*\]\s*", Layout.WRAPPED: rb"\s*\]\s*\}\s*", Layout.SPREAD: rb"\s*"}[kind]
     if not re.fullmatch(end, rest):
         raise _no_array(path, count, rest)
 
 
-def _growing(found: Iterator[bytes], rest: Callable[[], bytes]) -> Iterator[bytes]:
-    """What is left over and what comes next, together; at least twice what was left over, so that no text is looked at often."""
-    waiting: list[bytes] = []
-    size, left = 0, b""
-    for piece in found:
-        waiting.append(piece)
-        size += len(piece)
-        if size >= max(AT_ONCE, len(left)):
-            yield b"".join([left, *waiting])
-            waiting, size, left = [], 0, rest()
-    if waiting:
-        yield b"".join([left, *waiting])
-
-
 def _no_array(path: Path, count: int, shown: bytes) -> BadInput:
-    return BadInput(f"{path}: not a JSON array that can be read (after element {count}: {ascii(shown.strip()[:40].decode(errors='replace'))})")
+    return BadInput(f"{path}: not a JSON array that can be read (after element {count}: {shown.strip()[:40].decode(errors='replace')!a})")

@@ -6,6 +6,7 @@ sources in other shapes (collect/), and deduplication, which reads its files twi
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -70,17 +71,19 @@ def objects(path: Path) -> Iterator[tuple[int, dict[str, Any], bytes]]:
     number = 0
     kind = layout(path)
     try:
-        for some in lines(path) if kind is Layout.LINES else elements(path, kind):
-            for number, line in enumerate(some, number + 1):
-                line = line.rstrip(b"\r")
-                if not line or line.isspace():
-                    continue
-                row = parse(line, f"{path}:{number}")
-                if not isinstance(row, dict):
-                    raise BadInput(f"{path}:{number}: {type(row).__name__} instead of a JSON object; every line is one record")
-                yield number, row, line
+        found = lines(path) if kind is Layout.LINES else elements(path, kind)
+        for number, line in enumerate(chain.from_iterable(found), 1):
+            line = line.rstrip(b"\r")
+            if not line or line.isspace():
+                continue
+            row = parse(line, f"{path}:{number}")
+            if not isinstance(row, dict):
+                fault = f"{type(row).__name__} instead of a JSON object; every line is one record"
+                raise BadInput(f"{path}:{number}: {fault}")
+            yield number, row, line
     except OSError as error:
-        raise BadInput(f"{path}: {f'damaged after line {number}' if error.errno is None or number else 'cannot be read'} ({error.strerror or error})") from None
+        fault = f"damaged after line {number}" if error.errno is None or number else "cannot be read"
+        raise BadInput(f"{path}: {fault} ({error.strerror or error})") from None
 
 
 def _read_lines(path: Path) -> Iterator[Located]:

@@ -33,7 +33,8 @@ class Expansion:
         """
         self._came += count
         if self._came > self._bound:
-            raise BadInput(f"{self._path}: unpacks to more than {UNPACKED >> 20} MiB and {RATIO} times its own size, which no text does; unpack it yourself if it is sound")
+            bound = f"{UNPACKED >> 20} MiB and {RATIO} times its own size"
+            raise BadInput(f"{self._path}: unpacks to more than {bound}, as no text does; unpack it yourself if it is sound")
 
 
 def check(path: Path) -> None:
@@ -43,7 +44,8 @@ def check(path: Path) -> None:
         BadInput: names it.
     """
     try:
-        fault = None if path.is_file() else "a folder; name its files" if path.is_dir() else "no plain file; write its content to one" if path.exists() else "no such file"
+        odd = "no plain file; write its content to one" if path.exists() else "no such file"
+        fault = None if path.is_file() else "a folder; name its files" if path.is_dir() else odd
     except (OSError, ValueError) as error:  # a name that is too long, a null byte in it
         fault = f"cannot be looked at ({error})"
     if fault:
@@ -57,7 +59,7 @@ def pieces(path: Path, at_once: int = PIECE) -> Iterator[bytes]:
         BadInput: it unpacks to too much, or is UTF-16.
         OSError: it cannot be read, or is damaged or cut off.
     """
-    return unmarked(_unpacked(path, at_once), path)
+    return unmarked(raw_pieces(path, at_once), path)
 
 
 def unmarked(parts: Iterator[bytes], path: Path) -> Iterator[bytes]:
@@ -95,7 +97,8 @@ def whole_lines(parts: Iterable[bytes], path: Path) -> Iterator[bytes]:
     for part in parts:
         end, cut = part.find(b"\n"), part.rfind(b"\n") + 1
         if waiting + (end if cut else len(part)) > LINE:  # those inside of a part are shorter
-            raise BadInput(f"{path}:{number}: a line of more than {LINE >> 20} MiB; no record is that long: cut it or leave it out")
+            fault = f"a line of more than {LINE >> 20} MiB, longer than any record"
+            raise BadInput(f"{path}:{number}: {fault}; cut it or leave it out")
         if not cut:
             rest.append(part)
             waiting += len(part)
@@ -108,7 +111,8 @@ def whole_lines(parts: Iterable[bytes], path: Path) -> Iterator[bytes]:
         yield b"".join([*rest, b"\n"])
 
 
-def _unpacked(path: Path, at_once: int) -> Iterator[bytes]:
+def raw_pieces(path: Path, at_once: int = PIECE) -> Iterator[bytes]:
+    """As :func:`pieces`, in whatever encoding it is."""
     if path.suffix not in (".zst", ".gz"):
         with path.open("rb") as file:
             while data := file.read(at_once):

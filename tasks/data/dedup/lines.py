@@ -16,8 +16,8 @@ from typing import IO, NamedTuple
 import numpy as np
 
 from configs.errors import BadInput
-from tasks.data.dedup.block import Block
 from tasks.data.arrays import Layout, elements, layout
+from tasks.data.dedup.block import Block
 from tasks.data.dedup.parquet import ParquetRows, rows_as_lines
 from tasks.data.unpacked import MARK, check, pieces, unmarked, whole_lines
 
