@@ -9,7 +9,6 @@ Not here: how pairs are found and judged (near.py).
 
 import errno
 import gzip
-import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -26,6 +25,20 @@ from tasks.data.json_text import dumps, parse
 from tasks.data.whole import whole
 
 Sink = IO[bytes] | ParquetRows
+_USERS = (  # what whoever named the files can mend
+    errno.ENOSPC,
+    errno.EROFS,
+    errno.EDQUOT,
+    errno.EACCES,
+    errno.EPERM,
+    errno.EISDIR,
+    errno.ENOTDIR,
+    errno.EEXIST,
+    errno.ENOENT,
+    errno.EINVAL,
+    errno.ENAMETOOLONG,
+    errno.ELOOP,
+)
 
 
 def dedup_files(
@@ -42,6 +55,7 @@ def dedup_files(
     linkage: Linkage = "star",
     seed: int = 0,
     threads: int = 2,
+    fold: bool = False,
 ) -> dict[str, float]:
     """Copy the lines of ``inputs`` that :func:`~tasks.data.dedup.near.deduplicate` keeps to ``output``, in input order.
 
@@ -51,7 +65,7 @@ def dedup_files(
         output: JSONL, packed where its name ends with .zst or .gz, or .parquet; it appears whole or not at all.
         pairs: JSONL with ``dropped``, ``keeper`` (ids; file:line without one) and ``jaccard`` of every dropped record.
         quality: where a record has its quality, higher is better; names joined by dots. Records without it count 0.
-        threshold, shingle, permutations, bands, rows, linkage, seed, threads: as in ``deduplicate``.
+        threshold, shingle, permutations, bands, rows, linkage, seed, threads, fold: as in ``deduplicate``.
 
     Returns:
         ``records``, ``exact_duplicates``, ``near_duplicates``, ``clusters``, ``kept``, ``seconds``, ``records_per_second``.
@@ -60,7 +74,7 @@ def dedup_files(
         BadInput: a file or line that cannot be used, named; a full disk. ``output`` and ``pairs`` are unchanged then.
     """
     started = time.monotonic()
-    method = Method(threshold, shingle, permutations, bands, rows, linkage, seed, threads)
+    method = Method(threshold, shingle, permutations, bands, rows, linkage, seed, threads, fold)
     method.check()
     inputs, output = [Path(path) for path in inputs], Path(output)
     for target in (output, pairs):
@@ -72,8 +86,8 @@ def dedup_files(
                 Path(target).parent.mkdir(parents=True, exist_ok=True)
         result = _run(inputs, output, pairs, quality, method)
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EROFS, errno.EDQUOT, errno.EACCES, errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ENOENT):
-            raise BadInput(f"dedup: cannot read or write {error.filename or output.parent}: {os.strerror(error.errno)}") from None
+        if error.errno in _USERS:
+            raise BadInput(f"dedup: cannot read or write {error.filename or output.parent}: {error.strerror}") from None
         raise
     seconds = time.monotonic() - started
     records = len(result.kept) + len(result.duplicates)
@@ -99,7 +113,7 @@ def _run(inputs: Sequence[Path], output: Path, pairs: Path | None, quality: str,
     with Lines(inputs, output.parent) as lines, Workers(method.threads) as workers:
         described, qualities = [], []
         with progress("dedup: read", None) as advance:
-            for one, values in workers.map(lambda block: _describe(block, quality, how), lines.blocks()):
+            for one, values in workers.map(lambda block: _describe(block, quality, how, method.fold), lines.blocks()):
                 described.append(one)
                 qualities.append(values)
                 advance(len(values))
@@ -119,7 +133,7 @@ def _run(inputs: Sequence[Path], output: Path, pairs: Path | None, quality: str,
     return result
 
 
-def _describe(block: Any, quality: str, how: Any) -> tuple[Any, Any]:
+def _describe(block: Any, quality: str, how: Any, fold: bool) -> tuple[Any, Any]:
     """Descriptions and qualities of a block's records."""
     import numpy as np
 
@@ -129,7 +143,7 @@ def _describe(block: Any, quality: str, how: Any) -> tuple[Any, Any]:
 
     texts, values = fields.read(block, quality.split("."))
     out = nothing_described(len(texts), how)
-    describe(chunk(texts, 0, how.shingle), how, out)
+    describe(chunk(texts, 0, how.shingle, fold), how, out)
     return out, np.array(values)
 
 
