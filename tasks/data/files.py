@@ -160,7 +160,7 @@ def _cells(records: list[Plain]) -> Any:
     import pyarrow as pa
 
     batch = records[0].cells[0]  # type: ignore[index]
-    taken = batch.take(pa.array([record.cells[1] for record in records], pa.int64()))  # type: ignore[index]
+    taken = parquet.taken(batch, [record.cells[1] for record in records])  # type: ignore[index]
     if records[0].row.keys() == set(batch.schema.names):
         return taken
     ids = [record.row["id"] for record in records]

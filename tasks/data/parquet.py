@@ -48,12 +48,56 @@ def rows(path: Path) -> Iterator[tuple[int, dict[str, Any], tuple[Any, int]]]:
     number = 0
     for batch in batches(path):
         try:
-            found = batch.to_pylist(maps_as_pydicts="strict")
+            found = _values(batch)
         except (ValueError, OverflowError, TypeError, KeyError, ArithmeticError) as error:
-            raise BadInput(f"{path}: a value in rows {number + 1} to {number + len(batch)} cannot be read ({' '.join(str(error).split())[:300]})") from None
+            fault = " ".join(str(error).split())[:300]
+            raise BadInput(f"{path}: a value in rows {number + 1} to {number + len(batch)} cannot be read ({fault})") from None
         for place, row in enumerate(found):
             number += 1
             yield number, row, (batch, place)
+
+
+def taken(batch: Any, places: Any) -> Any:
+    """The rows of a batch at ``places``, which ascend."""
+    import pyarrow as pa
+
+    try:
+        return batch.take(pa.array(places, pa.int64()))
+    except pa.ArrowNotImplementedError:  # for string_view and the like
+        return pa.concat_batches([batch.slice(place, 1) for place in places] or [batch.slice(0, 0)])
+
+
+def _values(batch: Any) -> list[dict[str, Any]]:
+    """The rows in Python's types."""
+    import pyarrow as pa
+
+    if not any(pa.types.is_time64(field.type) for field in batch.schema):
+        try:
+            found: list[dict[str, Any]] = batch.to_pylist(maps_as_pydicts="strict")
+            return found
+        except (ValueError, OverflowError, KeyError):
+            pass
+    names = batch.schema.names
+    columns = [_column(column) for column in batch.columns]
+    return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
+
+
+def _column(column: Any) -> list[Any]:
+    """Its values: a map with a key twice as pairs, times of nanoseconds and beyond the year 9999 as text."""
+    import pyarrow as pa
+
+    if not pa.types.is_time64(column.type):
+        for maps in ("strict", None):
+            try:
+                found: list[Any] = column.to_pylist(maps_as_pydicts=maps)
+                return found
+            except (OverflowError, KeyError):
+                continue
+            except ValueError:
+                if not pa.types.is_temporal(column.type):
+                    raise
+    text: list[Any] = column.cast(pa.string()).to_pylist()
+    return text
 
 
 def _check_declared(metadata: Any, path: Path) -> None:

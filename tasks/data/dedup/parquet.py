@@ -72,12 +72,10 @@ class ParquetRows:
 
     def copy(self, path: Path, kept: np.ndarray) -> None:
         """Take the rows of the Parquet file ``path`` where ``kept`` is true."""
-        import pyarrow as pa
-
         self._flush()
         row = 0
         for batch in parquet.batches(path):
-            self._table.batch(batch.filter(pa.array(kept[row : row + len(batch)])))
+            self._table.batch(parquet.taken(batch, np.flatnonzero(kept[row : row + len(batch)])))
             row += len(batch)
 
     def _flush(self) -> None:
