@@ -56,7 +56,7 @@ SHAPES: dict[str, tuple[str, str | None]] = {
     "score 1e999": (f'{{"metadata": {{"quality_score": 1e999}}, {PAIR}}}', "quality_score is not a finite number"),
     "score of 400 digits": (f'{{"metadata": {{"quality_score": {"9" * 400}}}, {PAIR}}}', "quality_score is not a finite"),
     "score a bool": (f'{{"metadata": {{"quality_score": true}}, {PAIR}}}', "quality_score is not a finite number"),
-    "a thousand fields": (f'{{{", ".join(f"""\\"f{number}\\": {number}""" for number in range(1000))}, {PAIR}}}', None),
+    "a thousand fields": (json.dumps({"prompt": "a", "response": "b", **{f"f{field}": field for field in range(1000)}}), None),
     "nested deep": (f'{{"m": {"[" * (DEEP - 2)}{"]" * (DEEP - 2)}, {PAIR}}}', None),
     "nested too deep": (f'{{"m": {"[" * DEEP}{"]" * DEEP}, {PAIR}}}', "nested more than 200 deep"),
     "nested far too deep": (f'{{"m": {"[" * 9000}{"]" * 9000}, {PAIR}}}', "nested more than 200 deep"),
@@ -122,7 +122,7 @@ def test_the_commands_agree_and_carry_the_fields(name: str, tmp_path: Path, sett
     ("name", "content", "records"),
     [
         ("spread.json", json.dumps({"prompt": "a\u2028", "response": 'b"}]\\'}, indent=2), 1),
-        ("several.json", f"{{\n{PAIR}\n}}\n\n{{\n{PAIR},\n\"n\": [1,\n2]}}", 2),
+        ("several.json", f'{{\n{PAIR}\n}}\n\n{{\n{PAIR},\n"n": [1,\n2]}}', 2),
         ("array.json", f" [ {{{PAIR}}} , {{{PAIR}}}\n]\n", 2),
         ("empty.json", "[]", 0),
         ("wrapped.json", f'{{"data": [{{{PAIR}}}, {{{PAIR}}}]}}', 2),
