@@ -32,7 +32,7 @@ def batches(path: Path) -> Iterator[Any]:
         with ParquetFile(path) as file:
             _check_declared(file.metadata, path)
             for batch in file.iter_batches(batch_size=_at_once(file.metadata), use_threads=False):
-                expansion.add(batch.nbytes)
+                expansion.add(_size(batch))
                 row += len(batch)
                 yield batch
     except (OSError, ArrowException, ValueError, MemoryError) as error:
@@ -55,6 +55,18 @@ def rows(path: Path) -> Iterator[tuple[int, dict[str, Any], tuple[Any, int]]]:
         for place, row in enumerate(found):
             number += 1
             yield number, row, (batch, place)
+
+
+def _size(batch: Any) -> int:
+    """Bytes of the rows, also of texts that are there once and meant often."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    size = int(batch.nbytes)
+    for column in batch.columns:
+        if pa.types.is_dictionary(column.type) and pa.types.is_string(column.type.value_type):
+            size += pc.sum(pc.binary_length(column.dictionary_decode())).as_py() or 0
+    return size
 
 
 def taken(batch: Any, places: Any) -> Any:

@@ -21,7 +21,7 @@ CASED_BELOW = 0x20000  # no code point from here on has a case
 SPECIAL = "\u0130\u03a3\u212a"  # İ becomes two code points, Σ depends on its neighbours, KELVIN SIGN becomes ASCII
 # of no width: soft hyphen, joiners, marks of direction, byte order marks, variation selectors
 _WIDTHLESS = re.compile("[\u00ad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f\ufe00-\ufe0f\ufeff]")
-_SPACES = re.compile(r"[^\S\n ]+|\s{2,}")
+_SPACES = re.compile(r"\s{2,}|[^\S\n ]")
 _BREAKS = re.compile("[\n\r\u0085\u2028\u2029]")
 
 
