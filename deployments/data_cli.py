@@ -1,7 +1,7 @@
 """``cogumi data …``: the dataset steps on plain files. Parses and prints; the work is in tasks/data/commands.
 
-Inputs and the output are JSONL (also .zst, .gz) or Parquet by their endings; a record needs only id, prompt and response, and
-Alpaca's instruction/input/output are understood. Settings are the ``data`` section of a profile. What cannot be read or written is said
+Inputs and the output are JSONL (also .zst, .gz) or Parquet by their endings; a record needs only prompt and response, and
+Alpaca's and Dolly's instruction, input or context and output or response are understood. Settings are the ``data`` section of a profile. What cannot be read or written is said
 before any work; OUT is written whole or not at all, over what was there, and no other file of the same command is.
 """
 
@@ -26,6 +26,7 @@ ReportFile = Annotated[Path | None, typer.Option("--report", metavar="FILE.json"
 ProfileName = Annotated[str, typer.Option("--profile", "-p", help="Whose data settings to use.")]
 Set = Annotated[list[str] | None, typer.Option("--set", metavar="A.B=VALUE", help="Override one setting of the profile; repeatable.")]
 Seed = Annotated[int, typer.Option(min=0, help="Of what is drawn at random.")]
+RECORDS = (".jsonl", ".ndjson", ".parquet", ".gz", ".zst")  # a report is in none of these: a missing one is a name mistyped
 DEFAULT = "llama-8b"  # real text; nano's thresholds are for its tiny sentences
 
 
@@ -73,6 +74,7 @@ def dedup(
     pairs: Annotated[Path | None, typer.Option(help="Every dropped id with its keeper and Jaccard: JSON lines.")] = None,
     threshold: Annotated[float | None, typer.Option(min=0, max=1, help="Jaccard from which two records are near-duplicates; the profile's by default.")] = None,
     linkage: Annotated[Literal["star", "single"] | None, typer.Option(help="star: near its keeper; single: any chain of near ones; the profile's by default.")] = None,
+    fold: Annotated[bool, typer.Option(help="Compare without what cannot be seen: kind and number of spaces, zero-width characters, NFC or NFD.")] = True,
     seed: Seed = 0,
     report: ReportFile = None,
     profile: ProfileName = DEFAULT,
@@ -85,7 +87,7 @@ def dedup(
     _ready(inputs, out, pairs, report, in_place=inputs)
     chosen = {name: value for name, value in (("threshold", threshold), ("linkage", linkage)) if value is not None}
     settings = _settings(profile, set_).near_duplicates.model_copy(update=chosen)
-    _finish(dedup_files(inputs, out, settings, seed, pairs), report)
+    _finish(dedup_files(inputs, out, settings, seed, pairs, fold), report)
 
 
 @app.command()
@@ -126,7 +128,9 @@ def _split(paths: list[Path]) -> tuple[list[Path], Path]:
 def _perhaps_out(paths: list[Path]) -> tuple[list[Path], Path | None]:
     """The files to read, and where the report goes."""
     last = paths[-1]
-    if len(paths) > 1 and (not last.exists() or (last.suffix == ".json" and not _holds_records(last))):
+    if any(sign in str(last) for sign in "*?[") and not last.exists():
+        raise BadInput(f"{last}: no file matches")
+    if len(paths) > 1 and ((not last.exists() and not last.name.endswith(RECORDS)) or (last.suffix == ".json" and not _holds_records(last))):
         return paths[:-1], last
     return paths, None
 
@@ -141,9 +145,10 @@ def _holds_records(path: Path) -> bool:
 
 def _ready(inputs: Sequence[Path], *outputs: Path | None, in_place: Sequence[Path] = ()) -> None:
     """Say before any work what cannot be read or written. Only the first output may be an input, where that is in ``in_place``."""
+    from tasks.data.unpacked import check
+
     for path in inputs:
-        if not path.is_file():
-            raise BadInput(f"{path}: {'a folder; name its files' if path.is_dir() else 'no such file'}")
+        check(path)
     taken = {path.resolve(): "is read" for path in inputs}
     allowed = {path.resolve() for path in in_place}
     for number, out in enumerate(outputs):

@@ -11,6 +11,8 @@ from typing import Any
 from blocks.records import Example
 from configs.errors import BadInput
 
+CELLS = 20_000_000  # rows times columns of a table that is made at once
+
 
 def as_table(rows: Sequence[Mapping[str, Any]], schema: Any, target: Path) -> Any:
     """An Arrow table of ``rows``, under ``schema`` where there is one. Arrow by itself leaves out, without a word, what the first row
@@ -22,15 +24,17 @@ def as_table(rows: Sequence[Mapping[str, Any]], schema: Any, target: Path) -> An
     import pyarrow as pa
 
     names = list(dict.fromkeys(name for row in rows for name in row))
+    if len(names) * len(rows) > CELLS:
+        raise BadInput(f"{target}: the records have {len(names):,} different fields, too many for the columns of one table; write JSON lines instead")
     try:
         found = pa.table({name: pa.array([row.get(name) for row in rows]) for name in names})
         if schema is None:
             return found
         if lost := [name for name in names if name not in schema.names] or [field.name for field in found.schema if not _holds(schema.field(field.name).type, field.type)]:
-            raise KeyError(f"{lost[0]!r} has no place in the columns of the first ones")
+            raise KeyError(f"{lost[0][:100]!r} has no place in the columns of the first ones")
         return pa.Table.from_pylist(rows, schema=schema)
-    except (pa.ArrowException, KeyError) as error:
-        raise BadInput(f"{target}: the records' fields do not fit into one table ({' '.join(str(error).split())}); write JSON lines instead") from None
+    except (pa.ArrowException, KeyError, ValueError, TypeError, OverflowError, RecursionError) as error:
+        raise BadInput(f"{target}: the records' fields do not fit into one table ({' '.join(str(error).split())[:300]}); write JSON lines instead") from None
 
 
 def _holds(wide: Any, narrow: Any) -> bool:

@@ -1,43 +1,24 @@
-"""Plain files of records, read and written as streams: JSON lines (also .gz, .zst), a JSON array in .json, and Parquet.
+"""Plain files of records, read and written as streams: JSON lines (also .gz, .zst), JSON arrays in .json, and Parquet.
 
-A record needs ``id``, ``prompt`` and ``response``; Alpaca's ``instruction``/``input``/``output`` are understood and get an id from their place
-in the file. Every other field is carried along. JSON lines end with "\\n" and nothing else. Not here: what is done with the records
-(commands.py), and public sources in other shapes (collect/).
+JSON lines end with "\\n" and nothing else. What a record is says record.py. Not here: what is done with the records (commands/), public
+sources in other shapes (collect/), and deduplication, which reads its files twice (dedup/).
 """
 
-import io
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
-import orjson
-
 from configs.errors import BadInput
-from tasks.data.columns import as_table
-from tasks.data.unpacked import array_lines, is_array, opened
+from tasks.data import parquet
+from tasks.data.arrays import Layout, elements, layout
+from tasks.data.json_text import parse
+from tasks.data.record import Plain, as_record
+from tasks.data.unpacked import check, lines
 from tasks.data.whole import whole
 
-SUFFIXES = (".jsonl", ".jsonl.zst", ".jsonl.gz", ".ndjson", ".json", ".json.zst", ".json.gz", ".parquet")
-PARQUET_ROWS = 10_000
-
-
-@dataclass(frozen=True, slots=True)
-class Plain:
-    """One record. ``row`` is all of it; ``line`` is the JSON it came as where that can be written again unchanged."""
-
-    id: str
-    prompt: str
-    response: str
-    row: dict[str, Any]
-    line: bytes | None = None
-
-    @property
-    def json(self) -> bytes:
-        """The record as one JSON line, without the line end."""
-        return self.line if self.line is not None else orjson.dumps(self.row)
+SUFFIXES = (".jsonl", ".jsonl.zst", ".jsonl.gz", ".ndjson", ".ndjson.zst", ".ndjson.gz", ".json", ".json.zst", ".json.gz", ".parquet")
 
 
 class Located(NamedTuple):
@@ -58,36 +39,12 @@ def read(paths: Iterable[Path]) -> Iterator[Located]:
         yield from _read_parquet(path) if path.suffix == ".parquet" else _read_lines(path)
 
 
-def as_record(row: dict[str, Any], where: str, fallback: str, line: bytes | None = None) -> Plain:
-    """The record in a JSON object.
-
-    Args:
-        row: the JSON object.
-        where: ``file:line``, for errors.
-        fallback: the id of an Alpaca row without one.
-        line: the bytes it was parsed from.
-
-    Raises:
-        BadInput: a field is missing or no text.
-    """
-    if "prompt" not in row and "instruction" in row and "output" in row:
-        row, line = _from_alpaca(row, where, fallback), None
-    for name in ("id", "prompt", "response"):
-        if not isinstance(row.get(name), str):
-            if name == "id" and type(row.get("id")) is int:  # a bool is no id
-                row, line = {**row, "id": str(row["id"])}, None
-                continue
-            fault = f"field {name!r} is missing" if name not in row else f"field {name!r} is {type(row[name]).__name__}, not text"
-            raise BadInput(f"{where}: {fault}; a record needs id, prompt and response (or Alpaca's instruction, input and output)")
-    return Plain(row["id"], row["prompt"], row["response"], row, line)
-
-
 @contextmanager
 def writer(path: Path) -> Iterator[Callable[[Plain], None]]:
     """Write records one by one; the file is whole or not there. The kind follows from the name, as in :func:`read`.
 
     Raises:
-        BadInput: another kind of file, or a place that cannot be written to.
+        BadInput: another kind of file, a place that cannot be written to, or a value that this kind of file cannot hold.
     """
     if not path.name.endswith(SUFFIXES):
         raise BadInput(f"{path}: not a kind of file that is written here; there are: {', '.join(SUFFIXES)}")
@@ -101,35 +58,32 @@ def writer(path: Path) -> Iterator[Callable[[Plain], None]]:
 def _check(path: Path) -> None:
     if not path.name.endswith(SUFFIXES):
         raise BadInput(f"{path}: not a kind of file that is read here; there are: {', '.join(SUFFIXES)}")
-    if not path.is_file():
-        raise BadInput(f"{path}: {'a folder; name its files' if path.is_dir() else 'no such file'}")
+    check(path)
 
 
 def objects(path: Path) -> Iterator[tuple[int, dict[str, Any], bytes]]:
-    """Number, value and bytes of each line of a file of JSON objects; empty lines are skipped.
+    """Number, value and bytes of each line of a file of JSON objects, or of each element of an array; empty lines are skipped.
 
     Raises:
-        BadInput: the file is missing or damaged, or a line is no JSON object.
+        BadInput: the file is missing, damaged or unpacks to too much, or a line is no JSON object.
     """
     _check(path)
     number = 0
+    kind = layout(path)
     try:
-        with io.BufferedReader(opened(path), 1 << 20) as stream:
-            for number, line in enumerate(chain.from_iterable(array_lines(path)) if is_array(path) else stream, 1):
-                line = line.rstrip(b"\r\n")
-                if number == 1:
-                    line = line.removeprefix(b"\xef\xbb\xbf")
-                if not line.strip():
-                    continue
-                try:
-                    row = orjson.loads(line)
-                except orjson.JSONDecodeError as error:
-                    raise BadInput(f"{path}:{number}: not JSON ({error}); every line is one JSON object") from None
-                if not isinstance(row, dict):
-                    raise BadInput(f"{path}:{number}: {type(row).__name__} instead of a JSON object; every line is one record")
-                yield number, row, line
+        found = lines(path) if kind is Layout.LINES else elements(path, kind)
+        for number, line in enumerate(chain.from_iterable(found), 1):
+            line = line.rstrip(b"\r")
+            if not line or line.isspace():
+                continue
+            row = parse(line, f"{path}:{number}")
+            if not isinstance(row, dict):
+                fault = f"{type(row).__name__} instead of a JSON object; every line is one record"
+                raise BadInput(f"{path}:{number}: {fault}")
+            yield number, row, line
     except OSError as error:
-        raise BadInput(f"{path}: damaged after line {number} ({error})") from None
+        fault = f"damaged after line {number}" if error.errno is None or number else "cannot be read"
+        raise BadInput(f"{path}: {fault} ({error.strerror or error})") from None
 
 
 def _read_lines(path: Path) -> Iterator[Located]:
@@ -145,42 +99,17 @@ def numbered(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     Raises:
         BadInput: as in :func:`objects`.
     """
+    _check(path)
     if path.suffix == ".parquet":
-        _check(path)
-        yield from _parquet_rows(path)
+        yield from ((number, row) for number, row, _ in parquet.rows(path))
     else:
         yield from ((number, row) for number, row, _ in objects(path))
 
 
 def _read_parquet(path: Path) -> Iterator[Located]:
     stem = path.name.split(".")[0]
-    for number, row in _parquet_rows(path):
-        yield Located(f"{path}:{number}", as_record(row, f"{path}:{number}", f"{stem}-{number}"))
-
-
-def _parquet_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    number = 0
-    try:
-        with pq.ParquetFile(path) as file:
-            for batch in file.iter_batches(batch_size=PARQUET_ROWS):
-                for row in batch.to_pylist():
-                    number += 1
-                    yield number, row
-    except (OSError, pa.ArrowException) as error:
-        raise BadInput(f"{path}: not readable as Parquet after row {number} ({error})") from None
-
-
-def _from_alpaca(row: dict[str, Any], where: str, fallback: str) -> dict[str, Any]:
-    parts = [row["instruction"], row.get("input") or "", row["output"]]
-    if not all(isinstance(part, str) for part in parts):
-        raise BadInput(f"{where}: instruction, input and output must be text")
-    instruction, given, output = parts
-    others = {key: value for key, value in row.items() if key not in ("id", "instruction", "input", "output")}
-    prompt = f"{instruction.strip()}\n\n{given.strip()}" if given.strip() else instruction.strip()
-    return {"id": str(row.get("id", fallback)), "prompt": prompt, "response": output, **others}
+    for number, row, cells in parquet.rows(path):
+        yield Located(f"{path}:{number}", as_record(row, f"{path}:{number}", f"{stem}-{number}", cells=cells))
 
 
 @contextmanager
@@ -194,28 +123,51 @@ def _write_lines(file: IO[bytes], path: Path) -> Iterator[Callable[[Plain], None
 
 @contextmanager
 def _write_parquet(file: IO[bytes], path: Path) -> Iterator[Callable[[Plain], None]]:
-    """Rows in groups; the columns and their types are those of the first group."""
-    import pyarrow.parquet as pq
-
-    waiting: list[dict[str, Any]] = []
-    out: list[pq.ParquetWriter] = []
+    """Rows that come from Parquet keep their types; the others get those of the first of them."""
+    waiting: list[Plain] = []
+    size = 0
 
     def flush() -> None:
-        table = as_table(waiting, out[0].schema if out else None, path)
-        if not out:
-            out.append(pq.ParquetWriter(file, table.schema, compression="zstd"))
-        out[0].write_table(table)
+        nonlocal size
+        if waiting and waiting[0].cells is not None:
+            table.batch(_cells(waiting))
+        elif waiting:
+            table.rows([record.row for record in waiting])
         waiting.clear()
+        size = 0
 
     def write(record: Plain) -> None:
-        waiting.append(record.row)
-        if len(waiting) >= PARQUET_ROWS:
+        nonlocal size
+        if waiting and _together(waiting[-1]) != _together(record):
+            flush()
+        waiting.append(record)
+        size += len(record.prompt) + len(record.response)
+        if len(waiting) >= parquet.GROUP or size >= parquet.GROUP_BYTES:
             flush()
 
-    try:
+    with parquet.Table(path, file) as table:
         yield write
-        if waiting or not out:
-            flush()
-    finally:
-        for one in out:
-            one.close()
+        flush()
+
+
+def _together(record: Plain) -> tuple[int, bool] | None:
+    """The same for records whose cells can be taken together: of one batch, and all as they were or all with other fields."""
+    return None if record.cells is None else (id(record.cells[0]), record.row.keys() == set(record.cells[0].schema.names))
+
+
+def _cells(records: list[Plain]) -> Any:
+    """The records' rows as a batch with their own types; fields that were made from others come first."""
+    import pyarrow as pa
+
+    batch = records[0].cells[0]  # type: ignore[index]
+    taken = parquet.taken(batch, [record.cells[1] for record in records])  # type: ignore[index]
+    if records[0].row.keys() == set(batch.schema.names):
+        return taken
+    ids = [record.row["id"] for record in records]
+    made = {
+        "id": ids if len(set(map(type, ids))) == 1 else list(map(str, ids)),
+        "prompt": [record.prompt for record in records],
+        "response": [record.response for record in records],
+    }
+    columns = {name: pa.array(values) for name, values in made.items()}
+    return pa.RecordBatch.from_pydict(columns | {name: taken.column(name) for name in records[0].row if name not in made})

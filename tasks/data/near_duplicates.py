@@ -1,6 +1,6 @@
 """Removal of exact and near duplicates over prompt and response; the best-scored example of a cluster stays.
 
-Not here: how they are found (dedup/).
+Characters are compared as they are; ``cogumi data dedup`` folds them first (commands/dedup.py). Not here: how they are found (dedup/).
 """
 
 from collections.abc import Sequence

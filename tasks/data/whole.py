@@ -4,6 +4,7 @@ What is written has no name until it is done (Linux's O_TMPFILE); where the file
 Not here: what is written.
 """
 
+import errno
 import os
 import uuid
 from collections.abc import Iterator, Sequence
@@ -32,6 +33,9 @@ class _Unfinished:
     """One file on its way. Its ``stream`` may be closed by who writes to it."""
 
     def __init__(self, path: Path) -> None:
+        path = path.resolve()  # a link keeps pointing to what is written
+        if path.exists() and not path.is_file():
+            raise OSError(errno.EINVAL, "no plain file", str(path))  # a device or pipe would be replaced
         self.path = path
         self._hidden = path.with_name(f".{path.name[:200]}.{uuid.uuid4().hex[:8]}")
         path.parent.mkdir(parents=True, exist_ok=True)

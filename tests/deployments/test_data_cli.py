@@ -144,3 +144,19 @@ def test_no_network_is_one_clear_line(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", "http://127.0.0.1:9")
     with pytest.raises(Transient, match=r"cannot ask the hub for its revision .*; give local files, or try again"):
         data("collect", "alpaca", "--out", tmp_path / "out.jsonl")
+
+
+def test_a_pattern_that_matches_nothing_is_no_report(rows: Path, tmp_path: Path) -> None:
+    for name in ("*.jsonl", "other.jsonl", "valid.parquet", "more.json*"):
+        with pytest.raises(BadInput, match=r"no file matches|no such file"):
+            data("stats", rows, tmp_path / name)
+    assert sorted(tmp_path.iterdir()) == [rows]
+
+
+def test_folding_can_be_switched_off(tmp_path: Path) -> None:
+    said = " ".join(f"word{number}" for number in range(40))
+    rows = [{"prompt": "Say it.", "response": said}, {"prompt": "Say it.", "response": said.replace(" ", "\u00a0")}]
+    (tmp_path / "in.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    for option, kept in (("--fold", 1), ("--no-fold", 2)):
+        data("dedup", tmp_path / "in.jsonl", tmp_path / "out.jsonl", option)
+        assert len((tmp_path / "out.jsonl").read_text().splitlines()) == kept

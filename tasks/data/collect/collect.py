@@ -6,6 +6,7 @@ Not here: the sources (sources.py), filtering and duplicates (the steps after th
 import hashlib
 import heapq
 import json
+from collections import Counter
 from itertools import islice
 
 from blocks import store
@@ -21,10 +22,11 @@ from tasks.data.tokens import Count, counter
 from tasks.step import step
 
 SOURCES_FILE = "sources.json"
+REASONS = 10  # that a report names, the most frequent first
 
 
 class Collected(Record):
-    """What was read from one source. ``unusable``: rows without a prompt and a response."""
+    """What was read from one source. ``unusable``: rows without a prompt and a response; ``reasons``: how many of them why."""
 
     source: str
     hub: str
@@ -34,9 +36,10 @@ class Collected(Record):
     read: int
     unusable: int
     kept: int
+    reasons: dict[str, int]
 
 
-@step(version=1)
+@step(version=2)
 def collect(settings: Collecting, tokenizer: str) -> Artifact:
     """The best records of every source; an artifact of kind "examples" with sources.json. Without sources it is empty."""
     count = counter(tokenizer) if settings.sources else None
@@ -48,7 +51,7 @@ def collect(settings: Collecting, tokenizer: str) -> Artifact:
         reports.append(report)
     with store.create("examples", settings={"collecting": settings.identity(), "tokenizer": tokenizer}) as folder:
         rows.record(folder, rows.EXAMPLES, examples, [])
-        (folder.path / SOURCES_FILE).write_text(json.dumps([report.model_dump() for report in reports], indent=1))
+        (folder.path / SOURCES_FILE).write_text(json.dumps([report.model_dump(exclude={"reasons"}) for report in reports], indent=1))
         for report in reports:
             folder.metrics[f"kept_{report.source}"] = report.kept
     return folder.artifact
@@ -58,14 +61,15 @@ def collect_source(name: str, quota: SourceQuota, count: Count | None) -> tuple[
     """The best ``quota.keep`` of the first ``quota.records`` rows, best first. ``count``: None counts whitespace words."""
     known = source(name)
     revision = reader.revision(known, quota.files)
-    read = unusable = 0
+    read = 0
+    reasons: Counter[str] = Counter()
     best: list[tuple[float, int, Pair]] = []  # a heap: the worst in front; of equal ones the later is worse
     with progress(f"collecting {name}", quota.records) as advance:
         for pair in known.adapter(islice(reader.rows(known, quota.files), quota.records)):
             read += 1
             advance()
-            if pair is None:
-                unusable += 1
+            if isinstance(pair, str):
+                reasons[pair] += 1
                 continue
             entry = (quality(pair), -read, pair)
             if len(best) < quota.keep:
@@ -75,7 +79,17 @@ def collect_source(name: str, quota: SourceQuota, count: Count | None) -> tuple[
     ranked = sorted(best, key=lambda entry: entry[:2], reverse=True)
     lengths = (count or counter("words"))(["\n".join(filter(None, (pair.prompt, pair.thinking, pair.response))) for _, _, pair in ranked])
     examples = [as_example(name, known, pair, score, tokens) for (score, _, pair), tokens in zip(ranked, lengths, strict=True)]
-    report = Collected(source=name, hub=known.hub, license=known.license, revision=revision, files=quota.files, read=read, unusable=unusable, kept=len(examples))
+    report = Collected(
+        source=name,
+        hub=known.hub,
+        license=known.license,
+        revision=revision,
+        files=quota.files,
+        read=read,
+        unusable=reasons.total(),
+        kept=len(examples),
+        reasons=dict(reasons.most_common(REASONS)),
+    )
     return examples, report
 
 

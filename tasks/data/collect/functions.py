@@ -9,36 +9,40 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from tasks.data.collect.pair import Pair, Row, each, joined
+from tasks.data.collect.pair import Pair, Row, each, joined, usable
+from tasks.data.collect.values import readable
 
 NO_CALL = "None of the functions fits."
 _OUTPUT = re.compile(r"^\W*Instruction['\"]?:\s*(?P<asked>.*?)\s*(?:###\s*|['\"]?,\s*['\"])Output['\"]?:", re.DOTALL | re.IGNORECASE)
 
 
-def bfcl(rows: Iterable[Row]) -> Iterator[Pair | None]:
+def bfcl(rows: Iterable[Row]) -> Iterator[Pair | str]:
     """``id``, ``question``, ``function``; and, from the answers' file, ``id``, ``ground_truth``. A question is given out as soon as both
-    halves were seen; those called irrelevance have no call by design, others left alone at the end give None."""
+    halves were seen; those called irrelevance have no call by design, others left alone at the end cannot be used."""
     questions: dict[str, Row] = {}
     answers: dict[str, Any] = {}
     for row in rows:
+        if row.get("id") is None:
+            yield "no field 'id'"
+            continue
         name = str(row["id"])
         if "ground_truth" in row:
             answers[name] = row["ground_truth"]
         elif "irrelevance" in name:
-            yield Pair(_asked(row), NO_CALL)
+            yield usable(lambda row=row: Pair(_asked(row), NO_CALL))  # type: ignore[misc]
             continue
         else:
             questions[name] = row
         if name in questions and name in answers:
-            yield Pair(_asked(questions.pop(name)), _calls(answers.pop(name)))
+            yield usable(lambda name=name: Pair(_asked(questions.pop(name)), _calls(answers.pop(name))))  # type: ignore[misc]
     for _ in questions:
-        yield None
+        yield "a question without its calls"
 
 
 def _asked(row: Row) -> str:
     """The user's words below the functions on offer, as JSON."""
     functions = "\n".join(json.dumps(_without_none(function), ensure_ascii=False) for function in row["function"])
-    said = [message["content"] for turn in row["question"] for message in turn if message["role"] == "user"]
+    said = [readable(message["content"]) for turn in row["question"] for message in turn if message["role"] == "user"]
     return joined(f"Functions:\n{functions}", "\n".join(said))
 
 

@@ -1,6 +1,6 @@
 """What an adapter makes of a public record, and the small things adapters share.
 
-An adapter is a function from a source's rows, in their order, to pairs; a row that has nothing to learn from gives none.
+An adapter is a function from a source's rows, in their order, to pairs; a row that has nothing to learn from gives the reason instead.
 """
 
 import re
@@ -8,8 +8,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from tasks.data.collect.values import readable
+
 Row = Mapping[str, Any]
-Adapter = Callable[[Iterable[Row]], Iterator["Pair | None"]]
+Adapter = Callable[[Iterable[Row]], Iterator["Pair | str"]]
+SHOWN = 40  # characters of a field's name in a reason
+_FAULTS = (KeyError, IndexError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,17 +29,33 @@ class Pair:
 
 
 def each(convert: Callable[[Row], Pair | None]) -> Adapter:
-    """The adapter that converts row by row; None for a row that cannot be used."""
+    """The adapter that converts row by row; a few words for a row that cannot be used, which say why."""
 
-    def adapter(rows: Iterable[Row]) -> Iterator[Pair | None]:
+    def adapter(rows: Iterable[Row]) -> Iterator[Pair | str]:
         for row in rows:
-            try:
-                pair = convert(row)
-            except (KeyError, IndexError, TypeError, ValueError, AttributeError):
-                pair = None
-            yield pair if pair and pair.prompt.strip() and pair.response.strip() else None
+            yield usable(lambda row=row: convert(readable(row)))  # type: ignore[misc]
 
     return adapter
+
+
+def usable(make: Callable[[], Pair | None]) -> Pair | str:
+    """What ``make`` makes if it is text to learn from; else a few words that say why not."""
+    try:
+        pair = make()
+    except KeyError as missing:
+        return f"no field {str(missing.args[0])[:SHOWN]!r}"
+    except _FAULTS:
+        return "fields of another shape"
+    if pair is None:
+        return "not in the source's form"
+    for name, value in (("prompt", pair.prompt), ("response", pair.response)):
+        if not isinstance(value, str):
+            return f"no {name}" if value is None else f"{name} is {type(value).__name__}, not text"
+        if not value.strip():
+            return f"empty {name}"
+    if not isinstance(pair.thinking, str | None) or not isinstance(pair.task_type, str | None):
+        return "fields of another shape"
+    return pair
 
 
 def joined(*parts: str | None) -> str:

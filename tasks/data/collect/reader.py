@@ -1,12 +1,12 @@
-"""Rows of a source, streamed by ``datasets`` from the hub or from local files, and the revision they are of.
+"""Rows of a source, streamed by ``datasets`` from the hub or read from local files, and the revision they are of.
 
-Not here: what a row means (the adapters).
+Local files are read by the readers of the other commands, which make no date or number of a text. Not here: what a row means (the
+adapters).
 """
 
 import glob
 import hashlib
 import logging
-import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,9 +14,12 @@ from typing import Any
 from configs.errors import BadInput, Transient
 from tasks.data.collect.pair import Row
 from tasks.data.collect.sources import Source
+from tasks.data.collect.tables import table_rows
+from tasks.data.files import numbered
+from tasks.data.unpacked import check
 
 log = logging.getLogger("cogumi.data")
-_BUILDERS = {".jsonl": "json", ".json": "json", ".parquet": "parquet", ".csv": "csv", ".tsv": "csv"}
+_KINDS = {".jsonl": "json", ".ndjson": "json", ".json": "json", ".parquet": "parquet", ".csv": "csv", ".tsv": "tsv"}
 
 
 def rows(source: Source, files: Iterable[str]) -> Iterator[Row]:
@@ -74,7 +77,9 @@ def local_files(patterns: Iterable[str]) -> list[Path]:
             raise BadInput(f"no file matches {pattern!r}")
         if folder := next((match for match in matches if Path(match).is_dir()), None):
             raise BadInput(f"{folder}: a folder; name its files, such as {folder.rstrip('/')}/*.jsonl")
-        found += map(Path, matches)
+        for path in map(Path, matches):
+            check(path)
+            found.append(path)
     return found
 
 
@@ -84,21 +89,24 @@ def _local(path: Path) -> Iterator[Row]:
     Raises:
         BadInput: it cannot be read.
     """
-    from datasets import load_dataset
-    from datasets.exceptions import DatasetsError
-    from pyarrow import ArrowException
-
+    kind = _kind(path)
     try:
-        yield from load_dataset(_builder(path), data_files=str(path), split="train", streaming=True)
-    except (OSError, ValueError, EOFError, zlib.error, ArrowException, DatasetsError) as error:  # each of its readers has its own
-        raise BadInput(f"{path}: damaged, or no {_builder(path)} ({' '.join(str(error).split())[:200]}); repair it or leave it out") from None
+        if kind in ("csv", "tsv"):
+            yield from table_rows(path)
+        else:
+            yield from (row for _, row in numbered(path))
+    except (OSError, UnicodeError) as error:
+        raise BadInput(f"{path}: damaged, or no {kind} ({' '.join(str(error).split())[:200]}); repair it or leave it out") from None
+    except BadInput as error:
+        fault = str(error).removeprefix(f"{path}:").strip()
+        raise BadInput(f"{path}: damaged, or no {kind} ({fault}); repair it or leave it out") from None
 
 
-def _builder(path: Path) -> str:
-    kind = next((suffix for suffix in path.suffixes if suffix in _BUILDERS), "")
-    if not kind:
-        raise BadInput(f"{path}: not a kind of file that is read here; there are: {', '.join(_BUILDERS)}, each also with .gz or .zst")
-    return _BUILDERS[kind]
+def _kind(path: Path) -> str:
+    kind = path.suffixes[-2:][0] if path.suffix in (".gz", ".zst") else path.suffix
+    if kind not in _KINDS or (kind == ".parquet" and kind != path.suffix):
+        raise BadInput(f"{path}: not a kind of file that is read here; there are: {', '.join(_KINDS)}, each but .parquet also with .gz or .zst")
+    return _KINDS[kind]
 
 
 def _commit(source: Source) -> str:

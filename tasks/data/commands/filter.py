@@ -15,11 +15,12 @@ from configs.phases.data import Data
 from configs.phases.filtering import Filters
 from tasks.data.commands.clock import Clock
 from tasks.data.decontaminate import Index, contained_in
-from tasks.data.files import Located, Plain, numbered, read, writer
+from tasks.data.files import Located, numbered, read, writer
 from tasks.data.filter import CHUNK, Objection, judge_chunk
 from tasks.data.filters.table import TABLE
 from tasks.data.filters.text import Text
 from tasks.data.processes import pool, processors
+from tasks.data.record import Plain
 
 
 class FilterReport(Record):
@@ -76,7 +77,7 @@ def filter_files(inputs: Sequence[Path], out: Path, settings: Data, rejects: Pat
 
 def _judged(located: Iterable[Located], settings: Filters, tokenizer: str) -> Iterator[tuple[Plain, Objection]]:
     """Every record with its objection, in order; a bounded number of chunks is on its way at once."""
-    records = (_sound(*one) for one in located)
+    records = (one.record for one in located)
     judge = partial(judge_chunk, settings=settings, tokenizer=tokenizer)
     workers = processors(settings.workers)
     if workers == 1:
@@ -94,16 +95,10 @@ def _judged(located: Iterable[Located], settings: Filters, tokenizer: str) -> It
             yield from zip(done, future.result(), strict=True)
 
 
-def _sound(where: str, record: Plain) -> Plain:
-    """The record, whose draft and thinking are filtered with its answer."""
-    for name in ("draft", "thinking"):
-        if not isinstance(record.row.get(name), str | None):
-            raise BadInput(f"{where}: field {name!r} is {type(record.row[name]).__name__}, not text; leave it out or make it text")
-    return record
-
-
 def _as_text(record: Plain) -> Text:
-    return Text(record.prompt, record.response, "\n".join(part for part in (record.row.get("draft"), record.row.get("thinking")) if part))
+    """What the filters see: draft and thinking with the answer, and no lone surrogates, which tokenizers cannot take."""
+    working = "\n".join(part for part in (record.row.get("draft"), record.row.get("thinking")) if part)
+    return Text(*(part if part.isascii() else part.encode("utf-8", "replace").decode() for part in (record.prompt, record.response, working)))
 
 
 def _answer(record: Plain) -> str:
@@ -117,4 +112,4 @@ def _questions(paths: Sequence[Path]) -> Iterator[tuple[str, str]]:
             prompt = next((row[name] for name in ("prompt", "question", "problem") if isinstance(row.get(name), str)), None)
             if prompt is None:
                 raise BadInput(f"{path}:{number}: no field prompt, question or problem")
-            yield str(row.get("id", f"{path.name.split('.')[0]}-{number}")), prompt
+            yield str(row["id"] if row.get("id") is not None else f"{path.name.split('.')[0]}-{number}"), prompt

@@ -36,7 +36,7 @@ def verify_files(inputs: Sequence[Path], settings: Data, seed: int) -> VerifyRep
     for path in inputs:
         mine: set[str] = set()
         for _, record in read([path]):
-            ids[record.id] += 1
+            ids[record.id] += record.named  # a place is no id of its own
             mine.add(rows.folded(record.prompt))
             texts.append(compared(record.prompt, record.response))
         prompts.append(mine)

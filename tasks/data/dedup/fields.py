@@ -1,95 +1,52 @@
-"""What a line of a dataset says: its id, its text and its quality.
+"""What a line of a dataset says: its text, which is compared, and its quality, which ranks copies.
 
-Understood are ``prompt`` and ``response``, as in an Example, and the shapes of Alpaca (``instruction``, ``input``, ``output``) and
-Dolly (``instruction``, ``context``, ``response``): their prompt is the instruction and, where there is one, a line break and the
-input or context. Not here: the whole Example with its checks (blocks/records.py); other fields do not matter.
+Not here: what a record is (tasks/data/record.py), the whole Example with its checks (blocks/records.py).
 """
 
-import json
 from collections.abc import Sequence
-from math import isfinite
 from typing import Any
 
 import orjson
 
 from configs.errors import BadInput
 from tasks.data.dedup.block import Block
+from tasks.data.json_text import parse, too_deep
+from tasks.data.record import Unfit, identity, quality, texts
 
 
-def parse(line: bytes, where: str) -> Any:
-    """What ``line`` says.
+def read(block: Block, names: Sequence[str]) -> tuple[list[str], list[float]]:
+    """Text and quality of every line; ``names`` lead to the quality.
 
     Raises:
-        BadInput: it is not JSON.
+        BadInput: a line is no record; names it.
     """
-    try:
+    found, values = [], []
+    names = tuple(names)
+    for index, line in enumerate(block.lines):
         try:
             record = orjson.loads(line)
         except orjson.JSONDecodeError:
-            record = json.loads(line)  # what Python writes and orjson refuses: NaN, lone surrogates
-    except (ValueError, RecursionError) as error:
-        raise BadInput(f"{where}: not JSON ({error})") from None
-    return record
-
-
-def read(block: Block, quality: Sequence[str]) -> tuple[list[str], list[float]]:
-    """Text and quality of every line; ``quality`` are the names that lead to it.
-
-    Raises:
-        BadInput: a line is not an object with these fields.
-    """
-    try:
-        records = list(map(orjson.loads, block.lines))
-    except orjson.JSONDecodeError:
-        records = [parse(line, block.where(index)) for index, line in enumerate(block.lines)]
-    try:
-        return [text(record) for record in records], [number(record, quality) for record in records]
-    except (ValueError, AttributeError, TypeError):
-        for index, record in enumerate(records):
-            _complain(record, quality, block.where(index))
-        raise
+            record = None
+        if type(record) is not dict or type(record.get("id")) is float or too_deep(line, record):  # a float may be a whole number of more than 64 bits
+            record = _carefully(line, block.where(index))
+        try:
+            prompt, response = texts(record, "\n")
+            identity(record)
+            values.append(quality(record, names))
+        except Unfit as fault:
+            raise BadInput(f"{block.where(index)}: {fault}") from None
+        found.append(f"{prompt}\n{response}")
+    return found, values
 
 
 def text(record: dict[str, Any]) -> str:
-    """Prompt, line break, response.
-
-    Raises:
-        ValueError, TypeError: there is no such text.
-    """
-    prompt = record.get("prompt")
-    if prompt is None:
-        prompt = record.get("instruction")
-        if more := record.get("input", record.get("context")):
-            prompt = "\n".join((prompt, more))  # type: ignore[arg-type]
-    response = record.get("response")
-    return "\n".join((prompt, record["output"] if response is None and "output" in record else response))  # type: ignore[arg-type]
+    """Prompt, line break, response."""
+    return "\n".join(texts(record, "\n"))
 
 
-def number(record: dict[str, Any], names: Sequence[str]) -> float:
-    """The finite number that ``names`` lead to, 0.0 where there is none.
-
-    Raises:
-        ValueError, TypeError: something else is there.
-    """
-    value: Any = record
-    for name in names:
-        value = value.get(name) if isinstance(value, dict) else None
-        if value is None:
-            return 0.0
-    if isinstance(value, bool) or not isfinite(value):
-        raise ValueError(value)
-    return float(value)
-
-
-def _complain(record: Any, quality: Sequence[str], where: str) -> None:
-    """Say what is wrong with a record, if anything is."""
+def _carefully(line: bytes, where: str) -> dict[str, Any]:
+    """The object that only the exact reader understands, or a refusal."""
+    record = parse(line, where)
     if not isinstance(record, dict):
-        raise BadInput(f"{where}: a JSON {type(record).__name__}, not an object")
-    try:
-        text(record)
-    except (ValueError, TypeError):
-        raise BadInput(f"{where}: no text in prompt (or instruction) and response (or output); it has {', '.join(map(repr, record)) or 'nothing'}") from None
-    try:
-        number(record, quality)
-    except (ValueError, TypeError):
-        raise BadInput(f"{where}: {'.'.join(quality)} is not a finite number") from None
+        raise BadInput(f"{where}: {type(record).__name__} instead of a JSON object; every line is one record")
+    return record

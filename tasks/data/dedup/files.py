@@ -9,14 +9,11 @@ Not here: how pairs are found and judged (near.py).
 
 import errno
 import gzip
-import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, Any, cast
-
-import orjson
 
 from blocks.progress import progress
 from configs.errors import BadInput
@@ -24,9 +21,24 @@ from tasks.data.dedup.lines import KINDS
 from tasks.data.dedup.near import Dedup, Linkage, Method, resolve
 from tasks.data.dedup.parallel import Workers
 from tasks.data.dedup.parquet import ParquetRows
+from tasks.data.json_text import dumps, parse
 from tasks.data.whole import whole
 
 Sink = IO[bytes] | ParquetRows
+_USERS = (  # what whoever named the files can mend
+    errno.ENOSPC,
+    errno.EROFS,
+    errno.EDQUOT,
+    errno.EACCES,
+    errno.EPERM,
+    errno.EISDIR,
+    errno.ENOTDIR,
+    errno.EEXIST,
+    errno.ENOENT,
+    errno.EINVAL,
+    errno.ENAMETOOLONG,
+    errno.ELOOP,
+)
 
 
 def dedup_files(
@@ -43,6 +55,7 @@ def dedup_files(
     linkage: Linkage = "star",
     seed: int = 0,
     threads: int = 2,
+    fold: bool = False,
 ) -> dict[str, float]:
     """Copy the lines of ``inputs`` that :func:`~tasks.data.dedup.near.deduplicate` keeps to ``output``, in input order.
 
@@ -52,7 +65,7 @@ def dedup_files(
         output: JSONL, packed where its name ends with .zst or .gz, or .parquet; it appears whole or not at all.
         pairs: JSONL with ``dropped``, ``keeper`` (ids; file:line without one) and ``jaccard`` of every dropped record.
         quality: where a record has its quality, higher is better; names joined by dots. Records without it count 0.
-        threshold, shingle, permutations, bands, rows, linkage, seed, threads: as in ``deduplicate``.
+        threshold, shingle, permutations, bands, rows, linkage, seed, threads, fold: as in ``deduplicate``.
 
     Returns:
         ``records``, ``exact_duplicates``, ``near_duplicates``, ``clusters``, ``kept``, ``seconds``, ``records_per_second``.
@@ -61,7 +74,7 @@ def dedup_files(
         BadInput: a file or line that cannot be used, named; a full disk. ``output`` and ``pairs`` are unchanged then.
     """
     started = time.monotonic()
-    method = Method(threshold, shingle, permutations, bands, rows, linkage, seed, threads)
+    method = Method(threshold, shingle, permutations, bands, rows, linkage, seed, threads, fold)
     method.check()
     inputs, output = [Path(path) for path in inputs], Path(output)
     for target in (output, pairs):
@@ -73,8 +86,8 @@ def dedup_files(
                 Path(target).parent.mkdir(parents=True, exist_ok=True)
         result = _run(inputs, output, pairs, quality, method)
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EROFS, errno.EDQUOT, errno.EACCES, errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ENOENT):
-            raise BadInput(f"dedup: cannot read or write {error.filename or output.parent}: {os.strerror(error.errno)}") from None
+        if error.errno in _USERS:
+            raise BadInput(f"dedup: cannot read or write {error.filename or output.parent}: {error.strerror}") from None
         raise
     seconds = time.monotonic() - started
     records = len(result.kept) + len(result.duplicates)
@@ -92,7 +105,7 @@ def dedup_files(
 def _run(inputs: Sequence[Path], output: Path, pairs: Path | None, quality: str, method: Method) -> Dedup:
     import numpy as np
 
-    from tasks.data.dedup.fields import parse, text
+    from tasks.data.dedup.fields import text
     from tasks.data.dedup.lines import Lines
     from tasks.data.dedup.signatures import banding, joined
 
@@ -100,7 +113,7 @@ def _run(inputs: Sequence[Path], output: Path, pairs: Path | None, quality: str,
     with Lines(inputs, output.parent) as lines, Workers(method.threads) as workers:
         described, qualities = [], []
         with progress("dedup: read", None) as advance:
-            for one, values in workers.map(lambda block: _describe(block, quality, how), lines.blocks()):
+            for one, values in workers.map(lambda block: _describe(block, quality, how, method.fold), lines.blocks()):
                 described.append(one)
                 qualities.append(values)
                 advance(len(values))
@@ -116,11 +129,11 @@ def _run(inputs: Sequence[Path], output: Path, pairs: Path | None, quality: str,
             lines.copy(kept, files[0])
             if pairs is not None:
                 for dropped, keeper, jaccard in result.duplicates:
-                    files[1].write(orjson.dumps({"dropped": _id(lines, dropped), "keeper": _id(lines, keeper), "jaccard": jaccard}) + b"\n")
+                    files[1].write(dumps({"dropped": _id(lines, dropped), "keeper": _id(lines, keeper), "jaccard": jaccard}) + b"\n")
     return result
 
 
-def _describe(block: Any, quality: str, how: Any) -> tuple[Any, Any]:
+def _describe(block: Any, quality: str, how: Any, fold: bool) -> tuple[Any, Any]:
     """Descriptions and qualities of a block's records."""
     import numpy as np
 
@@ -130,13 +143,11 @@ def _describe(block: Any, quality: str, how: Any) -> tuple[Any, Any]:
 
     texts, values = fields.read(block, quality.split("."))
     out = nothing_described(len(texts), how)
-    describe(chunk(texts, 0, how.shingle), how, out)
+    describe(chunk(texts, 0, how.shingle, fold), how, out)
     return out, np.array(values)
 
 
 def _id(lines: Any, row: int) -> Any:
-    from tasks.data.dedup.fields import parse
-
     path, number = lines.where(row)
     name = f"{path.name}:{number}"
     found = parse(lines.line(row), name).get("id")

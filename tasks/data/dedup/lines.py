@@ -16,9 +16,10 @@ from typing import IO, NamedTuple
 import numpy as np
 
 from configs.errors import BadInput
+from tasks.data.arrays import Layout, elements, layout
 from tasks.data.dedup.block import Block
 from tasks.data.dedup.parquet import ParquetRows, rows_as_lines
-from tasks.data.unpacked import array_lines, is_array, opened
+from tasks.data.unpacked import MARK, check, pieces, unmarked, whole_lines
 
 BLOCK = 2**20
 PACKED = (".zst", ".gz")
@@ -47,8 +48,7 @@ class Lines:
         for path in paths:
             if path.suffix not in KINDS:
                 raise BadInput(f"{path}: cannot tell what it is from its name; use one of {', '.join(KINDS)}")
-            if not path.is_file():
-                raise BadInput(f"{path}: no such file")
+            check(path)
         self.paths, self.scratch, self.count = paths, scratch, 0
         self._files: list[_File] = []
         self._close = ExitStack()
@@ -69,11 +69,13 @@ class Lines:
             file = self._close.enter_context(path.open("rb", buffering=0))
             kept: IO[bytes] = file
             state = os.fstat(file.fileno())
-            if path.suffix in (*PACKED, ".parquet") or is_array(path):
+            kind = layout(path)
+            if path.suffix in (*PACKED, ".parquet") or kind is not Layout.LINES:
                 kept = self._close.enter_context(tempfile.TemporaryFile(dir=self.scratch))  # noqa: SIM115 - the stack closes it
-            first, begin, number = self.count, 0, 1
+            begin = len(MARK) if kept is file and os.pread(file.fileno(), len(MARK), 0) == MARK else 0
+            first, number = self.count, 1
             begins, lengths, numbers = [], [], []
-            for data in _whole_lines(_unpacked(path, file)):
+            for data in whole_lines(_unpacked(path, file, kind), path):
                 if kept is not file:
                     kept.write(data)
                 lines = data.split(b"\n")[:-1]
@@ -145,37 +147,22 @@ def _joined(parts: list[np.ndarray]) -> np.ndarray:
     return np.concatenate(parts) if parts else np.zeros(0, np.int64)
 
 
-def _unpacked(path: Path, file: IO[bytes]) -> Iterator[bytes]:
+def _unpacked(path: Path, file: IO[bytes], kind: Layout) -> Iterator[bytes]:
     """The content in pieces of any size."""
     if path.suffix == ".parquet":
         yield from rows_as_lines(path)
-    elif is_array(path):
-        yield from (b"\n".join([*lines, b""]) for lines in array_lines(path))
+    elif kind is not Layout.LINES:
+        yield from (b"\n".join([*lines, b""]) for lines in elements(path, kind))
     elif path.suffix in PACKED:
         yield from _decompressed(path)
     else:
-        while data := file.read(BLOCK):
-            yield data
+        yield from unmarked(iter(lambda: file.read(BLOCK), b""), path)
 
 
 def _decompressed(path: Path) -> Iterator[bytes]:
     try:
-        with opened(path) as stream:
-            while data := stream.read(BLOCK):
-                yield data
+        yield from pieces(path, BLOCK)
     except OSError as error:
+        if error.errno is not None:
+            raise
         raise BadInput(f"{path}: damaged, cannot be unpacked ({error})") from None
-
-
-def _whole_lines(pieces: Iterator[bytes]) -> Iterator[bytes]:
-    """The same bytes in pieces that end with a line end, one added at the very end where it is missing."""
-    rest: list[bytes] = []
-    for piece in pieces:
-        cut = piece.rfind(b"\n") + 1
-        if not cut:
-            rest.append(piece)
-            continue
-        yield b"".join([*rest, piece[:cut]])
-        rest = [piece[cut:]] if cut < len(piece) else []
-    if rest:
-        yield b"".join([*rest, b"\n"])

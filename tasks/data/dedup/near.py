@@ -52,6 +52,7 @@ class Method(NamedTuple):
     linkage: Linkage
     seed: int
     threads: int
+    fold: bool = False
 
     def check(self) -> None:
         """Refuse values that mean nothing.
@@ -81,6 +82,7 @@ def deduplicate(
     linkage: Linkage = "star",
     seed: int = 0,
     threads: int = 2,
+    fold: bool = False,
 ) -> Dedup:
     """Drop near-duplicates among ``texts``, keeping the best.
 
@@ -98,11 +100,13 @@ def deduplicate(
         linkage: "star" or "single".
         seed: of the permutations.
         threads: threads that compute; the result does not depend on it.
+        fold: compare without what cannot be seen: kinds and runs of white space, characters of no width, Unicode's composed and
+            decomposed forms (text.py).
 
     Raises:
         BadInput: a value outside its range, or qualities that are not one finite number per text.
     """
-    method = Method(threshold, shingle, permutations, bands, rows, linkage, seed, threads)
+    method = Method(threshold, shingle, permutations, bands, rows, linkage, seed, threads, fold)
     method.check()
     if isinstance(texts, str) or not all(issubclass(kind, str) for kind in set(map(type, texts))):
         raise BadInput("dedup: texts are not a sequence of strings alone")
@@ -112,7 +116,7 @@ def deduplicate(
     how = banding(permutations, bands, rows, shingle, seed)
     out = nothing_described(len(texts), how)
     with Workers(threads) as workers:
-        workers.each(lambda first: describe(chunk(texts[first : first + CHUNK], first, shingle), how, out), range(0, len(texts), CHUNK))
+        workers.each(lambda first: describe(chunk(texts[first : first + CHUNK], first, shingle, fold), how, out), range(0, len(texts), CHUNK))
         return resolve(out, qualities, texts.__getitem__, lambda rows: [texts[row] for row in rows], method, workers)
 
 
@@ -141,7 +145,7 @@ def resolve(
     ranked = involved[np.lexsort((described.digests[involved, 1], described.digests[involved, 0], -quality[involved]))]
     rank = np.empty(count, np.int64)
     rank[ranked] = np.arange(len(ranked))
-    sets = Sets(described.sizes[ranked], method.shingle, scratch)
+    sets = Sets(described.sizes[ranked], method.shingle, method.fold, scratch)
     sets.fill(read, ranked, workers)
     candidates = Candidates(described.sketches[ranked], described.sizes[ranked], sets.members, sets.begins, sets.universe)
     keeper, jaccard = link(candidates, entries(found, rank, len(ranked)), method.linkage, within)

@@ -24,9 +24,9 @@ class Sets:
     """Room for sets of known ``sizes``; ``members[begins[i]:begins[i] + sizes[i]]`` is set i (uint32), once :meth:`fill` has seen its
     text. Above 2 GiB the room is a scratch file in ``scratch`` that has no name, so nothing stays behind."""
 
-    def __init__(self, sizes: np.ndarray, shingle: int, scratch: Path | None) -> None:
+    def __init__(self, sizes: np.ndarray, shingle: int, fold: bool, scratch: Path | None) -> None:
         self.begins = np.cumsum(sizes, dtype=np.int64) - sizes
-        self.shingle = shingle
+        self.shingle, self.fold = shingle, fold
         total = int(sizes.sum(dtype=np.int64))
         self.members: np.ndarray
         if total * 4 > ON_DISK_ABOVE:
@@ -47,7 +47,7 @@ class Sets:
         """Set i from the text of ``rows[i]``, which ``read`` gives for some rows at a time."""
 
         def prepare(first: int) -> list[tuple[Lines, Shingles]]:
-            kinds = chunk(read(rows[first : first + _AT_ONCE]), first, self.shingle)
+            kinds = chunk(read(rows[first : first + _AT_ONCE]), first, self.shingle, self.fold)
             return [(lines, shingles(lines, self.shingle)) for lines in kinds if len(lines.rows)]
 
         for prepared in workers.map(prepare, range(0, len(rows), _AT_ONCE)):

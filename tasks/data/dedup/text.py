@@ -1,14 +1,17 @@
 """Normalised texts as flat arrays that kernels read.
 
 Normalised means ``text.strip().lower()`` as Python defines both, computed in bulk and mostly without the GIL. Texts that are
-ASCII after it are bytes (``narrow``), all others code points (``wide``).
+ASCII after it are bytes (``narrow``), all others code points (``wide``). Folded texts, moreover, are in Unicode's form C, have no
+characters of no width, and one space or line break for every run of white space of whatever kind.
 Not here: what is computed from them (shingles.py).
 """
 
+import re
 from collections.abc import Sequence
 from functools import lru_cache
 from itertools import compress
 from typing import NamedTuple
+from unicodedata import normalize
 
 import numpy as np
 
@@ -16,6 +19,15 @@ from tasks.data.dedup.compiled import compiled
 
 CASED_BELOW = 0x20000  # no code point from here on has a case
 SPECIAL = "\u0130\u03a3\u212a"  # İ becomes two code points, Σ depends on its neighbours, KELVIN SIGN becomes ASCII
+# of no width: soft hyphen, joiners, marks of direction, byte order marks, variation selectors
+_WIDTHLESS = re.compile("[\u00ad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f\ufe00-\ufe0f\ufeff]")
+_SPACES = re.compile(r"\s{2,}|[^\S\n ]")
+_BREAKS = re.compile("[\n\r\u0085\u2028\u2029]")
+
+
+def folded(text: str) -> str:
+    """``text`` without what cannot be seen: form C, nothing of no width, one space or line break for every run of white space."""
+    return _SPACES.sub(lambda run: "\n" if _BREAKS.search(run[0]) else " ", normalize("NFC", _WIDTHLESS.sub("", text)))
 
 
 class Lines(NamedTuple):
@@ -34,21 +46,21 @@ class Chunk(NamedTuple):
     wide: Lines
 
 
-def chunk(texts: Sequence[str], first: int, shingle: int) -> Chunk:
-    """Normalise ``texts``, which are rows ``first``, ``first`` + 1, … of the input. Shingles of more than three code points do
-    not fit the bytes' code, so every text is wide then."""
+def chunk(texts: Sequence[str], first: int, shingle: int, fold: bool = False) -> Chunk:
+    """Normalise ``texts``, which are rows ``first``, ``first`` + 1, … of the input, and ``fold`` them. Shingles of more than three
+    code points do not fit the bytes' code, so every text is wide then."""
     rows = np.arange(first, first + len(texts))
     plain = np.fromiter(map(str.isascii, texts), np.bool_, len(texts)) if shingle <= 3 else np.zeros(len(texts), np.bool_)
     if plain.all():
-        return Chunk(_narrow(texts, rows), _wide([], rows[:0]))
-    others = [_prepared(text) for text in compress(texts, ~plain)]
+        return Chunk(_narrow(texts, rows, fold), _wide([], rows[:0]))
+    others = [_prepared(folded(text) if fold else text) for text in compress(texts, ~plain)]
     narrow, narrow_rows, wide_rows = list(compress(texts, plain)), rows[plain], rows[~plain]
     became = np.fromiter(map(str.isascii, others), np.bool_, len(others)) if shingle <= 3 else np.zeros(len(others), np.bool_)
     if became.any():
         narrow += compress(others, became)
         narrow_rows = np.concatenate((narrow_rows, wide_rows[became]))
         others, wide_rows = list(compress(others, ~became)), wide_rows[~became]
-    return Chunk(_narrow(narrow, narrow_rows), _wide(others, wide_rows))
+    return Chunk(_narrow(narrow, narrow_rows, fold), _wide(others, wide_rows))
 
 
 def _prepared(text: str) -> str:
@@ -57,10 +69,12 @@ def _prepared(text: str) -> str:
     return stripped.lower() if any(special in stripped for special in SPECIAL) else stripped
 
 
-def _narrow(texts: Sequence[str], rows: np.ndarray) -> Lines:
+def _narrow(texts: Sequence[str], rows: np.ndarray, fold: bool) -> Lines:
     flat = np.frombuffer("".join(texts).encode("ascii"), np.uint8)
     lengths = np.fromiter(map(len, texts), np.int64, len(texts))
     lower, begins, kept = _strip_and_lower(flat, lengths)
+    if fold:
+        _fold(lower, begins, kept)
     return Lines(lower, begins, kept, rows)
 
 
@@ -114,3 +128,31 @@ def _strip_and_lower(flat, lengths):  # type: ignore[no-untyped-def]
         begins[i] = begin
         kept[i] = stop - begin
     return lower, begins, kept
+
+
+@compiled
+def _fold(flat, begins, lengths):  # type: ignore[no-untyped-def]
+    """One space or line break for every run of white space, in place; texts without such runs are only looked at."""
+    for i in range(len(lengths)):
+        begin = begins[i]
+        odd = np.uint8(0)
+        for j in range(begin, begin + lengths[i] - 1):  # without branches; the last is no white space, the text is stripped
+            c, after = flat[j], flat[j + 1]
+            odd |= np.uint8(((c < 33) & (after < 33)) | ((c < 32) & (c != 10)))
+        if not odd:
+            continue
+        out = begin
+        j = begin
+        while j < begin + lengths[i]:
+            c = flat[j]
+            if _is_space(c):
+                c = 32
+                while _is_space(flat[j]):
+                    if flat[j] == 10 or flat[j] == 13:
+                        c = 10
+                    j += 1
+            else:
+                j += 1
+            flat[out] = c
+            out += 1
+        lengths[i] = out - begin

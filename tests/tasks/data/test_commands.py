@@ -14,7 +14,8 @@ from tasks.data.commands.dedup import dedup_files
 from tasks.data.commands.filter import filter_files
 from tasks.data.commands.stats import stats_files
 from tasks.data.commands.verify import verify_files
-from tasks.data.files import Plain, objects, read, writer
+from tasks.data.files import objects, read, writer
+from tasks.data.record import Plain
 from tests.tasks.data.conftest import section
 
 

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from configs.errors import BadInput
 from tasks.data.dedup.files import dedup_files
-from tasks.data.files import Plain, objects, read, writer
+from tasks.data.files import objects, read, writer
+from tasks.data.record import Plain
 
 text = st.text(st.characters(exclude_categories=["Cs"]))
 record = st.fixed_dictionaries({"id": text, "prompt": text, "response": text, "tags": st.lists(st.integers(0, 9))})
@@ -58,7 +59,9 @@ def test_lines_end_with_a_newline_only_and_pass_through_unchanged(tmp_path: Path
         (b'{"id": "1", "prompt": "a"', r"rows.jsonl:2: not JSON"),
         (b'["id"]', r"rows.jsonl:2: list instead of a JSON object"),
         (b'{"id": "1", "prompt": "a"}', r"rows.jsonl:2: field 'response' is missing"),
-        (b'{"prompt": "a", "response": "b"}', r"rows.jsonl:2: field 'id' is missing"),
+        (b'{"id": 1.5, "prompt": "a", "response": "b"}', r"rows.jsonl:2: field 'id' is float, not text"),
+        (b'{"id": ["1"], "prompt": "a", "response": "b"}', r"rows.jsonl:2: field 'id' is list, not text"),
+        (b'{"id": "1", "prompt": null, "response": "b"}', r"rows.jsonl:2: field 'prompt' is null, not text"),
         (b'{"id": "1", "prompt": 7, "response": "b"}', r"rows.jsonl:2: field 'prompt' is int, not text"),
         (b'{"instruction": "a", "input": [], "output": null}', r"rows.jsonl:2: instruction, input and output must be text"),
         (b'{"id": "1", "prompt": "\xff", "response": "b"}', r"rows.jsonl:2: not JSON"),

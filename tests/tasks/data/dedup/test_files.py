@@ -185,10 +185,10 @@ def test_empty_inputs_and_an_output_over_its_input(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ('{"prompt": "a"}', r"in.jsonl:3: no text in prompt .* it has 'prompt'"),
-        ('{"prompt": 1, "response": "b"}', r"in.jsonl:3: no text in prompt"),
+        ('{"prompt": "a"}', r"in.jsonl:3: field 'response' is missing; .* it has 'prompt'"),
+        ('{"prompt": 1, "response": "b"}', r"in.jsonl:3: field 'prompt' is int, not text"),
         ('{"prompt": "a", "response": "b"', r"in.jsonl:3: not JSON"),
-        ('["prompt"]', r"in.jsonl:3: a JSON list, not an object"),
+        ('["prompt"]', r"in.jsonl:3: list instead of a JSON object"),
         ('{"prompt": "a", "response": "b", "metadata": {"quality_score": "high"}}', r"in.jsonl:3: metadata.quality_score is not a finite number"),
         ('{"prompt": "a", "response": "b", "metadata": {"quality_score": NaN}}', r"in.jsonl:3: metadata.quality_score is not a finite number"),
     ],

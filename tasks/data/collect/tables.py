@@ -1,0 +1,65 @@
+"""Rows of .csv and .tsv files, every cell as the text it is, so that "None", "007" and "2024-03-01" stay what was written.
+
+A .tsv file is cut at tabs; a .csv file at what its first line has most of: commas, semicolons, tabs or bars. Cells may be quoted and hold
+line breaks then; UTF-8, or UTF-16 with a byte order mark, as spreadsheets save it.
+Not here: what a row means (the adapters).
+"""
+
+import codecs
+import csv
+from collections import Counter
+from collections.abc import Iterator
+from itertools import chain
+from pathlib import Path
+
+from configs.errors import BadInput
+from tasks.data.unpacked import LINE, raw_pieces, unmarked, whole_lines
+
+SHOWN = 40  # characters of a name in a message
+_DELIMITERS = ",;\t|"
+
+
+def table_rows(path: Path) -> Iterator[dict[str, str | None]]:
+    """The rows by the names in the first line; a cell that is missing at the end of a row is None. A row of more cells than names is
+    empty: there is no telling which cell is which.
+
+    Raises:
+        BadInput: a row cannot be read, or a name is there twice; names file and line.
+        OSError: the file is damaged or cannot be read.
+    """
+    lines = _lines(path)
+    head = next((line for line in lines if line.strip()), None)
+    if head is None:
+        return
+    csv.field_size_limit(LINE)
+    rows = csv.reader(chain((head,), lines), delimiter=_delimiter(path, head), strict=True)
+    try:
+        names = next(rows)
+        if double := [name for name, count in Counter(names).items() if count > 1]:
+            raise BadInput(f"{path}: the column {double[0][:SHOWN]!r} is there twice; rename one")
+        for cells in rows:
+            if not cells:
+                continue
+            yield {} if len(cells) > len(names) else dict(zip(names, [*cells, *[None] * (len(names) - len(cells))], strict=True))
+    except csv.Error as error:
+        raise BadInput(f"{path}:{rows.line_num}: {error}; quote cells and double the quotes in them") from None
+
+
+def _delimiter(path: Path, head: str) -> str:
+    if ".tsv" in path.suffixes[-2:]:
+        return "\t"
+    bare = "".join(head.split('"')[::2])  # what is not quoted
+    return max(_DELIMITERS, key=bare.count)
+
+
+def _lines(path: Path) -> Iterator[str]:
+    """The lines with their ends."""
+    parts = raw_pieces(path)
+    first = next(parts, b"")
+    found = chain((first,), parts)
+    if first.startswith((b"\xff\xfe", b"\xfe\xff")):
+        decoder = codecs.getincrementaldecoder("utf-16")()
+        found = chain((decoder.decode(part).encode() for part in found), (decoder.decode(b"", final=True).encode(),))
+    for data in whole_lines(unmarked(iter(found), path), path):
+        for line in data.decode("utf-8").split("\n")[:-1]:
+            yield f"{line}\n"
