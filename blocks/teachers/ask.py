@@ -21,6 +21,7 @@ from blocks.teachers.apart import apart
 from blocks.teachers.items import CUT_OFF, Item, Made, Unmade
 from blocks.teachers.items import key as key_of_request
 from blocks.teachers.page import leave_page
+from blocks.teachers.refusals import reopen
 from blocks.teachers.session import Session
 from blocks.teachers.summary import spent
 from configs.errors import BadInput, Transient
@@ -93,7 +94,7 @@ def ask(requests: Sequence[Request], role: str, teachers: Teachers) -> list[Answ
     ]
     journal = Journal(teachers.journal)
     try:
-        known = journal.find([key for item in items for key in item.keys])
+        known = reopen(journal, journal.find([key for item in items for key in item.keys]), items, chain)
         made: dict[str, Made | Unmade] = {}
         for item in items:
             if (row := _recorded(item, known)) is not None:

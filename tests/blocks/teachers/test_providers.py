@@ -131,7 +131,8 @@ def test_a_new_provider_needs_no_change_here(tmp_path: Path, monkeypatch: pytest
         (403, {"error": {"code": "unsupported_country", "message": "not here"}}, "unavailable", False),
         (400, {"error": {"code": "content_policy_violation", "message": "no"}}, "reject", False),
         (413, "too large", "reject", False),
-        (422, {"error": {"message": "bad"}}, "reject", False),
+        (413, "<html><head><title>413 Request Entity Too Large</title>", "unclear", False),
+        (422, {"error": {"message": "bad"}}, "unclear", False),
     ],
 )
 def test_what_a_status_means(status: int, body: object, kind: str, billed: bool) -> None:
