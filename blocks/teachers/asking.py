@@ -9,7 +9,7 @@ import asyncio
 from blocks.journal import FAILED, LOST, REJECTED
 from blocks.teachers import refusals
 from blocks.teachers.claims import Settle
-from blocks.teachers.faults import Fault, backoff, clean, redact, unexpected
+from blocks.teachers.faults import NOT_UNICODE, Fault, backoff, clean, redact, unexpected
 from blocks.teachers.items import Item, Made, Seat, Unmade
 from blocks.teachers.provider import Reply
 from blocks.teachers.till import Granted, Held, Till, answered, row
@@ -90,6 +90,8 @@ async def _try(item: Item, seat: Seat, till: Till, claimed: Granted, tries: _Tri
 
 async def _complete(item: Item, seat: Seat) -> Reply:
     """One try, within the teacher's time. Whatever a reply does to whoever reads it, it is a fault of this call."""
+    if any(clean(message.content) != message.content.replace("\x00", "\ufffd") for message in item.messages):
+        raise Fault("reject", NOT_UNICODE)
     try:
         async with asyncio.timeout(seat.settings.timeout_s):
             reply = await seat.client.complete(seat.call(item))

@@ -21,7 +21,7 @@ BASE_BYTES, BYTES_PER_TOKEN = 512 * 1024, 1024
 ERROR_BYTES = 64 * 1024
 FILE_BYTES, FILE_SECONDS = 2**30, 3600.0
 """Room for the results of a batch (10,000 calls of 100 KB), which go to a file on disk."""
-_KEPT_HEADERS = ("retry-after", "retry-after-ms", "location", "x-request-id", "request-id")
+_KEPT_HEADERS = (b"retry-after", b"retry-after-ms", b"x-request-id", b"request-id")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +65,8 @@ def bounded(client: type[Any]) -> type[Any]:
                     content = await _content(response, room)
                 finally:
                     await response.aclose()
-            headers = [(name, response.headers[name]) for name in _KEPT_HEADERS if name in response.headers]
-            return type(response)(response.status_code, headers=[*headers, ("content-type", "application/json")], content=content, request=request)
+            kept = [(name, value) for name, value in response.headers.raw if name.lower() in _KEPT_HEADERS]
+            return type(response)(response.status_code, headers=kept, content=content, request=request)
 
     return Bounded
 

@@ -83,7 +83,7 @@ def whose(body: Any, *, limited: bool) -> Whose | None:
     A code counts before words, since words may repeat what was asked.
     """
     codes, words = _found(body)
-    lower, said = [code.lower() for code in codes], " ".join(words).lower()
+    lower, said = [code.lower() for code in codes], " ".join(words)[:_LENGTH].lower()
     if any(_REQUEST_CODES.fullmatch(code) for code in lower):
         return "request"
     if any(_ACCOUNT_CODES.fullmatch(code) for code in lower):

@@ -26,7 +26,7 @@ LONGEST_ASKED_S = 7 * 86_400.0
 MAYBE_ANSWERED = {408, 499, 504, 520, 524}
 _NEVER_SENT = {"ConnectError", "ConnectTimeout", "PoolTimeout", "ProxyError", "UnsupportedProtocol", "InvalidURL", "LocalProtocolError"}
 _KEY_LIKE = re.compile(r"\b(sk|gsk|key|tgp|pk|xai)[-_][A-Za-z0-9_\-*]{8,}|\bBearer\s+\S+", re.IGNORECASE)
-_NOT_UNICODE = "bad request: the prompt holds characters that are not Unicode text"
+NOT_UNICODE = "bad request: the prompt holds characters that are not Unicode text"
 
 
 class Fault(Exception):
@@ -69,8 +69,6 @@ def from_sdk(error: Exception, sdk: ModuleType) -> Fault:
         return Fault("retry", f"{what} ({cause or type(error).__name__})", billed=cause not in _NEVER_SENT)
     if isinstance(error, CogumiError):
         raise error
-    if isinstance(error, UnicodeEncodeError):
-        return Fault("reject", _NOT_UNICODE)
     if isinstance(error, TimeoutError):
         return Fault("retry", "no answer in time", billed=True)
     return unexpected(error, "the response")
@@ -111,7 +109,7 @@ def _is_content(code: str, words: str) -> bool:
 def from_recorded(reason: str) -> Kind:
     """What a refusal that an earlier version recorded means by the rules of now. ``reason`` is as the journal has it."""
     told_then = re.match(r"bad request: (?:(\d{3}) ?([^ :]*): ?)?(.*)", reason, re.DOTALL)
-    if told_then is None or reason == _NOT_UNICODE:
+    if told_then is None or reason == NOT_UNICODE:
         return "reject"
     status, code, words = told_then.groups()
     return from_status(int(status or 400), {}, {"error": {"code": code or "", "message": words}}).kind

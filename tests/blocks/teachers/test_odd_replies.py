@@ -6,17 +6,14 @@ Every mode is one question among others of one ``ask``; the others are answered.
 import base64
 import gzip
 import json
-import logging
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
-from blocks.journal import Journal
 from blocks.teachers.ask import Answer, Request, ask
-from blocks.teachers.faults import LONGEST_ASKED_S, retry_after
 from blocks.teachers.summary import summary
-from configs.errors import BadInput, CogumiError, Transient
+from configs.errors import BadInput
 from configs.phases.teachers import Teachers
 from tests.blocks.teachers.conftest import requests, settings, teacher
 from tests.blocks.teachers.server import Running
