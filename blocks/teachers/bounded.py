@@ -8,7 +8,7 @@ Not here: what a response means (chat.py, faults.py).
 import asyncio
 import contextlib
 import zlib
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass
 from types import ModuleType
@@ -88,7 +88,7 @@ async def _content(response: Any, room: Room) -> bytes:
     kept, size = bytearray(), 0
     try:
         decoder = _Decoder(response.headers.get_list("content-encoding", split_commas=True))
-        async for raw in response.aiter_raw():
+        async for raw in _pieces(response):
             for part in decoder.parts(raw):
                 size += len(part)
                 if size > most:
@@ -105,6 +105,15 @@ async def _content(response: Any, room: Room) -> bytes:
         if good:
             raise error if isinstance(error, Fault) else Fault("retry", f"the reply does not decode ({error})", billed=True) from None
     return bytes(kept)
+
+
+async def _pieces(response: Any) -> AsyncIterator[bytes]:
+    """The body as it comes; of a transport within this process it is there already."""
+    if response.is_stream_consumed:
+        yield response.content
+        return
+    async for raw in response.aiter_raw():
+        yield raw
 
 
 class _Decoder:

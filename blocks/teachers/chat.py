@@ -9,6 +9,7 @@ from collections.abc import Awaitable
 from types import ModuleType
 from typing import Any
 
+from blocks.budget import Usage
 from blocks.teachers.bounded import Room, expecting
 from blocks.teachers.counts import usage_of_chat
 from blocks.teachers.faults import Fault, clean, from_sdk, from_status, unexpected, unreadable
@@ -81,10 +82,10 @@ def _read(found: Any) -> Reply:
     thought = parts.thought or any(message.get(name) for name in ("reasoning_content", "reasoning", "reasoning_details", "thinking"))
     refusal = message.get("refusal")
     refused = parts.refused or (refusal if isinstance(refusal, str) else "without words" if refusal else "")
-    return reply_of(parts.text, thought, refused, said, found.get("usage") and usage_of_chat(found["usage"]))
+    return reply_of(parts.text, thought, refused, said, usage_of_chat(found.get("usage")))
 
 
-def reply_of(text: str, thought: bool, refused: str, said: Any, usage: Any) -> Reply:
+def reply_of(text: str, thought: bool, refused: str, said: Any, usage: Usage | None) -> Reply:
     """A reply from what any wire format holds. ``thought``: there was reasoning beside the text; ``said`` is the finish reason.
 
     Raises:

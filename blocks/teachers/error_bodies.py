@@ -10,7 +10,7 @@ from html import unescape
 from typing import Any, Literal
 
 Whose = Literal["account", "request"]
-_DEPTH, _LENGTH = 6, 2000
+_DEPTH, _LENGTH = 10, 2000
 _CODES = ("code", "type", "error_code", "error_type", "status")
 _WORDS = ("message", "msg", "error_message", "error_description", "detail", "title", "error", "raw", "errors", "metadata", "innererror", "reason")
 _NO_CODE = {"error", "none", "null", "fail", "failed"}
@@ -32,7 +32,7 @@ _ACCOUNT_CODES = _any(
 _SETTING = "temperature|top_p|top_k|max_tokens|max_completion_tokens|reasoning_effort|response_format|stop|seed|system|thinking"
 _LIMIT = r"max(_completion|_output)?_tokens"
 _ACCOUNT_WORDS = _any(
-    r"credit balance|(insufficient|not enough|out of|no|more) (credits?|funds|balance|quota)\b|credit limit exceeded",
+    r"credit balance|(insufficient|not enough|out of|more|have no) (credits?|funds|balance|quota)\b|credit limit exceeded",
     r"can only afford|billing hard limit|billing (is )?not active|check your plan and billing|key limit exceeded",
     r"(reached|exceeded) your (specified )?(api )?(usage|spend\w*|monthly) limits?",
     r"(account|organi[sz]ation|project|workspace|team)[\w .'-]{0,40}\b(deactivated|disabled|restricted|suspended)\b",
@@ -73,7 +73,8 @@ _RATE_WORDS = _any(r"\b(tokens|requests) per (min|minute|day|hour)|\b[tr]p[md]\b
 def told(body: Any) -> tuple[str, str]:
     """The code and the words of an error's body, where it has them; the words are one line."""
     codes, words = _found(body)
-    return codes[0] if codes else "", ": ".join(words)[:_LENGTH]
+    named = [code for code in codes if not code.isdecimal()] or codes
+    return named[0] if named else "", ": ".join(words)[:_LENGTH]
 
 
 def whose(body: Any, *, limited: bool) -> Whose | None:
@@ -92,6 +93,8 @@ def whose(body: Any, *, limited: bool) -> Whose | None:
         return "account" if re.search(r"credit balance|billing hard limit|insufficient (credits|balance|funds)", said) else None
     if _RATE_WORDS.search(said) or any(_RATE_WORDS.search(code) for code in lower):
         return None
+    if "context" in said and _REQUEST_WORDS.search(said):  # such a message may name max_tokens too
+        return "request"
     if _ACCOUNT_WORDS.search(said):
         return "account"
     return "request" if _REQUEST_WORDS.search(said) else None

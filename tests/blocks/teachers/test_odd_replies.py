@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from blocks.teachers.ask import Answer, Request, ask
+from blocks.teachers.ask import Request, ask
 from blocks.teachers.summary import summary
 from configs.errors import BadInput
 from configs.phases.teachers import Teachers
@@ -20,7 +20,6 @@ from tests.blocks.teachers.server import Running
 
 WIRES = {"openai": "m", "anthropic": "claude"}
 DEEP = b"[" * 100_000
-HUGE = 10**16
 
 
 def body(content: bytes | str, status: int = 200, *head: str) -> dict[str, Any]:
@@ -102,14 +101,6 @@ NO_WAITS = ("-5", "NaN", "-inf", "Thu, 99 Foo 2025 99:99:99 GMT", "0x10", "\xb2"
 LEFT_ALONE = {name: BODIES.pop(name) for name in ("redirect", "304", "300")}
 LEFT_ALONE |= {f"wait {said}": error(429, "slow down", "rate", f"retry-after: {said}") for said in WAITS}
 BODIES |= {f"wait {said}": error(500, "slow down", "rate", f"retry-after: {said}") for said in NO_WAITS if said != "1970"}
-# The fields of an answer, by their paths in each format.
-USAGE = {
-    "negative": -(10**12), "huge": HUGE, "fraction": 1.5, "whole fraction": 3.0, "text": "12", "truth": True, "list": [1], "object": {"a": 1}, "null": None,
-    "gone": "DELETED", "infinite": 1e308,
-}  # fmt: skip
-PATHS = {"openai": ("usage.prompt_tokens", "usage.completion_tokens"), "anthropic": ("usage.input_tokens", "usage.output_tokens")}
-COUNTS = [(path, name) for path in ("prompt", "completion") for name in USAGE]
-WHOLE = [None, {}, [], "12", 7, True, "DELETED", {"prompt_tokens": None, "completion_tokens": None, "input_tokens": None, "output_tokens": None}]
 
 
 def question(text: str) -> Request:
@@ -154,11 +145,3 @@ def test_a_redirect_carries_no_key_along(server: Running) -> None:
             raw = {f"{provider} {status}": body(b"", status, f"location: {server.url}/control/counts")}
             with pytest.raises(BadInput, match=rf"t0: {status}.*set base_url"):
                 ask([question(f"{provider} {status}")], "questions", settings(chain(server, provider, raw).models["t0"]))
-
-
-def read_back(server: Running, provider: str, changes: dict[str, Any], **more: Any) -> Answer:
-    """The answer as one teacher alone gives it, with ``changes`` of its fields."""
-    name = json.dumps([provider, changes], sort_keys=True)
-    server.plan(raw={name: {"changes": changes}})
-    (answer,) = ask([question(name)], "questions", settings(teacher(server.url, WIRES[provider], provider, **more)))
-    return answer

@@ -68,7 +68,7 @@ def test_malformed_answers_are_asked_again_and_then_kept(server: Running) -> Non
 
 
 def test_what_every_teacher_refuses_is_not_asked_again(server: Running) -> None:
-    server.plan(modes={"m": "400"})
+    server.plan(modes={"m": "400"}, code={"400": "context_length_exceeded"})
     (parsed,) = ask_parsed(requests(1), "questions", settings(teacher(server.url)), Score, attempts=3)
     assert parsed.value is None
     assert parsed.reject is not None
