@@ -10,12 +10,15 @@ from types import ModuleType
 from typing import Any
 
 from blocks.budget import Usage
+from blocks.reasoning import after_leading
 from blocks.teachers.bounded import Room, expecting
 from blocks.teachers.counts import usage_of_chat
 from blocks.teachers.faults import Fault, clean, from_sdk, from_status, unexpected, unreadable
 from blocks.teachers.finish import end_of, shown
 from blocks.teachers.parts import parts_of
 from blocks.teachers.provider import Call, Reply
+
+_OWN_SECTIONS = ("<draft>", "<thinking>")
 
 
 def body(call: Call, *, limit: str) -> dict[str, Any]:
@@ -100,8 +103,14 @@ def reply_of(text: str, thought: bool, refused: str, said: Any, usage: Usage | N
         raise Fault("retry", f"the answer broke off (finish reason: {shown(said)})", billed=True, unreadable=True)
     if end == "tool":
         return Reply(clean(text), usage, refused=f"wants a tool instead of answering (finish reason: {shown(said)})")
-    answer = clean(text)
-    return Reply(answer, usage, cut=end == "cut" or (thought and not answer.strip()))
+    whole = clean(text)
+    answer = _final(whole)
+    return Reply(answer, usage, cut=end == "cut" or (not answer.strip() and (thought or bool(whole.strip()))))
+
+
+def _final(text: str) -> str:
+    """The answer behind the reasoning that a text begins with. A hard answer's own sections are no reasoning (chat_format.py)."""
+    return text if text.lstrip().startswith(_OWN_SECTIONS) else after_leading(text)
 
 
 def error_in_200(found: Any, *, billed: bool) -> Fault:

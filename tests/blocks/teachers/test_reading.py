@@ -150,6 +150,24 @@ def test_reasoning_in_a_field_of_its_own_is_no_answer(field: str) -> None:
             assert (reply.text.strip(), reply.cut, reply.refused) == ("", True, None)
 
 
+@pytest.mark.parametrize("wire", ["openai", "anthropic"])
+@pytest.mark.parametrize(
+    ("said", "text", "cut"),
+    [
+        ("<think>2 + 2, so 4</think>\n\nIt is 4.", "It is 4.", False),
+        ("2 + 2, so 4</think>It is 4.", "It is 4.", False),
+        ("<think>still thinking", "", True),
+        ("<think>all of it</think>", "", True),
+        ("<draft>a</draft><thinking>b</thinking>c", "<draft>a</draft><thinking>b</thinking>c", False),
+        ("<thinking>b</thinking>c", "<thinking>b</thinking>c", False),
+        ("Write `<think>` to open it.", "Write `<think>` to open it.", False),
+    ],
+)
+def test_reasoning_in_the_text_is_no_answer(wire: str, said: str, text: str, cut: bool) -> None:
+    reply = both(wire, said)
+    assert (reply.text, reply.cut) == (text, cut)
+
+
 DONE = ("stop", "STOP", "eos", "end_turn", "stop_sequence")
 CUT = ("length", "max_tokens", "MAX_TOKENS", "model_length", "model_context_window_exceeded")
 REFUSED = ("content_filter", "refusal", "SAFETY", "RECITATION", "content_filtered")
