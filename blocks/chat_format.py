@@ -8,6 +8,7 @@ import re
 from collections.abc import Sequence
 from typing import Literal
 
+from blocks.reasoning import answer_of
 from blocks.records import Example, Record
 
 BEGIN, END, END_TEXT = "<|begin_of_text|>", "<|eot_id|>", "<|end_of_text|>"
@@ -23,7 +24,7 @@ TEMPLATE = (
     "{%- if add_generation_prompt -%}{{- '<|start_header_id|>assistant<|end_header_id|>\\n\\n' -}}{%- endif -%}"
 )
 _SECTIONS = re.compile(r"^\s*(?:<draft>(?P<draft>.*?)</draft>)?\s*(?:<thinking>(?P<thinking>.*?)</thinking>)?\s*(?P<response>.*)$", re.DOTALL)
-_OPENED = re.compile(r"^<(?:draft|thinking)>\s*")
+_OPENED = re.compile(r"^\s*<(?:draft|thinking)>\s*")
 
 
 class Message(Record):
@@ -70,7 +71,9 @@ def answer(example: Example) -> str:
 
 
 def sections(text: str) -> Sections:
-    """Take an assistant turn apart; an unclosed section leaves everything in ``response``."""
-    found = _SECTIONS.match(text.replace(END, "").replace(END_TEXT, ""))
+    """Take an assistant turn apart; an unclosed section leaves everything in ``response``. A reasoning model's own reasoning is in none."""
+    text = text.replace(END, "").replace(END_TEXT, "")
+    found = _SECTIONS.match(text if _OPENED.match(text) else answer_of(text))
     assert found is not None  # the pattern matches every string
-    return Sections(draft=found["draft"], thinking=found["thinking"], response=found["response"].strip())
+    response = found["response"].strip()
+    return Sections(draft=found["draft"], thinking=found["thinking"], response=response if _OPENED.match(response) else answer_of(response))

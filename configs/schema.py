@@ -4,6 +4,7 @@ Not here: the phases' own settings (configs/phases/), and any behaviour.
 """
 
 import difflib
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -90,9 +91,10 @@ class _NoKeyTwice(yaml.SafeLoader):
     """YAML whose mappings name no key twice: of two the later one would count, without a word."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
-        for twice in {key for key in keys if keys.count(key) > 1 and key != "<<"}:
-            raise yaml.constructor.ConstructorError(None, None, f"{twice!r} stands there twice", node.start_mark)
+        counts = Counter(key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode) and key.value != "<<")
+        for twice, count in counts.most_common(1):
+            if count > 1:
+                raise yaml.constructor.ConstructorError(None, None, f"{twice!r} stands there twice", node.start_mark)
         return super().construct_mapping(node, deep)
 
 

@@ -1,15 +1,14 @@
 """Ask teachers: the public calls. ``ask`` answers every request once, from the journal where it can, under one cap.
 
-Not here: the path of a call (asking.py), what to ask (tasks/), what was spent so far (summary.py).
+Not here: the path of a call (asking.py), reading structured answers (parsing.py), what to ask (tasks/), what was spent so far (summary.py).
 """
 
-import json
 from collections import Counter
 from collections.abc import Sequence
 from decimal import Decimal
 from typing import Generic, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from blocks.budget import to_dollars
 from blocks.chat_format import Message
@@ -21,6 +20,8 @@ from blocks.teachers.apart import apart
 from blocks.teachers.items import CUT_OFF, Item, Made, Unmade
 from blocks.teachers.items import key as key_of_request
 from blocks.teachers.page import leave_page
+from blocks.teachers.parsing import parse
+from blocks.teachers.refusals import reopen
 from blocks.teachers.session import Session
 from blocks.teachers.summary import spent
 from configs.errors import BadInput, Transient
@@ -93,7 +94,7 @@ def ask(requests: Sequence[Request], role: str, teachers: Teachers) -> list[Answ
     ]
     journal = Journal(teachers.journal)
     try:
-        known = journal.find([key for item in items for key in item.keys])
+        known = reopen(journal, journal.find([key for item in items for key in item.keys]), items, chain)
         made: dict[str, Made | Unmade] = {}
         for item in items:
             if (row := _recorded(item, known)) is not None:
@@ -112,8 +113,8 @@ def ask(requests: Sequence[Request], role: str, teachers: Teachers) -> list[Answ
 
 
 def ask_parsed(requests: Sequence[Request], role: str, teachers: Teachers, model: type[M], attempts: int) -> list[Parsed[M]]:
-    """Structured answers: the JSON object in each answer, as ``model``. What does not parse is asked again, up to
-    ``attempts`` times in all, and then kept as a reject with its reason. Raises as :func:`ask`."""
+    """Structured answers: the JSON object in each answer (by the rule of parsing.py), as ``model``. What does not parse is
+    asked again, up to ``attempts`` times in all, and then kept as a reject with its reason. Raises as :func:`ask`."""
     history: list[list[Answer]] = [[] for _ in requests]
     values: list[M | None] = [None] * len(requests)
     reasons: list[str | None] = [None] * len(requests)
@@ -130,25 +131,6 @@ def ask_parsed(requests: Sequence[Request], role: str, teachers: Teachers, model
                 again.append(at)
         open_at = again
     return [Parsed(value=value, answer=answers[-1], answers=tuple(answers), reject=reason) for value, answers, reason in zip(values, history, reasons, strict=True)]
-
-
-def parse(text: str, model: type[M]) -> tuple[M | None, str | None]:
-    """The first JSON object in ``text`` that fits ``model``, and otherwise why none does. Fences and talk around it are allowed."""
-    reason, decoder = "no JSON object in the answer", json.JSONDecoder()
-    at = text.find("{")
-    while at >= 0:
-        try:
-            found, end = decoder.raw_decode(text, at)
-        except (ValueError, RecursionError):
-            reason, end = "the JSON object does not parse", at + 1
-        else:
-            try:
-                return model.model_validate(found), None
-            except ValidationError as error:
-                first = error.errors()[0]
-                reason = f"{'.'.join(str(part) for part in first['loc']) or 'object'}: {first['msg']}"
-        at = text.find("{", end)
-    return None, reason
 
 
 def dollars(answers: Sequence[Answer]) -> Decimal:

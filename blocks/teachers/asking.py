@@ -7,11 +7,13 @@ is claimed anew. Not here: the chain of teachers (session.py), batch APIs (batch
 import asyncio
 
 from blocks.journal import FAILED, LOST, REJECTED
+from blocks.teachers import refusals
 from blocks.teachers.claims import Settle
-from blocks.teachers.faults import Fault, backoff, redact
+from blocks.teachers.faults import NOT_UNICODE, Fault, backoff, clean, redact, unexpected
 from blocks.teachers.items import Item, Made, Seat, Unmade
 from blocks.teachers.provider import Reply
 from blocks.teachers.till import Granted, Held, Till, answered, row
+from configs.errors import CogumiError
 
 
 async def ask_one(item: Item, seat: Seat, till: Till) -> Made | Unmade | Held:
@@ -20,54 +22,84 @@ async def ask_one(item: Item, seat: Seat, till: Till) -> Made | Unmade | Held:
     Raises:
         Fault: the retries are used up, or the teacher answers nobody.
     """
-    retries = 0
+    tries = _Tries(seat)
     while True:
         claimed = await till.claim(item, seat)
         if not isinstance(claimed, Granted):
             return claimed
         try:
-            end, fault, retries = await _try(item, seat, till, claimed, retries)
+            end, fault = await _try(item, seat, till, claimed, tries)
             await till.settle(end)
         finally:
             await till.land()
-        if fault is None or fault.kind == "reject":
+        if fault is None or end.state == REJECTED:
             return Made(row(end, seat), free=False)
-        if _given_up(fault, seat, retries):
+        if tries.given_up(fault):
             raise fault
-        await asyncio.sleep(backoff(retries, fault.wait))
-        retries += 1
+        await asyncio.sleep(backoff(tries.retries, fault.wait))
+        tries.retries += 1
 
 
-async def _try(item: Item, seat: Seat, till: Till, claimed: Granted, retries: int) -> tuple[Settle, Fault | None, int]:
-    """Tries under one claim: until there is an end to write. Returns it, the fault that brought it, and the retries so far."""
-    wait, key = claimed.wait, item.keys[seat.place]
+class _Tries:
+    """The tries of one request with one teacher."""
+
+    def __init__(self, seat: Seat) -> None:
+        self.retries = 0
+        self._seat, self._first_fault = seat, -1
+
+    def given_up(self, fault: Fault) -> bool:
+        """Whether this teacher is not asked again for this request."""
+        return fault.kind == "unavailable" or self.retries >= self._seat.settings.max_retries or self._seat.too_long(fault.wait)
+
+    def own(self, fault: Fault) -> bool:
+        """Whether a fault that does not say so is the request's own: the tries are used up, and the teacher answered a call that began
+        after the first of them had failed, so that account, key, model and settings are well."""
+        if self._first_fault < 0:
+            self._first_fault = self._seat.started
+        odd = fault.kind == "unclear" or (fault.kind == "retry" and fault.unreadable)
+        return odd and self.retries >= self._seat.settings.max_retries and self._seat.answered > self._first_fault
+
+
+async def _try(item: Item, seat: Seat, till: Till, claimed: Granted, tries: _Tries) -> tuple[Settle, Fault | None]:
+    """Tries under one claim: until there is an end to write. Returns it, and the fault that brought it."""
+    wait, key, worst = claimed.wait, item.keys[seat.place], seat.worst(item, batch=False)
     while True:
         await asyncio.sleep(wait)
         if seat.slots is not None:
             await seat.slots.take(item.tokens)
+        seat.started += 1
+        ticket = seat.started
         try:
             reply = await _complete(item, seat)
-        except Fault as fault:
-            fault.reason = redact(fault.reason, till.secrets)
-            if fault.kind == "reject":
-                return Settle(key, claimed.number, REJECTED, 0, retries=retries, reject=fault.reason), fault, retries
-            if fault.billed or _given_up(fault, seat, retries):
-                return Settle(key, claimed.number, LOST if fault.billed else FAILED, 0, retries=retries, reject=fault.reason), fault, retries
-            turn = await till.turn(item, seat, fault.wait or 0.0 if fault.limited else 0.0)
-            wait = max(backoff(retries, fault.wait), turn)
-            retries += 1
-        else:
-            return answered(till, seat, key, claimed.number, seat.worst(item, batch=False), retries, reply), None, retries
+            seat.answered = max(seat.answered, ticket)
+            return answered(till, seat, key, claimed.number, worst, tries.retries, reply), None
+        except Fault as found:
+            fault = found
+        fault.reason = redact(fault.reason, till.secrets)
+        if fault.kind == "reject":
+            return Settle(key, claimed.number, REJECTED, 0, retries=tries.retries, reject=fault.reason), fault
+        if tries.own(fault):
+            reason = f"unreadable: {fault.reason}" if fault.unreadable else refusals.declined(fault.reason, seat.settings)
+            return Settle(key, claimed.number, REJECTED, worst if fault.billed else 0, retries=tries.retries, reject=reason), fault
+        if fault.billed or tries.given_up(fault):
+            return Settle(key, claimed.number, LOST if fault.billed else FAILED, 0, retries=tries.retries, reject=fault.reason), fault
+        turn = await till.turn(item, seat, fault.wait or 0.0 if fault.limited else 0.0)
+        wait = max(backoff(tries.retries, fault.wait), turn)
+        tries.retries += 1
 
 
 async def _complete(item: Item, seat: Seat) -> Reply:
-    """One try, within the teacher's time."""
+    """One try, within the teacher's time. Whatever a reply does to whoever reads it, it is a fault of this call."""
+    if any(clean(message.content) != message.content.replace("\x00", "\ufffd") for message in item.messages):
+        raise Fault("reject", NOT_UNICODE)
     try:
         async with asyncio.timeout(seat.settings.timeout_s):
-            return await seat.client.complete(seat.call(item))
+            reply = await seat.client.complete(seat.call(item))
+        clean(reply.text + (reply.refused or ""))  # of a provider that is not ours: a text
+        return reply
     except TimeoutError:
         raise Fault("retry", f"no answer in {seat.settings.timeout_s:g} s", billed=True) from None
-
-
-def _given_up(fault: Fault, seat: Seat, retries: int) -> bool:
-    return fault.kind == "unavailable" or retries >= seat.settings.max_retries or (fault.wait or 0) > seat.settings.timeout_s
+    except (Fault, CogumiError):
+        raise
+    except Exception as error:
+        raise unexpected(error, "the answer") from None

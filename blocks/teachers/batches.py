@@ -8,17 +8,20 @@ the marker; only a batch that the provider does not know gives its reservations 
 import asyncio
 import logging
 import uuid
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Awaitable, Mapping, Sequence
+from typing import TypeVar
 
-from blocks.journal import FAILED, REJECTED
+from blocks.journal import FAILED, LOST, REJECTED
 from blocks.teachers import batch_records
 from blocks.teachers.claims import Granted, Settle
-from blocks.teachers.faults import Fault, backoff, redact
+from blocks.teachers.faults import Fault, backoff, redact, unexpected
 from blocks.teachers.items import Item, Made, Seat, Unmade
 from blocks.teachers.provider import BatchProvider, Call, Reply
 from blocks.teachers.till import Held, Till, answered
-from configs.errors import BadInput
+from configs.errors import BadInput, CogumiError
 
+T = TypeVar("T")
 log = logging.getLogger("cogumi.teachers")
 CALLS, BYTES = 10_000, 50_000_000
 """Bounds of one batch: below those of OpenAI (50,000 and 200 MB), Groq (50,000 and 100 MB) and Anthropic (100,000 and 256 MB)."""
@@ -30,6 +33,9 @@ class Batches:
     def __init__(self, seat: Seat, till: Till, poll_s: float) -> None:
         self._seat, self._till, self._poll_s = seat, till, poll_s
         self._resuming: dict[str, asyncio.Task[None]] = {}
+        self._faults: dict[str, Fault] = {}  # of single calls, by the journal's keys: the latest
+        self._unreadable: Counter[str] = Counter()  # how often, by the same
+        self._answers = False
 
     async def run(self, items: Sequence[Item]) -> list[Made | Unmade | Fault]:
         """Answers of the teacher to all items, in order; a Fault where it failed in a way that is not final.
@@ -47,8 +53,10 @@ class Batches:
                 failures[at] += 1
                 if (row := found.get(items[at].keys[self._seat.place])) is not None:
                     results[at] = Made(row, free=False)
+                elif (own := self._faults.get(items[at].keys[self._seat.place])) is not None and own.kind == "unavailable":
+                    results[at] = own
                 elif fault is not None or failures[at] > self._seat.settings.max_retries:
-                    results[at] = fault or Fault("retry", "batches did not answer it")
+                    results[at] = fault or own or Fault("retry", "batches did not answer it")
             if not asked or fault is not None:
                 results = [refused.get(at, fault) if result is None else result for at, result in enumerate(results)]
             self._till.reopen()
@@ -96,10 +104,10 @@ class Batches:
         retries = 0
         while True:
             try:
-                await self._know(marker, await self._provider.submit(marker, calls))
+                await self._know(marker, await self._within(self._provider.submit(marker, calls)))
                 break
             except Fault as fault:
-                if fault.kind == "reject" or fault.kind == "unavailable" or retries >= self._seat.settings.max_retries:
+                if fault.kind != "retry" or retries >= self._seat.settings.max_retries or self._seat.too_long(fault.wait):
                     if not fault.billed:
                         await self._release(marker, fault)
                     raise
@@ -137,7 +145,7 @@ class Batches:
         failures = 0
         while True:
             try:
-                replies = await self._provider.collect(batch.id)
+                replies = await self._within(self._provider.collect(batch.id))
                 failures = 0
             except Fault as fault:
                 if fault.kind == "reject":
@@ -148,17 +156,39 @@ class Batches:
             if replies is not None:
                 break
             await asyncio.sleep(self._poll_s)
+        self._answers = self._answers or any(isinstance(reply, Reply) for reply in replies.values())
         waiting = await asyncio.to_thread(batch_records.waiting, self._till.journal, marker)
         await asyncio.gather(*(self._till.settle(self._end(call, replies.get(call.key))) for call in waiting))
         await asyncio.to_thread(batch_records.finish, self._till.journal, marker)
 
     def _end(self, call: batch_records.Waiting, reply: Reply | Fault | None) -> Settle:
-        if isinstance(reply, Reply):
-            return answered(self._till, self._seat, call.key, call.number, call.reserved, 0, reply, batch=True)
-        if isinstance(reply, Fault):
-            reason = redact(reply.reason, self._till.secrets)
-            return Settle(call.key, call.number, REJECTED if reply.kind == "reject" else FAILED, 0, reject=reason)
-        return Settle(call.key, call.number, FAILED, 0, reject="the batch ended without it")
+        """The end of a call by its line. Whatever a line does to whoever reads it, it is a fault of this call."""
+        try:
+            if isinstance(reply, Reply):
+                return answered(self._till, self._seat, call.key, call.number, call.reserved, 0, reply, batch=True)
+        except Exception as error:
+            reply = unexpected(error, "a line of the batch")
+        fault = reply if isinstance(reply, Fault) else Fault("retry", "the batch ended without it")
+        fault.reason = redact(fault.reason, self._till.secrets)
+        self._faults[call.key] = fault
+        self._unreadable[call.key] += fault.unreadable
+        if self._answers and self._unreadable[call.key] > self._seat.settings.max_retries:  # as often as anybody tries, and others are read
+            return Settle(call.key, call.number, REJECTED, call.reserved, reject=f"unreadable: {fault.reason}")
+        state = REJECTED if fault.kind == "reject" else LOST if fault.billed else FAILED
+        return Settle(call.key, call.number, state, 0, reject=fault.reason)
+
+    async def _within(self, sent: Awaitable[T]) -> T:
+        """What the provider answers to one request about a batch.
+
+        Raises:
+            Fault: also where it made its reader fail in a way that nobody foresaw.
+        """
+        try:
+            return await sent
+        except (Fault, CogumiError):
+            raise
+        except Exception as error:
+            raise unexpected(error, "the batch") from None
 
     async def _find(self, marker: str) -> str | None:
         """The provider's id of the batch with this marker, if it has one."""
@@ -167,9 +197,9 @@ class Batches:
         retries = 0
         while True:
             try:
-                return await self._provider.find(marker, {call.key for call in waiting}, batch.created, batch.others, self._poll_s)
+                return await self._within(self._provider.find(marker, {call.key for call in waiting}, batch.created, batch.others, self._poll_s))
             except Fault as fault:
-                if fault.kind != "retry" or retries >= self._seat.settings.max_retries:
+                if fault.kind != "retry" or self._seat.too_long(fault.wait) or retries >= self._seat.settings.max_retries:
                     raise
                 await asyncio.sleep(backoff(retries, fault.wait))
                 retries += 1

@@ -1,15 +1,24 @@
 """OpenAI's chat.completions wire format, which Groq, Together, OpenRouter and the rehearsal teachers speak too.
 
-Not here: connections (providers/).
+Not here: connections (providers/, bounded.py), counts (counts.py), errors (faults.py).
 """
 
+import asyncio
+import json
 from collections.abc import Awaitable
 from types import ModuleType
 from typing import Any
 
 from blocks.budget import Usage
-from blocks.teachers.faults import Fault, from_sdk, from_status
+from blocks.reasoning import after_leading
+from blocks.teachers.bounded import Room, expecting
+from blocks.teachers.counts import usage_of_chat
+from blocks.teachers.faults import Fault, clean, from_sdk, from_status, unexpected, unreadable
+from blocks.teachers.finish import end_of, shown
+from blocks.teachers.parts import parts_of
 from blocks.teachers.provider import Call, Reply
+
+_OWN_SECTIONS = ("<draft>", "<thinking>")
 
 
 def body(call: Call, *, limit: str) -> dict[str, Any]:
@@ -20,61 +29,109 @@ def body(call: Call, *, limit: str) -> dict[str, Any]:
     return made
 
 
-def http(sdk: ModuleType, limits: Any) -> Any:
-    """The SDK's own HTTP client with one connection per call. A connection that is used again can hand a repeated or
-    late response to the next request, and nothing in the response says so; a handshake is little beside an answer."""
-    return sdk.DefaultAsyncHttpxClient(limits=limits(max_keepalive_connections=0))
-
-
-async def fetch(sdk: ModuleType, sent: Awaitable[Any]) -> Any:
+async def fetch(sdk: ModuleType, sent: Awaitable[Any], room: Room | None = None) -> Any:
     """The JSON of an SDK's response (its raw-response wrapper, or the HTTP response itself).
 
     Raises:
         Fault: whatever went wrong.
     """
     try:
-        response = await sent
-        return getattr(response, "http_response", response).json()
-    except UnicodeEncodeError as error:
-        raise from_sdk(error, sdk) from None
-    except ValueError:
-        raise Fault("retry", "the answer is not JSON", billed=True) from None
+        with expecting(room or Room()):
+            response = await sent
+        content = getattr(response, "http_response", response).content
     except Exception as error:
         raise from_sdk(error, sdk) from None
+    return decoded(content)
+
+
+def decoded(content: bytes) -> Any:
+    """JSON from bytes; a byte that is no Unicode costs its letter and not the answer.
+
+    Raises:
+        Fault: it is no JSON, or nests deeper than any reply does.
+    """
+    try:
+        return json.loads(content.decode(json.detect_encoding(content), "replace").removeprefix("\ufeff"))
+    except (ValueError, RecursionError):
+        raise unreadable("the answer is not JSON") from None
 
 
 def read(found: Any) -> Reply:
     """A chat.completions response as a reply.
 
     Raises:
-        Fault: it is an error in a 200, or not in the format.
+        Fault: it is an error in a 200, broken off, or not in the format.
     """
-    if isinstance(found, dict) and found.get("error") and not found.get("choices"):
-        code = found["error"].get("code") if isinstance(found["error"], dict) else None
-        raise from_status(code if isinstance(code, int) else 500, {}, found)
     try:
-        choice = found["choices"][0]
-        message, finish = choice["message"], choice.get("finish_reason")
-        content = message.get("content")
-        if content is not None and not isinstance(content, str):
-            raise TypeError
-        usage = _usage(found.get("usage"))
-    except (KeyError, IndexError, TypeError, AttributeError, ValueError):
-        raise Fault("retry", "the answer is not in the chat.completions format", billed=True) from None
-    if finish == "content_filter":
-        return Reply(clean(content or ""), usage, refused="content filter")
-    if message.get("refusal"):
-        return Reply("", usage, refused=f"refused: {clean(str(message['refusal']))[:200]}")
-    return Reply(clean(content or ""), usage, cut=finish == "length")
+        return _read(found)
+    except Fault:
+        raise
+    except Exception as error:
+        raise unexpected(error, "the answer") from None
 
 
-def _usage(found: Any) -> Usage | None:
-    if found is None:
-        return None
-    cached = (found.get("prompt_tokens_details") or {}).get("cached_tokens") or 0
-    return Usage(prompt=found["prompt_tokens"], cached=cached, written=0, completion=found["completion_tokens"])
+def _read(found: Any) -> Reply:
+    choices = found.get("choices") if isinstance(found, dict) else None
+    choice = choices[0] if isinstance(choices, list) and choices else None
+    if isinstance(found, dict) and found.get("error") and not isinstance(choice, dict):
+        raise error_in_200(found, billed=bool(found.get("usage")))
+    if isinstance(choice, dict) and choice.get("error"):
+        raise error_in_200({"error": choice["error"]}, billed=True)
+    message = choice.get("message") if isinstance(choice, dict) else None
+    parts = parts_of(message.get("content")) if isinstance(message, dict) else None
+    if choice is None or message is None or parts is None:
+        raise unreadable("the answer is not in the chat.completions format")
+    said = choice.get("finish_reason")
+    thought = parts.thought or any(message.get(name) for name in ("reasoning_content", "reasoning", "reasoning_details", "thinking"))
+    refusal = message.get("refusal")
+    refused = parts.refused or (refusal if isinstance(refusal, str) else "without words" if refusal else "")
+    return reply_of(parts.text, thought, refused, said, usage_of_chat(found.get("usage")))
 
 
-def clean(text: str) -> str:
-    """Text that every database and file can hold: no NUL, no half of a surrogate pair."""
-    return text.replace("\x00", "\ufffd").encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+def reply_of(text: str, thought: bool, refused: str, said: Any, usage: Usage | None) -> Reply:
+    """A reply from what any wire format holds. ``thought``: there was reasoning beside the text; ``said`` is the finish reason.
+
+    Raises:
+        Fault: the answer broke off.
+    """
+    end = end_of(said)
+    if end == "refused":
+        return Reply(clean(text), usage, refused="refused by the provider" if said == "refusal" else "content filter")
+    if refused:
+        return Reply("", usage, refused=f"refused: {clean(refused)[:200]}")
+    if end == "broken":
+        raise Fault("retry", f"the answer broke off (finish reason: {shown(said)})", billed=True, unreadable=True)
+    if end == "tool":
+        return Reply(clean(text), usage, refused=f"wants a tool instead of answering (finish reason: {shown(said)})")
+    whole = clean(text)
+    answer = _final(whole)
+    return Reply(answer, usage, cut=end == "cut" or (not answer.strip() and (thought or bool(whole.strip()))))
+
+
+def _final(text: str) -> str:
+    """The answer behind the reasoning that a text begins with. A hard answer's own sections are no reasoning (chat_format.py)."""
+    return text if text.lstrip().startswith(_OWN_SECTIONS) else after_leading(text)
+
+
+def error_in_200(found: Any, *, billed: bool) -> Fault:
+    """An error that came with status 200 instead of an answer, or beside a part of one."""
+    inside = found.get("error") if isinstance(found, dict) else None
+    code = inside.get("code", inside.get("status")) if isinstance(inside, dict) else None
+    status = int(code) if isinstance(code, int | str) and not isinstance(code, bool) and str(code).isdecimal() and 400 <= int(str(code)[:4]) < 600 else 500
+    fault = from_status(status, {}, found)
+    if fault.kind == "retry" and not fault.limited:
+        fault.billed = fault.billed or billed
+    return fault
+
+
+async def in_time(seconds: float, sent: Awaitable[Any]) -> Any:
+    """What arrives within ``seconds``.
+
+    Raises:
+        Fault: it did not.
+    """
+    try:
+        async with asyncio.timeout(seconds):
+            return await sent
+    except TimeoutError:
+        raise Fault("retry", f"no answer in {seconds:g} s", billed=True) from None

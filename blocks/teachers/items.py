@@ -5,8 +5,9 @@ Not here: the session itself (session.py).
 
 import hashlib
 import json
+import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from blocks.budget import worst_case
 from blocks.chat_format import Message
@@ -17,6 +18,7 @@ from blocks.teachers.provider import Call, Provider
 from blocks.teachers.rates import Rate
 from configs.phases.teachers import TeacherModel
 
+log = logging.getLogger("cogumi.teachers")
 CUT_OFF = "cut off at max_tokens"
 """The reject of an answer that ended at its longest length."""
 BREAKS_AFTER = 5
@@ -42,7 +44,8 @@ class Item:
 
 @dataclass(slots=True)
 class Seat:
-    """A teacher in this session: its place in the chain, its client, its limits, and whether it still answers (``out``)."""
+    """A teacher in this session: its place in the chain, its client, its limits, and whether it still answers (``out``).
+    ``started`` counts tries, ``answered`` is the latest of them that was answered: what tells a fault of one request from one of all."""
 
     place: int
     name: str
@@ -52,6 +55,20 @@ class Seat:
     slots: PrefectLimits | None
     out: Fault | None = None
     failures: int = 0
+    started: int = 0
+    answered: int = 0
+    noted: set[str] = field(default_factory=set)
+
+    def note(self, what: str) -> None:
+        """Log what is odd about this teacher's replies, each kind once."""
+        kind = what.split("(")[0].split(" used ")[0]
+        if kind not in self.noted:
+            self.noted.add(kind)
+            log.warning("teacher %s %s", self.name, what)
+
+    def too_long(self, wait: float | None) -> bool:
+        """Whether the teacher asks for a longer wait than anybody here has."""
+        return (wait or 0.0) > self.settings.timeout_s
 
     def call(self, item: Item) -> Call:
         """The request as this teacher takes it."""
@@ -64,7 +81,7 @@ class Seat:
     def failed(self, fault: Fault) -> bool:
         """Count a request that this teacher did not answer; whether that is the reason to leave it alone from now on."""
         self.failures += 1
-        if self.out is None and (fault.kind == "unavailable" or self.failures >= BREAKS_AFTER):
+        if self.out is None and (fault.kind == "unavailable" or self.too_long(fault.wait) or self.failures >= BREAKS_AFTER):
             self.out = fault
             return True
         return False

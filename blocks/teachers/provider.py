@@ -33,8 +33,9 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What the provider answered. ``usage`` is None where it did not say. ``refused``: the teacher or its filter did not
-    answer (the next teacher is asked). ``cut``: the answer ended at max_tokens."""
+    """What the provider answered. ``text`` is the answer without reasoning. ``usage`` is None where it did not say.
+    ``refused``: the teacher or its filter did not answer (the next teacher is asked). ``cut``: the answer ended at
+    max_tokens, or within its reasoning."""
 
     text: str
     usage: Usage | None

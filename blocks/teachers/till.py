@@ -5,16 +5,23 @@ Not here: the transactions (claims.py), the calls (asking.py, batches.py).
 
 import asyncio
 import json
+import logging
 from dataclasses import dataclass
 
-from blocks.budget import nano, price
+from blocks.budget import Usage, nano, price
 from blocks.journal import ANSWERED, BATCH, REJECTED, Journal, Row
 from blocks.teachers.claims import Busy, Claim, Granted, Refused, Settle, Slot
-from blocks.teachers.faults import redact
+from blocks.teachers.counts import believed
+from blocks.teachers.faults import clean, redact
 from blocks.teachers.items import CUT_OFF, Item, Made, Seat, Unmade
 from blocks.teachers.provider import Reply
 from blocks.teachers.writer import Writer
 from configs.phases.teachers import Teachers
+
+log = logging.getLogger("cogumi.teachers")
+HIDDEN_TOKENS = 131_072
+"""What a provider may truly count beyond what was set aside: reasoning that max_tokens does not bound, its own preamble, what it
+searched for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,21 +116,46 @@ class Till:
 
 
 def answered(till: Till, seat: Seat, key: str, number: int, worst: int, retries: int, reply: Reply, *, batch: bool = False) -> Settle:
-    """The end of a call with a reply, at its price; at its worst case where the provider did not say what it used."""
+    """The end of a call with a reply, at its price; at its worst case where the provider did not say what it used, or said what
+    cannot be."""
     refused = redact(reply.refused, till.secrets) if reply.refused else None if reply.text.strip() or reply.cut else "empty answer"
-    usage = reply.usage
+    usage, cost = _billed(seat, reply, worst, batch)
     return Settle(
         key=key,
         number=number,
         state=REJECTED if refused else ANSWERED,
-        price=worst if usage is None else price(seat.settings.prices, usage, batch=batch),
+        price=cost,
         prompt_tokens=usage.prompt if usage else 0,
         cached_tokens=usage.cached if usage else 0,
         completion_tokens=usage.completion if usage else 0,
         retries=retries,
-        text=reply.text,
+        text=clean(reply.text),
         reject=refused or (CUT_OFF if reply.cut else None),
     )
+
+
+def _billed(seat: Seat, reply: Reply, worst: int, batch: bool) -> tuple[Usage | None, int]:
+    """The usage as far as it is believed, and the price of the call in nano-dollars.
+
+    What is more than was set aside is counted as told while it can be true: the account must not know less than the provider
+    charges. Beyond that, and where an answer is said to have taken no token, it is not believed.
+    """
+    usage = believed(reply.usage)
+    if usage is not None and usage.completion == 0 and reply.text.strip():
+        usage = None
+    if usage is None:
+        seat.note("does not say what a call used, or not in a way that can be believed; such calls count at their worst case")
+        return None, worst
+    prices = seat.settings.prices
+    cost = price(prices, usage, batch=batch)
+    if cost <= worst:
+        return usage, cost
+    hidden = Usage(prompt=HIDDEN_TOKENS, cached=0, written=0, completion=HIDDEN_TOKENS)
+    if cost > worst + price(prices, hidden, batch=batch):
+        seat.note(f"says that a call used {usage.prompt} and {usage.completion} tokens, which cannot be; such calls count at their worst case")
+        return None, worst
+    seat.note(f"counts more than was set aside for a call ({usage.prompt} tokens in, {usage.completion} out); it is counted as told, and can go beyond the cap by as much")
+    return usage, cost
 
 
 def row(end: Settle, seat: Seat) -> Row:

@@ -12,6 +12,7 @@ from configs.phases.training import Lora
 from configs.settings import Settings, setting
 from configs.vocabulary import DOMAINS, Domain
 
+MODIFIER = "{modifier}"  # becomes a modifier's name in the roles of a cascade; no format, which could ask for gigabytes
 COVERAGES = Path(__file__).parents[1] / "domains"
 
 
@@ -81,6 +82,14 @@ class Cascade(Settings):
     temperature: float = setting("sampling temperature of a first answer", ge=0, le=2)
     retry_temperature: float = setting("sampling temperature of further answers", ge=0, le=2)
 
+    @field_validator("tiers")
+    @classmethod
+    def _names_a_modifier_plainly(cls, tiers: tuple[str, ...]) -> tuple[str, ...]:
+        for tier in tiers:
+            if set("{}") & set(tier.replace(MODIFIER, "")):
+                raise ValueError(f"{tier[:80]!r}: the only thing in braces is {MODIFIER}")
+        return tiers
+
 
 class Mixture(Settings):
     """What a modifier is trained on beside the mended failures, against forgetting."""
@@ -126,7 +135,7 @@ class Modifiers(Settings):
 
     def tiers(self, name: str) -> list[str]:
         """The roles of the cascade for the modifier ``name``, cheapest first."""
-        return [tier.format(modifier=name) for tier in self.cascade.tiers]
+        return [tier.replace(MODIFIER, name) for tier in self.cascade.tiers]
 
     def writers(self) -> list[str]:
         """The roles that write questions; none where they are not written by teachers."""

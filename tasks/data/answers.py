@@ -11,6 +11,7 @@ from blocks import store
 from blocks.progress import progress
 from blocks.records import Artifact, CallRef, Difficulty, Example, Metadata, Question
 from blocks.teachers.ask import Answer, Request, ask
+from blocks.teachers.refused import unless_all_refused
 from configs.errors import BadInput
 from configs.phases.data import Answering, Answers
 from configs.phases.teachers import Teachers
@@ -47,7 +48,8 @@ def answer_all(questions: Artifact, difficulty: Difficulty, settings: Answering,
     """Ask the questions of one difficulty and take the answers apart; a malformed one is asked again up to ``attempts`` times.
 
     Raises:
-        BadInput: the mix names a teacher outside the role, or a teacher has no licence in ``settings.licenses``.
+        BadInput: the mix names a teacher outside the role, a teacher has no licence in ``settings.licenses``, or every
+            question was refused.
     """
     how = settings.easy if difficulty == "easy" else settings.hard
     _check(settings, difficulty, how, teachers)
@@ -67,6 +69,8 @@ def answer_all(questions: Artifact, difficulty: Difficulty, settings: Answering,
                     advance()
                 except Malformed as fault:
                     faults[question.id] = str(fault)
+    if not parts:
+        unless_all_refused([answers[question.id][-1] for question in asked], f"{difficulty} answers")
     kept = _examples([question for question in asked if question.id in parts], parts, answers, settings, tokenizer)
     rejects = [
         rows.Reject(id=question.id, stage="answer", reason="malformed", detail=faults[question.id], prompt=question.prompt, lineage=question.lineage + _calls(answers[question.id]))

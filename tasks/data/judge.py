@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field
 from blocks import store
 from blocks.records import Artifact, CallRef, Example
 from blocks.teachers.ask import Request, ask_parsed
+from blocks.teachers.refused import unless_all_refused
 from configs.phases.data import Judging
 from configs.phases.teachers import Teachers
 from tasks.data import prompts, rows
@@ -36,7 +37,8 @@ def judge(easy: Artifact, hard: Artifact, settings: Judging, teachers: Teachers)
     kept: list[Example] = []
     rejects: list[rows.Reject] = []
     calls: list[CallRef] = []
-    for example, reply in zip(answered, ask_parsed(requests, "judge", teachers, Score, settings.attempts), strict=True):
+    replies = ask_parsed(requests, "judge", teachers, Score, settings.attempts)
+    for example, reply in zip(answered, replies, strict=True):
         made_by = tuple(answer.call for answer in reply.answers)
         calls += made_by
         lineage = example.lineage + made_by
@@ -46,6 +48,8 @@ def judge(easy: Artifact, hard: Artifact, settings: Judging, teachers: Teachers)
             kept.append(example.model_copy(update={"metadata": metadata, "lineage": lineage}))
         elif fault is not None:
             rejects.append(rows.Reject(id=example.id, stage="judge", reason=fault[0], detail=fault[1], prompt=example.prompt, lineage=lineage))
+    if not kept:
+        unless_all_refused([reply.answer for reply in replies], "judge")
     with store.create("examples", parents=[easy, hard], settings=settings) as folder:
         rows.record(folder, rows.EXAMPLES, kept, rejects, calls)
         if kept:

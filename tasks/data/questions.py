@@ -13,7 +13,8 @@ from pydantic import BaseModel, Field
 
 from blocks import store
 from blocks.records import Artifact, CallRef, Question
-from blocks.teachers.ask import Request, ask_parsed
+from blocks.teachers.ask import Answer, Request, ask_parsed
+from blocks.teachers.refused import unless_all_refused
 from configs.phases.data import Writing
 from configs.phases.teachers import Teachers
 from tasks.data import prompts, rows
@@ -53,6 +54,7 @@ def write_questions(plan: Artifact, settings: Writing, source: str, teachers: Te
     seen: set[str] = set()
     rejects: list[rows.Reject] = []
     calls: list[CallRef] = []
+    last: list[Answer] = []
     for round_number in range(settings.rounds + 1):
         wanted = [(one, batch) for one in collected for batch in _next_batches(one, settings.batch)]
         if not wanted:
@@ -62,8 +64,11 @@ def write_questions(plan: Artifact, settings: Writing, source: str, teachers: Te
         for (one, _), reply in zip(wanted, ask_parsed(requests, ROLE, teachers, Written, settings.attempts), strict=True):
             made_by = tuple(answer.call for answer in reply.answers)
             calls += made_by
+            last.append(reply.answer)
             for prompt in reply.value.questions if reply.value else []:
                 _take(one, prompt, source, made_by, seen, rejects)
+    if not any(one.questions for one in collected):
+        unless_all_refused(last, "questions")
     for one in collected:
         if one.missing:
             log.warning("questions: %s %s is %d short of %d after %d batches", one.cell.domain, one.cell.difficulty, one.missing, one.cell.ask, one.batches)

@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field
 from blocks import store
 from blocks.records import Artifact, CallRef, Question
 from blocks.teachers.ask import Request, ask_parsed
+from blocks.teachers.refused import unless_all_refused
 from configs.phases.data import Validating
 from configs.phases.teachers import Teachers
 from tasks.data import prompts, rows
@@ -34,7 +35,8 @@ def validate(questions: Artifact, settings: Validating, teachers: Teachers) -> A
     kept: list[Question] = []
     rejects: list[rows.Reject] = []
     calls: list[CallRef] = []
-    for question, reply in zip(asked, ask_parsed(requests, "validate", teachers, Rating, settings.attempts), strict=True):
+    replies = ask_parsed(requests, "validate", teachers, Rating, settings.attempts)
+    for question, reply in zip(asked, replies, strict=True):
         made_by = tuple(answer.call for answer in reply.answers)
         calls += made_by
         lineage = question.lineage + made_by
@@ -43,6 +45,8 @@ def validate(questions: Artifact, settings: Validating, teachers: Teachers) -> A
             kept.append(question.model_copy(update={"lineage": lineage}))
         else:
             rejects.append(rows.Reject(id=question.id, stage="validate", reason=fault[0], detail=fault[1], prompt=question.prompt, lineage=lineage))
+    if not kept:
+        unless_all_refused([reply.answer for reply in replies], "validate")
     with store.create("questions", parents=[questions], settings=settings) as folder:
         rows.record(folder, rows.QUESTIONS, kept, rejects, calls)
     return folder.artifact

@@ -16,6 +16,7 @@ from blocks.chat_format import Message
 from blocks.records import CallRef, Difficulty, Domain, Expected, Question
 from blocks.rehearsal import world
 from blocks.teachers.ask import Request, ask_parsed
+from blocks.teachers.refused import unless_all_refused
 from configs.phases.modifiers import Coverage, TeacherSource
 from configs.phases.teachers import Teachers
 
@@ -70,7 +71,8 @@ def write(source: TeacherSource, coverage: Coverage, domain: Domain, difficulty:
     questions: list[Question] = []
     calls: list[CallRef] = []
     rejects = Counter[str]()
-    for reply in ask_parsed(requests, source.role, teachers, Reply, source.attempts):
+    replies = ask_parsed(requests, source.role, teachers, Reply, source.attempts)
+    for reply in replies:
         lineage = tuple(answer.call for answer in reply.answers)
         calls += lineage
         rejects["unreadable"] += reply.value is None
@@ -79,6 +81,8 @@ def write(source: TeacherSource, coverage: Coverage, domain: Domain, difficulty:
             rejects["uncheckable"] += question is None
             if question is not None:
                 questions.append(question)
+    if not questions:
+        unless_all_refused([reply.answer for reply in replies], "questions of a modifier")
     return Drawn(questions, calls, rejects, batches.stop)
 
 

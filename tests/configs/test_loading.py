@@ -3,9 +3,10 @@
 from pathlib import Path
 
 import pytest
+import yaml
 
 from configs.errors import BadInput
-from configs.schema import PROFILES, load
+from configs.schema import PROFILES, _NoKeyTwice, load
 
 NANO = (PROFILES / "nano.yaml").read_text()
 
@@ -35,6 +36,26 @@ def told(text: str | bytes, folder: Path, *overrides: str) -> str:
 )
 def test_what_is_no_profile_is_one_clear_line(text: str | bytes, said: str, tmp_path: Path) -> None:
     assert said in told(text, tmp_path)
+
+
+def test_keys_are_counted_once_however_many_there_are() -> None:
+    """20,000 keys took 400 million comparisons. Told by work: each key is compared a few times."""
+
+    class Key(str):
+        compared = 0
+
+        def __eq__(self, other: object) -> bool:
+            Key.compared += 1
+            return super().__eq__(other)
+
+        __hash__ = str.__hash__
+
+    node = yaml.compose("{" + ", ".join(f"k{i}: 1" for i in range(2000)) + ", a: 1, a: 2}", yaml.SafeLoader)
+    for key, _ in node.value:
+        key.value = Key(key.value)
+    with pytest.raises(yaml.YAMLError, match="'a' stands there twice"):
+        _NoKeyTwice("").construct_mapping(node)
+    assert Key.compared < 20_000
 
 
 @pytest.mark.parametrize("setting", ["seed=99999999999999999999", "teachers.models.rehearsal-small.options={a: [1, -99999999999999999999]}"])

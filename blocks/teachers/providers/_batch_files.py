@@ -1,6 +1,6 @@
 """OpenAI's batch API, which Groq speaks too: a file of requests in, a file of replies out, the marker as metadata.
 
-Not here: when a batch is submitted or looked for (batches.py).
+Not here: when a batch is submitted or looked for (batches.py), the lines of a file (_batch_lines.py).
 """
 
 import json
@@ -9,15 +9,19 @@ from types import ModuleType
 from typing import Any
 
 from blocks.teachers import chat
-from blocks.teachers.faults import Fault, from_sdk, from_status
+from blocks.teachers.error_bodies import told
+from blocks.teachers.faults import Fault, from_status, unreadable
 from blocks.teachers.provider import Call, Reply
+from blocks.teachers.providers._batch_lines import Results, identity, read_lines
 
 URL = "/v1/chat/completions"
 DONE = ("completed", "failed", "expired", "cancelled")
+MOST_PAGES = 200
 
 
 class BatchFiles:
-    """Mixed into a provider whose ``_client`` is an SDK client with ``files`` and ``batches``."""
+    """Mixed into a provider whose ``_client`` is an SDK client with ``files`` and ``batches``. Answers are read as plain JSON: the
+    SDKs' own types take on whatever comes."""
 
     sdk: ModuleType
     limit: str
@@ -27,85 +31,76 @@ class BatchFiles:
         """Upload the requests and create the batch. Only the creation can leave it open whether there is one."""
         lines = [json.dumps({"custom_id": key, "method": "POST", "url": URL, "body": chat.body(call, limit=self.limit) | call.options}) for key, call in calls.items()]
         try:
-            file = await self._client.files.create(file=(f"{marker}.jsonl", "\n".join(lines).encode()), purpose="batch")
-        except Exception as error:
-            fault = from_sdk(error, self.sdk)
+            file = await self._fetch(self._client.files.with_raw_response.create(file=(f"{marker}.jsonl", "\n".join(lines).encode()), purpose="batch"))
+            name = identity(file.get("id"), "the file")
+        except Fault as fault:
             fault.billed = False  # a file alone costs nothing
-            raise fault from None
-        try:
-            made = await self._client.batches.create(completion_window="24h", endpoint=URL, input_file_id=file.id, metadata={"marker": marker})
-        except Exception as error:
-            raise from_sdk(error, self.sdk) from None
-        return str(made.id)
+            raise
+        made = await self._fetch(self._client.batches.with_raw_response.create(completion_window="24h", endpoint=URL, input_file_id=name, metadata={"marker": marker}))
+        return identity(made.get("id"), "the batch")
 
     async def find(self, marker: str, keys: set[str], since: float, others: set[str], poll_s: float) -> str | None:
         """The batch whose metadata holds the marker."""
-        try:
-            page = await self._client.batches.list()
-            async for batch in _all(page):
-                if (batch.metadata or {}).get("marker") == marker:
-                    return str(batch.id)
-                if batch.created_at < since - 3600:  # newest first
+        query: dict[str, str] = {}
+        for _ in range(MOST_PAGES):
+            page = await self._fetch(self._client.batches.with_raw_response.list(extra_query=query))
+            data = page.get("data")
+            found = [batch for batch in data if isinstance(batch, dict)] if isinstance(data, list) else []
+            for batch in found:
+                metadata = batch.get("metadata")
+                if isinstance(metadata, dict) and metadata.get("marker") == marker:
+                    return identity(batch.get("id"), "the batch")
+                created = batch.get("created_at")
+                if type(created) in (int, float) and created < since - 3600:  # newest first
                     return None
-        except Exception as error:
-            raise from_sdk(error, self.sdk) from None
+            last = found[-1].get("id") if found else None
+            if page.get("has_more") is not True or not isinstance(last, str) or query.get("after") == last:
+                return None
+            query = {"after": last}
         return None
 
-    async def collect(self, batch: str) -> dict[str, Reply | Fault] | None:
+    async def collect(self, batch: str) -> Results | None:
         """The replies and errors of a finished batch, by key; of a repeated line the first counts. A batch that was refused
         as a whole is a Fault of kind reject."""
-        try:
-            found = await self._client.batches.retrieve(batch)
-            if found.status not in DONE:
-                return None
-            if found.status == "failed" and not found.output_file_id:
-                raise Fault("reject", f"batch {batch} failed: {_errors(found)}")
-            results: dict[str, Reply | Fault] = {}
-            for name in (found.output_file_id, found.error_file_id):
-                if name:
-                    for line in (await self._content(name)).decode().split("\n"):
-                        if line.strip():
-                            _line(line, results)
-            return results
-        except Fault:
-            raise
-        except Exception as error:
-            raise from_sdk(error, self.sdk) from None
+        found = await self._fetch(self._client.batches.with_raw_response.retrieve(batch))
+        if found.get("status") not in DONE:
+            return None
+        files = [identity(found[name], "a file of results") for name in ("output_file_id", "error_file_id") if found.get(name)]
+        if found["status"] == "failed" and not found.get("output_file_id"):
+            raise Fault("reject", f"batch {batch} failed: {_errors(found)}")
+        results: Results = {}
+        for name in files:
+            await read_lines(self.sdk, lambda name=name: self._content(name), _line, results)  # type: ignore[misc]
+        return results
 
-    async def _content(self, name: str) -> bytes:
-        """The bytes of a file."""
-        return bytes((await self._client.files.content(name)).content)
+    async def _content(self, name: str) -> Any:
+        """Fetch a file, into the room that is there for it."""
+        return await self._client.files.with_raw_response.content(name)
+
+    async def _fetch(self, sent: Any) -> dict[str, Any]:
+        """The object that a request is answered by.
+
+        Raises:
+            Fault: whatever went wrong.
+        """
+        found = await chat.in_time(float(self._client.timeout), chat.fetch(self.sdk, sent))
+        if not isinstance(found, dict):
+            raise unreadable("the answer about the batch is not an object")
+        return found
 
 
-def _line(line: str, results: dict[str, Reply | Fault]) -> None:
+def _line(entry: dict[str, Any]) -> Reply | Fault:
     """One line of an output or error file."""
-    try:
-        entry = json.loads(line)
-        key, response = entry["custom_id"], entry.get("response") or {}
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return
-    if key in results:
-        return
-    if response.get("status_code") == 200:
-        try:
-            results[key] = chat.read(response["body"])
-        except Fault as fault:
-            results[key] = fault
-    else:
-        body = response.get("body") or {"error": entry.get("error")}
-        results[key] = from_status(int(response.get("status_code") or 500), {}, body)
+    response, error = entry.get("response"), entry.get("error")
+    response = response if isinstance(response, dict) else {}
+    status, body = response.get("status_code"), response.get("body")
+    if status == 200 and type(status) is int:
+        return chat.read(body)
+    if type(status) is not int or not 300 <= status < 600:
+        status = 500
+    return from_status(status, {}, body or {"error": error})
 
 
-async def _all(page: Any) -> Any:
-    """Every batch of a listing: OpenAI's SDK pages, Groq's gives one list."""
-    if hasattr(page, "__aiter__"):
-        async for batch in page:
-            yield batch
-    else:
-        for batch in page.data:
-            yield batch
-
-
-def _errors(batch: Any) -> str:
-    data = (batch.errors.data if batch.errors else None) or []
-    return "; ".join(str(error.message) for error in data[:3]) or "no reason given"
+def _errors(batch: dict[str, Any]) -> str:
+    errors = batch.get("errors")
+    return told(errors.get("data") if isinstance(errors, dict) else errors)[1] or "no reason given"

@@ -9,6 +9,7 @@ import httpx2
 import openai
 
 from blocks.teachers import chat
+from blocks.teachers.bounded import bounded, for_tokens, http
 from blocks.teachers.provider import Call, Reply
 from configs.phases.teachers import TeacherModel
 
@@ -19,17 +20,17 @@ class OpenAIWire:
     sdk = openai
     limit = "max_completion_tokens"  # what the provider calls the bound on generated tokens
 
-    def __init__(self, teacher: TeacherModel, key: str, http: httpx2.AsyncClient | None = None) -> None:
-        client = http or chat.http(openai, httpx2.Limits)
+    def __init__(self, teacher: TeacherModel, key: str, transport: httpx2.AsyncBaseTransport | None = None) -> None:
+        client = bounded(httpx2.AsyncClient)(transport=transport) if transport is not None else http(openai, httpx2.Limits)
         self._client = openai.AsyncOpenAI(api_key=key or "none", base_url=teacher.base_url, timeout=teacher.timeout_s, max_retries=0, http_client=client)
 
     async def complete(self, call: Call) -> Reply:
         """Complete one conversation."""
-        return await self._send(chat.body(call, limit=self.limit) | call.options)
+        return await self._send(call, chat.body(call, limit=self.limit) | call.options)
 
-    async def _send(self, made: dict[str, Any]) -> Reply:
+    async def _send(self, call: Call, made: dict[str, Any]) -> Reply:
         """By the SDK's plain ``post``: its typed method walks every field of the body first and takes twice the time."""
-        return chat.read(await chat.fetch(openai, self._client.post("/chat/completions", body=made, cast_to=httpx2.Response)))
+        return chat.read(await chat.fetch(openai, self._client.post("/chat/completions", body=made, cast_to=httpx2.Response), for_tokens(call.max_tokens)))
 
     async def close(self) -> None:
         """Close the connections."""

@@ -5,16 +5,28 @@ Not here: streaming.
 
 import asyncio
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 import anthropic
 import httpx2
 
-from blocks.budget import Usage
-from blocks.teachers.chat import clean, fetch, http
-from blocks.teachers.faults import Fault, from_sdk
+from blocks.teachers import chat
+from blocks.teachers.bounded import for_tokens, http
+from blocks.teachers.counts import usage_of_messages
+from blocks.teachers.error_bodies import told
+from blocks.teachers.faults import Fault, from_status, unexpected, unreadable
+from blocks.teachers.parts import parts_of
 from blocks.teachers.provider import Call, Reply, provider
+from blocks.teachers.providers._batch_lines import Results, identity, read_lines
 from configs.phases.teachers import TeacherModel
+
+MOST_PAGES = 100
+_STATUSES = {
+    "invalid_request_error": 400, "authentication_error": 401, "billing_error": 402, "permission_error": 403, "not_found_error": 404,
+    "request_too_large": 413, "rate_limit_error": 429, "timeout_error": 504, "overloaded_error": 529,
+}  # fmt: skip
+"""Anthropic's error types, which stand alone in the lines of a batch, by the status they have elsewhere."""
 
 
 @provider("anthropic")
@@ -23,72 +35,95 @@ class Anthropic:
 
     def __init__(self, teacher: TeacherModel, key: str) -> None:
         self._client = anthropic.AsyncAnthropic(api_key=key, base_url=teacher.base_url, timeout=teacher.timeout_s, max_retries=0, http_client=http(anthropic, httpx2.Limits))
+        self._timeout_s = teacher.timeout_s
 
     async def complete(self, call: Call) -> Reply:
         """Complete one conversation."""
         made = body(call)
         further = {name: made.pop(name) for name in ("temperature",) if name in made} | call.options
-        return read(await fetch(anthropic, self._client.messages.with_raw_response.create(**made, extra_body=further or None)))
+        sent = self._client.messages.with_raw_response.create(**made, extra_body=further or None)
+        return read(await chat.fetch(anthropic, sent, for_tokens(call.max_tokens)))
 
     async def submit(self, marker: str, calls: Mapping[str, Call]) -> str:
         """Submit calls as one batch. Its requests carry the keys; the provider keeps no marker."""
-        try:
-            made = await self._client.messages.batches.create(requests=[{"custom_id": key, "params": body(call) | call.options} for key, call in calls.items()])  # type: ignore[typeddict-item]
-        except Exception as error:
-            raise from_sdk(error, anthropic) from None
-        return made.id
+        requests: Any = [{"custom_id": key, "params": body(call) | call.options} for key, call in calls.items()]
+        made = await self._fetch(self._client.messages.batches.with_raw_response.create(requests=requests))
+        return identity(made.get("id"), "the batch")
 
     async def find(self, marker: str, keys: set[str], since: float, others: set[str], poll_s: float) -> str | None:
         """The batch whose requests carry these keys: of those made since then, of this size, and not known otherwise. Keys
         can be read only in results, so one that is still in progress is taken for it once it has ended."""
-        try:
-            async for batch in await self._client.messages.batches.list(limit=100):
-                if batch.created_at.timestamp() < since - 300:  # newest first
-                    return None
-                counts = batch.request_counts
-                if batch.id in others or counts.processing + counts.succeeded + counts.errored + counts.canceled + counts.expired != len(keys):
+        after: str | None = None
+        for _ in range(MOST_PAGES):
+            page = await self._fetch(self._client.messages.batches.with_raw_response.list(limit=100, **({"after_id": after} if after else {})))
+            data = page.get("data")
+            for batch in data if isinstance(data, list) else []:
+                if not isinstance(batch, dict):
                     continue
-                while (results := await self.collect(batch.id)) is None:
+                if (created := _seconds(batch.get("created_at"))) is not None and created < since - 300:  # newest first
+                    return None
+                counts = batch.get("request_counts")
+                size = sum(count for count in counts.values() if type(count) is int) if isinstance(counts, dict) else 0
+                if batch.get("id") in others or size != len(keys):
+                    continue
+                name = identity(batch.get("id"), "the batch")
+                while (results := await self.collect(name)) is None:
                     await asyncio.sleep(poll_s)
                 if results.keys() & keys:
-                    return batch.id
-        except Fault:
-            raise
-        except Exception as error:
-            raise from_sdk(error, anthropic) from None
+                    return name
+            last = page.get("last_id")
+            if page.get("has_more") is not True or not isinstance(last, str) or last == after:
+                return None
+            after = last
         return None
 
-    async def collect(self, batch: str) -> dict[str, Reply | Fault] | None:
+    async def collect(self, batch: str) -> Results | None:
         """The replies and errors of a finished batch, by key; of a repeated line the first counts."""
-        try:
-            if (await self._client.messages.batches.retrieve(batch)).processing_status != "ended":
-                return None
-            results: dict[str, Reply | Fault] = {}
-            async for line in await self._client.messages.batches.results(batch):
-                if line.custom_id not in results:
-                    results[line.custom_id] = _result(line.result)
-            return results
-        except Exception as error:
-            raise from_sdk(error, anthropic) from None
+        if (await self._fetch(self._client.messages.batches.with_raw_response.retrieve(batch))).get("processing_status") != "ended":
+            return None
+        results: Results = {}
+        # Not the SDK's ``results``: it goes where the provider's ``results_url`` leads, with the key.
+        sent = lambda: self._client.get(f"/v1/messages/batches/{batch}/results", cast_to=httpx2.Response)  # noqa: E731
+        await read_lines(anthropic, sent, _line, results)
+        return results
+
+    async def _fetch(self, sent: Any) -> dict[str, Any]:
+        """The object that a request is answered by.
+
+        Raises:
+            Fault: whatever went wrong.
+        """
+        found = await chat.in_time(self._timeout_s, chat.fetch(anthropic, sent))
+        if not isinstance(found, dict):
+            raise unreadable("the answer about the batch is not an object")
+        return found
 
     async def close(self) -> None:
         """Close the connections."""
         await self._client.close()
 
 
-def _result(result: Any) -> Reply | Fault:
+def _line(entry: dict[str, Any]) -> Reply | Fault:
     """One result of a batch."""
-    if result.type == "succeeded":
-        try:
-            return read(result.message.to_dict())
-        except Fault as fault:
-            return fault
-    if result.type == "errored":
-        error = result.error.error
-        if error.type == "invalid_request_error":
-            return Fault("reject", f"bad request: {error.message}")
-        return Fault("retry", f"{error.type}: {error.message}")
-    return Fault("retry", f"the batch {result.type} before it was answered")
+    result = entry.get("result")
+    kind = result.get("type") if isinstance(result, dict) else None
+    if isinstance(result, dict) and kind == "succeeded":
+        return read(result.get("message"))
+    if isinstance(result, dict) and kind == "errored":
+        error = result.get("error")
+        status = _STATUSES.get(told(error)[0], 500)
+        return from_status(status, {}, error)
+    if kind in ("expired", "canceled"):
+        return Fault("retry", f"the batch {kind} before it was answered")
+    return unreadable("its line of the batch is not in the format")
+
+
+def _seconds(date: Any) -> float | None:
+    """Seconds since 1970 of a date in ISO's form; None where it is none."""
+    try:
+        return datetime.fromisoformat(date).timestamp()
+    except (TypeError, ValueError, OverflowError, OSError):
+        return None
 
 
 def body(call: Call) -> dict[str, Any]:
@@ -110,22 +145,20 @@ def read(found: Any) -> Reply:
     """A message as a reply.
 
     Raises:
-        Fault: it is not in the format.
+        Fault: it is an error in a 200, broken off, or not in the format.
     """
     try:
-        if found["type"] != "message":
-            raise ValueError
-        text = "".join(part["text"] for part in found["content"] if part["type"] == "text")
-        usage = _usage(found["usage"])
-        stop = found.get("stop_reason")
-    except (KeyError, TypeError, ValueError, AttributeError):
-        raise Fault("retry", "the answer is not in the messages format", billed=True) from None
-    if stop == "refusal":
-        return Reply(clean(text), usage, refused="refused by the provider")
-    return Reply(clean(text), usage, cut=stop == "max_tokens")
+        return _read(found)
+    except Fault:
+        raise
+    except Exception as error:
+        raise unexpected(error, "the answer") from None
 
 
-def _usage(found: Any) -> Usage:
-    """Anthropic counts tokens read from and written to the cache beside the other prompt tokens."""
-    read_tokens, written = found.get("cache_read_input_tokens") or 0, found.get("cache_creation_input_tokens") or 0
-    return Usage(prompt=found["input_tokens"] + read_tokens + written, cached=read_tokens, written=written, completion=found["output_tokens"])
+def _read(found: Any) -> Reply:
+    if isinstance(found, dict) and found.get("error") and "content" not in found:
+        raise chat.error_in_200(found, billed=bool(found.get("usage")))
+    parts = parts_of(found.get("content")) if isinstance(found, dict) and found.get("type") == "message" else None
+    if parts is None:
+        raise unreadable("the answer is not in the messages format")
+    return chat.reply_of(parts.text, parts.thought, parts.refused, found.get("stop_reason"), usage_of_messages(found.get("usage")))

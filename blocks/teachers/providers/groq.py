@@ -4,6 +4,7 @@ import groq
 import httpx
 
 from blocks.teachers import chat
+from blocks.teachers.bounded import for_tokens, http
 from blocks.teachers.provider import Call, Reply, provider
 from blocks.teachers.providers._batch_files import BatchFiles
 from configs.phases.teachers import TeacherModel
@@ -17,15 +18,12 @@ class Groq(BatchFiles):
     limit = "max_completion_tokens"
 
     def __init__(self, teacher: TeacherModel, key: str) -> None:
-        self._client = groq.AsyncGroq(api_key=key, base_url=teacher.base_url, timeout=teacher.timeout_s, max_retries=0, http_client=chat.http(groq, httpx.Limits))
+        self._client = groq.AsyncGroq(api_key=key, base_url=teacher.base_url, timeout=teacher.timeout_s, max_retries=0, http_client=http(groq, httpx.Limits))
 
     async def complete(self, call: Call) -> Reply:
         """Complete one conversation."""
         create = self._client.chat.completions.with_raw_response.create
-        return chat.read(await chat.fetch(groq, create(**chat.body(call, limit=self.limit), extra_body=call.options or None)))
-
-    async def _content(self, name: str) -> bytes:
-        return await (await self._client.files.content(name)).read()
+        return chat.read(await chat.fetch(groq, create(**chat.body(call, limit=self.limit), extra_body=call.options or None), for_tokens(call.max_tokens)))
 
     async def close(self) -> None:
         """Close the connections."""

@@ -28,8 +28,8 @@ class Rehearsal(OpenAIWire):
 
     def __init__(self, teacher: TeacherModel, key: str) -> None:
         local = teacher.model_copy(update={"base_url": "http://rehearsal/v1"})
-        super().__init__(local, key, http=httpx2.AsyncClient(transport=_InProcess()))
+        super().__init__(local, key, transport=_InProcess())
 
     async def complete(self, call: Call) -> Reply:
         """Complete one conversation."""
-        return await self._send(chat.body(call, limit="max_tokens") | {"seed": call.attempt} | call.options)
+        return await self._send(call, chat.body(call, limit="max_tokens") | {"seed": call.attempt} | call.options)

@@ -4,6 +4,7 @@ import httpx
 import together
 
 from blocks.teachers import chat
+from blocks.teachers.bounded import for_tokens, http
 from blocks.teachers.provider import Call, Reply, provider
 from configs.phases.teachers import TeacherModel
 
@@ -13,12 +14,12 @@ class Together:
     """A client of one model."""
 
     def __init__(self, teacher: TeacherModel, key: str) -> None:
-        self._client = together.AsyncTogether(api_key=key, base_url=teacher.base_url, timeout=teacher.timeout_s, max_retries=0, http_client=chat.http(together, httpx.Limits))
+        self._client = together.AsyncTogether(api_key=key, base_url=teacher.base_url, timeout=teacher.timeout_s, max_retries=0, http_client=http(together, httpx.Limits))
 
     async def complete(self, call: Call) -> Reply:
         """Complete one conversation."""
         create = self._client.chat.completions.with_raw_response.create
-        return chat.read(await chat.fetch(together, create(**chat.body(call, limit="max_tokens"), extra_body=call.options or None)))
+        return chat.read(await chat.fetch(together, create(**chat.body(call, limit="max_tokens"), extra_body=call.options or None), for_tokens(call.max_tokens)))
 
     async def close(self) -> None:
         """Close the connections."""

@@ -75,7 +75,7 @@ class Batches:
             body = line["body"]
             key = line["custom_id"]
             if "refuse" in body["messages"][-1]["content"]:
-                errors.append({"id": "r", "custom_id": key, "response": {"status_code": 400, "body": {"error": {"message": "no", "code": "invalid"}}}, "error": None})
+                errors.append({"id": "r", "custom_id": key, "response": {"status_code": 400, "body": {"error": {"message": "no", "code": "content_filter"}}}, "error": None})
             elif "expire" in body["messages"][-1]["content"] and self.teacher.plan.get("batch") != "kind":
                 continue
             else:
@@ -114,7 +114,10 @@ class Batches:
         for request in reversed(self.made[name]["requests"]):
             content = request["params"]["messages"][-1]["content"]
             if "refuse" in content:
-                result: dict[str, Any] = {"type": "errored", "error": {"type": "error", "error": {"type": "invalid_request_error", "message": "no"}}}
+                result: dict[str, Any] = {
+                    "type": "errored",
+                    "error": {"type": "error", "error": {"type": "invalid_request_error", "message": "Output blocked by content filtering policy"}},
+                }
             elif "expire" in content and self.teacher.plan.get("batch") != "kind":
                 result = {"type": "expired"}
             else:

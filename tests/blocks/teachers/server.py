@@ -7,6 +7,7 @@ counts for nobody. Batches are in batches_server.py.
 """
 
 import asyncio
+import base64
 import contextlib
 import hashlib
 import json
@@ -115,6 +116,9 @@ class Teacher:
             await send(out, int(fault), json.dumps(error).encode(), {"retry-after": self.plan["retry_after"]} if fault in ("429", "503") else {})
             return True
         made, _ = self._charge(body, digest)
+        asked = next((m["content"] for m in reversed(body["messages"]) if m["role"] == "user"), "")
+        if body["model"] != "backup" and (raw := self.plan.get("raw", {}).get(asked)):
+            return await self._raw(raw, made, out)
         if fault == "slow":
             await asyncio.sleep(self.plan["slow_s"])
         payload = json.dumps(made).encode()
@@ -133,11 +137,41 @@ class Teacher:
             self.delivered[digest] += 1
         return True
 
+    async def _raw(self, raw: dict[str, Any], made: dict[str, Any], out: asyncio.StreamWriter) -> bool:
+        """Any bytes at all, for a question that the plan names, and any model but "backup": ``wire`` is sent as it stands, ``bytes`` as a body under ``head``, and
+        ``changes`` alter the answer that would have been given; ``endless`` is sent until nobody takes it."""
+        if "wire" in raw:
+            out.write(base64.b64decode(raw["wire"]))
+        else:
+            payload = base64.b64decode(raw["bytes"]) if "bytes" in raw else json.dumps(_changed(made, raw["changes"])).encode()
+            lines = "".join(f"{line}\r\n" for line in raw.get("head", []))
+            length = "" if raw.get("endless") else f"content-length: {len(payload)}\r\n"
+            out.write(f"HTTP/1.1 {raw.get('status', 200)} X\r\n{length}{lines}\r\n".encode("latin-1") + payload)
+            while raw.get("endless"):
+                out.write(payload)
+                await out.drain()
+        await out.drain()
+        return False
+
     def _charge(self, body: dict[str, Any], digest: str) -> tuple[dict[str, Any], int]:
         made, cost = self.answer(body)
         self.charged[digest] += 1
         self.nano += cost
         return made, cost
+
+
+def _changed(made: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """An answer with fields set by their paths, such as choices.0.message.content; DELETED takes one out."""
+    for path, value in changes.items():
+        *way, last = path.split(".")
+        at: Any = made
+        for step in way:
+            at = at[int(step) if isinstance(at, list) else step]
+        if value == "DELETED":
+            del at[last]
+        else:
+            at[int(last) if isinstance(at, list) else last] = value
+    return made
 
 
 class Desk:

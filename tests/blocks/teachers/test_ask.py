@@ -81,7 +81,7 @@ def test_a_slow_answer_is_a_lost_one(server: Running) -> None:
 
 
 def test_a_refusal_goes_to_the_next_teacher_and_is_not_paid_again(server: Running) -> None:
-    server.plan(modes={"strict": "400", "m": ""})
+    server.plan(modes={"strict": "400", "m": ""}, code={"400": "content_filter"})
     teachers = settings(teacher(server.url, "strict"), teacher(server.url))
     answers = ask(requests(5), "questions", teachers)
     assert {answer.call.teacher for answer in answers} == {"t1"}
@@ -91,7 +91,7 @@ def test_a_refusal_goes_to_the_next_teacher_and_is_not_paid_again(server: Runnin
     assert sum(server.counts()["tries"].values()) == tries
 
 
-@pytest.mark.parametrize(("code", "reason"), [("invalid", "bad request: 400"), ("content_filter", "content filter: 400")])
+@pytest.mark.parametrize(("code", "reason"), [("context_length_exceeded", "bad request: 400"), ("content_filter", "content filter: 400")])
 def test_what_every_teacher_refuses_is_an_answer_with_a_reason(server: Running, code: str, reason: str) -> None:
     server.plan(modes={"strict": "400"}, code={"400": code})
     (answer,) = ask(requests(1), "questions", settings(teacher(server.url, "strict")))

@@ -73,7 +73,7 @@ def test_a_cap_of_nothing_stops_before_the_first_call_but_what_is_known_stays_fr
 
 
 def test_failover_does_not_escape_the_budget(server: Running) -> None:
-    server.plan(modes={"strict": "400"})
+    server.plan(modes={"strict": "400"}, code={"400": "content_filter"})
     dear = teacher(server.url, "m", prices=PRICES.model_copy(update={"output": Decimal(4000)}))
     teachers = settings(teacher(server.url, "strict"), dear, cap_dollars=Decimal("0.01"))
     with pytest.raises(BudgetSpent):

@@ -53,7 +53,7 @@ def test_the_environment_names_the_journal(tmp_path: Path, state: Path, monkeypa
 def test_no_key_is_in_anything_written(server: Running, state: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """The server repeats the key in its error messages, as some providers do."""
     caplog.set_level(logging.DEBUG)
-    server.plan(shares={"500": 0.3, "cut": 0.2}, modes={"strict": "400"})
+    server.plan(shares={"500": 0.3, "cut": 0.2}, modes={"strict": "400"}, code={"400": "string_above_max_length"})
     teachers = settings(teacher(server.url), teacher(server.url, "strict"))
     ask(requests(30), "questions", teachers)
     strict = settings(teacher(server.url, "strict"))
@@ -70,7 +70,7 @@ def test_no_key_is_in_anything_written(server: Running, state: Path, tmp_path: P
 
 
 def test_the_summary_tells_what_happened(server: Running) -> None:
-    server.plan(shares={"500": 0.3}, modes={"strict": "400"})
+    server.plan(shares={"500": 0.3}, modes={"strict": "400"}, code={"400": "string_above_max_length"})
     teachers = settings(teacher(server.url, "strict"), teacher(server.url))
     answers = ask(requests(20), "questions", teachers)
     ask(requests(20), "questions", teachers)

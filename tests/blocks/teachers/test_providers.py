@@ -131,7 +131,8 @@ def test_a_new_provider_needs_no_change_here(tmp_path: Path, monkeypatch: pytest
         (403, {"error": {"code": "unsupported_country", "message": "not here"}}, "unavailable", False),
         (400, {"error": {"code": "content_policy_violation", "message": "no"}}, "reject", False),
         (413, "too large", "reject", False),
-        (422, {"error": {"message": "bad"}}, "reject", False),
+        (413, "<html><head><title>413 Request Entity Too Large</title>", "unclear", False),
+        (422, {"error": {"message": "bad"}}, "unclear", False),
     ],
 )
 def test_what_a_status_means(status: int, body: object, kind: str, billed: bool) -> None:
@@ -176,10 +177,8 @@ def test_text_that_no_database_could_hold_is_made_harmless(server: Running) -> N
     assert answer.reject.startswith("bad request")
 
 
-def test_an_answer_without_usage_is_kept_at_its_worst_case(server: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-    from blocks.teachers import chat
-
-    monkeypatch.setattr(chat, "_usage", lambda found: None)
+def test_an_answer_without_usage_is_kept_at_its_worst_case(server: Running) -> None:
+    server.plan(raw={"question 0": {"changes": {"usage": None}}})
     (answer,) = ask(requests(1), "questions", settings(teacher(server.url)))
     assert answer.text == "answer to question 0"
     assert answer.call.dollars > Decimal(server.counts()["nano"]).scaleb(-9)

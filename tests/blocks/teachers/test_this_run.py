@@ -30,7 +30,7 @@ def phase(counts: list[int], teachers: Teachers) -> tuple[dict[str, Tally], str,
 
 
 def test_new_calls_hits_and_rejects_are_this_runs_own(server: Running) -> None:
-    server.plan(modes={"strict": "400"})
+    server.plan(modes={"strict": "400"}, code={"400": "context_length_exceeded"})
     teachers = settings(teacher(server.url, "strict"), teacher(server.url, "kind"))
     found, page, paid = phase([2], teachers)
     assert (found["t0"].calls, found["t1"].calls, found["t1"].journal_hits) == (2, 2, 0)

@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from blocks import store
 from blocks.journal import Journal, calls
 from blocks.records import Artifact, Interval, Question
 from configs.errors import BadInput
-from configs.phases.modifiers import Acceptance, Coverage, Hints, Mixture, Modifiers, TeacherSource, coverage
+from configs.phases.modifiers import Acceptance, Cascade, Coverage, Hints, Mixture, Modifiers, TeacherSource, coverage
 from tasks.evaluation.held_out import read_questions
 from tasks.modifiers.cascade import REJECTED, Rejected, cascade
 from tasks.modifiers.gain import verdict
@@ -177,3 +178,11 @@ def test_own_right_replay_and_validation_share_are_the_mixture() -> None:
 def test_minimum_gain_and_allowed_loss_decide(changes: dict[str, float], accepted: bool) -> None:
     rule = Acceptance.model_validate({"minimum_gain": 0.04, "allowed_loss": 0.05} | changes)
     assert verdict(Interval(mean=0.1, low=0.05, high=0.15, n=50), Interval(mean=-0.04, low=-0.08, high=0.0, n=50), rule)[0] is accepted
+
+
+@pytest.mark.parametrize("tier", ["{modifier:3000000000}", "{modifier!r}", "{modifier.__class__}", "{0}", "{}", "tier{", "{{modifier}}", "{other}"])
+def test_a_role_of_the_cascade_names_its_modifier_plainly_and_nothing_else_in_braces(tier: str) -> None:
+    with pytest.raises(ValidationError, match="the only thing in braces"):
+        Cascade.model_validate(CASCADE.model_dump() | {"tiers": [tier]})
+    plain = Modifiers.model_validate(modifiers("code") | {"cascade": CASCADE.model_copy(update={"tiers": ("small", "{modifier}", "a_{modifier}_{modifier}")})})
+    assert plain.tiers("code") == ["small", "code", "a_code_code"]
