@@ -52,6 +52,7 @@ class Seat:
     slots: PrefectLimits | None
     out: Fault | None = None
     failures: int = 0
+    told_wait: bool = False
 
     def call(self, item: Item) -> Call:
         """The request as this teacher takes it."""
