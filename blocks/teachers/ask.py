@@ -102,7 +102,9 @@ def ask(requests: Sequence[Request], role: str, teachers: Teachers) -> list[Answ
         todo = list({item.keys[0]: item for item in items if item.keys[0] not in made}.values())
         if todo:
             with progress(f"asking {role}", len(todo)) as advance:
-                made.update(zip((item.keys[0] for item in todo), apart(lambda: Session(journal, teachers, role).run(todo, advance)), strict=True))
+                session = Session(journal, teachers, role)
+                answers = apart(lambda: session.run(todo, advance), session.stop)
+                made.update(zip((item.keys[0] for item in todo), answers, strict=True))
         hits = Counter(found.row.teacher for found in made.values() if isinstance(found, Made) and found.free)
         sessions.count_hits(journal, teachers.account, hits)
         this_run.note(role, hits, _new(todo, made, known, journal))

@@ -5,6 +5,7 @@ is claimed anew. Not here: the chain of teachers (session.py), batch APIs (batch
 """
 
 import asyncio
+import logging
 
 from blocks.journal import FAILED, LOST, REJECTED
 from blocks.teachers import refusals
@@ -12,8 +13,11 @@ from blocks.teachers.claims import Settle
 from blocks.teachers.faults import NOT_UNICODE, Fault, backoff, clean, redact, unexpected
 from blocks.teachers.items import Item, Made, Seat, Unmade
 from blocks.teachers.provider import Reply
-from blocks.teachers.till import Granted, Held, Till, answered, row
+from blocks.teachers.till import Granted, Held, Stopped, Till, answered, row
 from configs.errors import CogumiError
+
+log = logging.getLogger("cogumi.teachers")
+LONG_WAIT_S = 60.0  # of a wait for a limit that is told
 
 
 async def ask_one(item: Item, seat: Seat, till: Till) -> Made | Unmade | Held:
@@ -21,6 +25,7 @@ async def ask_one(item: Item, seat: Seat, till: Till) -> Made | Unmade | Held:
 
     Raises:
         Fault: the retries are used up, or the teacher answers nobody.
+        Stopped: the session is interrupted, and nothing of this call is on its way.
     """
     tries = _Tries(seat)
     while True:
@@ -36,7 +41,7 @@ async def ask_one(item: Item, seat: Seat, till: Till) -> Made | Unmade | Held:
             return Made(row(end, seat), free=False)
         if tries.given_up(fault):
             raise fault
-        await asyncio.sleep(backoff(tries.retries, fault.wait))
+        await till.rest(backoff(tries.retries, fault.wait))
         tries.retries += 1
 
 
@@ -62,30 +67,45 @@ class _Tries:
 
 async def _try(item: Item, seat: Seat, till: Till, claimed: Granted, tries: _Tries) -> tuple[Settle, Fault | None]:
     """Tries under one claim: until there is an end to write. Returns it, and the fault that brought it."""
-    wait, key, worst = claimed.wait, item.keys[seat.place], seat.worst(item, batch=False)
-    while True:
-        await asyncio.sleep(wait)
-        if seat.slots is not None:
-            await seat.slots.take(item.tokens)
-        seat.started += 1
-        ticket = seat.started
-        try:
-            reply = await _complete(item, seat)
-            seat.answered = max(seat.answered, ticket)
-            return answered(till, seat, key, claimed.number, worst, tries.retries, reply), None
-        except Fault as found:
-            fault = found
-        fault.reason = redact(fault.reason, till.secrets)
-        if fault.kind == "reject":
-            return Settle(key, claimed.number, REJECTED, 0, retries=tries.retries, reject=fault.reason), fault
-        if tries.own(fault):
-            reason = f"unreadable: {fault.reason}" if fault.unreadable else refusals.declined(fault.reason, seat.settings)
-            return Settle(key, claimed.number, REJECTED, worst if fault.billed else 0, retries=tries.retries, reject=reason), fault
-        if fault.billed or tries.given_up(fault):
-            return Settle(key, claimed.number, LOST if fault.billed else FAILED, 0, retries=tries.retries, reject=fault.reason), fault
-        turn = await till.turn(item, seat, fault.wait or 0.0 if fault.limited else 0.0)
-        wait = max(backoff(tries.retries, fault.wait), turn)
-        tries.retries += 1
+    wait, key, worst, sent = claimed.wait, item.keys[seat.place], seat.worst(item, batch=False), False
+    try:
+        while True:
+            _tell_wait(seat, wait)
+            await till.rest(wait)
+            if seat.slots is not None:
+                await till.unless_stopped(seat.slots.take(item.tokens))
+            seat.started += 1
+            ticket = seat.started
+            try:
+                sent = True
+                reply = await _complete(item, seat)
+                seat.answered = max(seat.answered, ticket)
+                return answered(till, seat, key, claimed.number, worst, tries.retries, reply), None
+            except Fault as found:
+                fault, sent = found, False
+            fault.reason = redact(fault.reason, till.secrets)
+            if fault.kind == "reject":
+                return Settle(key, claimed.number, REJECTED, 0, retries=tries.retries, reject=fault.reason), fault
+            if tries.own(fault):
+                reason = f"unreadable: {fault.reason}" if fault.unreadable else refusals.declined(fault.reason, seat.settings)
+                return Settle(key, claimed.number, REJECTED, worst if fault.billed else 0, retries=tries.retries, reject=reason), fault
+            if fault.billed or tries.given_up(fault):
+                return Settle(key, claimed.number, LOST if fault.billed else FAILED, 0, retries=tries.retries, reject=fault.reason), fault
+            turn = await till.turn(item, seat, fault.wait or 0.0 if fault.limited else 0.0)
+            wait = max(backoff(tries.retries, fault.wait), turn)
+            tries.retries += 1
+    except (Stopped, asyncio.CancelledError):
+        if not sent:  # nobody is billed for it: its reservation is given back
+            reason = "interrupted before it was sent"
+            await till.settle(Settle(key, claimed.number, FAILED, 0, retries=tries.retries, reject=reason))
+        raise
+
+
+def _tell_wait(seat: Seat, seconds: float) -> None:
+    """Say once that a teacher's limits make calls wait long."""
+    if seconds >= LONG_WAIT_S and not seat.told_wait:
+        seat.told_wait = True
+        log.warning("teacher %s: calls wait for its limits, the next one %d s", seat.name, seconds)
 
 
 async def _complete(item: Item, seat: Seat) -> Reply:

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, bindparam, insert, select, update
 
 from blocks.budget import Account
 from blocks.journal import BATCH, FINAL, INTENT, LOST, ROW, Journal, Row, calls, clock, rates
+from blocks.teachers.clock import follow_clock
 from blocks.teachers.rates import Bucket, Rate
 from blocks.teachers.sessions import living
 
@@ -192,6 +193,8 @@ class _Moment:
         return self._take(slot.rate, slot.tokens)
 
     def _bucket(self, rate: Rate) -> Bucket:
+        if not self.buckets:
+            follow_clock(self.db, self.now)
         if rate.name not in self.buckets:
             row = self.db.execute(select(rates.c.requests_at, rates.c.tokens_at).where(rates.c.name == rate.name)).one_or_none()
             if row is None:

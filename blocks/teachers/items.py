@@ -57,6 +57,7 @@ class Seat:
     failures: int = 0
     started: int = 0
     answered: int = 0
+    told_wait: bool = False
     noted: set[str] = field(default_factory=set)
 
     def note(self, what: str) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 
 from blocks.journal import REJECTED, Journal
 from blocks.teachers import claims, provider, sessions
+from blocks.teachers.apart import GRACE_S
 from blocks.teachers.asking import ask_one
 from blocks.teachers.batches import Batches
 from blocks.teachers.faults import Fault
@@ -17,7 +18,7 @@ from blocks.teachers.items import Item, Made, Seat, Unmade
 from blocks.teachers.keys import key_of
 from blocks.teachers.prefect_limits import PrefectLimits
 from blocks.teachers.rates import Rate
-from blocks.teachers.till import Held, Till
+from blocks.teachers.till import Held, Stopped, Till
 from configs.errors import CogumiError
 from configs.phases.teachers import Teachers
 
@@ -31,25 +32,42 @@ class Session:
     def __init__(self, journal: Journal, teachers: Teachers, role: str) -> None:
         self.journal, self.teachers, self.role = journal, teachers, role
         self._id = uuid.uuid4().hex
+        self._till: Till | None = None
+        self._batches: asyncio.Future[list[Made | Unmade | Fault]] | None = None
+
+    def stop(self) -> None:
+        """Interrupted: send nothing new, and end as soon as the calls that are on their way have arrived. Called on the loop
+        of :meth:`run`."""
+        if self._till is None or self._till.stopped:
+            return
+        if self._till.in_flight:
+            kept = "interrupted: %d calls are on their way and are kept if they arrive within %d s"
+            log.warning(kept, self._till.in_flight, GRACE_S)
+        self._till.stop()
+        if self._batches is not None:
+            self._batches.cancel()  # the provider goes on with it, and the next run takes it up
 
     async def run(self, items: Sequence[Item], advance: Callable[..., None]) -> list[Made | Unmade]:
         """Ask for every item; results in order.
 
         Raises:
             BadInput: a teacher of the chain has no key; nothing was asked.
+            Stopped: interrupted before the first call.
         """
         results: list[Made | Unmade | None] = [None] * len(items)
         faults: dict[int, list[str]] = {}
         passing: set[int] = set()
         seats: list[Seat] = []
+        secrets: list[str] = []
+        till = self._till = Till(self.journal, self.teachers, self.role, self._id, secrets)
         await asyncio.to_thread(sessions.begin, self.journal, self._id)
         beating = asyncio.create_task(self._beat())
-        secrets: list[str] = []
-        till = Till(self.journal, self.teachers, self.role, self._id, secrets)
         try:
-            seats = await self._seats(secrets)
+            seats = await till.unless_stopped(self._seats(secrets))
             todo = list(range(len(items)))
             for seat in seats:
+                if till.stopped:
+                    break
 
                 def done(at: int, made: Made | Unmade | Fault, seat: Seat = seat) -> None:
                     """Keep a result; a refusal or fault leaves the item to the next teacher."""
@@ -80,7 +98,8 @@ class Session:
         """One teacher for all that is left to it: by its batch API, or by calls of which ``concurrency`` are in flight."""
         batches = Batches(seat, till, self.teachers.batch_poll_s)
         if seat.settings.batch and todo:
-            for at, made in zip(todo, await batches.run([items[at] for at in todo]), strict=True):
+            self._batches = asyncio.ensure_future(batches.run([items[at] for at in todo]))
+            for at, made in zip(todo, await self._batches, strict=True):
                 self._tell(seat, made)
                 done(at, made)
             return
@@ -88,6 +107,8 @@ class Session:
 
         async def work() -> None:
             for at in turns:
+                if till.stopped:
+                    return
                 made = await one(items[at])
                 self._tell(seat, made)
                 done(at, made)
@@ -98,9 +119,11 @@ class Session:
                     made = await ask_one(item, seat, till)
                     if not isinstance(made, Held):
                         return made
-                    await batches.resume(made.marker)
+                    await till.unless_stopped(batches.resume(made.marker))
                 except Fault as fault:
                     return fault
+                except Stopped:
+                    return Unmade("interrupted", passing=True)
             return seat.out
 
         async with asyncio.TaskGroup() as group:

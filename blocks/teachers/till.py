@@ -6,7 +6,9 @@ Not here: the transactions (claims.py), the calls (asking.py, batches.py).
 import asyncio
 import json
 import logging
+from collections.abc import Awaitable
 from dataclasses import dataclass
+from typing import TypeVar
 
 from blocks.budget import Usage, nano, price
 from blocks.journal import ANSWERED, BATCH, REJECTED, Journal, Row
@@ -22,6 +24,11 @@ log = logging.getLogger("cogumi.teachers")
 HIDDEN_TOKENS = 131_072
 """What a provider may truly count beyond what was set aside: reasoning that max_tokens does not bound, its own preamble, what it
 searched for."""
+T = TypeVar("T")
+
+
+class Stopped(Exception):
+    """The session is interrupted: nothing new is sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,16 +46,63 @@ class Till:
         self._cap, self._writer = nano(teachers.cap_dollars), Writer(journal)
         self._in_flight, self._landings, self._landed = 0, 0, asyncio.Condition()
         self._full: int | None = None
+        self._stopped = asyncio.Event()
+
+    @property
+    def in_flight(self) -> int:
+        """Calls that are granted and not over."""
+        return self._in_flight
+
+    @property
+    def stopped(self) -> bool:
+        """Whether the session is interrupted."""
+        return self._stopped.is_set()
+
+    def stop(self) -> None:
+        """Let nothing new be sent, and end every wait for a turn; what was sent is awaited and settled."""
+        self._stopped.set()
+
+    async def unless_stopped(self, waiting: Awaitable[T]) -> T:
+        """The result of ``waiting``, for which nobody is billed.
+
+        Raises:
+            Stopped: the session is, or was, interrupted meanwhile.
+        """
+        wait, stop = asyncio.ensure_future(waiting), asyncio.ensure_future(self._stopped.wait())
+        try:
+            await asyncio.wait({wait, stop}, return_when=asyncio.FIRST_COMPLETED)
+            if self._stopped.is_set():
+                raise Stopped
+            return await wait
+        finally:
+            for each in (wait, stop):
+                each.cancel()
+
+    async def rest(self, seconds: float) -> None:
+        """Wait so long.
+
+        Raises:
+            Stopped: as :meth:`unless_stopped`.
+        """
+        if seconds > 0:
+            await self.unless_stopped(asyncio.sleep(seconds))
+        elif self._stopped.is_set():
+            raise Stopped
 
     async def claim(self, item: Item, seat: Seat, *, batch: str | None = None) -> Granted | Made | Unmade | Held:
         """Reserve the worst case and write the intent, in one. Waits while another session makes the same call, and
-        while calls of this one are in flight that may give money back. ``batch`` owns the call instead of the session."""
+        while calls of this one are in flight that may give money back. ``batch`` owns the call instead of the session.
+
+        Raises:
+            Stopped: the session is interrupted.
+        """
         reserve = seat.worst(item, batch=batch is not None)
         if self._full is not None and reserve >= self._full:
             return Unmade("over the budget", over=reserve)
         claim = self._claim(item, seat, reserve, batch)
         pause = 0.05
         while True:
+            await self.rest(0)
             landed = self._landings
             result = await self._writer.do(claim)
             if isinstance(result, Granted):
@@ -60,7 +114,7 @@ class Till:
             if isinstance(result, Busy):
                 if result.owner.startswith(BATCH):
                     return Held(result.owner.removeprefix(BATCH))
-                await asyncio.sleep(pause)
+                await self.rest(pause)
                 pause = min(1.0, pause * 1.5)
                 continue
             assert isinstance(result, Refused)

@@ -13,6 +13,7 @@ from blocks.llama_cpp.scoring import Scorer
 from blocks.llama_cpp.server import LlamaCpp
 from blocks.records import Artifact
 from configs.errors import BadInput
+from tests import rounding
 from tests.tiny_llama import PROMPTS, saying, tiny
 
 ASKED = [chat_format.prompt(prompt) for prompt in PROMPTS]
@@ -52,9 +53,15 @@ def test_scores_are_those_of_transformers(adapter: str | None) -> None:
     pairs = [(ASKED[0], "apple pear<|eot_id|>"), (ASKED[5], "something it has never said, 42 times")]
     with Scorer(tiny().gguf, adapter=files[adapter] if adapter else None, context=CONTEXT, threads=1) as scorer:
         found = [scored.nll for scored in scorer.score(pairs)]
+    from transformers import AutoTokenizer
+
+    ids = AutoTokenizer.from_pretrained(store.open(tiny().model))("".join(pairs[1]), add_special_tokens=False).input_ids
+    mean = rounding.nats(store.open(tiny().model), ids, rounding.ATTENTION + (rounding.ADAPTER if adapter else 0))
+    other = reference_nll(tiny().model, peft["math" if adapter else "code"], *pairs[1])
+    assert abs(found[1].mean() - other.mean()) > 10 * mean, "the bound tells one adapter from another"
     for (prompt, answer), nll in zip(pairs, found, strict=True):
         expected = reference_nll(tiny().model, peft[adapter] if adapter else None, prompt, answer)
-        assert np.exp(nll.mean()) == pytest.approx(np.exp(expected.mean()), rel=1e-3), "perplexity"
+        assert nll.mean() == pytest.approx(expected.mean(), abs=mean), "nats per token"
         np.testing.assert_allclose(nll, expected, rtol=0.02, atol=2e-3)  # llama.cpp keeps keys and values in float16
 
 

@@ -1,5 +1,7 @@
 """Batch APIs: one submission whatever happens, every result settled once, at the batch price."""
 
+import os
+import signal
 import time
 from decimal import Decimal
 from typing import Any
@@ -15,7 +17,7 @@ from configs.errors import BadInput, BudgetSpent
 from configs.phases.teachers import TeacherModel
 from tests.blocks.teachers.conftest import requests, settings, teacher
 from tests.blocks.teachers.server import Running
-from tests.blocks.teachers.workers import asking
+from tests.blocks.teachers.workers import INTERRUPTED, asking, code
 
 PROVIDERS = ("openai", "groq", "anthropic")
 
@@ -68,6 +70,22 @@ def test_a_killed_run_goes_on_with_its_batch(server: Running, provider: str) -> 
     assert set(counts["batches"]["calls"].values()) == {1}
     (told,) = summary(teachers)
     assert (told.calls, told.lost, told.reserved) == (12, 0, 0)
+
+
+def test_an_interrupted_run_goes_on_with_its_batch(server: Running) -> None:
+    server.plan(looks=10_000)
+    process = asking(server.url, 8, provider="openai", batch=True)
+    while not server.counts()["batches"]["submissions"]:
+        time.sleep(0.02)
+    assert process.pid is not None
+    os.kill(process.pid, signal.SIGINT)
+    assert code(process) == INTERRUPTED
+    server.plan(looks=2)
+    teachers = settings(batched(server, "openai"))
+    assert len(ask(requests(8), "questions", teachers)) == 8
+    assert server.counts()["batches"]["submissions"] == 1
+    (told,) = summary(teachers)
+    assert (told.calls, told.lost, told.reserved) == (8, 0, 0)
 
 
 def test_a_batch_that_was_never_submitted_gives_its_money_back(server: Running) -> None:

@@ -1,19 +1,22 @@
 """kill -9 at any moment: nothing recorded is paid again, and what was in flight stays counted and is asked again once."""
 
+import os
 import random
+import signal
 import threading
 import time
 from decimal import Decimal
 from typing import Any
 
 import pytest
+from sqlalchemy import func, select, update
 
-from blocks.journal import Journal
+from blocks.journal import INTENT, Journal, calls, sessions
 from blocks.teachers.ask import ask
 from blocks.teachers.summary import summary
 from tests.blocks.teachers.conftest import requests, settings, teacher
 from tests.blocks.teachers.server import Running
-from tests.blocks.teachers.workers import asking, code
+from tests.blocks.teachers.workers import INTERRUPTED, asking, code
 
 
 def killed_and_resumed(server: Running, count: int, concurrency: int, kills: int, journal: str | None = None, seed: int = 0) -> dict[str, Any]:
@@ -53,10 +56,6 @@ def test_a_killed_run_goes_on_where_it_was(server: Running) -> None:
 
 
 def test_an_intent_whose_process_lives_is_waited_for_and_one_that_is_dead_is_not(server: Running) -> None:
-    from sqlalchemy import select, update
-
-    from blocks.journal import INTENT, calls, sessions
-
     server.plan(gather=10)  # no answer yet
     process = asking(server.url, 1, timeout_s=90)
     while not server.counts()["tries"]:
@@ -70,28 +69,55 @@ def test_an_intent_whose_process_lives_is_waited_for_and_one_that_is_dead_is_not
     assert set(server.counts()["tries"].values()) == {1}
 
 
-def test_an_interrupted_ask_leaves_no_call_behind(server: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_ask_keeps_what_is_on_its_way(server: Running, number: signal.Signals) -> None:
     server.plan(latency_s=0.3)
-    join = threading.Thread.join
-    interrupted: list[bool] = []
-
-    def interrupt(self: threading.Thread, timeout: float | None = None) -> None:
-        if self.name == "cogumi-teachers" and not interrupted:
-            interrupted.append(True)
-            while len(server.counts()["tries"]) < 20:  # some are answered, some in flight
-                time.sleep(0.02)
-            raise KeyboardInterrupt
-        join(self, timeout)
-
-    monkeypatch.setattr(threading.Thread, "join", interrupt)
-    with pytest.raises(KeyboardInterrupt):
-        ask(requests(200), "questions", settings(teacher(server.url), concurrency=8))
+    process = asking(server.url, 200, concurrency=8)
+    while len(server.counts()["tries"]) < 20:  # some are answered, some in flight
+        time.sleep(0.02)
+    assert process.pid is not None
+    os.kill(process.pid, number)
+    assert code(process) == INTERRUPTED
+    counts = server.counts()
     (told,) = summary(settings(teacher(server.url)))
-    assert told.reserved == 0
-    assert told.calls <= len(server.counts()["tries"]) <= told.calls + told.lost < 200
+    assert told.calls == len(counts["delivered"]) == len(counts["tries"]) < 200, "every answer that was paid is recorded"
+    assert (told.lost, told.reserved) == (0, 0)
+    assert told.spent == Decimal(counts["nano"]).scaleb(-9)
     server.plan(latency_s=0)
     ask(requests(200), "questions", settings(teacher(server.url)))
-    assert 200 <= sum(server.counts()["tries"].values()) <= 200 + told.lost
+    assert sum(server.counts()["tries"].values()) == 200, "none is asked twice"
+
+
+def test_what_waits_for_its_turn_is_given_back(server: Running) -> None:
+    """Claimed, with its money set aside, but not sent: nobody is billed for it."""
+    process = asking(server.url, 8, concurrency=8, requests_per_minute=2)
+    while not server.counts()["delivered"] or in_flight() < 7:
+        time.sleep(0.02)
+    assert process.pid is not None
+    os.kill(process.pid, signal.SIGINT)
+    assert code(process) == INTERRUPTED
+    (told,) = summary(settings(teacher(server.url)))
+    assert (told.calls, told.lost, told.reserved) == (1, 0, 0)
+    assert told.spent == Decimal(server.counts()["nano"]).scaleb(-9)
+
+
+def test_a_second_interrupt_leaves_what_does_not_arrive(server: Running) -> None:
+    server.plan(gather=10)  # no answer yet
+    process = asking(server.url, 4, concurrency=4)
+    while len(server.counts()["tries"]) < 4:
+        time.sleep(0.02)
+    assert process.pid is not None
+    while process.is_alive():  # once more, until it is gone: well before the grace, of which the first asks for all
+        os.kill(process.pid, signal.SIGINT)
+        process.join(0.5)
+    (told,) = summary(settings(teacher(server.url)))
+    assert (told.calls, told.lost, told.reserved) == (0, 4, 0), "the provider may charge them"
+
+
+def in_flight() -> int:
+    """Calls that are claimed and not over."""
+    with Journal(None).reading() as db:
+        return db.execute(select(func.count()).where(calls.c.state == INTENT)).scalar_one()
 
 
 @pytest.mark.all
