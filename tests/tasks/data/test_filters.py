@@ -21,12 +21,15 @@ from tasks.data.collect.reader import local_files
 from tasks.data.filter import as_text, filter_examples, judge_texts, rates
 from tasks.data.filters import personal_data as personal
 from tasks.data.filters.english import language
+from tasks.data.filters.licence_text import licence_text
+from tasks.data.filters.personal import accounts
 from tasks.data.filters.repetition import longest_run, repeated_line_share, top_gram_share
 from tasks.data.filters.table import TABLE, objection
 from tasks.data.filters.text import Text
 from tasks.data.tokens import counter
 from tests.living import environment
 from tests.tasks.data.conftest import example, examples_artifact, section
+from tests.tasks.data.planted import PLANTED, numbers
 
 ASKED = "Write a short note about the weather in the mountains this week."
 PROSE = "The weather in the mountains stays cold and bright until Thursday, and then the wind turns and brings snow to the higher valleys."
@@ -131,20 +134,20 @@ def test_the_table_and_the_settings_name_the_same_filters() -> None:
 
 @given(st.text("0123456789", min_size=12, max_size=18), st.integers(0, 17), st.integers(1, 9))
 def test_luhn_takes_the_right_check_digit_and_notices_one_wrong_digit(body: str, place: int, off: int) -> None:
-    checked = [digit for digit in "0123456789" if personal.luhn(body + digit)]
+    checked = [digit for digit in "0123456789" if accounts.luhn(body + digit)]
     assert len(checked) == 1
     number = body + checked[0]
     place %= len(number)
     wrong = number[:place] + str((int(number[place]) + off) % 10) + number[place + 1 :]
-    assert not personal.luhn(wrong)
+    assert not accounts.luhn(wrong)
 
 
 @given(st.sampled_from(["DE", "SE", "GB", "FR", "NL"]), st.text("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ", min_size=11, max_size=30))
 def test_mod_97_takes_exactly_the_check_digits_of_the_standard(country: str, account: str) -> None:
     plain = "".join(str(int(char, 36)) for char in account + country + "00")
     check = f"{98 - int(plain) % 97:02d}"
-    assert personal.mod_97(country + check + account)
-    assert not personal.mod_97(country + f"{(int(check) + 1) % 97:02d}" + account)
+    assert accounts.mod_97(country + check + account)
+    assert not accounts.mod_97(country + f"{(int(check) + 1) % 97:02d}" + account)
 
 
 @pytest.mark.parametrize(
@@ -293,3 +296,54 @@ def test_the_processes_die_with_the_one_that_started_them() -> None:
     while environment(child) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not environment(child)
+
+
+@pytest.mark.parametrize("kind", sorted(set(PLANTED) - {"licence_text"}))
+def test_what_is_somebodys_is_found_in_any_writing(kind: str) -> None:
+    find = personal.KINDS[kind]
+    assert [hit for hit in PLANTED[kind] if not find(f"He said so: {hit} and left.")] == []
+
+
+def test_notices_are_found_in_any_writing(filters: Filters) -> None:
+    assert [hit for hit in PLANTED["licence_text"] if licence_text(Text(ASKED, hit), filters.licence_text) is None] == []
+
+
+@pytest.mark.parametrize("kind", personal.KINDS)
+def test_tables_lists_and_calculations_are_nobodys(kind: str) -> None:
+    """At most one in a thousand; twenty kinds of them."""
+    draw = random.Random(7)
+    rows_ = [numbers(draw) for _ in range(3000)]
+    assert [row for row in rows_ if personal.KINDS[kind](f"What stands here?\n{row}")][3:] == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "scores = q@k.transpose(-2, -1)", "y = x@w.mean", "z = A@B.inv() + C", "git clone git@github.com:some/repo.git", "scp notes.txt anna@box.net:~/notes",
+        "postgres://admin:secret@db.internal.net/main", "What is 850-75-1250?", "850-75-1250=-475", "Calculate 850-75-1250.\n-475", "412-231-2000 = ?",
+        "class sk-fading-circle-container-wrapper-large", "AKIAIOSFODNN7EXAMPLE", "hf_your_token_goes_here_and_nothing_else", "Use sk-xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx.",
+        "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJzdWIiOiIxMjM0NTY3ODkwIiwibmFtZSI6IkpvaG4gRG9lIiwiaWF0IjoxNTE2MjM5MDIyfQ.SflKxwRJSMeKKF2QT4fwpMeJf36POk6yJV_adQssw5c",
+        "The file begins with -----BEGIN PRIVATE KEY----- and then the key.", "Version 52.1.12.3 of it", "Mozilla/5.0 Chrome/91.0.4472.124", "the network 172.217.0.0/16",
+        "4539 1488 0343 6467 1234 5678 9012 3456 7890 2345",
+    ],
+)  # fmt: skip
+def test_code_calculations_and_documented_samples_are_nobodys(text: str) -> None:
+    settings = Data.model_validate(section("llama-8b", "data")).filters.personal_data
+    assert personal.personal_data(Text("Say it.", text), settings) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Which year is a leap year? (a) 1900 (b) 1998 (c) 2000 (d) 2001", "Sum them: (A) 1990 (B) 2000 (C) 2010 (D) 2020", "(a) Open it. (b) Wait. (c) 2000 litres flow out.",
+        "What does the phrase 'All rights reserved' on a book mean?", "What does `f(c) 1999` print?", "It says 'Licensed under the Apache License, Version 2.0'.",
+        "Search for the text SPDX-License-Identifier: in its first lines.", "It begins with 'the software is provided \"as is\"'.", "Find the area if (c) 20.5 is the height.",
+        "Point (c) 2019 Was a good year.\nPoint (d) too.",
+    ],
+)  # fmt: skip
+def test_choices_list_items_and_quotations_are_no_notices(filters: Filters, text: str) -> None:
+    assert licence_text(Text(ASKED, text), filters.licence_text) is None
+
+
+def test_a_header_in_a_docstring_is_a_notice(filters: Filters) -> None:
+    assert licence_text(Text(ASKED, '"""Copyright (c) 2019 Some Holder. All rights reserved."""\nx = 1'), filters.licence_text)
