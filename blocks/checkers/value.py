@@ -23,12 +23,22 @@ def check(expected: str, response: str) -> Verdict:
     Raises:
         BadInput: ``expected`` holds no number.
     """
-    wanted, found = number(expected), number(response)
-    if wanted is None:
-        raise BadInput(f"expected value {expected!r} is not a number; give one such as 12, 1,000, 3/4 or 2.5")
+    right, found = wanted(expected), number(response)
     if found is None:
         return Verdict(correct=False, reason="no number in the answer")
-    return Verdict(correct=found == wanted, reason=f"{found} " + ("is right" if found == wanted else f"is not {wanted}"))
+    return Verdict(correct=found == right, reason=f"{found} " + ("is right" if found == right else f"is not {right}"))
+
+
+def wanted(expected: str) -> Fraction:
+    """The number that ``expected`` stands for.
+
+    Raises:
+        BadInput: it holds none.
+    """
+    found = number(expected)
+    if found is None:
+        raise BadInput(f"expected value {expected[:80]!r} is not a number; give one such as 12, 1,000, 3/4 or 2.5")
+    return found
 
 
 def number(text: str) -> Fraction | None:
