@@ -12,6 +12,7 @@ from deployments.serving.recording import Recorder, sound
 from deployments.serving.responder import Reply, Responder
 from tasks.release.current import current
 
+NOTHING = "(no answer: it broke off within its reasoning)"
 REMARKS = {"/good": True, "/bad": False}
 
 
@@ -51,7 +52,7 @@ class Conversation:
         reply = self._reply(asked)
         self._answer = self._recorder.answer(asked, reply)
         self._history = [*asked, Message(role="assistant", content=reply.text)]
-        print(plain(reply.text), flush=True)
+        print(plain(reply.text) or NOTHING, flush=True)
         if self._why:
             print(f"  [{reply.why}]", flush=True)
 

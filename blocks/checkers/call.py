@@ -9,13 +9,16 @@ values, or no value, means that the argument may be left out, and text is compar
 import ast
 import json
 import re
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Hashable, Sequence
 from typing import Any, NamedTuple
 
 from blocks.records import Verdict
 from configs.errors import BadInput
 
 _DECODER = json.JSONDecoder(object_pairs_hook=lambda pairs: _unique(pairs), parse_constant=lambda name: _refuse(name))
+_JSON = re.compile(r"[{\[]")
+_NAMED = re.compile(r"(?<![\w.])[\w.]++\(")  # a word is tried from its beginning only: time is linear
 _PUNCTUATION = re.compile(r"[ ,./\-_*^']")
 
 
@@ -32,21 +35,33 @@ def check(expected: str, response: str) -> Verdict:
     Raises:
         BadInput: ``expected`` holds no calls.
     """
-    try:
-        wanted = json.loads(expected)
-        alternatives = wanted.get("alternatives") if isinstance(wanted, dict) else None
-        allowed = _allowed(alternatives) if alternatives is not None else _calls(wanted)
-    except (ValueError, TypeError, AttributeError):
-        raise BadInput(f"expected value {expected[:80]!r} is not a tool call in JSON") from None
+    allowed, free = wanted(expected)
     try:
         found = calls(response)
-    except (ValueError, TypeError, RecursionError) as error:
+        if len(found) != len(allowed):
+            return Verdict(correct=False, reason=f"{len(found)} calls, not {len(allowed)}")
+        if _all_fit(found, allowed) if free else Counter(map(_key, found)) == Counter(map(_key, allowed)):
+            return Verdict(correct=True, reason="the same calls")
+    except (ValueError, TypeError, RecursionError, MemoryError) as error:
         return Verdict(correct=False, reason=f"not readable as tool calls: {str(error)[:80]}")
-    if len(found) != len(allowed):
-        return Verdict(correct=False, reason=f"{len(found)} calls, not {len(allowed)}")
-    if _all_match(found, allowed, _fits if alternatives is not None else _equal):
-        return Verdict(correct=True, reason="the same calls")
     return Verdict(correct=False, reason=f"not the call {_shown(allowed)}")
+
+
+def wanted(expected: str) -> tuple[list[Call], bool]:
+    """The calls that ``expected`` asks for, and whether each argument has a list of allowed values.
+
+    Raises:
+        BadInput: it holds no calls.
+    """
+    try:
+        value = json.loads(expected)
+        alternatives = value.get("alternatives") if isinstance(value, dict) else None
+        allowed = _calls(value) if alternatives is None else _allowed(alternatives)
+    except (ValueError, TypeError, AttributeError, RecursionError):
+        allowed = []
+    if not allowed:
+        raise BadInput(f"expected value {expected[:80]!r} is not a tool call in JSON")
+    return allowed, alternatives is not None
 
 
 def calls(text: str) -> list[Call]:
@@ -55,20 +70,28 @@ def calls(text: str) -> list[Call]:
     Raises:
         ValueError: it holds none, or something that is almost one.
     """
-    starts = [at for at in (text.find("{"), text.find("[")) if at >= 0]
-    python = re.search(r"\[?\s*[A-Za-z_][\w.]*\(", text)
-    if python and (not starts or python.start() <= min(starts)):
-        return _python_calls(text[python.start() :])
+    start = _JSON.search(text)
+    python = _python_start(text)
+    if python is not None and (start is None or python <= start.start()):
+        return _python_calls(text[python:])
     found: list[Call] = []
-    at = min(starts, default=-1)
-    while at >= 0:
-        value, end = _DECODER.raw_decode(text, at)
+    while start:
+        value, end = _DECODER.raw_decode(text, start.start())
         found += _calls(value)
-        starts = [start for start in (text.find("{", end), text.find("[", end)) if start >= 0]
-        at = min(starts, default=-1)
+        start = _JSON.search(text, end)
     if not found:
         raise ValueError("no call")
     return found
+
+
+def _python_start(text: str) -> int | None:
+    """Where the first name with a parenthesis begins, or the list that it is first in."""
+    for found in _NAMED.finditer(text):
+        name = found[0].lstrip("0123456789.")
+        if name != "(":
+            before = text[: found.end() - len(name)].rstrip()
+            return len(before) - 1 if before.endswith("[") else found.end() - len(name)
+    return None
 
 
 def _calls(value: Any) -> list[Call]:
@@ -90,10 +113,12 @@ def _calls(value: Any) -> list[Call]:
 
 
 def _arguments(rest: dict[str, Any]) -> dict[str, Any]:
-    """The arguments beside a name: nested under one key, as an object or its JSON text, or flat."""
+    """The arguments beside a name: nested under one key, as an object or its JSON text, or flat. Null and an empty text are no arguments."""
     for key in ("arguments", "parameters"):
         if set(rest) == {key}:
-            nested = _DECODER.decode(rest[key]) if isinstance(rest[key], str) else rest[key]
+            nested = _DECODER.decode(rest[key].strip() or "{}") if isinstance(rest[key], str) else rest[key]
+            if nested is None:
+                return {}
             if isinstance(nested, dict):
                 return nested
     return rest
@@ -115,30 +140,56 @@ def _python_calls(text: str) -> list[Call]:
 
 
 def _allowed(alternatives: Any) -> list[Call]:
-    return [Call(name, arguments) for entry in alternatives for name, arguments in entry.items()]
+    allowed = [Call(name, arguments) for entry in alternatives for name, arguments in entry.items()]
+    if not all(isinstance(call.arguments, dict) and all(isinstance(values, list) for values in call.arguments.values()) for call in allowed):
+        raise TypeError("every argument has a list of allowed values")
+    return allowed
 
 
-def _all_match(found: Sequence[Call], allowed: Sequence[Call], matches: Any) -> bool:
-    """Whether each found call can be given an allowed one of its own."""
-    if not found:
-        return not allowed
-    rest = found[1:]
-    return any(matches(found[0], candidate) and _all_match(rest, [*allowed[:i], *allowed[i + 1 :]], matches) for i, candidate in enumerate(allowed))
+def _all_fit(found: Sequence[Call], allowed: Sequence[Call]) -> bool:
+    """Whether each found call can be given an allowed one of its own: a bipartite matching, by augmenting paths."""
+    fitting = [[i for i, candidate in enumerate(allowed) if _fits(call, candidate)] for call in found]
+    owner: dict[int, int] = {}  # the found call that has an allowed one, and the other way round
+    owned: dict[int, int] = {}
+    for start in range(len(found)):
+        reached_from: dict[int, int] = {}
+        queue = [start]
+        free: int | None = None
+        for at in queue:
+            for i in fitting[at]:
+                if i not in reached_from:
+                    reached_from[i] = at
+                    if i in owner:
+                        queue.append(owner[i])
+                    elif free is None:
+                        free = i
+            if free is not None:
+                break
+        if free is None:
+            return False
+        while free is not None:  # along the path everybody moves on by one
+            at = reached_from[free]
+            given_up = owned.get(at)
+            owner[free], owned[at] = at, free
+            free = given_up
+    return True
 
 
-def _equal(found: Call, wanted: Call) -> bool:
-    return found.name == wanted.name and _same(found.arguments, wanted.arguments)
+def _key(value: Any) -> Hashable:
+    """Equal for what is equal by value: a truth value is not a number, an integer equals its decimal, a list its tuple."""
+    if isinstance(value, Call):
+        return value.name, _key(value.arguments)
+    if isinstance(value, dict):
+        return "object", frozenset((name, _key(item)) for name, item in value.items())
+    if isinstance(value, list | tuple):
+        return "list", tuple(map(_key, value))
+    if isinstance(value, set):
+        return "set", frozenset(map(_key, value))
+    return ("truth", value) if isinstance(value, bool) else value
 
 
 def _same(a: Any, b: Any) -> bool:
-    """Equal by value; a truth value is not a number, an integer equals its decimal."""
-    if isinstance(a, bool) or isinstance(b, bool):
-        return a is b
-    if isinstance(a, dict) and isinstance(b, dict):
-        return a.keys() == b.keys() and all(_same(a[key], b[key]) for key in a)
-    if isinstance(a, list | tuple) and isinstance(b, list | tuple):
-        return len(a) == len(b) and all(_same(x, y) for x, y in zip(a, b, strict=True))
-    return bool(a == b)
+    return _key(a) == _key(b)
 
 
 def _fits(found: Call, allowed: Call) -> bool:

@@ -73,6 +73,16 @@ def usable(items: Sequence[Any], model: type[M]) -> tuple[list[M], list[str]]:
     return kept, faults
 
 
+def _one_or_several(found: Any) -> Any:
+    if isinstance(found, dict):
+        return [found] if any(isinstance(found.get(name), str) for name in ("question", "Question")) else list(found.values())
+    return [found] if isinstance(found, str) else found
+
+
+Several = Annotated[list[Any], BeforeValidator(_one_or_several)]
+"""A list whose items are looked at one by one (:func:`usable`); also one item alone, or items by number."""
+
+
 def told(error: ValidationError) -> str:
     """The first fault of a validation, for people."""
     first = error.errors(include_url=False, include_context=False, include_input=False)[0]

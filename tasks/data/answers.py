@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 
 from blocks import store
 from blocks.progress import progress
+from blocks.reasoning import answer_of
 from blocks.records import Artifact, CallRef, Difficulty, Example, Metadata, Question
 from blocks.teachers.ask import Answer, Request, ask
 from blocks.teachers.refused import unless_all_refused
@@ -34,14 +35,15 @@ def answer_easy(questions: Artifact, settings: Answering, tokenizer: str, teache
 
 
 def direct(text: str) -> Parts:
-    """A direct answer is its text.
+    """A direct answer is its text, without the reasoning that some models put before it.
 
     Raises:
-        Malformed: it is empty.
+        Malformed: it is empty, or reasoning alone.
     """
-    if not text.strip():
-        raise Malformed("empty")
-    return None, None, text.strip()
+    answer = answer_of(text).strip()
+    if not answer:
+        raise Malformed("reasoning without an answer" if text.strip() else "empty")
+    return None, None, answer
 
 
 def answer_all(questions: Artifact, difficulty: Difficulty, settings: Answering, tokenizer: str, teachers: Teachers, take_apart: Callable[[str], Parts]) -> Artifact:

@@ -5,6 +5,7 @@ Not here: who is asked, and how often (answers.py).
 
 import re
 
+from blocks.reasoning import after_leading, answer_of
 from blocks.records import Artifact
 from configs.phases.data import Answering
 from configs.phases.teachers import Teachers
@@ -28,6 +29,9 @@ def take_apart(text: str) -> Parts:
     Raises:
         Malformed: a marker is missing, repeated or out of order, or its section empty.
     """
+    whole, text = text, after_leading(text)
+    if whole.strip() and not text.strip():
+        raise Malformed("reasoning without an answer")
     found = list(_MARKER.finditer(text))
     names = [marker[1] for marker in found]
     missing = [name for name in _REQUIRED if name not in names]
@@ -44,4 +48,7 @@ def take_apart(text: str) -> Parts:
     empty = [name for name, section in sections.items() if not section]
     if empty:
         raise Malformed(f"[{empty[0]}] section empty")
-    return f"{sections['DRAFT']} {sections['CRITIQUE']}", sections.get("THINKING"), sections["REVISED"]
+    response = answer_of(sections["REVISED"])
+    if not response:
+        raise Malformed("[REVISED] section without an answer")
+    return f"{sections['DRAFT']} {sections['CRITIQUE']}", sections.get("THINKING"), response

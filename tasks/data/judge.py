@@ -3,11 +3,12 @@
 The judge sees question and response, not draft, thinking or who wrote them. Not here: checks that need no teacher (filter.py).
 """
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from blocks import store
 from blocks.records import Artifact, CallRef, Example
 from blocks.teachers.ask import Request, ask_parsed
+from blocks.teachers.parsing import Fields, Points
 from blocks.teachers.refused import unless_all_refused
 from configs.phases.data import Judging
 from configs.phases.teachers import Teachers
@@ -15,16 +16,16 @@ from tasks.data import prompts, rows
 from tasks.step import step
 
 
-class Score(BaseModel):
-    """The reply to ``judge``."""
+class Score(Fields):
+    """The reply to ``judge``; half points are points."""
 
-    accuracy: int = Field(ge=0, le=3)
-    completeness: int = Field(ge=0, le=2)
-    coherence: int = Field(ge=0, le=2)
-    helpfulness: int = Field(ge=0, le=3)
+    accuracy: Points = Field(ge=0, le=3)
+    completeness: Points = Field(ge=0, le=2)
+    coherence: Points = Field(ge=0, le=2)
+    helpfulness: Points = Field(ge=0, le=3)
 
     @property
-    def total(self) -> int:
+    def total(self) -> float:
         """0–10."""
         return self.accuracy + self.completeness + self.coherence + self.helpfulness
 
@@ -44,7 +45,7 @@ def judge(easy: Artifact, hard: Artifact, settings: Judging, teachers: Teachers)
         lineage = example.lineage + made_by
         fault = why_not(reply.value, settings)
         if fault is None and reply.value is not None:
-            metadata = example.metadata.model_copy(update={"quality_score": float(reply.value.total)})
+            metadata = example.metadata.model_copy(update={"quality_score": reply.value.total})
             kept.append(example.model_copy(update={"metadata": metadata, "lineage": lineage}))
         elif fault is not None:
             rejects.append(rows.Reject(id=example.id, stage="judge", reason=fault[0], detail=fault[1], prompt=example.prompt, lineage=lineage))
@@ -62,9 +63,9 @@ def why_not(score: Score | None, settings: Judging) -> tuple[str, str] | None:
     if score is None:
         return "not_judged", "no reply that could be read"
     if score.accuracy < settings.minimum_accuracy:
-        return "inaccurate", f"accuracy {score.accuracy}, minimum {settings.minimum_accuracy}"
+        return "inaccurate", f"accuracy {score.accuracy:g}, minimum {settings.minimum_accuracy}"
     if score.total < settings.threshold:
-        return "low_score", f"{score.total} of 10, threshold {settings.threshold}"
+        return "low_score", f"{score.total:g} of 10, threshold {settings.threshold}"
     return None
 
 

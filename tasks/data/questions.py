@@ -4,16 +4,19 @@ A question that came before (in any domain) is dropped and made up for in anothe
 the teachers block, so that a run that was stopped goes on where it was. Not here: whether a question is any good (validate.py).
 """
 
+import json
 import logging
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
-from pydantic import BaseModel, Field
+from pydantic import field_validator
 
 from blocks import store
 from blocks.records import Artifact, CallRef, Question
 from blocks.teachers.ask import Answer, Request, ask_parsed
+from blocks.teachers.parsing import Fields, Several
 from blocks.teachers.refused import unless_all_refused
 from configs.phases.data import Writing
 from configs.phases.teachers import Teachers
@@ -26,10 +29,24 @@ ROLE = "questions"
 BATCHES_PER_CELL = 100_000  # batch numbers of one seed and cell; another seed asks for other batches
 
 
-class Written(BaseModel):
-    """The reply to ``write_questions``."""
+class Written(Fields):
+    """The reply to ``write_questions``. Its items are looked at one by one; a reply without a text among them is no reply."""
 
-    questions: list[str] = Field(min_length=1)
+    questions: Several
+
+    @field_validator("questions")
+    @classmethod
+    def _one_is_text(cls, found: list[Any]) -> list[Any]:
+        if not any(_text(item) is not None for item in found):
+            raise ValueError("no question is text")
+        return found
+
+
+def _text(item: Any) -> str | None:
+    """The question's text, also where it is the one text of an object; None where there is none."""
+    if isinstance(item, dict):
+        item = next((item[name] for name in ("question", "text", "prompt") if name in item), None)
+    return item if isinstance(item, str) else None
 
 
 @dataclass
@@ -65,8 +82,8 @@ def write_questions(plan: Artifact, settings: Writing, source: str, teachers: Te
             made_by = tuple(answer.call for answer in reply.answers)
             calls += made_by
             last.append(reply.answer)
-            for prompt in reply.value.questions if reply.value else []:
-                _take(one, prompt, source, made_by, seen, rejects)
+            for item in reply.value.questions if reply.value else []:
+                _take(one, item, source, made_by, seen, rejects)
     if not any(one.questions for one in collected):
         unless_all_refused(last, "questions")
     for one in collected:
@@ -91,12 +108,15 @@ def _request(cell: Cell, seed: int, batch: int, settings: Writing) -> Request:
     return Request(purpose="write_questions", messages=messages, max_tokens=settings.max_tokens, temperature=settings.temperature)
 
 
-def _take(one: Collected, prompt: str, source: str, calls: tuple[CallRef, ...], seen: set[str], rejects: list[rows.Reject]) -> None:
+def _take(one: Collected, item: Any, source: str, calls: tuple[CallRef, ...], seen: set[str], rejects: list[rows.Reject]) -> None:
     """Keep a question that is new and still wanted; what is beyond the plan is no reject."""
-    prompt = prompt.strip()
+    text = _text(item)
+    prompt = (json.dumps(item) if text is None else text).strip()
     key = rows.folded(prompt)
     identity = rows.question_id(one.cell.domain, prompt)
-    if not key or key in seen:
+    if text is None:
+        rejects.append(rows.Reject(id=identity, stage="questions", reason="malformed", detail="not a text", prompt=prompt[:200], lineage=calls))
+    elif not key or key in seen:
         reason = "repeated" if key else "empty"
         rejects.append(rows.Reject(id=identity, stage="questions", reason=reason, detail="", prompt=prompt, lineage=calls))
     elif one.missing > 0:

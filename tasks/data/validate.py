@@ -3,11 +3,12 @@
 Not here: the question's answer, which nobody has seen yet.
 """
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from blocks import store
 from blocks.records import Artifact, CallRef, Question
 from blocks.teachers.ask import Request, ask_parsed
+from blocks.teachers.parsing import Fields, Points
 from blocks.teachers.refused import unless_all_refused
 from configs.phases.data import Validating
 from configs.phases.teachers import Teachers
@@ -15,13 +16,13 @@ from tasks.data import prompts, rows
 from tasks.step import step
 
 
-class Rating(BaseModel):
-    """The reply to ``validate``, 1 (bad) to 10."""
+class Rating(Fields):
+    """The reply to ``validate``, 1 (bad) to 10; half points are points."""
 
-    clarity: int = Field(ge=1, le=10)
-    relevance: int = Field(ge=1, le=10)
-    difficulty: int = Field(ge=1, le=10)
-    quality: int = Field(ge=1, le=10)
+    clarity: Points = Field(ge=1, le=10)
+    relevance: Points = Field(ge=1, le=10)
+    difficulty: Points = Field(ge=1, le=10)
+    quality: Points = Field(ge=1, le=10)
 
 
 _REASONS = {"relevance": "off_topic", "clarity": "unclear", "difficulty": "wrong_difficulty", "quality": "low_quality"}
@@ -58,4 +59,4 @@ def why_not(rating: Rating | None, settings: Validating) -> tuple[str, str] | No
         return "not_rated", "no reply that could be read"
     scale = max(_REASONS, key=lambda name: getattr(settings, name) - getattr(rating, name))
     value, minimum = getattr(rating, scale), getattr(settings, scale)
-    return (_REASONS[scale], f"{scale} {value}, minimum {minimum}") if value < minimum else None
+    return (_REASONS[scale], f"{scale} {value:g}, minimum {minimum}") if value < minimum else None

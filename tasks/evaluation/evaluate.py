@@ -5,6 +5,7 @@ the same model gives the same artifact twice. Not here: comparing two models (st
 """
 
 import json
+import logging
 import math
 import time
 from collections.abc import Sequence
@@ -13,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from blocks import chat_format, json_lines, store
-from blocks.checkers.judge import check_all
+from blocks.checkers.judge import check_all, unusable
 from blocks.llama_cpp.scoring import Scorer
 from blocks.llama_cpp.server import LlamaCpp
 from blocks.progress import progress
@@ -26,6 +27,8 @@ from tasks.evaluation.perplexity import OVER, perplexity
 from tasks.evaluation.statistics import wilson
 from tasks.step import step
 
+log = logging.getLogger("cogumi.evaluation")
+LEFT_OUT = "left_out.jsonl"
 DIGITS = 5  # of log-probabilities in answers.jsonl: below what batching changes, above what a router sees
 ADAPTERS = {"model": "adapter", "gguf": "gguf_adapter"}
 
@@ -44,6 +47,13 @@ class Summary(Record):
     cut_answers: int
 
 
+class LeftOut(Record):
+    """A question that was not posed, since no answer can be judged by its check."""
+
+    question: str
+    reason: str
+
+
 class Taken(Record):
     """What generating took: all prompts' and answers' tokens over the wall seconds between first prompt and last answer."""
 
@@ -55,19 +65,23 @@ class Taken(Record):
 def evaluate(model: Artifact, questions: Artifact, settings: Evaluation, adapter: Artifact | None = None) -> Artifact:
     """Answer every question greedily, alone or with ``adapter`` on the model.
 
+    A question whose check no answer can be judged by (a teacher wrote it) is left out, counted and named.
+
     Returns:
-        Artifact of kind "evaluation": answers.jsonl (Answered, in the order of the questions) and summary.json (Summary).
+        Artifact of kind "evaluation": answers.jsonl (Answered, in the order of the questions), summary.json (Summary) and, where
+        there are any, left_out.jsonl (LeftOut).
         Metrics: exact_match, perplexity, tokens_per_second (prompt and answer tokens over the wall time of generation,
         loading left out), seconds_generating.
 
     Raises:
-        BadInput: model and adapter are not of kinds that belong together, or a question has no check or does not fit.
+        BadInput: model and adapter are not of kinds that belong together, a question has no check or does not fit, or no check can be used.
     """
     _refuse_kinds(model, adapter)
     asked, references = read_questions(questions), read_references(questions)
     unchecked = [question.id for question in asked if question.expected is None]
     if unchecked or not asked:
         raise BadInput(f"{questions.short}: {len(unchecked)} of {len(asked)} questions have no check (first: {unchecked[:1]}); evaluate only questions with one")
+    asked, left_out = _usable(asked, questions)
     pairs = [(chat_format.prompt(question.prompt), references[question.id]) for question in spread([q for q in asked if q.id in references], settings.perplexity_questions)]
     run = _by_llama_cpp if model.kind == "gguf" else _by_transformers
     with store.create("evaluation", parents=[model, *([adapter] if adapter else []), questions], settings=_described(settings)) as folder:
@@ -77,6 +91,9 @@ def evaluate(model: Artifact, questions: Artifact, settings: Evaluation, adapter
         json_lines.write(folder.path / "answers.jsonl", answered)
         (folder.path / "summary.json").write_text(summary.model_dump_json(indent=1) + "\n", encoding="utf-8")
         folder.metrics |= {"exact_match": summary.exact_match.mean, "tokens_per_second": taken.tokens / taken.seconds, "seconds_generating": taken.seconds}
+        if left_out:
+            json_lines.write(folder.path / LEFT_OUT, left_out)
+            folder.metrics["left_out"] = len(left_out)
         if summary.perplexity is not None:
             folder.metrics["perplexity"] = summary.perplexity
     return folder.artifact
@@ -85,6 +102,11 @@ def evaluate(model: Artifact, questions: Artifact, settings: Evaluation, adapter
 def read_answers(evaluation: Artifact) -> list[Answered]:
     """The answers of an evaluation, in the order of its questions."""
     return json_lines.read(_open(evaluation) / "answers.jsonl", Answered)
+
+
+def read_left_out(evaluation: Artifact) -> list[LeftOut]:
+    """The questions that were not posed, and why."""
+    return json_lines.read(_open(evaluation) / LEFT_OUT, LeftOut)
 
 
 def read_summary(evaluation: Artifact) -> Summary:
@@ -147,6 +169,18 @@ def _by_llama_cpp(model: Path, adapter: Path | None, prompts: list[str], pairs: 
 
 def _taken(generated: Sequence[Generated], seconds: float) -> Taken:
     return Taken(tokens=sum(one.prompt_tokens + len(one.tokens) for one in generated), seconds=seconds)
+
+
+def _usable(asked: Sequence[Question], source: Artifact) -> tuple[list[Question], list[LeftOut]]:
+    """The questions that can be judged, and the others."""
+    faults = {question.id: fault for question in asked if question.expected is not None and (fault := unusable(question.expected)) is not None}
+    named = "; ".join(f"{name}: {fault}" for name, fault in list(faults.items())[:3])
+    kept = [question for question in asked if question.id not in faults]
+    if not kept:
+        raise BadInput(f"{source.short}: none of its {len(asked)} questions has a check that can be used ({named}); have others written")
+    if faults:
+        log.warning("%s: %d of %d questions are left out, their checks cannot be used (%s)", source.short, len(asked) - len(kept), len(asked), named)
+    return kept, [LeftOut(question=name, reason=fault) for name, fault in faults.items()]
 
 
 def _check(asked: Sequence[Question], generated: Sequence[Generated]) -> list[Answered]:

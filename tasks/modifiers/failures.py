@@ -8,7 +8,7 @@ from collections import Counter
 from blocks import json_lines, store
 from blocks.records import Artifact, Question, Record
 from configs.errors import BadInput
-from tasks.evaluation.evaluate import read_answers
+from tasks.evaluation.evaluate import read_answers, read_left_out
 from tasks.evaluation.held_out import read_questions
 from tasks.step import step
 
@@ -25,7 +25,8 @@ class Tried(Record):
 
 @step(version=1)
 def failures(questions: Artifact, evaluation: Artifact) -> Artifact:
-    """Part the student's answers to ``questions`` into failures.jsonl and right.jsonl, in the questions' order.
+    """Part the student's answers to ``questions`` into failures.jsonl and right.jsonl, in the questions' order. What
+    the evaluation left out is in neither.
 
     Returns:
         Artifact of kind "failures".
@@ -34,7 +35,8 @@ def failures(questions: Artifact, evaluation: Artifact) -> Artifact:
         BadInput: a question has no answer in the evaluation.
     """
     answers = {answer.question: answer for answer in read_answers(evaluation)}
-    asked = read_questions(questions)
+    left_out = {one.question for one in read_left_out(evaluation)}
+    asked = [question for question in read_questions(questions) if question.id not in left_out]
     missing = [question.id for question in asked if question.id not in answers]
     if missing:
         raise BadInput(f"{evaluation.short} lacks {len(missing)} of the {len(asked)} questions of {questions.short}, such as {missing[0]}; evaluate exactly these")
@@ -45,7 +47,7 @@ def failures(questions: Artifact, evaluation: Artifact) -> Artifact:
     with store.create("failures", parents=[questions, evaluation]) as folder:
         for name, correct in ((FAILED, False), (RIGHT, True)):
             json_lines.write(folder.path / name, parts[correct])
-        folder.metrics |= {"asked": len(asked), "failed": len(parts[False])}
+        folder.metrics |= {"asked": len(asked), "failed": len(parts[False])} | ({"left_out": len(left_out)} if left_out else {})
         folder.metrics |= {f"failed_{domain}": count for domain, count in sorted(Counter(tried.question.domain for tried in parts[False]).items())}
     return folder.artifact
 

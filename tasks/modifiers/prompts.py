@@ -7,11 +7,12 @@ else, so that a question cannot pose as an instruction. Not here: sending them (
 import re
 
 from blocks.chat_format import Message, Sections
+from blocks.reasoning import after_leading, answer_of
 from blocks.records import Question
 from configs.phases.modifiers import Coverage
 
 MARKERS = ("DRAFT", "CRITIQUE", "THINKING", "REVISED")
-_SECTIONS = re.compile(r"\s*" + "".join(rf"\[{name}\][ \t]*\n(?P<{name.lower()}>.*?)\s*" for name in MARKERS) + r"$", re.DOTALL)
+_MARKER = {name: re.compile(rf"\[{name}\][ \t]*\n") for name in MARKERS}
 
 
 def mend(question: Question, coverage: Coverage) -> list[Message]:
@@ -41,8 +42,25 @@ You are an expert in {coverage.description}. Your answer is checked by a program
 def taken_apart(text: str, question: Question) -> Sections | None:
     """A teacher's answer as an example's sections; None where a hard answer lacks a marker or an answer is empty."""
     if question.difficulty == "easy":
-        return Sections(draft=None, thinking=None, response=text.strip()) if text.strip() else None
-    found = _SECTIONS.match(text)
-    if found is None or not found["revised"]:
+        answer = answer_of(text).strip()
+        return Sections(draft=None, thinking=None, response=answer) if answer else None
+    found = _sections(after_leading(text))
+    if found is None or not (revised := answer_of(found["REVISED"])):
         return None
-    return Sections(draft=f"{found['draft']} {found['critique']}".strip(), thinking=found["thinking"], response=found["revised"])
+    return Sections(draft=f"{found['DRAFT']} {found['CRITIQUE']}".strip(), thinking=found["THINKING"], response=revised)
+
+
+def _sections(text: str) -> dict[str, str] | None:
+    """What stands below each marker; None where one is missing or text comes before the first. Each is looked for once, behind the one before."""
+    starts = []
+    at = 0
+    for marker in MARKERS:
+        found = _MARKER[marker].search(text, at)
+        if found is None:
+            return None
+        starts.append(found)
+        at = found.end()
+    if text[: starts[0].start()].strip():
+        return None
+    ends = [found.start() for found in starts[1:]] + [len(text)]
+    return {marker: text[found.end() : end].rstrip() for marker, found, end in zip(MARKERS, starts, ends, strict=True)}

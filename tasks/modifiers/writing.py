@@ -6,20 +6,27 @@ among them (questions.py).
 """
 
 import hashlib
+import json
+import logging
 import math
+import re
 from collections import Counter
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import Field, ValidationInfo, field_validator
 
 from blocks.chat_format import Message
+from blocks.checkers.judge import check_all, unusable
 from blocks.records import CallRef, Difficulty, Domain, Expected, Question
 from blocks.rehearsal import world
 from blocks.teachers.ask import Request, ask_parsed
+from blocks.teachers.parsing import Fields, Several, usable
 from blocks.teachers.refused import unless_all_refused
 from configs.phases.modifiers import Coverage, TeacherSource
 from configs.phases.teachers import Teachers
 
+log = logging.getLogger("cogumi.modifiers")
+_FENCED = re.compile(r"\A\s*```\w*[ \t]*\n(.*?)\n[ \t]*```\s*\Z", re.DOTALL)  # a check that is a block of Markdown
 SPARE = 1.25  # questions asked for per question wanted: some are repeated, or cannot be checked
 _KINDS = {
     "coding": 'code: "check" is Python assertions, one per line, that run after the answer and fail where it is wrong',
@@ -29,25 +36,42 @@ _KINDS = {
 _TEXT = 'value (a number) or text (a word or a few, compared exactly): "check" is that answer'
 
 
-class Written(BaseModel):
-    """One question of a reply, with its check."""
+class Written(Fields):
+    """One question of a reply, with its check; a number or JSON as a check is its text."""
 
-    model_config = ConfigDict(extra="ignore")
-    question: str
+    question: str = Field(min_length=1)
     kind: Literal["code", "value", "call", "text"]
-    check: str
+    check: str = Field(min_length=1)
+
+    @field_validator("question", "check", "kind", mode="before")
+    @classmethod
+    def _text(cls, found: Any, info: ValidationInfo) -> Any:
+        if isinstance(found, str):
+            return found.strip().lower() if info.field_name == "kind" else found
+        if info.field_name != "check" or isinstance(found, bool) or found is None:
+            return found
+        if isinstance(found, list) and all(isinstance(line, str) for line in found):
+            return "\n".join(found)
+        return repr(found) if isinstance(found, int | float) else json.dumps(found, ensure_ascii=False)
 
 
-class Reply(BaseModel):
-    """A teacher's reply."""
+class Reply(Fields):
+    """A teacher's reply. Its items are looked at one by one; a reply without a usable one is no reply."""
 
-    model_config = ConfigDict(extra="ignore")
-    questions: list[Written | str]
+    questions: Several
+
+    @field_validator("questions")
+    @classmethod
+    def _one_is_usable(cls, found: list[Any]) -> list[Any]:
+        kept, faults = _readable(found)
+        if faults and not kept:
+            raise ValueError(f"none of {len(found)} questions can be used: {faults[0]}")
+        return found
 
 
 class Drawn(NamedTuple):
     """Questions in the order written, repeated ones included, every call that was made, what of its replies was dropped: unreadable
-    (whole replies), uncheckable (questions); and the number of the next batch."""
+    (whole replies), malformed and uncheckable (questions); and the number of the next batch."""
 
     questions: list[Question]
     calls: list[CallRef]
@@ -76,38 +100,68 @@ def write(source: TeacherSource, coverage: Coverage, domain: Domain, difficulty:
         lineage = tuple(answer.call for answer in reply.answers)
         calls += lineage
         rejects["unreadable"] += reply.value is None
-        for written in reply.value.questions if reply.value else []:
-            question = _question(written, domain, difficulty, reply.answer.model, lineage)
+        kept, faults = _readable(reply.value.questions if reply.value else [])
+        rejects["malformed"] += len(faults)
+        for written in kept:
+            question, fault = _question(written, domain, difficulty, reply.answer.model, lineage)
             rejects["uncheckable"] += question is None
             if question is not None:
                 questions.append(question)
+            else:
+                faults.append(fault)
+        if faults:
+            log.info("%d of %d questions of %s cannot be used, such as: %s", len(faults), len(kept) + len(faults), reply.answer.model, faults[0])
     if not questions:
         unless_all_refused([reply.answer for reply in replies], "questions of a modifier")
-    return Drawn(questions, calls, rejects, batches.stop)
+    asserting = _failing_without_an_answer(questions)
+    rejects["uncheckable"] += len(questions) - len(asserting)
+    return Drawn(asserting, calls, rejects, batches.stop)
 
 
-def _question(written: Written | str, domain: Domain, difficulty: Difficulty, model: str, lineage: tuple[CallRef, ...]) -> Question | None:
-    """The question as a record; None where it is empty or cannot be checked."""
+def _readable(items: list[Any]) -> tuple[list[Written | str], list[str]]:
+    """The items that are a question with its check or a bare text, and why the others are neither."""
+    kept: list[Written | str] = []
+    faults: list[str] = []
+    for item in items:
+        if isinstance(item, str):
+            kept.append(item)
+        else:
+            found, why = usable([item], Written)
+            kept += found
+            faults += why
+    return kept, faults
+
+
+def _failing_without_an_answer(questions: list[Question]) -> list[Question]:
+    """Without those whose test code passes where there is no answer at all."""
+    by_code = [(at, question.expected) for at, question in enumerate(questions) if question.expected is not None and question.expected.kind == "code"]
+    verdicts = check_all([(expected, "pass") for _, expected in by_code])
+    passing = {at for (at, _), verdict in zip(by_code, verdicts, strict=True) if verdict.correct}
+    return [question for at, question in enumerate(questions) if at not in passing]
+
+
+def _question(written: Written | str, domain: Domain, difficulty: Difficulty, model: str, lineage: tuple[CallRef, ...]) -> tuple[Question | None, str]:
+    """The question as a record, or why it cannot be checked. A check is tried here, before anybody answers."""
     if isinstance(written, Written):
-        prompt, expected = written.question.strip(), Expected(kind=written.kind, value=written.check)
-        known = (domain, difficulty, f"{domain}_{written.kind}") if written.check.strip() else None
+        prompt, expected, task_type = written.question.strip(), Expected(kind=written.kind, value=_FENCED.sub(r"\1", written.check)), f"{domain}_{written.kind}"
     else:
         prompt, found, known = written.strip(), world.expected(written), world.classify(written)
         if found is None or known is None or known[:2] != (domain, difficulty):
-            return None
-        expected = found
-    if not prompt or known is None:
-        return None
-    return Question(
+            return None, "no check"
+        expected, task_type = found, known[2]
+    if fault := unusable(expected) if prompt else "empty":
+        return None, fault
+    made = Question(
         id=hashlib.sha256(prompt.encode()).hexdigest()[:16],
         prompt=prompt,
         domain=domain,
         difficulty=difficulty,
-        task_type=known[2],
+        task_type=task_type,
         expected=expected,
         source=f"teacher {model}",
         lineage=lineage,
     )
+    return made, ""
 
 
 def _messages(coverage: Coverage, domain: Domain, difficulty: Difficulty, count: int, batch: int) -> list[Message]:

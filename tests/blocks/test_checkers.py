@@ -160,6 +160,42 @@ def test_what_is_not_the_call_is_never_right_and_never_an_error(answer: str) -> 
     assert not right("call", '{"tool":"a","x":1}', answer)
 
 
+@pytest.mark.parametrize("arguments", ['""', "null", '" "', "{}", '"{}"', '"null"'])
+@pytest.mark.parametrize("field", ["arguments", "parameters"])
+def test_a_call_without_arguments(field: str, arguments: str) -> None:
+    for way in (
+        f'{{"name":"now","{field}":{arguments}}}',
+        f'{{"tool":"now","{field}":{arguments}}}',
+        f'{{"type":"function","id":"1","function":{{"name":"now","{field}":{arguments}}}}}',
+    ):
+        assert right("call", '{"tool":"now"}', way), way
+        assert right("call", way, '{"tool":"now"}'), way
+        assert not right("call", '{"tool":"now","zone":"UTC"}', way)
+    assert right("call", '{"tool":"now"}', '{"name":"now"}')
+    assert right("call", '{"tool":"now"}', "now()")
+
+
+def test_many_equal_calls_and_calls_that_must_make_room_for_each_other() -> None:
+    same = [{"tool": "a", "x": 1}] * 12
+    assert right("call", json.dumps(same), json.dumps(same))
+    assert not right("call", json.dumps(same), json.dumps([*same[1:], {"tool": "a", "x": 2}]))
+    free = {"alternatives": [{"a": {"x": [1, 2]}}] * 30 + [{"a": {"x": [1]}}]}
+    assert right("call", json.dumps(free), json.dumps([{"tool": "a", "x": 1}, *[{"tool": "a", "x": 2}] * 30]))
+    assert right("call", json.dumps(free), json.dumps([{"tool": "a", "x": 1}] * 31))
+    assert not right("call", json.dumps(free), json.dumps([{"tool": "a", "x": 2}] * 31))
+    chain = {"alternatives": [{"a": {"x": [i, i + 1]}} for i in range(40)]}
+    assert right("call", json.dumps(chain), json.dumps([{"tool": "a", "x": i} for i in range(1, 41)]))
+    assert not right("call", json.dumps(chain), json.dumps([{"tool": "a", "x": i} for i in (1, 1, 1, *range(4, 41))]))
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{}", "null", "3", '{"alternatives": []}', '{"alternatives": [{"a": 3}]}', '{"alternatives": [{"a": {"x": 3}}]}', '{"alternatives": 3}', "[" * 5000]
+)
+def test_what_is_no_call_cannot_be_expected(text: str) -> None:
+    with pytest.raises(BadInput, match="not a tool call"):
+        right("call", text, "a(x=1)")
+
+
 def test_alternatives_as_the_berkeley_leaderboard_gives_them() -> None:
     wanted = json.dumps({"alternatives": [{"area": {"base": [10], "unit": ["units", ""], "where": [{"city": ["New York, NY", "NYC"]}, ""]}}]})
     assert right("call", wanted, "area(base=10)")

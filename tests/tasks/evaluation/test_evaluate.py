@@ -7,12 +7,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from blocks import chat_format, store
-from blocks.records import Artifact
+from blocks import chat_format, json_lines, store
+from blocks.records import Artifact, Expected
 from configs.errors import BadInput
 from tasks.evaluation.agreement import agreement
-from tasks.evaluation.evaluate import evaluate, read_answers, read_summary
+from tasks.evaluation.evaluate import evaluate, read_answers, read_left_out, read_summary
 from tasks.evaluation.generate import Student
+from tasks.evaluation.held_out import read_questions
+from tasks.modifiers.failures import failures
 from tests.tasks.evaluation.sayings import sayings
 from tests.tasks.evaluation.settings import settings
 from tests.tiny_llama import PROMPTS, make_model, saying, tiny
@@ -145,3 +147,28 @@ def test_an_export_agrees_with_its_model_and_another_ones_does_not() -> None:
     assert not math.isnan(other.share)
     with pytest.raises(BadInput, match="agreement compares a model with a gguf"):
         agreement(tiny().ggufs["F32"], tiny().model, sayings(), settings())
+
+
+def broken(bad: set[int]) -> Artifact:
+    """The sayings, some with a check that no answer can be judged by, as teachers wrote them before checks were tried."""
+    asked = [one.model_copy(update={"expected": Expected(kind="value", value="twenty-four")}) if number in bad else one for number, one in enumerate(read_questions(sayings()))]
+    with store.create("questions", settings={"bad": sorted(bad)}) as folder:
+        json_lines.write(folder.path / "questions.jsonl", asked)
+        (folder.path / "references.jsonl").write_bytes((store.open(sayings()) / "references.jsonl").read_bytes())
+    return folder.artifact
+
+
+def test_a_question_whose_check_cannot_be_used_is_left_out_named_and_ends_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    questions = broken({1, 4})
+    made = evaluate(student("model"), questions, settings())
+    assert [one.question for one in read_answers(made)] == [f"q{number}" for number in range(12) if number not in (1, 4)]
+    assert [one.question for one in read_left_out(made)] == ["q1", "q4"]
+    assert "twenty-four" in read_left_out(made)[0].reason
+    assert made.metrics["left_out"] == 2
+    assert "2 of 12 questions are left out" in caplog.text
+    assert "q1" in caplog.text
+    parted = failures.fn(questions, made)
+    assert parted.metrics["asked"] == 10
+    assert parted.metrics["left_out"] == 2
+    with pytest.raises(BadInput, match="none of its 12 questions has a check that can be used"):
+        evaluate(student("model"), broken(set(range(12))), settings())
