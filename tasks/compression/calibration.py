@@ -79,7 +79,7 @@ def encode(examples: list[Example], model: Path) -> Iterator[Conversation]:
     """Examples as token ids, lazily, in pieces; prompt and answer are tokenised apart, as they are when the model answers."""
     from transformers import AutoTokenizer
 
-    tokenizer: Any = AutoTokenizer.from_pretrained(model, local_files_only=True)
+    tokenizer: Any = AutoTokenizer.from_pretrained(model, local_files_only=True, trust_remote_code=False)
     closing = tokenizer.convert_tokens_to_ids(chat_format.END)
     for start in range(0, len(examples), 256):
         piece = examples[start : start + 256]

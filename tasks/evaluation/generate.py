@@ -13,6 +13,7 @@ import numpy as np
 
 from blocks.chat_format import END, END_TEXT
 from blocks.hardware import refuse_missing
+from blocks.models import adapter_folder
 from configs.errors import BadInput
 from configs.phases.evaluation import Evaluation
 
@@ -40,12 +41,15 @@ class Student:
         refuse_missing(settings.device)
         logging.disable_progress_bar()
         self.settings = settings
-        self.tokenizer: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        self.tokenizer: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         placed = {"device_map": {"": "cuda"}} if settings.device == "cuda" else {}
-        model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=getattr(torch, settings.dtype), local_files_only=True, use_safetensors=True, **placed)
+        model: Any = AutoModelForCausalLM.from_pretrained(
+            folder, dtype=getattr(torch, settings.dtype), local_files_only=True, use_safetensors=True, trust_remote_code=False, **placed
+        )
         if adapter is not None:
             from peft import PeftModel
 
+            adapter_folder.read(adapter)
             model = PeftModel.from_pretrained(model, str(adapter))
         self.model: Any = model.eval()
         self.closing = [token for text in (END, END_TEXT) if (token := self.tokenizer.convert_tokens_to_ids(text)) is not None]
