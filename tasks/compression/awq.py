@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import torch
 
 
-@step(version=1)
+@step(version=2)
 def fold(model: Artifact, dataset: Artifact, settings: Awq, calibration: Calibration, seed: int) -> Artifact:
     """``model`` with AWQ's scales folded in; kind "model", same function, same types.
 

@@ -27,7 +27,7 @@ TEMPERATURES = tuple(1.02**i for i in range(-40, 41))  # 0.45 to 2.2
 UNCHANGED = TEMPERATURES.index(1.0)
 
 
-@step(version=1)
+@step(version=2)
 def calibrate(gguf: Artifact, model: Artifact, dataset: Artifact, settings: Temperature, seed: int) -> Artifact:
     """``gguf``, exported from ``model``, with its logits divided by the temperature that fits; kind "gguf".
 

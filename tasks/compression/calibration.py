@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from blocks import chat_format, store
+from blocks.models.encoding import token_ids
 from blocks.records import Artifact, Example
 from configs.errors import BadInput
 from configs.phases.compression import Calibration
@@ -83,8 +84,8 @@ def encode(examples: list[Example], model: Path) -> Iterator[Conversation]:
     closing = tokenizer.convert_tokens_to_ids(chat_format.END)
     for start in range(0, len(examples), 256):
         piece = examples[start : start + 256]
-        prompts = tokenizer([chat_format.prompt(one.prompt) for one in piece], add_special_tokens=False)["input_ids"]
-        answers = tokenizer([chat_format.answer(one) for one in piece], add_special_tokens=False)["input_ids"]
+        prompts = token_ids(tokenizer, [chat_format.prompt(one.prompt) for one in piece])
+        answers = token_ids(tokenizer, [chat_format.answer(one) for one in piece])
         for prompt, answer in zip(prompts, answers, strict=True):
             yield Conversation([*prompt, *answer, closing], len(prompt))
 

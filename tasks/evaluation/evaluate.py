@@ -51,7 +51,7 @@ class Taken(Record):
     seconds: float
 
 
-@step(version=1)
+@step(version=2)
 def evaluate(model: Artifact, questions: Artifact, settings: Evaluation, adapter: Artifact | None = None) -> Artifact:
     """Answer every question greedily, alone or with ``adapter`` on the model.
 

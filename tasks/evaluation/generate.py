@@ -14,6 +14,7 @@ import numpy as np
 from blocks.chat_format import END, END_TEXT
 from blocks.hardware import refuse_missing
 from blocks.models import adapter_folder
+from blocks.models.encoding import token_ids
 from configs.errors import BadInput
 from configs.phases.evaluation import Evaluation
 
@@ -67,9 +68,8 @@ class Student:
         torch.set_num_threads(self._threads)
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
-        """Token ids of chat-format texts, special tokens parsed, none added."""
-        ids: list[list[int]] = self.tokenizer(list(texts), add_special_tokens=False)["input_ids"]
-        return ids
+        """Token ids of chat-format texts, none added."""
+        return token_ids(self.tokenizer, texts)
 
     def generate(self, prompts: Sequence[str], advance: Callable[..., None]) -> list[Generated]:
         """Answer every prompt greedily; ``advance`` is called with the number of prompts answered.
@@ -88,7 +88,7 @@ class Student:
                 batch = order[start : start + self.settings.batch]
                 answers |= dict(zip(batch, self._batch([ids[i] for i in batch]), strict=True))
                 advance(len(batch))
-        texts = self.tokenizer.batch_decode([answers[i][0] for i in range(len(ids))], skip_special_tokens=True)
+        texts = self.tokenizer.batch_decode([answers[i][0] for i in range(len(ids))], skip_special_tokens=True, clean_up_tokenization_spaces=False)
         return [Generated(texts[i], tuple(answers[i][0]), tuple(answers[i][1]), len(ids[i])) for i in range(len(ids))]
 
     def _batch(self, ids: list[list[int]]) -> list[tuple[list[int], list[float]]]:

@@ -23,7 +23,7 @@ Posed = tuple[Question, str]
 T = TypeVar("T")
 
 
-@step(version=1)
+@step(version=2)
 def held_out(settings: Evaluation, seed: int, purpose: Purpose = "test") -> Artifact:
     """Questions for ``purpose`` ("test": reports and ledger; "calibration": to fit a router or a threshold with).
 
@@ -85,7 +85,7 @@ def _draw(settings: Evaluation, seed: int, *, calibration: bool) -> Iterable[Pos
                 pairs = [(question, chat_format.answer(example)) for question, example in zip(asked, worked, strict=True)]
                 yield from _part(pairs, wanted.test, wanted.calibration, seen, calibration=calibration, source=f"rehearsal {domain} {difficulty}")
     for benchmark in settings.benchmarks:
-        posed = list(benchmarks.questions(benchmark))
+        posed = [(question, chat_format.escape(answer)) for question, answer in benchmarks.questions(benchmark)]
         random.Random(f"{benchmark.format} {seed}").shuffle(posed)
         yield from _part(posed, benchmark.test, benchmark.calibration, seen, calibration=calibration, source=benchmark.format)
 
