@@ -119,15 +119,14 @@ class _Reader:
 
     def skip_value(self, key: bytes) -> None:
         kind = self.number("<I")
-        if kind == _STRING:
+        if key == b"general.alignment":
+            self.align(kind)
+        elif kind == _STRING:
             self.text()
         elif kind == _ARRAY:
             self.skip_array(key)
         elif kind in _SCALARS:
-            if key == b"general.alignment":
-                self.align(kind)
-            else:
-                self.skip(_SCALARS[kind])
+            self.skip(_SCALARS[kind])
         else:
             raise self.damaged(f"field {key[:60]!r} has the unknown type {kind}")
 
