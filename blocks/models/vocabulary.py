@@ -58,13 +58,22 @@ def read(folder: Path, size: int) -> Vocabulary:
         raise BadInput(f"{path}: token {last[:60]!r} has id {ids[last]}, which does not fit an embedding of {size} rows (config.json: vocab_size); give every token a row")
     if not ids or min(ids.values()) < 0 or len(set(ids.values())) < len(ids):
         raise BadInput(f"{path}: its tokens have no ids of their own (none, a negative one, or one id twice); save the tokenizer again")
-    tokens, kinds = [f"[PAD{i}]" for i in range(size)], ["unused"] * size
+    tokens: list[str] = [f"[PAD{i}]" for i in range(size)]
+    kinds: list[Kind] = ["unused"] * size
     for text, number in ids.items():
         tokens[number] = text
         kinds[number] = "normal" if text not in added else "control" if added[text][1] else "user defined"
     special = {name: text for name in _SPECIAL if (text := _text(config.get(name))) is not None}
-    return Vocabulary(tokens, kinds, ids, _merges(model["merges"], path), splitting, special, _begins_with(tokenizer, special.get("bos_token")),
-                      _template(folder, config))  # type: ignore[arg-type]  # fmt: skip
+    return Vocabulary(
+        tokens=tokens,
+        kinds=kinds,
+        ids=ids,
+        merges=_merges(model["merges"], path),
+        splitting=splitting,
+        special=special,
+        begins=_begins_with(tokenizer, special.get("bos_token")),
+        template=_template(folder, config),
+    )
 
 
 def read_config(folder: Path) -> dict[str, Any]:
