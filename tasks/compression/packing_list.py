@@ -16,7 +16,8 @@ from blocks.records import Record
 from configs.errors import BadInput, DamagedArtifact
 
 LIST, DICTIONARY = "packing.json", "dictionary.zst"
-NAMES = {"gguf": "model.gguf", "gguf_adapter": "adapter.gguf"}  # kind → name of its file; only these are packed and unpacked
+Kind = Literal["gguf", "gguf_adapter"]
+NAMES: dict[str, str] = {"gguf": "model.gguf", "gguf_adapter": "adapter.gguf"}  # kind → name of its file; only these are packed and unpacked
 PIECE = 8 << 20  # bytes of a file that are packed at once
 WIDEST = 4096  # bytes of a block; ggml's widest has 292
 LARGEST_LIST, LARGEST_DICTIONARY = 32 << 20, 64 << 20  # bytes
@@ -36,7 +37,7 @@ class Packed(Record):
     """How one file was packed, in order; ``sha256`` of the file itself."""
 
     name: str
-    kind: Literal["gguf", "gguf_adapter"]
+    kind: Kind
     bytes: _Size
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
     runs: tuple[Run, ...]

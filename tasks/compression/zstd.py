@@ -12,7 +12,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from blocks import store
 from blocks.models import gguf_file
@@ -51,7 +51,7 @@ def pack(artifacts: list[Artifact], settings: Packing) -> Artifact:
             for number, (artifact, path, plan) in enumerate(zip(artifacts, files, plans, strict=True)):
                 with (made.path / f"{number}.zst").open("wb") as out:
                     runs, sha = _write(path, plan, out, settings, dictionary, advance)
-                packed.append(Packed(name=path.name, kind=artifact.kind, bytes=path.stat().st_size, sha256=sha, runs=runs))
+                packed.append(Packed(name=path.name, kind=cast(packing_list.Kind, artifact.kind), bytes=path.stat().st_size, sha256=sha, runs=runs))
         packing_list.write(made.path, packed)
         size = sum(path.stat().st_size for path in made.path.iterdir())
         made.metrics |= {"megabytes": size / 1e6, "fraction": size / sum(one.bytes for one in packed), "dictionary_kb": len(dictionary or b"") / 1000}

@@ -5,7 +5,7 @@ tokenised apart, as they are when the model answers. Not here: the chat format i
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import numpy as np
 
@@ -37,7 +37,7 @@ def encode(examples: Sequence[Example], tokenizer: "PreTrainedTokenizerFast", *,
         return []
     prompts = token_ids(tokenizer, [chat_format.prompt(example.prompt) for example in examples])
     answers = token_ids(tokenizer, [chat_format.answer(example) for example in examples])
-    closing = [tokenizer.convert_tokens_to_ids(chat_format.END)] if close else []
+    closing = [cast(int, tokenizer.convert_tokens_to_ids(chat_format.END))] if close else []
     encoded = (Encoded(prompt + answer + closing, [IGNORE] * len(prompt) + answer + closing) for prompt, answer in zip(prompts, answers, strict=True))
     return [one for one in encoded if len(one.ids) <= max_length]
 
