@@ -3,10 +3,10 @@
 Not here: what a size costs in time and memory (blocks/hardware.py), and how small it can be made (tasks/compression/floor.py).
 """
 
-import json
 from pathlib import Path
 from typing import Any
 
+from blocks.models import llama_config
 from blocks.records import Record
 from configs.errors import BadInput
 from configs.phases.training import Local, Scratch, Student
@@ -112,6 +112,6 @@ def of_student(student: Student) -> Architecture:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        return dict(json.loads(path.read_text()))
-    except (OSError, ValueError):
-        raise BadInput(f"training.student: {path} is missing or no JSON; name a folder in Hugging Face's layout") from None
+        return llama_config.read(path)
+    except BadInput as error:
+        raise BadInput(f"training.student: {error}") from None

@@ -55,7 +55,7 @@ def filter_(
     paths: Paths,
     rejects: Annotated[Path | None, typer.Option(help="What was dropped, with reason: JSON lines.")] = None,
     against: Annotated[list[Path] | None, typer.Option(help="Evaluation questions; records that contain one are dropped too. Repeatable.")] = None,
-    tokenizer: Annotated[str, typer.Option(help="Counts tokens: words, a folder, or a name on the hub.")] = "words",
+    tokenizer: Annotated[str, typer.Option(help="Counts tokens: words, a folder, or owner/name@commit of the hub.")] = "words",
     report: ReportFile = None,
     profile: ProfileName = DEFAULT,
     set_: Set = None,

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from blocks import chat_format
 from configs.errors import BadInput, CogumiError
 
 MAGIC = b"GGUF"
@@ -104,11 +105,15 @@ class Model:
         self._vocabulary = self.lib.llama_model_get_vocab(self.pointer)
         self.n_vocab: int = self.lib.llama_vocab_n_tokens(self._vocabulary)
 
-    def tokenize(self, text: str) -> list[int]:
-        """Token ids, with special tokens parsed and none added."""
+    def tokenize(self, rendered: str) -> list[int]:
+        """Token ids of a string in the chat format: its control tokens, and all else as ordinary text; none is added."""
+        return chat_format.token_ids([rendered], lambda token: self._ids(token, special=True)[0], lambda texts: [self._ids(text, special=False) for text in texts])[0]
+
+    def _ids(self, text: str, *, special: bool) -> list[int]:
+        """llama.cpp's token ids of ``text``; ``special`` reads special tokens in it as such."""
         raw = text.encode()
         space = np.empty(len(raw) + 8, np.int32)
-        count = self.lib.llama_tokenize(self._vocabulary, raw, len(raw), space.ctypes.data, len(space), False, True)
+        count = self.lib.llama_tokenize(self._vocabulary, raw, len(raw), space.ctypes.data, len(space), False, special)
         if count < 0:
             raise CogumiError(f"llama.cpp cannot tokenise a text of {len(raw)} bytes")
         return [int(token) for token in space[:count]]

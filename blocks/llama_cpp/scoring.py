@@ -57,7 +57,7 @@ class Scorer:
         self._model.close()
 
     def score(self, pairs: Sequence[tuple[str | Sequence[int], str | Sequence[int]]]) -> Iterator[Scored]:
-        """Score each (prompt, answer); both as chat-format text (special tokens are parsed) or token ids, tokenised apart.
+        """Score each (prompt, answer); both as chat-format text or token ids, tokenised apart.
 
         Raises:
             BadInput: an empty prompt, or a pair longer than the context.

@@ -108,7 +108,7 @@ class LlamaCpp:
         return server
 
     def tokenize(self, text: str) -> list[int]:
-        """Token ids of chat-format text, special tokens parsed, none added."""
+        """Token ids of chat-format text, none added."""
         return self._vocabulary.tokenize(text)
 
     def complete(

@@ -1,12 +1,17 @@
 """Settings of the dataset phase: what is asked, of whom, what is kept, and what the finished dataset must be."""
 
+import re
+from pathlib import Path
 from typing import Literal
 
-from pydantic import model_validator
+from pydantic import field_validator, model_validator
 
 from configs.phases.collecting import Collecting
 from configs.phases.filtering import Filters
 from configs.settings import Settings, runtime, setting
+
+HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+(@.*)?")
+PINNED = re.compile(r"(?P<repository>[\w.-]+/[\w.-]+)@(?P<revision>[0-9a-f]{40})")
 
 
 class DomainPlan(Settings):
@@ -128,7 +133,7 @@ class Data(Settings):
     """The dataset phase."""
 
     source: str = setting("name under which generated rows say where they come from")
-    tokenizer: str = setting("counts tokens: a tokenizer on the Hugging Face hub or a folder, or `words` for whitespace words where none exists yet")
+    tokenizer: str = setting("counts tokens: owner/name@commit of the Hugging Face hub, a folder, or `words` for whitespace words where none exists yet")
     planning: Planning = setting("how much of what")
     writing: Writing = setting("question writing")
     validating: Validating = setting("question ratings")
@@ -141,3 +146,11 @@ class Data(Settings):
     balancing: Balancing = setting("shares of domains and difficulties")
     splitting: Splitting = setting("training and validation")
     verification: Verification = setting("measurements and gate")
+
+    @field_validator("tokenizer")
+    @classmethod
+    def _pinned(cls, tokenizer: str) -> str:
+        """A branch of the hub may move, and with it what a finished dataset counts as."""
+        if HUB_NAME.fullmatch(tokenizer) and not PINNED.fullmatch(tokenizer) and not Path(tokenizer).is_dir():
+            raise ValueError(f"{tokenizer[:120]} is not pinned; write owner/name@ and the full commit hash (40 digits), as training.student.revision has it")
+        return tokenizer

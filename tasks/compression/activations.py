@@ -46,5 +46,5 @@ def load(folder: Path, device: str) -> Any:
 
     logging.disable_progress_bar()
     placed = {"device_map": {"": device}} if device != "cpu" else {}
-    model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype="auto", local_files_only=True, use_safetensors=True, **placed)
+    model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype="auto", local_files_only=True, use_safetensors=True, trust_remote_code=False, **placed)
     return model.eval()

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from blocks import store
+from blocks.models import adapter_folder, json_object, llama_config, safetensors_file
 from blocks.records import Artifact
 from configs.errors import BadInput
-from tasks.compression.checkpoint import llama, read_json
+from tasks.compression.checkpoint import llama
 from tasks.compression.gguf_write import permute, rotary_heads
 from tasks.step import step
 
@@ -35,11 +36,11 @@ def adapter_to_gguf(adapter: Artifact, model: Artifact) -> Artifact:
 
     if adapter.kind != "adapter":
         raise BadInput(f"{adapter.short} is a {adapter.kind}; give an artifact of kind adapter (a PEFT folder)")
-    source, base = store.open(adapter), read_json(llama(model) / "config.json")
-    config = read_json(source / "adapter_config.json")
+    source, base = store.open(adapter), json_object.read(llama(model) / "config.json")
+    config = adapter_folder.read(source).config
     unsupported = [name for name in _UNSUPPORTED if config.get(name)] + (["bias"] if config.get("bias", "none") != "none" else [])
-    if config.get("peft_type") != "LORA" or unsupported:
-        raise BadInput(f"{adapter.short}: llama.cpp cannot apply it ({', '.join(unsupported) or config.get('peft_type')}); train a plain LoRA")
+    if unsupported:
+        raise BadInput(f"{adapter.short}: llama.cpp cannot apply it ({', '.join(unsupported)}); train a plain LoRA")
     with store.create("gguf_adapter", parents=[adapter, model]) as folder:
         writer = GGUFWriter(folder.path / "adapter.gguf", MODEL_ARCH_NAMES[MODEL_ARCH.LLAMA])
         writer.add_type("adapter")
@@ -62,22 +63,27 @@ def _tensors(source: Path, config: dict[str, Any], base: dict[str, Any], adapter
     """GGUF name → F16 values: ``lora_a`` (rank, inputs), ``lora_b`` (outputs, rank)."""
     import numpy as np
     from gguf import MODEL_ARCH, get_tensor_name_map
-    from safetensors.torch import load_file
 
     known = get_tensor_name_map(MODEL_ARCH.LLAMA, base["num_hidden_layers"])
-    weights = {name: weight.float().numpy() for name, weight in load_file(source / "adapter_model.safetensors").items()}
-    found: dict[str, np.ndarray] = {}
+    weights = {name: weight.float().numpy() for name, weight in safetensors_file.load(source / adapter_folder.WEIGHTS).items()}
+    shapes, found = llama_config.tensor_shapes(base), dict[str, "np.ndarray"]()
     for name in sorted(weights):
         module, _, end = name.removeprefix(_PREFIX).partition(".lora_")
         target = known.get_name(module)
-        if end not in ("A.weight", "B.weight") or target is None or not target.startswith("blk."):
+        shape = shapes.get(f"{module}.weight")
+        if end not in ("A.weight", "B.weight") or target is None or not target.startswith("blk.") or shape is None:
             raise BadInput(f"{adapter.short}: tensor {name!r} has no place in a Llama adapter for llama.cpp; adapt attention and feed-forward layers only")
+        other = weights.get(f"{_PREFIX}{module}.lora_{'B' if end[0] == 'A' else 'A'}.weight")
         values = weights[name]
+        rank = values.shape[0] if end[0] == "A" else values.shape[-1]
+        if other is None or values.ndim != 2 or other.ndim != 2 or (other.shape[0] if end[0] == "B" else other.shape[-1]) != rank:
+            raise BadInput(f"{adapter.short}: {module} has no pair of lora_A and lora_B of one rank; train the adapter again")
+        if end == "A.weight" and values.shape[1] != shape[1]:
+            raise BadInput(f"{adapter.short}: {module} has {values.shape[1]} inputs, the model {shape[1]}; the adapter belongs to another model")
         if end == "B.weight":
-            outputs = _outputs(module, base)
-            if values.shape[0] != outputs:
-                raise BadInput(f"{adapter.short}: {module} has {values.shape[0]} outputs, the model {outputs}; the adapter belongs to another model")
-            values = values * _scale(module, values.shape[1], config)
+            if values.shape[0] != shape[0]:
+                raise BadInput(f"{adapter.short}: {module} has {values.shape[0]} outputs, the model {shape[0]}; the adapter belongs to another model")
+            values = values * _scale(module, rank, config)
             heads = rotary_heads(name, base)
             values = permute(values, heads) if heads is not None else values
         if not np.isfinite(values.astype(np.float16)).all():
@@ -97,16 +103,3 @@ def _scale(module: str, rank: int, config: dict[str, Any]) -> float:
     alpha = pattern("alpha_pattern", float(config["lora_alpha"]))
     scale = alpha / (rank**0.5 if config.get("use_rslora") else rank)
     return scale / (float(config["lora_alpha"]) / rank)
-
-
-def _outputs(module: str, base: dict[str, Any]) -> int:
-    """Outputs of a projection in the base model."""
-    size = int(base.get("head_dim") or base["hidden_size"] // base["num_attention_heads"])
-    widths = {
-        "q_proj": size * base["num_attention_heads"],
-        "k_proj": size * int(base.get("num_key_value_heads") or base["num_attention_heads"]),
-        "v_proj": size * int(base.get("num_key_value_heads") or base["num_attention_heads"]),
-        "gate_proj": base["intermediate_size"],
-        "up_proj": base["intermediate_size"],
-    }
-    return int(widths.get(module.rpartition(".")[2], base["hidden_size"]))

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import torch
 
 
-@step(version=1)
+@step(version=2)
 def fold(model: Artifact, dataset: Artifact, settings: Awq, calibration: Calibration, seed: int) -> Artifact:
     """``model`` with AWQ's scales folded in; kind "model", same function, same types.
 
@@ -84,8 +84,8 @@ def _by_autoawq(folder: Path, rows: "torch.Tensor", settings: Awq, batch: int) -
     except ImportError as error:
         raise BadInput(f"awq.backend autoawq needs the package autoawq ({error}); pip install 'cogumi[gpu]', or set awq.backend to llmcompressor") from None
     with quiet(), _copying():
-        model = AutoAWQForCausalLM.from_pretrained(str(folder), torch_dtype="auto", device_map=None, safetensors=True)
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        model = AutoAWQForCausalLM.from_pretrained(str(folder), torch_dtype="auto", device_map=None, safetensors=True, trust_remote_code=False)
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         config = {"zero_point": True, "q_group_size": settings.group, "w_bit": settings.bits, "version": "GEMM"}
         common: dict[str, Any] = {"apply_clip": False, "export_compatible": True, "duo_scaling": settings.duo_scaling, "n_parallel_calib_samples": batch}
         model.quantize(tokenizer, config, calib_data=rows.tolist(), max_calib_samples=len(rows), max_calib_seq_len=rows.shape[1], **common)

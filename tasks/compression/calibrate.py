@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from blocks import store
+from blocks.models import gguf_file
 from blocks.records import Artifact
 from configs.errors import BadInput
 from configs.phases.compression import Temperature
@@ -26,7 +27,7 @@ TEMPERATURES = tuple(1.02**i for i in range(-40, 41))  # 0.45 to 2.2
 UNCHANGED = TEMPERATURES.index(1.0)
 
 
-@step(version=1)
+@step(version=2)
 def calibrate(gguf: Artifact, model: Artifact, dataset: Artifact, settings: Temperature, seed: int) -> Artifact:
     """``gguf``, exported from ``model``, with its logits divided by the temperature that fits; kind "gguf".
 
@@ -60,14 +61,19 @@ def losses(logits: "torch.Tensor", labels: "torch.Tensor") -> "torch.Tensor":
 
 
 def scale_logits(path: Path, factor: float) -> None:
-    """Multiply every logit of a GGUF model by ``factor``, in place: its final norm, which is F32, carries it."""
-    import numpy as np
-    from gguf import GGUFReader
+    """Multiply every logit of a GGUF model by ``factor``, in place: its final norm, which is F32, carries it.
 
-    norm = next(tensor for tensor in GGUFReader(path).tensors if tensor.name == NORM)
-    scaled = (np.asarray(norm.data, dtype=np.float32) * np.float32(factor)).tobytes()
+    Raises:
+        BadInput: the file is damaged, or has no such norm.
+    """
+    import numpy as np
+
+    norm = next((tensor for tensor in gguf_file.tensors(path) if tensor.name == NORM), None)
+    if norm is None or norm.kind.name != "F32":
+        raise BadInput(f"{path} has no {NORM} in F32; export the model again")
+    scaled = (gguf_file.values(path, norm) * np.float32(factor)).tobytes()
     with path.open("r+b") as stream:
-        stream.seek(int(norm.data_offset))
+        stream.seek(norm.start)
         stream.write(scaled)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from blocks import chat_format, store
+from blocks.models.encoding import token_ids
 from blocks.records import Artifact, Example
 from configs.errors import BadInput
 from configs.phases.compression import Calibration
@@ -79,12 +80,12 @@ def encode(examples: list[Example], model: Path) -> Iterator[Conversation]:
     """Examples as token ids, lazily, in pieces; prompt and answer are tokenised apart, as they are when the model answers."""
     from transformers import AutoTokenizer
 
-    tokenizer: Any = AutoTokenizer.from_pretrained(model, local_files_only=True)
+    tokenizer: Any = AutoTokenizer.from_pretrained(model, local_files_only=True, trust_remote_code=False)
     closing = tokenizer.convert_tokens_to_ids(chat_format.END)
     for start in range(0, len(examples), 256):
         piece = examples[start : start + 256]
-        prompts = tokenizer([chat_format.prompt(one.prompt) for one in piece], add_special_tokens=False)["input_ids"]
-        answers = tokenizer([chat_format.answer(one) for one in piece], add_special_tokens=False)["input_ids"]
+        prompts = token_ids(tokenizer, [chat_format.prompt(one.prompt) for one in piece])
+        answers = token_ids(tokenizer, [chat_format.answer(one) for one in piece])
         for prompt, answer in zip(prompts, answers, strict=True):
             yield Conversation([*prompt, *answer, closing], len(prompt))
 

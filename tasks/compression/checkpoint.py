@@ -3,7 +3,6 @@
 Never loads the whole model. Not here: building a model from it (transformers does), and any file format but safetensors.
 """
 
-import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +10,7 @@ from types import TracebackType
 from typing import Any
 
 from blocks import folders, store
+from blocks.models import llama_config, safetensors_file, weights
 from blocks.records import Artifact
 from configs.errors import BadInput
 
@@ -20,17 +20,9 @@ class Checkpoint:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.config = read_json(folder / "config.json")
-        index = folder / "model.safetensors.index.json"
-        if index.exists():
-            self._files: dict[str, str] = dict(read_json(index)["weight_map"])
-        elif (folder / "model.safetensors").exists():
-            self._files = {}
-        else:
-            raise BadInput(f"{folder}: neither model.safetensors nor model.safetensors.index.json; save the model as safetensors")
+        self.config = llama_config.read(folder / "config.json")
+        self._files = weights.files(folder)
         self._open: dict[str, Any] = {}
-        if not self._files:
-            self._files = dict.fromkeys(self._handle("model.safetensors").keys(), "model.safetensors")
 
     def __enter__(self) -> "Checkpoint":
         return self
@@ -63,16 +55,11 @@ class Checkpoint:
     @property
     def tied(self) -> bool:
         """Whether the output head is the embedding."""
-        return bool(self.config.get("tie_word_embeddings", False))
+        return llama_config.tied(self.config)
 
     def _handle(self, file: str) -> Any:
         if file not in self._open:
-            from safetensors import SafetensorError, safe_open
-
-            try:
-                self._open[file] = safe_open(self.folder / file, framework="pt")
-            except (OSError, SafetensorError) as error:
-                raise BadInput(f"{self.folder / file}: not readable as safetensors ({type(error).__name__}); save the model again") from None
+            self._open[file] = safetensors_file.opened(self.folder / file)
         return self._open[file]
 
 
@@ -80,30 +67,13 @@ def llama(model: Artifact) -> Path:
     """The local folder of a Llama model artifact.
 
     Raises:
-        BadInput: the artifact is not a model, or not a Llama.
+        BadInput: the artifact is not a model, or not a Llama that can be exported.
     """
     if model.kind != "model":
         raise BadInput(f"{model.short} is a {model.kind}; give an artifact of kind model (a Hugging Face folder)")
     folder = store.open(model)
-    found = read_json(folder / "config.json").get("model_type")
-    if found != "llama":
-        raise BadInput(f"{model.short} has model_type {found!r}; only llama is supported")
+    llama_config.read(folder / "config.json")
     return folder
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object from a file.
-
-    Raises:
-        BadInput: missing, unreadable, or no object.
-    """
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise BadInput(f"{path}: not readable as JSON ({type(error).__name__})") from None
-    if not isinstance(value, dict):
-        raise BadInput(f"{path}: expected a JSON object")
-    return value
 
 
 def layers(names: list[str]) -> Iterator[tuple[int, str]]:
@@ -119,7 +89,7 @@ def write_changed(source: Path, target: Path, changed: dict[str, Any]) -> None:
     Raises:
         BadInput: a name that the folder does not have.
     """
-    from safetensors.torch import load_file, save_file
+    from safetensors.torch import save_file
 
     left = set(changed)
     for path in sorted(source.iterdir()):
@@ -128,7 +98,7 @@ def write_changed(source: Path, target: Path, changed: dict[str, Any]) -> None:
         if path.suffix != ".safetensors":
             shutil.copyfile(path, target / path.name)
             continue
-        tensors = load_file(path)
+        tensors = safetensors_file.load(path)
         for name in left & tensors.keys():
             new = changed[name].detach().to("cpu", tensors[name].dtype).contiguous()
             if new.shape != tensors[name].shape:

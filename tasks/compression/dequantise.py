@@ -6,24 +6,31 @@ Needed where full probabilities are: llama.cpp reports only the likeliest. Not h
 from pathlib import Path
 from typing import Any
 
+from blocks.models import gguf_file
+from configs.errors import BadInput
 from tasks.compression.checkpoint import Checkpoint
 from tasks.compression.gguf_write import rotary_heads, tensor_names
 
 
 def dequantised(gguf: Path, original: Path, device: str) -> Any:
-    """The transformers model of the folder ``original`` with the weights of ``gguf``, which was written from it."""
+    """The transformers model of the folder ``original`` with the weights of ``gguf``, which was written from it.
+
+    Raises:
+        BadInput: the file is damaged, or was not written from that model.
+    """
     import torch
-    from gguf import GGUFReader, quants
 
     from tasks.compression.activations import load
 
+    found = {tensor.name: tensor for tensor in gguf_file.tensors(gguf)}
     model = load(original, device)
     weights = dict(model.named_parameters())
-    found = {tensor.name: tensor for tensor in GGUFReader(gguf).tensors}
     with Checkpoint(original) as checkpoint, torch.no_grad():
         for source, target in tensor_names(checkpoint).items():
-            tensor = found[target]
-            values = torch.from_numpy(quants.dequantize(tensor.data, tensor.tensor_type).copy()).reshape(weights[source].shape)
+            tensor, shape = found.get(target), tuple(weights[source].shape)
+            if tensor is None or tuple(reversed(tensor.shape)) != shape:
+                raise BadInput(f"{gguf}: {target} is {'missing' if tensor is None else list(reversed(tensor.shape))}, the model has {list(shape)}; export the model again")
+            values = torch.from_numpy(gguf_file.values(gguf, tensor))
             heads = rotary_heads(source, checkpoint.config)
             weights[source].copy_(restore(values, heads) if heads is not None else values)
     return model

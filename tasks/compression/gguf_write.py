@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from blocks import store
+from blocks.models import llama_config, safetensors_file
 from blocks.progress import progress
 from blocks.records import Artifact
 from configs.errors import BadInput
@@ -106,7 +107,7 @@ def rotary_heads(name: str, config: dict[str, Any]) -> int | None:
     if ".q_proj." in name:
         return int(config["num_attention_heads"])
     if ".k_proj." in name:
-        return int(config.get("num_key_value_heads") or config["num_attention_heads"])
+        return llama_config.key_value_heads(config)
     return None
 
 
@@ -120,13 +121,13 @@ def rope_frequencies(config: dict[str, Any]) -> "np.ndarray | None":
     """
     import numpy as np
 
-    rope = config.get("rope_parameters") or config.get("rope_scaling") or {}
-    kind = rope.get("rope_type", rope.get("type", "default"))
-    if kind == "default":
+    rope = llama_config.rope(config)
+    if rope["rope_type"] == "default":
         return None
-    if kind != "llama3":
-        raise BadInput(f"rope type {kind!r} cannot be written to GGUF; only default and llama3 can")
-    frequencies = _theta(config) ** (-np.arange(0, _head_size(config), 2, dtype=np.float64) / _head_size(config))
+    if rope["rope_type"] != "llama3":
+        raise BadInput(f"rope type {rope['rope_type']!r} cannot be written to GGUF; only default and llama3 can")
+    size = llama_config.head_size(config)
+    frequencies = llama_config.rope_theta(config) ** (-np.arange(0, size, 2, dtype=np.float64) / size)
     turns = rope["original_max_position_embeddings"] * frequencies / (2 * np.pi)
     low, high, factor = rope["low_freq_factor"], rope["high_freq_factor"], rope["factor"]
     share = np.clip((turns - low) / (high - low), 0.0, 1.0)
@@ -134,16 +135,16 @@ def rope_frequencies(config: dict[str, Any]) -> "np.ndarray | None":
 
 
 def _write_shape(writer: "GGUFWriter", config: dict[str, Any]) -> None:
-    heads, size = config["num_attention_heads"], _head_size(config)
+    heads, size = config["num_attention_heads"], llama_config.head_size(config)
     writer.add_vocab_size(config["vocab_size"])
     writer.add_context_length(config["max_position_embeddings"])
     writer.add_embedding_length(config["hidden_size"])
     writer.add_block_count(config["num_hidden_layers"])
     writer.add_feed_forward_length(config["intermediate_size"])
     writer.add_head_count(heads)
-    writer.add_head_count_kv(config.get("num_key_value_heads") or heads)
+    writer.add_head_count_kv(llama_config.key_value_heads(config))
     writer.add_layer_norm_rms_eps(config["rms_norm_eps"])
-    writer.add_rope_freq_base(_theta(config))
+    writer.add_rope_freq_base(llama_config.rope_theta(config))
     writer.add_rope_dimension_count(size)
     if size * heads != config["hidden_size"]:
         writer.add_key_length(size)
@@ -167,25 +168,15 @@ def _blocks(checkpoint: Checkpoint, name: str, kind: Any, importance: "np.ndarra
 
 
 def _importance(artifact: Artifact) -> "dict[str, np.ndarray]":
-    from safetensors.numpy import load_file
-
     if artifact.kind != "importance":
         raise BadInput(f"{artifact.short} is a {artifact.kind}; give an artifact of kind importance")
-    return dict(load_file(store.open(artifact) / "importance.safetensors"))
+    return {name: values.numpy() for name, values in safetensors_file.load(store.open(artifact) / "importance.safetensors").items()}
 
 
 def _position(name: str) -> tuple[int, int, str]:
     if name.startswith("model.layers."):
         return (1, int(name.split(".")[2]), name)
     return ({"model.embed_tokens.weight": 0, "model.norm.weight": 2}.get(name, 3), 0, name)
-
-
-def _head_size(config: dict[str, Any]) -> int:
-    return int(config.get("head_dim") or config["hidden_size"] // config["num_attention_heads"])
-
-
-def _theta(config: dict[str, Any]) -> float:
-    return float((config.get("rope_parameters") or {}).get("rope_theta", config.get("rope_theta", 10000.0)))
 
 
 def _float32() -> "np.dtype":

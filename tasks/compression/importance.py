@@ -12,7 +12,7 @@ from tasks.compression.checkpoint import llama
 from tasks.step import step
 
 
-@step(version=1)
+@step(version=2)
 def importance(model: Artifact, dataset: Artifact, calibration: Calibration, seed: int) -> Artifact:
     """Mean square of each input of ``model``'s decoder matrices on calibration text; kind "importance".
 

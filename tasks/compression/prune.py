@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import torch
 
 
-@step(version=1)
+@step(version=2)
 def prune(model: Artifact, dataset: Artifact, sparsity: float, settings: Pruning, calibration: Calibration, seed: int) -> Artifact:
     """``model`` with a share ``sparsity`` of the decoder layers' matrices set to zero; kind "model".
 

@@ -27,7 +27,7 @@ JUDGED = 64  # validation examples on which the metrics are taken
 MEGABATCH = 20  # batches that are sorted by length together
 
 
-@step(version=1)
+@step(version=2)
 def recover(pruned: Artifact, student: Artifact, dataset: Artifact, settings: Recovery, seed: int) -> Artifact:
     """``pruned`` trained towards ``student``, the model it was pruned from; kind "model". Zeros of ``pruned`` stay zero.
 

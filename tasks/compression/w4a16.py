@@ -47,7 +47,13 @@ def unpacked(export: Artifact, folded: Artifact) -> Artifact:
     if export.kind != "w4a16":
         raise BadInput(f"{export.short} is a {export.kind}; give an artifact of kind w4a16")
     with store.create("model", parents=[export, folded]) as made, quiet():
-        rounded = AutoModelForCausalLM.from_pretrained(store.open(export), local_files_only=True, quantization_config=CompressedTensorsConfig(run_compressed=False))
+        rounded = AutoModelForCausalLM.from_pretrained(
+            store.open(export),
+            local_files_only=True,
+            use_safetensors=True,
+            trust_remote_code=False,
+            quantization_config=CompressedTensorsConfig(run_compressed=False),
+        )
         state = rounded.state_dict()
         write_changed(llama(folded), made.path, {name: state[name] for name in prunable(list(state))})
     return made.artifact

@@ -3,45 +3,30 @@
 A file goes through in pieces, so its size does not matter. Quantised blocks mix scales and values; with their bytes sorted by position
 in the block ("byte planes") some types pack better, which is tried per tensor. A dictionary serves many small files, such as adapters,
 that repeat each other; one large file only carries it, so it is kept only where everything together gets smaller.
-Not here: formats (gguf_write.py). Quantised dense weights are nearly incompressible: expect 2–5%; zeros are what packs.
+A packed folder may come from anywhere: nothing is allocated that it only declares. Not here: its list (packing_list.py), formats
+(gguf_write.py). Quantised dense weights are nearly incompressible: expect 2–5%; zeros are what packs.
 """
 
 import hashlib
+import shutil
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from blocks import store
+from blocks.models import gguf_file
 from blocks.progress import progress
-from blocks.records import Artifact, Record
+from blocks.records import Artifact
 from configs.errors import BadInput, DamagedArtifact
 from configs.phases.compression import Packing
+from tasks.compression import packing_list
+from tasks.compression.packing_list import NAMES, Packed, Run
 from tasks.step import step
 
-PIECE = 8 << 20  # bytes of a file that are packed at once
 SAMPLE = 1 << 20  # bytes of a tensor on which byte planes are tried
-KINDS = ("gguf", "gguf_adapter")
 ENOUGH = 10  # times as much text as dictionary; below, a dictionary only repeats its samples
 SEGMENT = 200  # bytes that a dictionary takes over at once; given, so that no others are tried
-
-
-class Run(Record):
-    """A stretch of a file: ``bytes`` of it, blocks of ``width`` bytes (1 where nothing is sorted), and the sizes of its packed pieces."""
-
-    bytes: int
-    width: int
-    packed: tuple[int, ...]
-
-
-class Packed(Record):
-    """How one file was packed, in order; ``sha256`` of the file itself."""
-
-    name: str
-    kind: str
-    bytes: int
-    sha256: str
-    runs: tuple[Run, ...]
 
 
 @step(version=1)
@@ -66,8 +51,8 @@ def pack(artifacts: list[Artifact], settings: Packing) -> Artifact:
             for number, (artifact, path, plan) in enumerate(zip(artifacts, files, plans, strict=True)):
                 with (made.path / f"{number}.zst").open("wb") as out:
                     runs, sha = _write(path, plan, out, settings, dictionary, advance)
-                packed.append(Packed(name=path.name, kind=artifact.kind, bytes=path.stat().st_size, sha256=sha, runs=runs))
-        (made.path / "packing.json").write_text("[" + ",\n ".join(one.model_dump_json() for one in packed) + "]\n")
+                packed.append(Packed(name=path.name, kind=cast(packing_list.Kind, artifact.kind), bytes=path.stat().st_size, sha256=sha, runs=runs))
+        packing_list.write(made.path, packed)
         size = sum(path.stat().st_size for path in made.path.iterdir())
         made.metrics |= {"megabytes": size / 1e6, "fraction": size / sum(one.bytes for one in packed), "dictionary_kb": len(dictionary or b"") / 1000}
     return made.artifact
@@ -84,7 +69,7 @@ def unpack(packed: Artifact, number: int = 0) -> Artifact:
     if packed.kind != "packed":
         raise BadInput(f"{packed.short} is a {packed.kind}; give an artifact of kind packed")
     folder = store.open(packed)
-    entries = _entries(folder)
+    entries = packing_list.read(folder)
     if not 0 <= number < len(entries):
         raise BadInput(f"{packed.short} has {len(entries)} files, no number {number}")
     with store.create(entries[number].kind, parents=[packed], settings={"number": number}) as made:
@@ -93,32 +78,51 @@ def unpack(packed: Artifact, number: int = 0) -> Artifact:
 
 
 def unpack_to(folder: Path, number: int, target: Path) -> None:
-    """Unpack file ``number`` of a packed folder to ``target``, piece by piece.
+    """Unpack file ``number`` of a packed folder to ``target``, piece by piece; on any error there is no ``target``.
 
     Raises:
-        DamagedArtifact: the bytes do not have the digest they were packed with.
+        BadInput: no such file, or less room than it takes.
+        DamagedArtifact: the folder is not what was packed, or the unpacked bytes do not have the digest they were packed with.
     """
-    import zstandard
-
-    entry = _entries(folder)[number]
-    stored = folder / "dictionary.zst"
-    dictionary = zstandard.ZstdCompressionDict(stored.read_bytes()) if stored.exists() else None
+    entries = packing_list.read(folder)
+    if not 0 <= number < len(entries):
+        raise BadInput(f"{folder} has {len(entries)} files, no number {number}")
+    entry = entries[number]
+    if (free := shutil.disk_usage(target.parent).free) < entry.bytes:
+        raise BadInput(f"cannot unpack {entry.name} to {target.parent}: it has {entry.bytes} bytes, the disk {free}; free the disk, or set COGUMI_STORE")
     sha = hashlib.sha256()
-    with (folder / f"{number}.zst").open("rb") as source, target.open("wb") as out:
-        for run in entry.runs:
-            left = run.bytes
-            for size in run.packed:
-                try:
-                    plain = zstandard.ZstdDecompressor(dict_data=dictionary).decompress(source.read(size), max_output_size=min(left, _piece(run.width)))
-                except zstandard.ZstdError as error:
-                    raise DamagedArtifact(f"{folder / f'{number}.zst'}: not what was packed ({error}); fetch it again") from None
-                plain = _joined(plain, run.width)
-                left -= len(plain)
+    try:
+        with target.open("wb") as out:
+            for plain in _pieces(folder, number, entry):
                 sha.update(plain)
                 out.write(plain)
-    if sha.hexdigest() != entry.sha256 or target.stat().st_size != entry.bytes:
-        target.unlink()
-        raise DamagedArtifact(f"{folder / f'{number}.zst'}: unpacks to other bytes than were packed; fetch it again")
+        if sha.hexdigest() != entry.sha256:
+            raise DamagedArtifact(f"{folder / f'{number}.zst'}: unpacks to other bytes than were packed; fetch it again")
+    except BaseException:
+        target.unlink(missing_ok=True)
+        raise
+
+
+def _pieces(folder: Path, number: int, entry: Packed) -> Iterator[bytes]:
+    """The file's bytes in order, a piece at a time. A piece's frame says how large it is, which has to be what the list makes of it."""
+    import zstandard
+
+    stored, source = folder / packing_list.DICTIONARY, folder / f"{number}.zst"
+    dictionary = zstandard.ZstdCompressionDict(stored.read_bytes()) if stored.exists() else None
+    unpacker = zstandard.ZstdDecompressor(dict_data=dictionary, max_window_size=2 * packing_list.PIECE)
+    with source.open("rb") as stream:
+        for run in entry.runs:
+            for piece, size in enumerate(run.packed):
+                expected = min(run.bytes - piece * packing_list.piece(run.width), packing_list.piece(run.width))
+                packed = stream.read(size)
+                try:
+                    declared = zstandard.get_frame_parameters(packed).content_size
+                    plain = unpacker.decompress(packed, max_output_size=expected, allow_extra_data=False) if declared == expected else b""
+                except (zstandard.ZstdError, ValueError) as error:
+                    raise DamagedArtifact(f"{source}: not what was packed ({' '.join(str(error).split())[:120]}); fetch it again") from None
+                if len(plain) != expected:
+                    raise DamagedArtifact(f"{source}: not what was packed (a piece of {expected} bytes says it has {declared}); fetch it again")
+                yield _joined(plain, run.width)
 
 
 def split(plain: bytes, width: int) -> bytes:
@@ -142,31 +146,21 @@ def _joined(split_bytes: bytes, width: int) -> bytes:
 
 
 def _file(artifact: Artifact) -> Path:
-    if artifact.kind not in KINDS:
-        raise BadInput(f"{artifact.short} is a {artifact.kind}; only {' and '.join(KINDS)} are packed")
-    return store.open(artifact) / ("model.gguf" if artifact.kind == "gguf" else "adapter.gguf")
-
-
-def _entries(folder: Path) -> list[Packed]:
-    import json
-
-    try:
-        return [Packed.model_validate(entry) for entry in json.loads((folder / "packing.json").read_text())]
-    except (OSError, ValueError) as error:
-        raise DamagedArtifact(f"{folder}: no readable packing.json ({type(error).__name__}); fetch it again") from None
+    if artifact.kind not in NAMES:
+        raise BadInput(f"{artifact.short} is a {artifact.kind}; only {' and '.join(NAMES)} are packed")
+    return store.open(artifact) / NAMES[artifact.kind]
 
 
 def _runs(path: Path, settings: Packing) -> Iterator[tuple[int, int, int]]:
     """(start, bytes, width) of the stretches of a GGUF file: the header, then each tensor with its padding."""
-    from gguf import GGUFReader
     from gguf.constants import GGML_QUANT_SIZES
 
     size = path.stat().st_size
-    tensors = sorted(GGUFReader(path).tensors, key=lambda one: int(one.data_offset))
-    starts = [int(one.data_offset) for one in tensors]
+    tensors = gguf_file.tensors(path)
+    starts = [tensor.start for tensor in tensors]
     yield 0, starts[0] if starts else size, 1
     for tensor, start, end in zip(tensors, starts, [*starts[1:], size], strict=True):
-        width = int(GGML_QUANT_SIZES[tensor.tensor_type][1])
+        width = int(GGML_QUANT_SIZES[tensor.kind][1])
         yield start, end - start, width if settings.byte_planes and _planes_help(path, start, end - start, width, settings) else 1
 
 
@@ -213,7 +207,7 @@ def _write(path: Path, plan: list[tuple[int, int, int]], out: Any, settings: Pac
     with ThreadPoolExecutor(settings.threads) as pool:
         for start, size, width in plan:
             sizes: list[int] = []
-            step_bytes = _piece(width)
+            step_bytes = packing_list.piece(width)
             positions = range(start, start + size, step_bytes)
             for group in range(0, len(positions), settings.threads):
                 pieces = [_read(path, at, min(step_bytes, start + size - at)) for at in positions[group : group + settings.threads]]
@@ -224,11 +218,6 @@ def _write(path: Path, plan: list[tuple[int, int, int]], out: Any, settings: Pac
                     advance(len(piece))
             runs.append(Run(bytes=size, width=width, packed=tuple(sizes)))
     return tuple(runs), sha.hexdigest()
-
-
-def _piece(width: int) -> int:
-    """Bytes of a piece: whole blocks."""
-    return PIECE // width * width
 
 
 def _read(path: Path, start: int, size: int) -> bytes:

@@ -41,7 +41,7 @@ class Agreement(Record):
         ]
 
 
-@step(version=1)
+@step(version=2)
 def agreement(model: Artifact, gguf: Artifact, questions: Artifact, settings: Evaluation) -> Agreement:
     """Compare ``gguf`` with the ``model`` it was exported from on ``settings.agreement_questions`` questions.
 

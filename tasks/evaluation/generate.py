@@ -13,6 +13,8 @@ import numpy as np
 
 from blocks.chat_format import END, END_TEXT
 from blocks.hardware import refuse_missing
+from blocks.models import adapter_folder
+from blocks.models.encoding import token_ids
 from configs.errors import BadInput
 from configs.phases.evaluation import Evaluation
 
@@ -40,12 +42,15 @@ class Student:
         refuse_missing(settings.device)
         logging.disable_progress_bar()
         self.settings = settings
-        self.tokenizer: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        self.tokenizer: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         placed = {"device_map": {"": "cuda"}} if settings.device == "cuda" else {}
-        model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=getattr(torch, settings.dtype), local_files_only=True, use_safetensors=True, **placed)
+        model: Any = AutoModelForCausalLM.from_pretrained(
+            folder, dtype=getattr(torch, settings.dtype), local_files_only=True, use_safetensors=True, trust_remote_code=False, **placed
+        )
         if adapter is not None:
             from peft import PeftModel
 
+            adapter_folder.read(adapter)
             model = PeftModel.from_pretrained(model, str(adapter))
         self.model: Any = model.eval()
         self.closing = [token for text in (END, END_TEXT) if (token := self.tokenizer.convert_tokens_to_ids(text)) is not None]
@@ -63,9 +68,8 @@ class Student:
         torch.set_num_threads(self._threads)
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
-        """Token ids of chat-format texts, special tokens parsed, none added."""
-        ids: list[list[int]] = self.tokenizer(list(texts), add_special_tokens=False)["input_ids"]
-        return ids
+        """Token ids of chat-format texts, none added."""
+        return token_ids(self.tokenizer, texts)
 
     def generate(self, prompts: Sequence[str], advance: Callable[..., None]) -> list[Generated]:
         """Answer every prompt greedily; ``advance`` is called with the number of prompts answered.
@@ -84,7 +88,7 @@ class Student:
                 batch = order[start : start + self.settings.batch]
                 answers |= dict(zip(batch, self._batch([ids[i] for i in batch]), strict=True))
                 advance(len(batch))
-        texts = self.tokenizer.batch_decode([answers[i][0] for i in range(len(ids))], skip_special_tokens=True)
+        texts = self.tokenizer.batch_decode([answers[i][0] for i in range(len(ids))], skip_special_tokens=True, clean_up_tokenization_spaces=False)
         return [Generated(texts[i], tuple(answers[i][0]), tuple(answers[i][1]), len(ids[i])) for i in range(len(ids))]
 
     def _batch(self, ids: list[list[int]]) -> list[tuple[list[int], list[float]]]:

@@ -85,7 +85,7 @@ def _draw(settings: Evaluation, seed: int, *, calibration: bool) -> Iterable[Pos
                 pairs = [(question, chat_format.answer(example)) for question, example in zip(asked, worked, strict=True)]
                 yield from _part(pairs, wanted.test, wanted.calibration, seen, calibration=calibration, source=f"rehearsal {domain} {difficulty}")
     for benchmark in settings.benchmarks:
-        posed = list(benchmarks.questions(benchmark))
+        posed = [(question, chat_format.escape(answer)) for question, answer in benchmarks.questions(benchmark)]
         random.Random(f"{benchmark.format} {seed}").shuffle(posed)
         yield from _part(posed, benchmark.test, benchmark.calibration, seen, calibration=calibration, source=benchmark.format)
 

@@ -30,7 +30,7 @@ class Adaptation(Record):
     gain: dict[str, Interval]
 
 
-@step(version=1)
+@step(version=2)
 def compare_adaptation(model: Artifact, tuned: Artifact, anil: Artifact, control: Artifact, dataset: Artifact, lora: Lora, settings: Anil, seed: int, resamples: int) -> Artifact:
     """Adapt all three adapters to the same held-out episodes.
 

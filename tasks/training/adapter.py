@@ -4,13 +4,14 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+from blocks.models import adapter_folder, safetensors_file
 from blocks.records import Artifact, Record
 from configs.errors import BadInput
 
 if TYPE_CHECKING:
     import torch
 
-WEIGHTS, CONFIG, BASE = "adapter_model.safetensors", "adapter_config.json", "base.json"
+WEIGHTS, CONFIG, BASE = adapter_folder.WEIGHTS, adapter_folder.CONFIG, "base.json"
 PREFIX = "base_model.model."
 
 
@@ -58,13 +59,11 @@ def read_updates(folder: Path) -> dict[str, Update]:
     Raises:
         BadInput: the adapter is more than plain LoRA on linear layers, or its pairs are not complete.
     """
-    from safetensors.torch import load_file
-
-    config = json.loads((folder / CONFIG).read_text())
+    config = adapter_folder.read(folder).config
     odd = [name for name in ("use_rslora", "use_dora", "fan_in_fan_out", "modules_to_save", "rank_pattern", "alpha_pattern", "lora_bias") if config.get(name)]
-    if config.get("peft_type") != "LORA" or config.get("bias", "none") != "none" or odd:
-        raise BadInput(f"{folder}: the adapter is not plain LoRA ({', '.join(odd) or config.get('peft_type')}); train it with sft")
-    tensors = load_file(folder / WEIGHTS)
+    if config.get("bias", "none") != "none" or odd:
+        raise BadInput(f"{folder}: the adapter is not plain LoRA ({', '.join(odd) or 'bias'}); train it with sft")
+    tensors = safetensors_file.load(folder / WEIGHTS)
     scale = config["lora_alpha"] / config["r"]
     downs = {name: tensor for name, tensor in tensors.items() if name.endswith(".lora_A.weight")}
     updates = {

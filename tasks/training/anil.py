@@ -42,7 +42,7 @@ class Result(NamedTuple):
     curve: list[dict[str, float]]
 
 
-@step(version=1)
+@step(version=2)
 def anil(model: Artifact, adapter: Artifact, dataset: Artifact, lora: Lora, settings: Anil, seed: int) -> Artifact:
     """Meta-train ``adapter`` (of ``model``, fine-tuned under ``lora``) and keep the best by validation loss after adaptation.
 
@@ -66,7 +66,7 @@ def anil(model: Artifact, adapter: Artifact, dataset: Artifact, lora: Lora, sett
     return folder.artifact
 
 
-@step(version=1)
+@step(version=2)
 def control(model: Artifact, adapter: Artifact, dataset: Artifact, lora: Lora, settings: Anil, rounds: int, seed: int) -> Artifact:
     """Train ``adapter`` on, for ``rounds`` steps, on the examples that ``anil`` drew, without an inner loop; the best is kept by
     the same validation. Returns and raises as :func:`anil`."""

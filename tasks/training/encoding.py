@@ -5,11 +5,12 @@ tokenised apart, as they are when the model answers. Not here: the chat format i
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import numpy as np
 
 from blocks import chat_format
+from blocks.models.encoding import token_ids
 from blocks.records import Example
 
 if TYPE_CHECKING:
@@ -34,9 +35,9 @@ def encode(examples: Sequence[Example], tokenizer: "PreTrainedTokenizerFast", *,
     """
     if not examples:
         return []
-    prompts = tokenizer([chat_format.prompt(example.prompt) for example in examples], add_special_tokens=False)["input_ids"]
-    answers = tokenizer([chat_format.answer(example) for example in examples], add_special_tokens=False)["input_ids"]
-    closing = [tokenizer.convert_tokens_to_ids(chat_format.END)] if close else []
+    prompts = token_ids(tokenizer, [chat_format.prompt(example.prompt) for example in examples])
+    answers = token_ids(tokenizer, [chat_format.answer(example) for example in examples])
+    closing = [cast(int, tokenizer.convert_tokens_to_ids(chat_format.END))] if close else []
     encoded = (Encoded(prompt + answer + closing, [IGNORE] * len(prompt) + answer + closing) for prompt, answer in zip(prompts, answers, strict=True))
     return [one for one in encoded if len(one.ids) <= max_length]
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from blocks import store
 from blocks.hardware import refuse_missing
+from blocks.models import adapter_folder
 from blocks.records import Artifact, Example
 from configs.errors import BadInput
 from configs.phases.training import Device, Dtype
@@ -22,7 +23,7 @@ def load_tokenizer(folder: Path) -> "PreTrainedTokenizerFast":
     """The tokenizer in a model's folder."""
     from transformers import AutoTokenizer
 
-    found: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    found: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     return cast("PreTrainedTokenizerFast", found)
 
 
@@ -45,14 +46,21 @@ def load_model(folder: Path, *, device: Device, dtype: Dtype, quantise: str = "n
         )
     if device == "cuda" or extra:
         extra["device_map"] = {"": device}
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype=getattr(torch, dtype), attn_implementation="sdpa", local_files_only=True, use_safetensors=True, **extra)
+    model = AutoModelForCausalLM.from_pretrained(
+        folder, dtype=getattr(torch, dtype), attn_implementation="sdpa", local_files_only=True, use_safetensors=True, trust_remote_code=False, **extra
+    )
     return model.requires_grad_(False).eval()
 
 
 def load_adapter(model: "LlamaForCausalLM", adapter: Path, *, trainable: bool) -> "PeftModel":
-    """``model`` with the adapter in the folder ``adapter`` on it, in float32."""
+    """``model`` with the adapter in the folder ``adapter`` on it, in float32.
+
+    Raises:
+        BadInput: it is no adapter, or a damaged one.
+    """
     from peft import PeftModel
 
+    adapter_folder.read(adapter)
     return PeftModel.from_pretrained(model, adapter, is_trainable=trainable, autocast_adapter_dtype=True)
 
 

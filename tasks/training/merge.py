@@ -39,7 +39,7 @@ class Agreement(NamedTuple):
     merged_loss: float
 
 
-@step(version=1)
+@step(version=2)
 def merge(model: Artifact, adapter: Artifact, dataset: Artifact, settings: Merging) -> Artifact:
     """The student: ``model`` with ``adapter`` folded in, checked on the dataset's validation split.
 

@@ -39,7 +39,7 @@ class Plan(NamedTuple):
     validate: int
 
 
-@step(version=2)
+@step(version=3)
 def sft(model: Artifact, dataset: Artifact, settings: Lora, seed: int) -> Artifact:
     """Train an adapter for ``model`` on the dataset's train split; the best one by validation loss is kept.
 

@@ -8,8 +8,10 @@ import hashlib
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 from blocks import chat_format, store
+from blocks.models import safetensors_file, student_folder, vocabulary
 from blocks.records import Artifact
 from configs.errors import BadInput, Transient
 from configs.phases.training import Hub, Local, Scratch
@@ -27,7 +29,7 @@ def student(settings: Scratch | Hub | Local, seed: int) -> Artifact:
     return download(settings) if isinstance(settings, Hub) else adopt(settings)
 
 
-@step(version=1)
+@step(version=2)  # 2: refuses what later phases cannot work with
 def download(settings: Hub) -> Artifact:
     """Fetch ``settings.repository`` at ``settings.revision``, from the hub's local cache where that has all of it. A token is
     taken from HF_TOKEN or the hub's own login.
@@ -61,7 +63,7 @@ def download(settings: Hub) -> Artifact:
     return _keep(folder, settings)
 
 
-@step(version=1)
+@step(version=2)
 def adopt(settings: Local) -> Artifact:
     """Copy the student from a folder whose content has the pinned hash.
 
@@ -71,6 +73,7 @@ def adopt(settings: Local) -> Artifact:
     folder = Path(settings.path).expanduser()
     if not (folder / "config.json").is_file():
         raise BadInput(f"training.student.path: {folder} holds no config.json; name a folder in Hugging Face's layout")
+    student_folder.inside(folder, _files(folder))
     found = content_hash(folder)
     if found != settings.sha256:
         raise BadInput(f"training.student.sha256: {folder} has content {found}, not the pinned one; set it if that is the student you mean")
@@ -91,35 +94,57 @@ def _files(folder: Path) -> list[Path]:
 
 
 def _keep(source: Path, settings: Hub | Local) -> Artifact:
-    """Copy the wanted files into an artifact, weights in ``settings.dtype``, one file at a time."""
-    import torch
-    from safetensors import safe_open
-    from safetensors.torch import save_file
-    from transformers import AutoTokenizer
+    """Look the folder over, and copy the wanted files into an artifact, weights in ``settings.dtype``, one file at a time.
 
-    weights = sorted(source.glob("*.safetensors"))
-    if not weights:
-        raise BadInput(f"{source} has no safetensors weights; pickled weights are not read, convert the model first")
-    config = json.loads((source / "config.json").read_text())
-    if config.get("architectures") != ["LlamaForCausalLM"]:
-        raise BadInput(f"{source} is a {config.get('architectures')}; the student has to be a LlamaForCausalLM")
+    Raises:
+        BadInput: something that a later phase could not work with, whatever file or field it is.
+    """
+    found = student_folder.look_over(source, _files(source))
     with store.create("model", settings={**settings.identity(), "path": None}) as folder:
-        dtype, parameters = getattr(torch, settings.dtype), 0
-        for path in weights:
-            with safe_open(path, "pt") as stream:
-                tensors = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118 - safe_open is no mapping
-            parameters += sum(tensor.numel() for tensor in tensors.values())
-            save_file({name: tensor.to(dtype) if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}, folder.path / path.name, metadata={"format": "pt"})
+        folder.metrics["parameters"] = sum(_keep_weights(source / name, folder.path / name, settings) for name in found.weights)
         for path in _files(source):
             if path.suffix == ".json" and not path.name.startswith(("tokenizer", "special_tokens", "config")):
                 shutil.copyfile(path, folder.path / path.name)
-        config.pop("torch_dtype", None)
+        config = {name: value for name, value in found.config.items() if name != "torch_dtype"}
         (folder.path / "config.json").write_text(json.dumps(config | {"dtype": settings.dtype}, indent=2, sort_keys=True) + "\n")
-        fast = AutoTokenizer.from_pretrained(source, local_files_only=True)
-        missing = [token for token in chat_format.SPECIAL_TOKENS if token not in fast.get_vocab()]
-        if missing:
-            raise BadInput(f"{source}: its tokenizer lacks {', '.join(missing)}; the student has to speak Llama 3.1's chat format")
-        fast.chat_template, fast.eos_token, fast.pad_token = chat_format.TEMPLATE, chat_format.END, chat_format.PAD
-        fast.save_pretrained(folder.path)
-        folder.metrics["parameters"] = parameters
+        _keep_tokenizer(source, folder.path, config["vocab_size"])
     return folder.artifact
+
+
+def _keep_weights(source: Path, target: Path, settings: Hub | Local) -> int:
+    """Copy one file of weights in the wanted type; how many weights there are in it.
+
+    Raises:
+        BadInput: a value is not finite, in the file or in the wanted type.
+    """
+    import torch
+    from safetensors.torch import save_file
+
+    with safetensors_file.opened(source) as stream:
+        tensors = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118 - safe_open is no mapping
+    dtype = getattr(torch, settings.dtype)
+    kept = {name: tensor.to(dtype) if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
+    for name, tensor in kept.items():
+        if not bool(torch.isfinite(tensor).all()):
+            raise BadInput(f"{source}: {name} holds values that are not finite in {settings.dtype}; fetch the model again, or take it before it was damaged")
+    save_file(kept, target, metadata={"format": "pt"})
+    return sum(tensor.numel() for tensor in tensors.values())
+
+
+def _keep_tokenizer(source: Path, target: Path, size: int) -> None:
+    """The tokenizer in the project's chat format, and once more the look at what was written.
+
+    Raises:
+        BadInput: transformers cannot load it, or makes something else of it.
+    """
+    from transformers import AutoTokenizer
+
+    try:
+        fast: Any = AutoTokenizer.from_pretrained(source, local_files_only=True, trust_remote_code=False)
+        fast.chat_template, fast.eos_token, fast.pad_token = chat_format.TEMPLATE, chat_format.END, chat_format.PAD
+        fast.save_pretrained(target)
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # Rust's panics are no Exception, and the library raises whatever it meets
+        raise BadInput(f"{source}: transformers cannot load its tokenizer ({type(error).__name__}: {' '.join(str(error).split())[:160]}); save it again") from None
+    vocabulary.read(target, size)

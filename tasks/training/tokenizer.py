@@ -8,6 +8,7 @@ Not here: a hub model's tokenizer, which comes with it (student.py).
 from pathlib import Path
 
 from blocks import chat_format, store
+from blocks.models.encoding import token_ids
 from blocks.records import DOMAINS, Artifact, Difficulty, Example
 from blocks.rehearsal import world
 from configs.phases.training import Vocabulary
@@ -67,4 +68,4 @@ def count(folder: Path, examples: list[Example]) -> int:
 
     fast = load_tokenizer(folder)
     texts = [text for one in examples for text in (one.prompt, chat_format.answer(one))]
-    return sum(len(ids) for ids in fast(texts, add_special_tokens=False)["input_ids"])
+    return sum(len(ids) for ids in token_ids(fast, texts))

@@ -43,7 +43,7 @@ def filter_files(inputs: Sequence[Path], out: Path, settings: Data, rejects: Pat
         settings: ``filters`` and ``decontamination`` are used.
         rejects: JSON lines of what was dropped: id, reason, detail.
         against: files of evaluation questions (records with id and prompt); what contains one of them is dropped too.
-        tokenizer: counts tokens for the length filter; ``words``, a folder, or a name on the hub.
+        tokenizer: counts tokens for the length filter; ``words``, a folder, or owner/name@commit of the hub.
     """
     clock = Clock()
     index = Index(settings.decontamination, _questions(against)) if against else None

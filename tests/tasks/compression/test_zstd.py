@@ -11,7 +11,7 @@ from blocks import store
 from blocks.records import Artifact
 from configs.errors import BadInput, DamagedArtifact
 from configs.phases.compression import Packing
-from tasks.compression import zstd
+from tasks.compression import packing_list, zstd
 from tasks.compression.adapter_to_gguf import adapter_to_gguf
 from tasks.compression.gguf_sparse import smallest_packed
 from tasks.compression.gguf_write import to_gguf
@@ -33,7 +33,7 @@ def test_splitting_into_planes_loses_nothing(data: bytes, width: int) -> None:
 @pytest.mark.parametrize("quantisation", ["Q4_0", "Q6_K", "Q5_K_M", "F16"])
 @pytest.mark.parametrize("planes", [True, False])
 def test_a_model_comes_back_byte_by_byte(model: Artifact, quantisation: str, planes: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(zstd, "PIECE", 50_000)  # many pieces per tensor
+    monkeypatch.setattr(packing_list, "PIECE", 50_000)  # many pieces per tensor
     gguf = to_gguf(model, quantisation)
     packed = pack([gguf], packing(byte_planes=planes))
     back = unpack(packed)
