@@ -1,7 +1,7 @@
 """The one place where generated code runs: separate interpreters in Linux namespaces, with nothing to reach and little to use up.
 
 A program sees Python's standard library and nothing else: no files, no network, no environment, no other process. Two confined
-interpreters fork once per program, so that a batch costs a few milliseconds each: one for the program, one for its tests. The
+interpreters fork once per program, so that a batch costs some fifteen milliseconds each: one for the program, one for its tests. The
 tests never enter the process of the program; it is asked for one call after the other and answers with plain data, which is
 compared in the judge's process (sandbox_judge.py). A program passes when its tests come to their end without an error; without
 tests, when it comes to its own; leaving early, by whatever exit code, is not passing. Where the kernel gives no namespaces,

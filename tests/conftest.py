@@ -11,7 +11,7 @@ from hypothesis import settings as properties
 
 # Of the environment nothing is kept: neither the user's own, nor what pytest-xdist's processes inherit from the one that starts them, by
 # which their servers would share a database and see each other's runs.
-_FOR_TESTS = ("COGUMI_CORPORA", "COGUMI_KILLS", "COGUMI_KILLS_SEED")
+_FOR_TESTS = ("COGUMI_CASES", "COGUMI_CORPORA", "COGUMI_KILLS", "COGUMI_KILLS_SEED")
 for inherited in [name for name in os.environ if name.startswith(("COGUMI_", "PREFECT_")) and name not in _FOR_TESTS]:
     del os.environ[inherited]
 _SESSION = tempfile.mkdtemp(prefix=f"cogumi-tests-{os.environ.get('PYTEST_XDIST_WORKER', 'alone')}-")

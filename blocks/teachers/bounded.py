@@ -55,7 +55,7 @@ def for_tokens(max_tokens: int) -> Room:
 def bounded(client: type[Any]) -> type[Any]:
     """An asynchronous HTTP client class of httpx or httpx2 that reads every response within its room."""
 
-    class Bounded(client):  # type: ignore[misc]
+    class Bounded(client):
         async def send(self, request: Any, **options: Any) -> Any:
             room = _room.get()
             request.headers["accept-encoding"] = "identity"

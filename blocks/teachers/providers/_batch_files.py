@@ -51,7 +51,7 @@ class BatchFiles:
                 if isinstance(metadata, dict) and metadata.get("marker") == marker:
                     return identity(batch.get("id"), "the batch")
                 created = batch.get("created_at")
-                if type(created) in (int, float) and created < since - 3600:  # newest first
+                if isinstance(created, int | float) and not isinstance(created, bool) and created < since - 3600:  # newest first
                     return None
             last = found[-1].get("id") if found else None
             if page.get("has_more") is not True or not isinstance(last, str) or query.get("after") == last:

@@ -55,7 +55,8 @@ class Anthropic:
         can be read only in results, so one that is still in progress is taken for it once it has ended."""
         after: str | None = None
         for _ in range(MOST_PAGES):
-            page = await self._fetch(self._client.messages.batches.with_raw_response.list(limit=100, **({"after_id": after} if after else {})))
+            options: dict[str, Any] = {"after_id": after} if after else {}
+            page = await self._fetch(self._client.messages.batches.with_raw_response.list(limit=100, **options))
             data = page.get("data")
             for batch in data if isinstance(data, list) else []:
                 if not isinstance(batch, dict):

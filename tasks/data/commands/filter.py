@@ -98,7 +98,8 @@ def _judged(located: Iterable[Located], settings: Filters, tokenizer: str) -> It
 def _as_text(record: Plain) -> Text:
     """What the filters see: draft and thinking with the answer, and no lone surrogates, which tokenizers cannot take."""
     working = "\n".join(part for part in (record.row.get("draft"), record.row.get("thinking")) if part)
-    return Text(*(part if part.isascii() else part.encode("utf-8", "replace").decode() for part in (record.prompt, record.response, working)))
+    prompt, response, working = (part.encode("utf-8", "replace").decode() for part in (record.prompt, record.response, working))
+    return Text(prompt, response, working)
 
 
 def _answer(record: Plain) -> str:
