@@ -11,9 +11,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from configs.errors import CogumiError
+from configs.reading import read_yaml
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import PrefectClient
@@ -38,7 +37,7 @@ async def prepare() -> list[str]:
 
 def pools() -> dict[str, dict[str, Any]]:
     """pools/pools.yaml."""
-    loaded: dict[str, dict[str, Any]] = yaml.safe_load((POOLS / "pools.yaml").read_text())
+    loaded: dict[str, dict[str, Any]] = read_yaml(POOLS / "pools.yaml")
     return loaded
 
 
