@@ -18,7 +18,9 @@ from sqlalchemy import Connection, func, select
 from blocks.budget import NANO, accounts
 from blocks.history import CACHED, FAILED, KEPT, PASSED, PROMOTED, RAN, REFUSED, ROLLED_BACK, happenings, there
 from blocks.journal import ANSWERED, INTENT, LOST, REJECTED, Journal, calls, hits
+from blocks.printable import plain
 from configs.errors import BadInput, CogumiError, Transient
+from deployments.addresses import check_free, reached
 
 log = logging.getLogger("cogumi.metrics")
 BUCKETS = (1, 5, 15, 60, 300, 1800, 7200, 21600, 86400)  # seconds of a step, up to a day
@@ -33,7 +35,7 @@ def show() -> None:
     if not there():
         raise BadInput("there is no journal here yet, so there is nothing to measure; set COGUMI_HOME or COGUMI_JOURNAL, or run: cogumi run")
     _openable()
-    print(generate_latest(registry()).decode(), end="")
+    print(plain(generate_latest(registry()).decode()), end="")
 
 
 def serve(host: str, port: int) -> None:
@@ -56,12 +58,13 @@ def answering(host: str, port: int, option: str) -> Iterator[str]:
     Raises:
         BadInput: the port is taken.
     """
+    check_free(host, port, option)  # in words of its own: Prometheus' server says of an unknown name nothing, and listens to all
     try:
         server, thread = start_http_server(port, addr=host, registry=registry())
     except OSError as error:
         raise BadInput(f"cannot listen on {host}:{port}: {error.strerror}; choose another port with {option}") from None
     try:
-        yield f"http://{host}:{server.server_port}/metrics"
+        yield f"http://{reached(host)}:{server.server_port}/metrics"
     finally:
         server.shutdown()
         thread.join()
