@@ -8,6 +8,8 @@ import logging
 from datetime import UTC, datetime
 from typing import Any
 
+from blocks.printable import harmless_json
+
 
 class JsonLines(logging.Formatter):
     """One JSON object per record. ``run``: the outermost flow run; ``flow_run``: the phase's; ``step_id``: Prefect's task run. The
@@ -28,7 +30,7 @@ class JsonLines(logging.Formatter):
         if record.exc_info and record.exc_info[0] is not None:
             line["error"] = f"{record.exc_info[0].__name__}: {record.exc_info[1]}"
             line["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(line, ensure_ascii=False, default=str)
+        return harmless_json(json.dumps(line, ensure_ascii=False, default=str))
 
 
 def _place(record: logging.LogRecord) -> dict[str, Any]:

@@ -4,11 +4,10 @@ Not here: the phases' own settings (configs/phases/), and any behaviour.
 """
 
 import difflib
-from collections import Counter
+import math
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
 from configs.errors import BadInput
@@ -21,10 +20,10 @@ from configs.phases.release import Release
 from configs.phases.routing import Routing
 from configs.phases.teachers import Teachers
 from configs.phases.training import Training
+from configs.reading import DEPTH, SHOWN, cut, parse_yaml, quoted, read_yaml
 from configs.settings import SECRET, Settings, runtime, setting
 
 PROFILES = Path(__file__).parent / "profiles"
-SHOWN = 100  # characters of a wrong value in an error
 
 
 class Pools(Settings):
@@ -43,7 +42,7 @@ class Profile(Settings):
 
     name: str = setting("name of the profile, the YAML file's own")
     description: str = runtime("one line for people, with which a run begins: what it builds, on which hardware, how long")
-    seed: int = setting("base of every random stream", ge=0)
+    seed: int = setting("base of every random stream", ge=0, le=2**31 - 1)
     pools: Pools = runtime("where each phase runs")
     teachers: Teachers = setting("who is asked for what, at which price, under which limits")
     data: Data = setting("the dataset phase")
@@ -68,49 +67,42 @@ def load(name: str, overrides: list[str] | None = None) -> Profile:
     Raises:
         BadInput: unknown profile, unknown or mistyped field, malformed override.
     """
-    path = Path(name) if name.endswith((".yaml", ".yml")) else PROFILES / f"{name}.yaml"
-    if not path.is_file():
-        raise BadInput(f"unknown profile {name!r}; there are: {', '.join(available())}")
-    try:
-        tree = yaml.load(path.read_text(encoding="utf-8"), _NoKeyTwice)
-    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
-        raise BadInput(f"{path}: not readable as YAML: {' '.join(str(error).split())}") from None
+    if name in available():
+        path = PROFILES / f"{name}.yaml"
+    elif name.endswith((".yaml", ".yml")):
+        path = Path(name)
+    else:
+        raise BadInput(f"unknown profile {quoted(name)}; there are: {', '.join(available())}; a file's name ends in .yaml")
+    tree = read_yaml(path)
     if not isinstance(tree, dict):
         raise BadInput(f"{path}: no settings in it; a profile is a mapping such as {PROFILES / 'nano.yaml'}")
     for override in overrides or []:
         _apply(tree, override, path.stem)
-    if wide := _beyond(tree):
-        raise BadInput(f"profile {path.stem}: {wide} is a number of more than 64 bits")
+    if wrong := _beyond(tree):
+        raise BadInput(f"profile {path.stem}: {wrong}")
     try:
         return Profile.model_validate(tree)
     except ValidationError as error:
         raise BadInput(f"profile {path.stem}: {_first(error)}") from None
 
 
-class _NoKeyTwice(yaml.SafeLoader):
-    """YAML whose mappings name no key twice: of two the later one would count, without a word."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        counts = Counter(key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode) and key.value != "<<")
-        for twice, count in counts.most_common(1):
-            if count > 1:
-                raise yaml.constructor.ConstructorError(None, None, f"{twice!r} stands there twice", node.start_mark)
-        return super().construct_mapping(node, deep)
-
-
-def _beyond(node: Any, path: str = "") -> str | None:
-    """The path of a number that Prefect's API and llama.cpp cannot take."""
-    if isinstance(node, int):
-        return path if abs(node) >= 1 << 63 else None
+def _beyond(node: Any, path: str = "", depth: int = 0) -> str | None:
+    """What is wrong with a number that Prefect's API and llama.cpp cannot take, or with a tree that overrides made too deep."""
+    if depth > DEPTH:
+        return f"{cut(path)} is nested more than {DEPTH} deep"
+    if isinstance(node, int) and abs(node) >= 1 << 63:
+        return f"{cut(path)} is a number of more than 64 bits"
+    if isinstance(node, float) and not math.isfinite(node):
+        return f"{cut(path)} is {node}; settings are finite numbers"
     children = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
-    return next((found for key, value in children if (found := _beyond(value, f"{path}.{key}" if path else str(key)))), None)
+    return next((found for key, value in children if (found := _beyond(value, f"{path}.{key}" if path else str(key), depth + 1))), None)
 
 
 def _apply(tree: Any, override: str, profile: str) -> None:
     """Set one dotted path in the YAML tree; the path must exist, so that a typing slip is an error."""
     dotted, equals, text = override.partition("=")
     if not equals:
-        raise BadInput(f"--set {override!r}: write it as a.b=value")
+        raise BadInput(f"--set {quoted(override)}: write it as a.b=value")
     *parents, last = dotted.strip().split(".")
     node, walked = tree, ""
     parts = [*parents, last]
@@ -118,15 +110,12 @@ def _apply(tree: Any, override: str, profile: str) -> None:
         keys = [str(key) for key in node] if isinstance(node, dict) else [str(i) for i in range(len(node))] if isinstance(node, list) else []
         if part not in keys:
             near = difflib.get_close_matches(part, keys, 1)
-            hint = f"; did you mean {walked + near[0]!r}?" if near else f"; there are: {', '.join(keys)}" if keys else ""
-            raise BadInput(f"--set {dotted}: profile {profile} has no field {walked + part!r}{hint}")
+            hint = f"; did you mean {walked + near[0]!r}?" if near else f"; there are: {cut(', '.join(keys), 1000)}" if keys else ""
+            raise BadInput(f"--set {cut(dotted)}: profile {profile} has no field {quoted(walked + part)}{hint}")
         walked += part + "."
         if depth < len(parts) - 1:
             node = node[int(part)] if isinstance(node, list) else node[part]
-    try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError:
-        raise BadInput(f"--set {dotted}: {text!r} is not a YAML value") from None
+    value = parse_yaml(text, f"--set {cut(dotted)}")
     if isinstance(node, list):
         node[int(last)] = value
     else:
@@ -136,9 +125,9 @@ def _apply(tree: Any, override: str, profile: str) -> None:
 def _first(error: ValidationError) -> str:
     """The first fault of a validation as one line, with the field's path, and how many more there are."""
     faults = error.errors()
-    where = ".".join(str(part) for part in faults[0]["loc"])
-    given = repr(faults[0]["input"])
-    shown = "" if faults[0]["type"] in ("missing", "extra_forbidden", SECRET) or len(given) > SHOWN else f" (got {given})"
-    message = {"missing": "field is missing", "extra_forbidden": "unknown field"}.get(faults[0]["type"], faults[0]["msg"])
+    where = cut(".".join(str(part) for part in faults[0]["loc"]))
+    given = quoted(faults[0]["input"])
+    shown = "" if faults[0]["type"] in ("missing", "extra_forbidden", "value_error", SECRET) or len(given) > SHOWN else f" (got {given})"
+    message = {"missing": "field is missing", "extra_forbidden": "unknown field"}.get(faults[0]["type"], cut(faults[0]["msg"].removeprefix("Value error, "), 400))
     more = f"; and {len(faults) - 1} more" if len(faults) > 1 else ""
-    return f"{where}: {message}{shown}{more}"
+    return f"{f'{where}: ' if where else ''}{message}{shown}{more}"

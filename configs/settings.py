@@ -5,12 +5,20 @@ Settings have no defaults: a profile is complete and readable on its own.
 
 import hashlib
 import json
-from typing import Any
+import math
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from annotated_types import Le, Lt
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 SECRET = "secret"
+MOST = 10**12  # of any number whose field says no other bound: beyond it sums and shapes overflow somewhere
+LEAST = 1e-15  # the smallest number that is not 0: below it a quotient overflows somewhere
+MOST_DOLLARS = 10**9  # of any amount
+PLACES = 12  # decimal ones of an amount in dollars
 
 
 def setting(description: str, **constraints: Any) -> Any:
@@ -23,15 +31,33 @@ def runtime(description: str, **constraints: Any) -> Any:
     return Field(description=description, json_schema_extra={"runtime": True}, **constraints)
 
 
+def dollars(description: str, **constraints: Any) -> Any:
+    """A field of money (or a share of it): exact, finite, not negative, and within what sums can hold."""
+    return runtime(description, **{"ge": 0, "le": MOST_DOLLARS, "decimal_places": PLACES} | constraints)
+
+
 def secret(message: str) -> PydanticCustomError:
     """The error of a value that nobody shall see: what is wrong with it, never the value."""
     return PydanticCustomError(SECRET, "{message}", {"message": message})
 
 
 class Settings(BaseModel):
-    """Unknown fields are errors; instances do not change."""
+    """Unknown fields are errors; instances do not change; every number is finite and within bounds."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=(), allow_inf_nan=False)
+
+    @model_validator(mode="after")
+    def _within_bounds(self) -> Self:
+        for name, info in type(self).model_fields.items():
+            bounded = any(isinstance(one, Le | Lt) for one in info.metadata)
+            for number in _numbers(getattr(self, name)):
+                if not math.isfinite(number):
+                    raise ValueError(f"{name} is {number}; write a finite number")
+                if abs(number) > MOST and not bounded:
+                    raise ValueError(f"{name} is beyond {MOST:.0e}; write a smaller number")
+                if 0 < abs(number) < LEAST:
+                    raise ValueError(f"{name} is nearer to 0 than {LEAST:.0e}; write 0 or a larger number")
+        return self
 
     def identity(self) -> dict[str, Any]:
         """The settings as plain JSON data, without runtime fields, at every depth."""
@@ -40,6 +66,15 @@ class Settings(BaseModel):
     def digest(self) -> str:
         """SHA-256 (hex) of :meth:`identity`."""
         return hashlib.sha256(json.dumps(self.identity(), sort_keys=True).encode()).hexdigest()
+
+
+def _numbers(value: Any) -> Iterator[int | float | Decimal]:
+    """The numbers of a field's own value; settings within it look after their own."""
+    if isinstance(value, int | float | Decimal) and not isinstance(value, bool):
+        yield value
+    elif isinstance(value, dict | list | tuple):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _numbers(item)
 
 
 def _is_runtime(extra: Any) -> bool:

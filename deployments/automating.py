@@ -7,9 +7,8 @@ block does not exist there is left out. Not here: what Prefect does with them.
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from configs.errors import BadInput
+from configs.reading import read_yaml
 from deployments.applied import Applied, gone_already
 
 if TYPE_CHECKING:
@@ -93,7 +92,7 @@ async def _notices(client: "PrefectClient") -> "dict[str, UUID]":
 
 
 def _read(path: Path) -> dict[str, Any]:
-    loaded: dict[str, Any] = yaml.safe_load(path.read_text())
+    loaded: dict[str, Any] = read_yaml(path)
     return loaded
 
 

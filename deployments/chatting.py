@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 
 from blocks import store
 from blocks.chat_format import Message
+from blocks.printable import plain
 from configs.errors import BadInput
-from deployments.console import plain
+from deployments.console import complain, remark, say
 from deployments.serving.recording import Recorder, sound
 from deployments.serving.responder import Reply, Responder
 from tasks.release.current import current
@@ -30,7 +31,7 @@ def chat(prompt: str | None, why: bool, release: str | None) -> None:
         if prompt is not None:
             conversation.ask(prompt)
             return
-        print("Ask something; /good or /bad says what an answer was worth; an empty line ends.", file=sys.stderr)
+        remark("Ask something; /good or /bad says what an answer was worth; an empty line ends.")
         conversation.go_on()
 
 
@@ -52,9 +53,9 @@ class Conversation:
         reply = self._reply(asked)
         self._answer = self._recorder.answer(asked, reply)
         self._history = [*asked, Message(role="assistant", content=reply.text)]
-        print(plain(reply.text) or NOTHING, flush=True)
+        say(reply.text if plain(reply.text) else NOTHING)
         if self._why:
-            print(f"  [{reply.why}]", flush=True)
+            say(f"  [{reply.why}]")
 
     def go_on(self) -> None:
         """Answer line by line until an empty one. A person may ask again what was too long; input from a file ends there.
@@ -67,16 +68,16 @@ class Conversation:
         while line := _read():
             if line in REMARKS:
                 recorded = self._answer is not None and self._recorder.remark(self._answer, REMARKS[line])
-                print("noted" if recorded else "no recorded answer to remark on", file=sys.stderr)
+                remark("noted" if recorded else "no recorded answer to remark on")
             elif line.startswith("/") and line[1:].isalpha():
-                print(f"there is no {plain(line)}; there are {' and '.join(REMARKS)}, and an empty line ends", file=sys.stderr)
+                remark(f"there is no {line}; there are {' and '.join(REMARKS)}, and an empty line ends")
             else:
                 try:
                     self.ask(line)
                 except BadInput as error:
                     if not sys.stdin.isatty():
                         raise
-                    print(f"cogumi: {error}", file=sys.stderr)
+                    complain(str(error))
 
 
 def _read() -> str:

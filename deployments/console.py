@@ -1,18 +1,22 @@
 """What a person at a terminal sees: of a run one plain line per event, and no tracebacks of expected errors, JSON lines where asked for;
 of a page its tables, or their rows as lines where the terminal is too narrow for them.
 
-Not here: the logs that Prefect keeps with every run; they hold everything.
+Whatever a command prints goes through here, so that no text of others commands the terminal. Not here: the logs that Prefect keeps with
+every run; they hold everything.
 """
 
 import logging
 import sys
-import unicodedata
-from typing import TYPE_CHECKING
+import traceback
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
 
 from blocks.home import json_lines
 from blocks.log_lines import JsonLines
+from blocks.printable import harmless_json, one_line, plain
 
 if TYPE_CHECKING:
+    from pydantic import BaseModel
     from rich.console import Console
     from rich.table import Table
 
@@ -28,7 +32,7 @@ def attach() -> None:
     own = logging.getLogger("cogumi")
     own.setLevel(logging.INFO)
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonLines() if json_lines() else logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
+    handler.setFormatter(JsonLines() if json_lines() else _Lines("%(asctime)s %(message)s", "%H:%M:%S"))
     own.addHandler(handler)
     own.propagate = False
     logging.raiseExceptions = False  # Prefect would tell of every line that its server did not take, in the middle of ours
@@ -36,16 +40,55 @@ def attach() -> None:
     logging.getLogger("py.warnings").setLevel(logging.ERROR)
 
 
-def plain(text: str) -> str:
-    """Text from a model, without the control characters that could command a terminal."""
-    return "".join(character for character in text if character in "\n\t" or unicodedata.category(character) != "Cc")
+class _Lines(logging.Formatter):
+    """Log lines for people."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The record, plain."""
+        return plain(super().format(record))
+
+
+def say(text: str) -> None:
+    """Print a command's result."""
+    print(plain(text), flush=True)
+
+
+def say_json(found: "BaseModel", indent: int | None = 1) -> None:
+    """Print a command's result as JSON."""
+    print(harmless_json(found.model_dump_json(indent=indent)), flush=True)
+
+
+def remark(text: str) -> None:
+    """Print a line beside the result, on stderr."""
+    with suppress(OSError, ValueError):  # nobody listens, or the disk is full: there is no other place to say it
+        print(one_line(text), file=sys.stderr, flush=True)
+
+
+def complain(text: str) -> None:
+    """Print how a command failed: one line on stderr."""
+    remark(f"cogumi: {text}")
+
+
+def complain_at_length() -> None:
+    """Print the exception that nobody foresaw, with all that helps to find it."""
+    with suppress(OSError, ValueError):
+        print(plain(traceback.format_exc()), file=sys.stderr, end="", flush=True)
 
 
 def page(width: int) -> "Console":
     """Where a page is printed, ``width`` columns wide where that is no terminal."""
     from rich.console import Console
+    from rich.text import Text
 
-    return Console(width=None if sys.stdout is not None and sys.stdout.isatty() else width, highlight=False)
+    class Plain(Console):
+        """Text is what it says: neither markup nor a control character in it does anything."""
+
+        def render_str(self, text: str, **how: Any) -> Text:
+            """As its parent's."""
+            return super().render_str(plain(text), **how)
+
+    terminal = sys.stdout is not None and sys.stdout.isatty()
+    return Plain(width=None if terminal else width, highlight=False, markup=False, emoji=False)
 
 
 def tabulate(console: "Console", table: "Table") -> None:
@@ -64,4 +107,4 @@ def tabulate(console: "Console", table: "Table") -> None:
         rows.append(tuple(column.footer for column in table.columns))
     for first, *others in rows:
         told = ", ".join(f"{name} {cell}".strip() for name, cell in zip(names[1:], others, strict=True) if cell)
-        console.print(Text(f"{first}: {told}"))
+        console.print(Text(plain(f"{first}: {told}")))

@@ -6,6 +6,7 @@ before any work; OUT is written whole or not at all, over what was there, and no
 """
 
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
@@ -13,10 +14,14 @@ from typing import Annotated, Literal
 import typer
 from pydantic import BaseModel
 
+from blocks.printable import harmless_json
 from configs.errors import BadInput, GateFailed
 from configs.phases.data import Data
+from configs.reading import quoted
 from configs.schema import load
-from deployments.writing import check_writable, write
+from deployments.console import say_json
+from deployments.leaving import work_begins
+from deployments.writing import check_readable, check_writable, write
 
 app = typer.Typer(no_args_is_help=True, help="The dataset steps on plain files: JSONL (also .zst, .gz) and Parquet.")
 
@@ -26,7 +31,8 @@ ReportFile = Annotated[Path | None, typer.Option("--report", metavar="FILE.json"
 ProfileName = Annotated[str, typer.Option("--profile", "-p", help="Whose data settings to use.")]
 Set = Annotated[list[str] | None, typer.Option("--set", metavar="A.B=VALUE", help="Override one setting of the profile; repeatable.")]
 Seed = Annotated[int, typer.Option(min=0, help="Of what is drawn at random.")]
-RECORDS = (".jsonl", ".ndjson", ".parquet", ".gz", ".zst")  # a report is in none of these: a missing one is a name mistyped
+ROWS = {".jsonl", ".parquet", ".csv", ".tsv", ".gz", ".zst", ".ndjson"}  # endings of files of records; no report is written to one
+_PATTERN = re.compile(r"[*?[]")  # left in an argument where no file matched
 DEFAULT = "llama-8b"  # real text; nano's thresholds are for its tiny sentences
 
 
@@ -42,11 +48,16 @@ def collect(
     from tasks.data.collect.reader import local_files
     from tasks.data.commands.collect import collect_files
 
+    if nameless := next((one for one in source[: None if out else -1] if not one.partition("=")[0].strip() or one.endswith("=")), None):
+        raise BadInput(f"{quoted(nameless)}: write a source as NAME, or as NAME=FILES")
     if out is None:
         if len(source) < 2:
             raise BadInput("give at least one source and the file to write: SOURCE[=FILES]... OUT")
         out = Path(source.pop())
-    _ready(local_files(pattern for one in source if (pattern := one.partition("=")[2])), out, report)
+    files = local_files(pattern for one in source if (pattern := one.partition("=")[2]))
+    _ready(files, out, report)
+    if empty := next((path for path in files if not path.stat().st_size), None):
+        raise BadInput(f"{empty}: empty, so there is nothing to collect; leave it out")
     _finish(collect_files(source, out, records, keep), report)
 
 
@@ -128,9 +139,8 @@ def _split(paths: list[Path]) -> tuple[list[Path], Path]:
 def _perhaps_out(paths: list[Path]) -> tuple[list[Path], Path | None]:
     """The files to read, and where the report goes."""
     last = paths[-1]
-    if any(sign in str(last) for sign in "*?[") and not last.exists():
-        raise BadInput(f"{last}: no file matches")
-    if len(paths) > 1 and ((not last.exists() and not last.name.endswith(RECORDS)) or (last.suffix == ".json" and not _holds_records(last))):
+    absent = not last.exists() and not _PATTERN.search(last.name) and not ROWS.intersection(last.suffixes)
+    if len(paths) > 1 and (absent or (last.suffix == ".json" and not _holds_records(last))):
         return paths[:-1], last
     return paths, None
 
@@ -149,22 +159,25 @@ def _ready(inputs: Sequence[Path], *outputs: Path | None, in_place: Sequence[Pat
 
     for path in inputs:
         check(path)
+        check_readable(path)
     taken = {path.resolve(): "is read" for path in inputs}
     allowed = {path.resolve() for path in in_place}
     for number, out in enumerate(outputs):
         if out is None:
             continue
+        if _PATTERN.search(out.name):
+            raise BadInput(f"{out}: a pattern that matched no file, or a name with * or ? in it; name the file to write")
         place = out.resolve()
         if place in taken and not (number == 0 and place in allowed):
             raise BadInput(f"{out}: {taken[place]} by the same command; name another file to write")
         taken[place] = "is written"
         check_writable(out)
+    work_begins()
 
 
 def _finish(found: BaseModel, *files: Path | None) -> None:
     """Print the report, and write it where it was asked for."""
-    text = found.model_dump_json(indent=1)
     for path in files:
         if path is not None:
-            write(path, f"{text}\n".encode())
-    print(text)
+            write(path, f"{harmless_json(found.model_dump_json(indent=1))}\n".encode())
+    say_json(found)

@@ -17,7 +17,7 @@ from contextlib import ExitStack, suppress
 from blocks.home import home, keep_private
 from configs.errors import BadInput, CogumiError
 from deployments import deploying, guarding, login, orphans, preparing, processes
-from deployments.addresses import check_free, check_server, is_loopback
+from deployments.addresses import check_free, check_server, is_loopback, reached
 from deployments.database import checked, shown
 from deployments.noting import note, only_one, running, sweep
 from deployments.processes import Child
@@ -157,8 +157,7 @@ class _Up:
 
     def start_server(self, host: str, port: int, database: str | None) -> str:
         check_free(host, port)
-        place = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "::1": "[::1]"}.get(host, host)
-        api = f"http://{place}:{port}/api"
+        api = f"http://{reached(host)}:{port}/api"
         own = login.made()
         self.log_in(own)
         environment = {**self.environment, "PREFECT_API_URL": api, login.SERVER: own, guarding.ORIGINS: ",".join(sorted(guarding.origins()))}

@@ -18,9 +18,10 @@ from sqlalchemy import Connection, func, select
 from blocks.budget import NANO, accounts
 from blocks.history import CACHED, FAILED, KEPT, PASSED, PROMOTED, RAN, REFUSED, ROLLED_BACK, happenings, there
 from blocks.journal import ANSWERED, INTENT, LOST, REJECTED, Journal, calls, hits
+from blocks.printable import plain
 from configs.errors import BadInput, CogumiError, Transient
 from deployments import guarding
-from deployments.addresses import is_loopback
+from deployments.addresses import check_free, is_loopback, reached
 
 log = logging.getLogger("cogumi.metrics")
 BUCKETS = (1, 5, 15, 60, 300, 1800, 7200, 21600, 86400)  # seconds of a step, up to a day
@@ -35,7 +36,7 @@ def show() -> None:
     if not there():
         raise BadInput("there is no journal here yet, so there is nothing to measure; set COGUMI_HOME or COGUMI_JOURNAL, or run: cogumi run")
     _openable()
-    print(generate_latest(registry()).decode(), end="")
+    print(plain(generate_latest(registry()).decode()), end="")
 
 
 def serve(host: str, port: int) -> None:
@@ -58,6 +59,7 @@ def answering(host: str, port: int, option: str) -> Iterator[str]:
     Raises:
         BadInput: the port is taken.
     """
+    check_free(host, port, option)  # in words of its own: Prometheus' server says of an unknown name nothing, and listens to all
     try:
         server, thread = start_http_server(port, addr=host, registry=registry())
     except OSError as error:
@@ -65,7 +67,7 @@ def answering(host: str, port: int, option: str) -> Iterator[str]:
     if is_loopback(host):  # what is for this machine only is not for pages that point a name of theirs at it either
         server.set_app(guarding.named_only(make_wsgi_app(registry()), guarding.names(host)))
     try:
-        yield f"http://{host}:{server.server_port}/metrics"
+        yield f"http://{reached(host)}:{server.server_port}/metrics"
     finally:
         server.shutdown()
         thread.join()

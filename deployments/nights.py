@@ -14,6 +14,7 @@ def run_nightly(profile: str, overrides: list[str]) -> None:
         GateFailed: a person, or the profile's rule, refused.
     """
     from configs.schema import load
+    from deployments.leaving import work_begins
     from deployments.running import describe, find_server
     from tasks.release.current import current
 
@@ -28,9 +29,10 @@ def run_nightly(profile: str, overrides: list[str]) -> None:
     from flows.nightly import nightly
 
     console.attach()
+    work_begins()
     with watched():
         state = nightly(profile, overrides, return_state=True)
         if state.state_details.flow_run_id is not None:
             log.info("%s; %.0f s in all", describe(state.state_details.flow_run_id), time.monotonic() - started)
         night = state.result()
-    print(f"night    {night.verdict}: {night.why}\nrelease  {current().release.digest[:12]}\naccount  {store.open(night.account)}/README.md")
+    console.say(f"night    {night.verdict}: {night.why}\nrelease  {current().release.digest[:12]}\naccount  {store.open(night.account)}/README.md")

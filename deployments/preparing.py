@@ -9,8 +9,7 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
+from configs.reading import read_yaml
 from deployments.applied import Applied, digest, there_already
 
 if TYPE_CHECKING:
@@ -39,7 +38,7 @@ async def prepare() -> list[str]:
 
 def pools() -> dict[str, dict[str, Any]]:
     """pools/pools.yaml."""
-    loaded: dict[str, dict[str, Any]] = yaml.safe_load((POOLS / "pools.yaml").read_text())
+    loaded: dict[str, dict[str, Any]] = read_yaml(POOLS / "pools.yaml")
     return loaded
 
 

@@ -3,6 +3,7 @@
 Not here: the pointer itself (tasks/release/current.py), and making releases (flows).
 """
 
+from deployments.console import say
 from tasks.release.current import releases
 from tasks.release.current import rollback as move_back
 
@@ -11,10 +12,10 @@ def show() -> None:
     """Print the kept releases, newest last, the current one marked."""
     entries = releases().entries
     if not entries:
-        print("there is no release here yet; make one with: cogumi run")
+        say("there is no release here yet; make one with: cogumi run")
     for entry in entries:
         mark = "*" if entry is entries[-1] else " "
-        print(f"{mark} {entry.release.digest[:12]}  {entry.promoted}  {entry.how}{f', in place of {entry.replaced[:12]}' if entry.replaced else ''}")
+        say(f"{mark} {entry.release.digest[:12]}  {entry.promoted}  {entry.how}{f', in place of {entry.replaced[:12]}' if entry.replaced else ''}")
 
 
 def rollback(release: str | None) -> None:
@@ -24,5 +25,5 @@ def rollback(release: str | None) -> None:
         BadInput: there is none, or its files are gone.
     """
     entry = move_back(release)
-    print(f"current  {entry.release.digest[:12]}  in place of {(entry.replaced or '')[:12]}; a second rollback takes this back")
-    print("what is being served changes when it is started again")
+    say(f"current  {entry.release.digest[:12]}  in place of {(entry.replaced or '')[:12]}; a second rollback takes this back")
+    say("what is being served changes when it is started again")

@@ -3,7 +3,6 @@
 Not here: making the HTML page (tasks/release/report.py), and the rows of a run's history (blocks/history.py).
 """
 
-import sys
 from collections import Counter
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -12,8 +11,11 @@ from pathlib import Path
 from blocks import history, store
 from blocks.history import Happening
 from blocks.lineage import Graph
+from blocks.printable import harmless_json, plain
 from blocks.records import Artifact, Record
 from configs.errors import BadInput, CogumiError
+from configs.reading import cut, quoted
+from deployments.console import remark, say, say_json
 from deployments.writing import write
 from tasks.release.current import Entry, current, releases
 
@@ -60,10 +62,10 @@ def _mention_last_run(entry: Entry) -> None:
         rows = _latest()
         last = _told(rows) if rows else None
     except CogumiError as error:
-        print(f"nothing is known of the last run: {error}", file=sys.stderr)
+        remark(f"nothing is known of the last run: {error}")
         return
     if last is not None and last.release != entry.release.digest:
-        print(f"the last run, {last.name}, {last.ended}; see: cogumi report {last.name}", file=sys.stderr)
+        remark(f"the last run, {last.name}, {last.ended}; see: cogumi report {last.name}")
 
 
 def _releases_named(named: str) -> list[Entry]:
@@ -77,11 +79,11 @@ def _find(named: str) -> list[Happening]:
     runs = list(dict.fromkeys(row.run for row in rows))
     if len(runs) > 1:
         listed = ", ".join(f"{row.run_name} {row.run}" for row in {row.run: row for row in rows}.values())
-        raise BadInput(f"{len(runs)} runs are called or begin with {named!r}: {listed}; give more of the id")
+        raise BadInput(f"{len(runs)} runs are called or begin with {quoted(named)}: {cut(listed, 1000)}; give more of the id")
     if not runs:
         known = {row.run: row.run_name for row in history.read(table.run != history.OUTSIDE.run)}
         last = ", ".join(list(known.values())[-NAMED:]) or "none"
-        raise BadInput(f"no release or run {named!r} here; the last runs: {last}")
+        raise BadInput(f"no release or run {quoted(named)} here; the last runs: {last}")
     return history.read(table.run == runs[0])
 
 
@@ -153,10 +155,10 @@ def _page(digest: str) -> str | None:
 
 def _show_run(rows: list[Happening], output: Path | None, as_json: bool) -> None:
     told = _told(rows)
-    text = told.model_dump_json(indent=1) if as_json else _text(told)
+    text = harmless_json(told.model_dump_json(indent=1)) if as_json else plain(_text(told))
     if output is not None:
         _write(output, f"{text}\n".encode())
-    print(text)
+    say(text)
 
 
 def _text(told: RunReport) -> str:
@@ -178,7 +180,7 @@ def _show_page(report: Artifact, output: Path | None, as_json: bool, entry: Entr
     page = store.open(report) / "report.html"
     if output is not None:
         _write(output, page.read_bytes())
-    print(entry.model_dump_json(indent=1) if as_json else output or page)
+    say_json(entry) if as_json else say(str(output or page))
 
 
 def _write(output: Path, content: bytes) -> None:

@@ -12,6 +12,8 @@ from uuid import UUID
 
 from blocks import store
 from configs.errors import BadInput
+from configs.reading import cut, quoted
+from deployments.leaving import work_begins
 
 if TYPE_CHECKING:
     from configs.schema import Profile
@@ -34,7 +36,7 @@ def run_pipeline(profile: str, phases: list[str], overrides: list[str], fresh: b
     chosen = load(profile, overrides)  # bad settings end here, before any server starts
     for name in phases:
         if name not in PHASES:
-            raise BadInput(f"unknown phase {name!r}; there are: {', '.join(PHASES)}")
+            raise BadInput(f"unknown phase {quoted(name)}; there are: {', '.join(PHASES)}")
     until = max(phases, key=PHASES.index) if phases else PHASES[-1]
     if fresh:
         os.environ["COGUMI_FRESH"] = "1"
@@ -48,20 +50,21 @@ def run_pipeline(profile: str, phases: list[str], overrides: list[str], fresh: b
 
     console.attach()
     log.info("%s", announcement(chosen, until, overrides))
+    work_begins()
     with watched():
         state = pipeline(profile, overrides, until, return_state=True)
         if state.state_details.flow_run_id is not None:
             log.info("%s; %.0f s in all", describe(state.state_details.flow_run_id), time.monotonic() - started)
         built = state.result()
     if as_json:
-        print(built.model_dump_json())
+        console.say_json(built, indent=None)
     elif built.release is not None:
-        print(f"release  {built.release.release.uri}\nreport   {built.release.report.uri}/report.html\ntalk     cogumi chat")
+        console.say(f"release  {built.release.release.uri}\nreport   {built.release.report.uri}/report.html\ntalk     cogumi chat")
 
 
 def announcement(profile: "Profile", until: str, overrides: list[str]) -> str:
     """What a run begins with: the profile, what it builds and on what, up to which phase, and what differs from the profile."""
-    return f"profile {profile.name} up to phase {until}: {profile.description} Settings that are not the profile's: {', '.join(overrides) or 'none'}"
+    return f"profile {profile.name} up to phase {until}: {profile.description} Settings that are not the profile's: {cut(', '.join(overrides), 2000) or 'none'}"
 
 
 def describe(flow_run: UUID) -> str:
@@ -106,7 +109,7 @@ def find_server() -> None:
 
     if named := os.environ.pop("PREFECT_API_URL", "").strip():  # set to nothing is not set
         if not named.startswith(("http://", "https://")):
-            raise BadInput(f"PREFECT_API_URL {named!r} is no address; write one such as http://host:4200/api, or unset it: then a run starts a server of its own")
+            raise BadInput(f"PREFECT_API_URL {quoted(named)} is no address; write one such as http://host:4200/api, or unset it: then a run starts a server of its own")
         os.environ["PREFECT_API_URL"] = named
     found = running()
     if found is not None and named in ("", found.api):

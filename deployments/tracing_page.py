@@ -1,10 +1,10 @@
 """A trace on the terminal: artifacts, teachers, calls, row and answers. Not here: finding them (tracing.py)."""
 
-from rich.markup import escape
 from rich.table import Table
 from rich.tree import Tree
 
-from deployments.console import page, plain, tabulate
+from blocks.printable import plain
+from deployments.console import page, tabulate
 from deployments.tracing import Made, Trace
 
 WIDTH = 160  # columns where there is no terminal
@@ -17,12 +17,12 @@ def show(trace: Trace) -> None:
     if trace.row is not None:
         for name in ("id", "time", "release", "choice", "prompt", "draft", "thinking", "response", "answer", "reason"):
             if trace.row.get(name):
-                console.print(f"{name:<10}{escape(_cut(str(trace.row[name])))}", soft_wrap=True)
+                console.print(f"{name:<10}{_cut(str(trace.row[name]))}", soft_wrap=True)
     if trace.calls:
         tabulate(console, _calls(trace))
     for answer in trace.answers:
         verdict = "right" if answer.correct else "wrong"
-        console.print(f"answered  {verdict} by {' + '.join(answer.models)} in evaluation-{answer.evaluation[:12]}: {escape(_cut(answer.text))}", soft_wrap=True)
+        console.print(f"answered  {verdict} by {' + '.join(answer.models)} in evaluation-{answer.evaluation[:12]}: {_cut(answer.text)}", soft_wrap=True)
     if trace.artifacts:
         nested = trace.what in ("artifact", "served answer") and not trace.forward
         if nested:

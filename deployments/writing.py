@@ -4,10 +4,26 @@ Not here: records (tasks/data/files.py) and artifacts (blocks/store.py).
 """
 
 import os
+import stat
 from pathlib import Path
 
 from blocks import objects
 from configs.errors import BadInput
+
+
+def check_readable(path: Path) -> None:
+    """Raise BadInput where there is no file of that name to read. A pipe or device is none: its rows would be gone after one look, or
+    never end."""
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        raise BadInput(f"{path}: no such file") from None
+    except (OSError, ValueError) as error:
+        raise BadInput(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from None
+    if not stat.S_ISREG(mode):
+        raise BadInput(f"{path}: {'a folder; name its files' if stat.S_ISDIR(mode) else 'a device, pipe or socket; name a file'}")
+    if not os.access(path, os.R_OK):
+        raise BadInput(f"{path}: may not be read by this user; change its permissions")
 
 
 def check_writable(path: Path) -> None:

@@ -3,12 +3,12 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from configs.errors import BadInput
 from configs.phases.evaluation import Benchmark
 from configs.phases.training import Lora
+from configs.reading import cut, quoted, read_yaml
 from configs.settings import Settings, setting
 from configs.vocabulary import DOMAINS, Domain
 
@@ -38,12 +38,12 @@ def coverage(name: str) -> Coverage:
         BadInput: there is no such file, or it is not valid.
     """
     path = COVERAGES / f"{name}.yaml"
-    if not path.is_file():
-        raise BadInput(f"modifier {name!r} has no {path.name} in configs/domains; there are: {', '.join(sorted(p.stem for p in COVERAGES.glob('*.yaml')))}")
+    if path not in COVERAGES.glob("*.yaml"):
+        raise BadInput(f"modifier {quoted(name)} has no file of its name in configs/domains; there are: {', '.join(sorted(p.stem for p in COVERAGES.glob('*.yaml')))}")
     try:
-        return Coverage.model_validate(yaml.safe_load(path.read_text()))
-    except (yaml.YAMLError, ValidationError) as error:
-        raise BadInput(f"{path.name}: {' '.join(str(error).split())}") from None
+        return Coverage.model_validate(read_yaml(path))
+    except ValidationError as error:
+        raise BadInput(f"{path.name}: {cut(' '.join(str(error).split()), 400)}") from None
 
 
 class RehearsalSource(Settings):

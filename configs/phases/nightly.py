@@ -3,14 +3,14 @@
 from decimal import Decimal
 from typing import Literal
 
-from configs.settings import Settings, runtime, setting
+from configs.settings import Settings, dollars, runtime, setting
 
 
 class Approval(Settings):
     """When a run asks a person. A run of a deployment is suspended until the form in the UI is filled in; ``cogumi run`` asks at
     its terminal; scheduled runs, and runs without a terminal, follow ``unattended``."""
 
-    above_dollars: Decimal | None = runtime("a phase asks before it starts if its teacher calls may cost more than this, in dollars; null: never", ge=0)
+    above_dollars: Decimal | None = dollars("a phase asks before it starts if its teacher calls may cost more than this, in dollars; null: never")
     before_promotion: bool = runtime("whether the nightly run asks before it replaces the current release")
     unattended: Literal["approve", "refuse"] = runtime("the answer where nobody can be asked: scheduled runs, and runs without terminal and deployment")
     wait_s: int = runtime("seconds a suspended run waits for an answer; then it fails and nothing is spent or promoted", ge=1)

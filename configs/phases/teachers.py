@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from pydantic import field_validator, model_validator
 
-from configs.settings import Settings, runtime, secret, setting
+from configs.settings import Settings, dollars, runtime, secret, setting
 
 _LOGIN = re.compile(r"//[^/@]*:[^/]*@|[?&](password|passfile|sslpassword)=")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -18,11 +18,11 @@ _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 class Prices(Settings):
     """What a model costs, in dollars per million tokens, from the provider's price page."""
 
-    input: Decimal = runtime("dollars per million prompt tokens that no cache held", ge=0)
-    cached: Decimal = runtime("dollars per million prompt tokens read from the provider's prompt cache", ge=0)
-    cache_write: Decimal = runtime("dollars per million prompt tokens written to the prompt cache (Anthropic: 1.25 × input; elsewhere as input)", ge=0)
-    output: Decimal = runtime("dollars per million generated tokens, hidden reasoning included", ge=0)
-    batch: Decimal = runtime("share of these prices that a call through the batch API costs (usually 0.5)", gt=0, le=1)
+    input: Decimal = dollars("dollars per million prompt tokens that no cache held")
+    cached: Decimal = dollars("dollars per million prompt tokens read from the provider's prompt cache")
+    cache_write: Decimal = dollars("dollars per million prompt tokens written to the prompt cache (Anthropic: 1.25 × input; elsewhere as input)")
+    output: Decimal = dollars("dollars per million generated tokens, hidden reasoning included")
+    batch: Decimal = dollars("share of these prices that a call through the batch API costs (usually 0.5)", gt=0, le=1)
 
 
 class TeacherModel(Settings):
@@ -61,7 +61,7 @@ class Teachers(Settings):
     """Who is asked for what, under which cap."""
 
     account: str = runtime("budget account in the journal; the cap is over everything ever charged to it, by any run or machine that shares the journal", min_length=1)
-    cap_dollars: Decimal = runtime("hard cap of the account in dollars; no call starts whose worst case could exceed it", ge=0)
+    cap_dollars: Decimal = dollars("hard cap of the account in dollars; no call starts whose worst case could exceed it")
     journal: str | None = runtime("SQLAlchemy URL of journal and budget, such as postgresql+psycopg://host/db; null: SQLite at $COGUMI_HOME/journal.db; COGUMI_JOURNAL wins")
     concurrency: int = runtime("calls in flight at once, per process", gt=0)
     limiter: Literal["journal", "prefect"] = runtime("who keeps the rate limits: the journal's own buckets, or Prefect's global limits (strict; made by `cogumi up`)")

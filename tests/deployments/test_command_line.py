@@ -13,7 +13,7 @@ from rich.table import Table
 
 from configs.schema import load
 from deployments import plan_page
-from deployments.cli import _outcome
+from deployments.command_line import outcome as _outcome
 from deployments.console import tabulate
 from deployments.planning import plan
 
@@ -22,7 +22,6 @@ COGUMI = [sys.executable, "-c", "from deployments.cli import main; main()"]
 
 def outcome(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
     monkeypatch.setattr(sys, "argv", ["cogumi", *arguments])
-    monkeypatch.setattr("deployments.cli.catch_sigterm", lambda: None)  # this process's signals are pytest's
     return _outcome()
 
 
