@@ -111,7 +111,7 @@ class _Bounded(yaml.SafeLoader):
             self.aliases += 1
             target = self.anchors.get(anchor)
             if target is not None and id(target) not in self.sizes:
-                raise _refused(f"{cut(anchor)!r} contains itself", mark)
+                raise _refused(f"{cut(str(anchor))!r} contains itself", mark)
             if self.aliases > ALIASES:
                 raise _refused(f"more than {ALIASES} aliases; write the values out", mark)
         self.depth += 1

@@ -53,9 +53,10 @@ class Settings(BaseModel):
             for number in _numbers(getattr(self, name)):
                 if not math.isfinite(number):
                     raise ValueError(f"{name} is {number}; write a finite number")
-                if abs(number) > MOST and not bounded:
+                size = abs(float(number))
+                if size > MOST and not bounded:
                     raise ValueError(f"{name} is beyond {MOST:.0e}; write a smaller number")
-                if 0 < abs(number) < LEAST:
+                if 0 < size < LEAST:
                     raise ValueError(f"{name} is nearer to 0 than {LEAST:.0e}; write 0 or a larger number")
         return self
 
@@ -68,7 +69,7 @@ class Settings(BaseModel):
         return hashlib.sha256(json.dumps(self.identity(), sort_keys=True).encode()).hexdigest()
 
 
-def _numbers(value: Any) -> Iterator[int | float | Decimal]:
+def _numbers(value: Any) -> Iterator[float | Decimal]:
     """The numbers of a field's own value; settings within it look after their own."""
     if isinstance(value, int | float | Decimal) and not isinstance(value, bool):
         yield value

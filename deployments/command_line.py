@@ -185,13 +185,14 @@ def up(
     metrics: Annotated[int | None, typer.Option(metavar="PORT", help="Also answer Prometheus there, on loopback, as `cogumi metrics` does.", min=1, max=65535)] = None,
 ) -> None:
     """Start server, pools, workers and deployments on this machine, in the foreground; or workers that join a server elsewhere."""
-    from deployments.addresses import given
+    from deployments.addresses import check_host, given
     from deployments.local import up as start
 
-    for option, values in {"--host": [host], "--database": [database], "--api": [api], "--pool": pool or []}.items():
-        for value in values:
-            if value is not None:
-                given(option, value)
+    asked = [("--host", host), ("--database", database), ("--api", api), *(("--pool", one) for one in pool or [])]
+    for option, value in asked:
+        if value is not None:
+            given(option, value)
+    check_host(host)
     start(host, port, database, api, pool or [], not server_only, metrics)
 
 

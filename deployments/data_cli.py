@@ -6,6 +6,7 @@ before any work; OUT is written whole or not at all, over what was there, and no
 """
 
 import json
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -139,7 +140,7 @@ def _split(paths: list[Path]) -> tuple[list[Path], Path]:
 def _perhaps_out(paths: list[Path]) -> tuple[list[Path], Path | None]:
     """The files to read, and where the report goes."""
     last = paths[-1]
-    absent = not last.exists() and not _PATTERN.search(last.name) and not ROWS.intersection(last.suffixes)
+    absent = not os.path.exists(last) and not _PATTERN.search(last.name) and not ROWS.intersection(last.suffixes)
     if len(paths) > 1 and (absent or (last.suffix == ".json" and not _holds_records(last))):
         return paths[:-1], last
     return paths, None
@@ -160,14 +161,14 @@ def _ready(inputs: Sequence[Path], *outputs: Path | None, in_place: Sequence[Pat
     for path in inputs:
         check(path)
         check_readable(path)
-    taken = {path.resolve(): "is read" for path in inputs}
-    allowed = {path.resolve() for path in in_place}
+    taken = {os.path.realpath(path): "is read" for path in inputs}
+    allowed = {os.path.realpath(path) for path in in_place}
     for number, out in enumerate(outputs):
         if out is None:
             continue
         if _PATTERN.search(out.name):
             raise BadInput(f"{out}: a pattern that matched no file, or a name with * or ? in it; name the file to write")
-        place = out.resolve()
+        place = os.path.realpath(out)
         if place in taken and not (number == 0 and place in allowed):
             raise BadInput(f"{out}: {taken[place]} by the same command; name another file to write")
         taken[place] = "is written"

@@ -18,12 +18,20 @@ from configs.reading import cut, quoted
 from deployments.console import remark, say, say_json
 from deployments.writing import write
 from tasks.release.current import Entry, current, releases
+from tasks.release.figures import Figures, read_figures
 
 NAMED = 5  # runs named where none matches
 
 
+class ReleaseReport(Entry):
+    """A kept release, and every figure of its report; None where the report is from before they were kept."""
+
+    figures: Figures | None
+
+
 class RunReport(Record):
-    """What a run's history says. ``ended``: how, in one line; ``report``: the HTML page where it made or kept a release."""
+    """What a run's history says. ``ended``: how, in one line; ``report``: the HTML page, and ``figures`` its numbers, where it made or kept a
+    release."""
 
     run: str
     name: str
@@ -36,6 +44,7 @@ class RunReport(Record):
     dollars: Decimal
     release: str | None
     report: str | None
+    figures: Figures | None
 
 
 def report(named: str | None, output: Path | None, as_json: bool) -> None:
@@ -114,6 +123,7 @@ def _told(rows: list[Happening]) -> RunReport:
         dollars=_dollars(made),
         release=released.detail["release"] if released else None,
         report=page,
+        figures=_figures(released.detail["report"]) if released and page else None,
     )
 
 
@@ -153,6 +163,13 @@ def _page(digest: str) -> str | None:
         return None
 
 
+def _figures(digest: str) -> Figures | None:
+    try:
+        return read_figures(store.find(digest))
+    except BadInput:  # damaged: what is known of the run is told all the same
+        return None
+
+
 def _show_run(rows: list[Happening], output: Path | None, as_json: bool) -> None:
     told = _told(rows)
     text = harmless_json(told.model_dump_json(indent=1)) if as_json else plain(_text(told))
@@ -180,7 +197,7 @@ def _show_page(report: Artifact, output: Path | None, as_json: bool, entry: Entr
     page = store.open(report) / "report.html"
     if output is not None:
         _write(output, page.read_bytes())
-    say_json(entry) if as_json else say(str(output or page))
+    say_json(ReleaseReport(**dict(entry), figures=read_figures(report))) if as_json else say(str(output or page))
 
 
 def _write(output: Path, content: bytes) -> None:

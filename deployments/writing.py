@@ -5,6 +5,7 @@ Not here: records (tasks/data/files.py) and artifacts (blocks/store.py).
 
 import os
 import stat
+from contextlib import suppress
 from pathlib import Path
 
 from blocks import objects
@@ -28,9 +29,17 @@ def check_readable(path: Path) -> None:
 
 def check_writable(path: Path) -> None:
     """Raise BadInput where no file of that name can be written; missing folders are made when it is."""
-    if path.is_dir():
+    if not str(path).isprintable():
+        raise BadInput(f"{path}: a name with control characters in it; name another file to write")
+    try:
+        with suppress(FileNotFoundError, NotADirectoryError):
+            path.stat()
+        there = path.is_dir()
+        folder = next(one for one in path.absolute().parents if one.exists())
+    except OSError as error:  # a name too long, a link to itself, a folder that nobody may look into
+        raise BadInput(f"{path}: cannot be written ({error.strerror}); name another place") from None
+    if there:
         raise BadInput(f"{path}: a folder; name a file to write")
-    folder = next(one for one in path.absolute().parents if one.exists())
     if not folder.is_dir():
         raise BadInput(f"{path}: cannot be written, {folder} is no folder; name another place")
     if not os.access(folder, os.W_OK | os.X_OK):
@@ -46,8 +55,16 @@ def write(path: Path, content: bytes) -> None:
     check_writable(path)
     try:
         if path.is_relative_to("/dev") or (path.exists() and not path.is_file()):
-            path.write_bytes(content)
+            _write_through(path, content)
         else:
             objects.replace(path.resolve(), content)
     except OSError as error:
         raise BadInput(f"{path}: cannot be written ({error.strerror}); name another place") from None
+
+
+def _write_through(path: Path, content: bytes) -> None:
+    """To a device or a pipe; one that nobody reads is an error (ENXIO), since a reader might never come."""
+    handle = os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY)
+    os.set_blocking(handle, True)
+    with os.fdopen(handle, "wb") as file:
+        file.write(content)

@@ -77,7 +77,7 @@ class Cascade(Settings):
     """Three tiers of teachers, dearer from one to the next; each sees only what the tier before failed."""
 
     tiers: tuple[str, ...] = setting("roles of the teachers section, cheapest first; {modifier} becomes the modifier's name", min_length=1)
-    attempts: int = setting("answers a tier may give to one question before it counts as failed there", ge=1)
+    attempts: int = setting("answers a tier may give to one question before it counts as failed there", ge=1, le=1000)
     max_tokens: int = setting("longest answer in the teacher's tokens", ge=1)
     temperature: float = setting("sampling temperature of a first answer", ge=0, le=2)
     retry_temperature: float = setting("sampling temperature of further answers", ge=0, le=2)

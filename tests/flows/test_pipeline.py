@@ -1,5 +1,6 @@
 """The whole pipeline at the smallest useful size, against a real Prefect server: built, served, cached, gated."""
 
+import html
 import json
 import logging
 import re
@@ -14,6 +15,8 @@ from configs.errors import GateFailed
 from deployments.serving.responder import Responder
 from flows.pipeline import Built, pipeline
 from tasks.release.current import current
+from tasks.release.figures import read_figures
+from tasks.release.page import points_of
 from tests.tiny import TINY
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900), pytest.mark.usefixtures("prefect_server")]
@@ -60,6 +63,29 @@ def released(built: Built) -> tuple[Artifact, Artifact]:
     return built.release.release, built.release.report
 
 
+def shows_the_figures(page: str, report: Artifact) -> None:
+    """What `cogumi report --json` prints is what the page shows, each number in its place."""
+    figures = read_figures(report)
+    assert figures is not None
+    shown = [[html.unescape(cell) for cell in re.findall(r"<td[^>]*>(.*?)</td>", row)] for row in re.findall(r"<tr>(.*?)</tr>", page)]
+    cells = {tuple(row) for row in shown}
+    for row in figures.ledger:
+        mine = next(one for one in cells if one[:1] == (row.step,) and len(one) == 9)
+        told = (f"{row.bytes / 1e6:.2f}", f"{row.bits_per_parameter:.2f}", f"{row.perplexity:.3f}")
+        assert mine[1:4] == told
+        assert mine[5] == f"{row.tokens_per_second:.0f}"
+        assert row.by_domain
+    assert {(one.gate, one.check, f"{one.value:.4g}", one.rule, f"{one.threshold:.4g}") for one in figures.gates} <= cells
+    assert {(one.before, one.after, points_of(one.difference)) for one in figures.changes} <= cells
+    assert {(one.modifier, points_of(one.inside)) for one in figures.modifiers} == {(row[0], row[3]) for row in cells if len(row) == 6 and "→" in row[2]}
+    assert ("calibration error after", f"{figures.router.ece_after:.3f}") in cells
+    for one in figures.steps:
+        assert any(row[:3] == (one.step, str(one.artifacts), f"{one.seconds:.1f}") for row in cells), one.step
+    assert {stage.stage for stage in figures.dataset.stages} <= {row[0] for row in cells if len(row) == 4}
+    assert f"{figures.dataset.train} training and {figures.dataset.validation} validation examples" in page
+    assert min(len(figures.ledger), len(figures.gates), len(figures.changes), len(figures.modifiers), len(figures.steps)) >= 3
+
+
 @pytest.mark.timeout(1800)
 def test_every_phase_builds_and_the_release_answers() -> None:
     built, _, ran = run()
@@ -73,6 +99,7 @@ def test_every_phase_builds_and_the_release_answers() -> None:
     for section in ("The student, step by step", "Compression ledger", "Modifiers", "Router", "Dataset", "Time, memory and money per step"):
         assert section in page
     assert page.count("<svg") >= 6
+    shows_the_figures(page, report)
     assert "http" not in re.sub(r'http://www\.w3\.org/[^"]*|http://purl\.org/[^"]*|http://creativecommons\.org/[^"]*', "", page), "the page needs nothing from outside"
     with Responder(store.open(release), threads=1) as responder:
         reply = responder.reply([Message(role="user", content="What is 3 plus 4?")])
