@@ -36,7 +36,7 @@ FIELDS: list[dict[str, Any]] = [
     {"dollars": "-1"}, {"dollars": "NaN"}, {"dollars": "Infinity"}, {"dollars": "1e999999"}, {"dollars": "x"}, {"dollars": None}, {"dollars": "1" * 5000},
     {"seconds": -1}, {"seconds": "x"}, {"seconds": None}, {"peak_memory_bytes": -5}, {"peak_memory_bytes": 10**40}, {"peak_memory_bytes": 1.5},
     {"created": ""}, {"created": "yesterday"}, {"created": "2026-01-01"}, {"created": "\x1b[2J"}, {"created": 5}, {"created": "9" * 1000},
-    {"step": "\x1b]0;x\x07"}, {"step": "x\ny"}, {"step": None}, {"code_version": "\u202e"}, {"code_version": "x" * 5000},
+    {"step": "\x1b]0;x\x07"}, {"step": "x\ny"}, {"step": None}, {"code_version": "\u202e"}, {"code_version": "x" * 5001},
     {"metrics": {"a\n": 1}}, {"metrics": {"a": "x"}}, {"metrics": {"a": None}}, {"metrics": []}, {"metrics": {"\x1b[2J": 1}}, {"metrics": {"a": 1e308 * 10}},
 ]  # fmt: skip
 
