@@ -11,6 +11,8 @@ from pathlib import Path
 from blocks import objects
 from configs.errors import BadInput
 
+_held: dict[Path, int] = {}  # pipes, open until the command ends: closed after a look, their readers would take that for the end
+
 
 def check_readable(path: Path) -> None:
     """Raise BadInput where there is no file of that name to read. A pipe or device is none: its rows would be gone after one look, or
@@ -33,7 +35,8 @@ def check_writable(path: Path) -> None:
         raise BadInput(f"{path}: a name with control characters in it; name another file to write")
     try:
         with suppress(FileNotFoundError, NotADirectoryError):
-            path.stat()
+            if stat.S_ISFIFO(path.stat().st_mode) and path not in _held:
+                _held[path] = os.open(path, os.O_WRONLY | os.O_NONBLOCK)  # fails where nobody reads: a reader might never come
         there = path.is_dir()
         folder = next(one for one in path.absolute().parents if one.exists())
     except OSError as error:  # a name too long, a link to itself, a folder that nobody may look into
@@ -63,7 +66,7 @@ def write(path: Path, content: bytes) -> None:
 
 
 def _write_through(path: Path, content: bytes) -> None:
-    """To a device or a pipe; one that nobody reads is an error (ENXIO), since a reader might never come."""
+    """To a device or a pipe, without waiting for who reads it."""
     handle = os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY)
     os.set_blocking(handle, True)
     with os.fdopen(handle, "wb") as file:

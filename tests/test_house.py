@@ -1,7 +1,6 @@
 """The house keeps its order: imports run one way, every public thing says what it is for, no vague names, no secrets."""
 
 import ast
-import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -53,10 +52,3 @@ def test_nothing_large_or_foreign_is_tracked() -> None:
         if path.is_file():
             assert path.stat().st_size < 1_000_000, f"{name} is too large for the repository"
             assert path.suffix not in {".pkl", ".pt", ".bin", ".safetensors", ".gguf", ".zst", ".gz", ".parquet"}, name
-
-
-def test_the_log_of_measurements_is_newest_last() -> None:
-    dates = [line.split()[1] for line in (ROOT / "tests/benchmarks/LOG.md").read_text().split("\n") if line.startswith("## ")]
-    assert len(dates) > 10
-    assert all(re.fullmatch(r"\d{4}-\d\d-\d\d", date) for date in dates), "every section has its date"
-    assert dates == sorted(dates)

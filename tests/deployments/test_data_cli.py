@@ -2,6 +2,9 @@
 
 import contextlib
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -160,3 +163,16 @@ def test_folding_can_be_switched_off(tmp_path: Path) -> None:
     for option, kept in (("--fold", 1), ("--no-fold", 2)):
         data("dedup", tmp_path / "in.jsonl", tmp_path / "out.jsonl", option)
         assert len((tmp_path / "out.jsonl").read_text().splitlines()) == kept
+
+
+def test_a_report_goes_through_a_pipe_whole(tmp_path: Path) -> None:
+    """To look whether anybody reads it must not be the end for who does."""
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "in.jsonl").write_text('{"id": "1", "prompt": "a", "response": "b"}\n')
+    there = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)  # a reader from the beginning, however late the next one comes
+    reading = subprocess.Popen(["cat", str(tmp_path / "pipe")], stdout=subprocess.PIPE, text=True)
+    command = [sys.executable, "-c", "from deployments.cli import main; main()", "data", "stats", str(tmp_path / "in.jsonl"), "--report", str(tmp_path / "pipe")]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, timeout=200, check=True)
+    read, _ = reading.communicate(timeout=200)
+    os.close(there)
+    assert json.loads(read) == json.loads(done.stdout)
