@@ -5,6 +5,7 @@ Each may be killed at any moment. Not here: what is expected of them.
 
 import multiprocessing
 import os
+import signal
 import sys
 from decimal import Decimal
 from multiprocessing.context import ForkServerProcess
@@ -23,6 +24,7 @@ _context.set_forkserver_preload(["tests.blocks.teachers.workers", "blocks.teache
 
 def _ask(environment: dict[str, str], start: int, count: int, teachers: Teachers) -> None:
     os.environ.update(environment)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # not ignored, as in the background
     catch_sigterm()
     try:
         answers = ask(requests(count, start), "questions", teachers)
