@@ -7,17 +7,18 @@ from collections import Counter
 from collections.abc import Sequence
 
 from blocks.teachers.ask import Answer
+from blocks.teachers.items import CUT_OFF
 from configs.errors import BadInput
 
 
 def unless_all_refused(answers: Sequence[Answer], what: str) -> None:
-    """Go on if any of ``answers``, the last one to each request, is usable, or if there are none.
+    """Go on if any of ``answers``, the last one to each request, is one, if only cut off, or if there are none.
 
     Raises:
         BadInput: none is; with the teacher's own words, and so that nothing empty is kept for good.
     """
     reasons = Counter(answer.reject for answer in answers)
-    if not answers or None in reasons:
+    if not answers or None in reasons or CUT_OFF in reasons:
         return
     reason, count = reasons.most_common(1)[0]
     teachers = ", ".join(sorted({answer.call.teacher for answer in answers}))

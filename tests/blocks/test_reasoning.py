@@ -97,7 +97,7 @@ def test_reasoning_within_a_section_of_a_longer_text_stays_where_only_its_start_
     ("turn", "shown"),
     [
         ("<think>hm</think>13", "13"),
-        ("hm</think>\n13<|eot_id|>", "13"),
+        ("hm</think>\n13", "13"),
         ("<think>hm", ""),
         ("<think>hm</think><draft>12?</draft><thinking>5 + 8</thinking>13", "13"),
         ("<draft>12?</draft><thinking>5 + 8</thinking><think>hm</think>13", "13"),

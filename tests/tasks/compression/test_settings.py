@@ -11,7 +11,7 @@ from blocks import store
 from blocks.records import Artifact
 from configs.errors import BadInput, GateFailed
 from configs.phases.compression import Calibration, Compression
-from tasks.compression import zstd
+from tasks.compression import packing_list, zstd
 from tasks.compression.activations import load
 from tasks.compression.awq import fold
 from tasks.compression.calibrate import calibrate
@@ -267,7 +267,7 @@ def test_as_many_threads_as_the_settings_say_pack(parts: dict[str, Artifact], mo
     """They pack in step: with fewer threads than pieces wait at the barrier, packing would not end."""
     import threading
 
-    monkeypatch.setattr(zstd, "PIECE", 4096)
+    monkeypatch.setattr(packing_list, "PIECE", 4096)
     made: list[int] = []
 
     class Watched(ThreadPoolExecutor):
