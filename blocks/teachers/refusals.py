@@ -16,10 +16,12 @@ from configs.phases.teachers import TeacherModel
 
 _DECLINED = "declined "
 
+LONGEST = 300  # characters of a reason, as redact cuts it
+
 
 def declined(reason: str, teacher: TeacherModel) -> str:
     """The reason of a refusal that may be a setting's fault, with what was sent beside what the key holds."""
-    return f"{_DECLINED}{_sent(teacher)}, while others were answered: {reason}"
+    return f"{_DECLINED}{_sent(teacher)}, while others were answered: {reason}"[:LONGEST]
 
 
 def stands(row: Row, teacher: TeacherModel) -> bool:
