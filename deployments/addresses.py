@@ -86,14 +86,14 @@ def is_loopback(host: str) -> bool:
 
 def check_server(api: str) -> None:
     """Raise BadInput where no Prefect server answers; warn where its clock and this machine's differ."""
-    named = quoted(shown(api))
+    named = shown(api)
     try:
         parts = urlsplit(api)
         usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and (parts.port or 1) > 0
     except ValueError:
         usable = False
     if not usable:
-        raise BadInput(f"--api {named}: write the address that `cogumi up` printed, such as http://host:4200/api")
+        raise BadInput(f"--api {quoted(named)}: write the address that `cogumi up` printed, such as http://host:4200/api")
     try:
         good, code, date = _asked(f"{api}/health")
         allowed = _asked(f"{api}/version", _login())[1] if good else code

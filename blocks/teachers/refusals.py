@@ -15,7 +15,6 @@ from blocks.teachers.items import Item
 from configs.phases.teachers import TeacherModel
 
 _DECLINED = "declined "
-
 LONGEST = 300  # characters of a reason, as redact cuts it
 
 

@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from configs.phases.nightly import Moving
+from configs.settings import LEAST
 from tasks.evaluation.statistics import wilson
 from tasks.improvement.clusters import Cluster, clusters, moved
 from tasks.improvement.observe import Observed, Source
@@ -78,7 +79,10 @@ def test_domains_of_one_modifier_come_together_once() -> None:
     assert moved(decide(rows)) == {"reasoning": ["math", "reasoning"]}
 
 
-@given(st.integers(0, 60), st.integers(0, 60), st.integers(0, 60), st.floats(0, 1), st.integers(1, 40), st.floats(0, 1))
+SHARES = st.just(0.0) | st.floats(LEAST, 1)  # settings are 0 or not nearer to it
+
+
+@given(st.integers(0, 60), st.integers(0, 60), st.integers(0, 60), st.floats(0, 1), st.integers(1, 40), SHARES)
 def test_more_failures_never_unmove_a_domain(wrong: int, right: int, unjudged: int, before: float, least: int, share: float) -> None:
     settings = Moving(records=least, share=share, drift=1)
     if wrong + right + unjudged == 0:
