@@ -83,6 +83,15 @@ rates = Table(
     Column("requests_at", Float(53), nullable=False),
     Column("tokens_at", Float(53), nullable=False),
 )
+repeats = Table(
+    "repeats",  # Idempotency-Keys under which a call may be asked again; see teachers/repeats.py
+    metadata,
+    Column("key", String(32), primary_key=True),
+    Column("name", String(64), nullable=False),
+    Column("scope", String(16), nullable=False),
+    Column("first", Integer, nullable=False),
+    Column("until", Float(53), nullable=False),
+)
 hits = Table(
     "hits",
     metadata,

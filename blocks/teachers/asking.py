@@ -1,11 +1,12 @@
 """One call to one teacher: claimed, tried until it is answered or final, and settled before anybody sees the answer.
 
 A try that the provider may have charged without an answer reaching us stays counted at its worst case, and the next try
-is claimed anew. Not here: the chain of teachers (session.py), batch APIs (batches.py).
+is claimed anew: under the same Idempotency-Key where the provider then bills both once (repeats.py). Not here: the chain of teachers (session.py), batch APIs (batches.py).
 """
 
 import asyncio
 import logging
+from dataclasses import replace
 
 from blocks.journal import FAILED, LOST, REJECTED
 from blocks.teachers import refusals
@@ -34,7 +35,7 @@ async def ask_one(item: Item, seat: Seat, till: Till) -> Made | Unmade | Held:
             return claimed
         try:
             end, fault = await _try(item, seat, till, claimed, tries)
-            await till.settle(end)
+            await till.settle(replace(end, name=claimed.name, repeatable=fault is not None and fault.repeatable))
         finally:
             await till.land()
         if fault is None or end.state == REJECTED:
@@ -78,7 +79,7 @@ async def _try(item: Item, seat: Seat, till: Till, claimed: Granted, tries: _Tri
             ticket = seat.started
             try:
                 sent = True
-                reply = await _complete(item, seat)
+                reply = await _complete(item, seat, claimed.name)
                 seat.answered = max(seat.answered, ticket)
                 return answered(till, seat, key, claimed.number, worst, tries.retries, reply), None
             except Fault as found:
@@ -89,7 +90,7 @@ async def _try(item: Item, seat: Seat, till: Till, claimed: Granted, tries: _Tri
             if tries.own(fault):
                 reason = f"unreadable: {fault.reason}" if fault.unreadable else refusals.declined(fault.reason, seat.settings)
                 return Settle(key, claimed.number, REJECTED, worst if fault.billed else 0, retries=tries.retries, reject=reason), fault
-            if fault.billed or tries.given_up(fault):
+            if fault.billed or tries.given_up(fault) or (claimed.name is not None and not fault.repeatable):
                 return Settle(key, claimed.number, LOST if fault.billed else FAILED, 0, retries=tries.retries, reject=fault.reason), fault
             turn = await till.turn(item, seat, fault.wait or 0.0 if fault.limited else 0.0)
             wait = max(backoff(tries.retries, fault.wait), turn)
@@ -108,17 +109,17 @@ def _tell_wait(seat: Seat, seconds: float) -> None:
         log.warning("teacher %s: calls wait for its limits, the next one %d s", seat.name, seconds)
 
 
-async def _complete(item: Item, seat: Seat) -> Reply:
+async def _complete(item: Item, seat: Seat, name: str | None) -> Reply:
     """One try, within the teacher's time. Whatever a reply does to whoever reads it, it is a fault of this call."""
     if any(clean(message.content) != message.content.replace("\x00", "\ufffd") for message in item.messages):
         raise Fault("reject", NOT_UNICODE)
     try:
         async with asyncio.timeout(seat.settings.timeout_s):
-            reply = await seat.client.complete(seat.call(item))
+            reply = await seat.client.complete(seat.call(item, name))
         clean(reply.text + (reply.refused or ""))  # of a provider that is not ours: a text
         return reply
     except TimeoutError:
-        raise Fault("retry", f"no answer in {seat.settings.timeout_s:g} s", billed=True) from None
+        raise Fault("retry", f"no answer in {seat.settings.timeout_s:g} s", billed=True, unanswered=True) from None
     except (Fault, CogumiError):
         raise
     except Exception as error:

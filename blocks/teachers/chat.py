@@ -29,6 +29,11 @@ def body(call: Call, *, limit: str) -> dict[str, Any]:
     return made
 
 
+def headers(call: Call) -> dict[str, str]:
+    """The request's own headers."""
+    return {"Idempotency-Key": call.idempotency_key} if call.idempotency_key is not None else {}
+
+
 async def fetch(sdk: ModuleType, sent: Awaitable[Any], room: Room | None = None) -> Any:
     """The JSON of an SDK's response (its raw-response wrapper, or the HTTP response itself).
 

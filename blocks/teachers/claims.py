@@ -11,6 +11,7 @@ from sqlalchemy import Connection, bindparam, insert, select, update
 
 from blocks.budget import Account
 from blocks.journal import BATCH, FINAL, INTENT, LOST, ROW, Journal, Row, calls, clock, rates
+from blocks.teachers import repeats
 from blocks.teachers.clock import follow_clock
 from blocks.teachers.rates import Bucket, Rate
 from blocks.teachers.sessions import living
@@ -18,7 +19,8 @@ from blocks.teachers.sessions import living
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """Ask to make one call. ``reserve`` and ``cap`` in nano-dollars, ``tokens`` against the token limit."""
+    """Ask to make one call. ``reserve`` and ``cap`` in nano-dollars, ``tokens`` against the token limit. ``scope`` and ``repeat_s``:
+    what an Idempotency-Key holds for, and for how many seconds; 0: none is sent."""
 
     key: str
     owner: str
@@ -33,14 +35,18 @@ class Claim:
     messages: str
     rate: Rate
     tokens: int
+    scope: str = ""
+    repeat_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Granted:
-    """The call may start in ``wait`` seconds; ``number`` tells it from earlier tries under the same key."""
+    """The call may start in ``wait`` seconds; ``number`` tells it from earlier tries under the same key. ``name``: the
+    Idempotency-Key to send."""
 
     number: int
     wait: float
+    name: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +66,8 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Settle:
-    """The end of a claimed call: final with its price, lost (the reservation is spent) or failed (given back)."""
+    """The end of a claimed call: final with its price, lost (the reservation is spent) or failed (given back). ``name`` is the
+    Idempotency-Key that was sent; ``repeatable``: the next try goes under the same."""
 
     key: str
     number: int
@@ -72,6 +79,8 @@ class Settle:
     retries: int = 0
     text: str = ""
     reject: str | None = None
+    name: str | None = None
+    repeatable: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,8 +152,18 @@ class _Moment:
                     "v_completion_tokens": end.completion_tokens, "v_retries": end.retries, "v_text": end.text, "v_reject": end.reject, "v_finished": self.now,
                 }
             )  # fmt: skip
+            if end.name is not None:
+                self.settle_lost(end)
         if written:
             self.db.execute(_SETTLE, written)
+
+    def settle_lost(self, end: Settle) -> None:
+        """An answer to an Idempotency-Key is the bill of all tries under it; what is no answer leaves them at their worst case."""
+        if end.state in FINAL:
+            for account, price in repeats.billed_once(self.db, self.now, end.key, str(end.name)):
+                self.account(account).settle(0, -price)
+        if not end.repeatable:
+            repeats.forget(self.db, end.key)
 
     def look(self, keys: Sequence[str]) -> None:
         """Read what the journal knows of the keys that are about to be claimed."""
@@ -168,13 +187,14 @@ class _Moment:
         if not account.reserve(claim.reserve, claim.cap):
             return Refused(account.spent, account.reserved)
         number = len(known) + 1
+        name = repeats.name(self.db, self.now, claim.key, number, claim.scope, claim.repeat_s) if known or claim.repeat_s else None
         self.intents.append(
             {
                 "key": claim.key, "number": number, "account": claim.account, "teacher": claim.teacher, "provider": claim.provider, "model": claim.model, "role": claim.role,
                 "purpose": claim.purpose, "messages": claim.messages, "state": INTENT, "owner": claim.owner, "reserved": claim.reserve, "created": self.now,
             }
         )  # fmt: skip
-        return Granted(number, self._take(claim.rate, claim.tokens))
+        return Granted(number, self._take(claim.rate, claim.tokens), name)
 
     def lose(self, row: dict[str, object]) -> None:
         """The session that was making this call is dead: its reservation is spent."""

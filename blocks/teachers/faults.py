@@ -35,12 +35,21 @@ class Fault(Exception):
     retry: can pass by itself. reject: this teacher will never answer this request. unavailable: this teacher answers
     nobody here (wrong key, no credit, no such model). unclear: the provider took offence at this request or at what all
     requests have in common, and did not say which; it is not final unless the teacher is seen to answer others.
-    ``unreadable``: an answer came that cannot be read.
+    ``unreadable``: an answer came that cannot be read. ``unanswered``: no answer of the provider's own came.
     """
 
-    def __init__(self, kind: Kind, reason: str, *, billed: bool = False, wait: float | None = None, limited: bool = False, unreadable: bool = False) -> None:
+    def __init__(
+        self, kind: Kind, reason: str, *, billed: bool = False, wait: float | None = None, limited: bool = False, unreadable: bool = False, unanswered: bool = False
+    ) -> None:
         super().__init__(reason)
         self.kind, self.reason, self.billed, self.wait, self.limited, self.unreadable = kind, reason, billed, wait, limited, unreadable
+        self.unanswered = unanswered
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether the call has no outcome yet, so that it can be asked again under the same Idempotency-Key. After any other fault
+        the provider may repeat that fault for ever."""
+        return self.unanswered or self.limited or self.kind == "unavailable"
 
 
 def unreadable(reason: str) -> Fault:
@@ -66,11 +75,11 @@ def from_sdk(error: Exception, sdk: ModuleType) -> Fault:
     if isinstance(error, sdk.APITimeoutError | sdk.APIConnectionError):
         cause = type(error.__cause__).__name__ if error.__cause__ else ""
         what = "no answer in time" if isinstance(error, sdk.APITimeoutError) else "connection broke"
-        return Fault("retry", f"{what} ({cause or type(error).__name__})", billed=cause not in _NEVER_SENT)
+        return Fault("retry", f"{what} ({cause or type(error).__name__})", billed=cause not in _NEVER_SENT, unanswered=True)
     if isinstance(error, CogumiError):
         raise error
     if isinstance(error, TimeoutError):
-        return Fault("retry", "no answer in time", billed=True)
+        return Fault("retry", "no answer in time", billed=True, unanswered=True)
     return unexpected(error, "the response")
 
 
@@ -94,7 +103,7 @@ def from_status(status: int, headers: Mapping[str, str], body: Any) -> Fault:
     if status in (409, 425, 429):
         return Fault("retry", reason, wait=wait, limited=True)
     if status == 408 or not 400 <= status < 500 or status == 499:
-        return Fault("retry", reason, wait=wait, billed=status in MAYBE_ANSWERED)
+        return Fault("retry", reason, wait=wait, billed=status in MAYBE_ANSWERED, unanswered=status in MAYBE_ANSWERED)
     if status == 413 and not is_page(body) and "rate" not in f"{code} {words}".lower() and " per " not in words:
         return Fault("reject", f"bad request: {reason}")
     if status in (400, 413, 422):

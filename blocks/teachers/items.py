@@ -45,7 +45,8 @@ class Item:
 @dataclass(slots=True)
 class Seat:
     """A teacher in this session: its place in the chain, its client, its limits, and whether it still answers (``out``).
-    ``started`` counts tries, ``answered`` is the latest of them that was answered: what tells a fault of one request from one of all."""
+    ``scope`` is what an Idempotency-Key holds for (repeats.py). ``started`` counts tries,
+    ``answered`` is the latest of them that was answered: what tells a fault of one request from one of all."""
 
     place: int
     name: str
@@ -53,6 +54,7 @@ class Seat:
     client: Provider
     rate: Rate
     slots: PrefectLimits | None
+    scope: str = ""
     out: Fault | None = None
     failures: int = 0
     started: int = 0
@@ -71,9 +73,10 @@ class Seat:
         """Whether the teacher asks for a longer wait than anybody here has."""
         return (wait or 0.0) > self.settings.timeout_s
 
-    def call(self, item: Item) -> Call:
+    def call(self, item: Item, idempotency_key: str | None = None) -> Call:
         """The request as this teacher takes it."""
-        return Call(self.settings.model, item.messages, item.max_tokens, item.temperature if self.settings.temperature else None, item.attempt, self.settings.options)
+        temperature = item.temperature if self.settings.temperature else None
+        return Call(self.settings.model, item.messages, item.max_tokens, temperature, item.attempt, self.settings.options, idempotency_key)
 
     def worst(self, item: Item, *, batch: bool) -> int:
         """The most the request can cost here, in nano-dollars."""

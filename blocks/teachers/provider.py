@@ -21,7 +21,8 @@ from configs.phases.teachers import TeacherModel
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One conversation to complete. ``temperature`` is None where the model refuses one; ``attempt`` counts from 0."""
+    """One conversation to complete. ``temperature`` is None where the model refuses one; ``attempt`` counts from 0.
+    ``idempotency_key`` is sent as the header Idempotency-Key where there is one."""
 
     model: str
     messages: tuple[Message, ...]
@@ -29,6 +30,7 @@ class Call:
     temperature: float | None
     attempt: int
     options: dict[str, Any] = field(default_factory=dict)
+    idempotency_key: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

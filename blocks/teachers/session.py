@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Callable, Sequence
 
 from blocks.journal import REJECTED, Journal
-from blocks.teachers import claims, provider, sessions
+from blocks.teachers import claims, provider, repeats, sessions
 from blocks.teachers.apart import GRACE_S
 from blocks.teachers.asking import ask_one
 from blocks.teachers.batches import Batches
@@ -157,6 +157,7 @@ class Session:
                 client=maker(settings, value),
                 rate=Rate(f"{settings.provider}/{settings.model}", settings.requests_per_minute, settings.tokens_per_minute),
                 slots=PrefectLimits(name, settings) if self.teachers.limiter == "prefect" else None,
+                scope=repeats.scope(settings, value),
             )
             for place, ((name, settings), maker, value) in enumerate(zip(chain, makers, keys, strict=True))
         ]

@@ -17,8 +17,8 @@ from configs.phases.teachers import Teachers
 
 class TeacherSummary(Record):
     """One teacher in one account. ``calls`` are answered or refused, ``rejects`` the refusals and cut-off answers among them
-    by reason; ``lost`` were in flight when a process or connection died, and dollars ``spent`` include theirs; ``faults``
-    are the reasons of what was lost or given up."""
+    by reason; ``lost`` were in flight when a process or connection died, and dollars ``spent`` include their worst case,
+    ``unsure``; ``faults`` are the reasons of what was lost or given up."""
 
     teacher: str
     calls: int
@@ -31,6 +31,7 @@ class TeacherSummary(Record):
     cached_tokens: int
     completion_tokens: int
     spent: Decimal
+    unsure: Decimal
     reserved: Decimal
 
 
@@ -50,6 +51,7 @@ def summary(teachers: Teachers) -> list[TeacherSummary]:
                     func.sum(calls.c.cached_tokens),
                     func.sum(calls.c.completion_tokens),
                     func.sum(calls.c.price),
+                    func.sum(case((calls.c.state == LOST, calls.c.price), else_=0)),
                     func.sum(case((calls.c.state == INTENT, calls.c.reserved), else_=0)),
                 )
                 .where(mine)
@@ -71,10 +73,11 @@ def summary(teachers: Teachers) -> list[TeacherSummary]:
                 cached_tokens=cached,
                 completion_tokens=completion,
                 spent=to_dollars(cost),
+                unsure=to_dollars(unsure),
                 reserved=to_dollars(reserved),
             )
             for name in sorted({*found, *free})
-            for made, retries, lost, prompt, cached, completion, cost, reserved in [found.get(name, [0] * 8)]
+            for made, retries, lost, prompt, cached, completion, cost, unsure, reserved in [found.get(name, [0] * 9)]
         ]
     finally:
         journal.close()
@@ -111,10 +114,11 @@ def _shown(amount: Decimal) -> str:
 
 def markdown(found: Sequence[TeacherSummary]) -> str:
     """The summary as a table for reports and Prefect artifacts."""
-    head = "| teacher | calls | from the journal | retries | lost | tokens in | cached | tokens out | spent | in flight |\n|---|---|---|---|---|---|---|---|---|---|\n"
+    head = "| teacher | calls | from the journal | retries | lost | tokens in | cached | tokens out | spent | of it for lost calls, at worst case | in flight |\n"
+    head += "|---|---|---|---|---|---|---|---|---|---|---|\n"
     rows = [
         f"| {t.teacher} | {t.calls} | {t.journal_hits} | {t.retries} | {t.lost} | {t.prompt_tokens} | {t.cached_tokens} | {t.completion_tokens} "
-        f"| ${_shown(t.spent)} | ${_shown(t.reserved)} |\n"
+        f"| ${_shown(t.spent)} | ${_shown(t.unsure)} | ${_shown(t.reserved)} |\n"
         for t in found
     ]
     reasons = [

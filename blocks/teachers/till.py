@@ -141,6 +141,8 @@ class Till:
             messages=json.dumps([[message.role, message.content] for message in item.messages]),
             rate=seat.rate,
             tokens=item.tokens,
+            scope=seat.scope,
+            repeat_s=seat.settings.idempotent_s if batch is None else 0.0,
         )
 
     async def turn(self, item: Item, seat: Seat, hold: float) -> float:

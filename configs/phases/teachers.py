@@ -41,6 +41,11 @@ class TeacherModel(Settings):
     timeout_s: float = runtime("seconds until a call counts as lost; a Retry-After beyond it means the next teacher", gt=0)
     max_retries: int = runtime("how often one request is tried again with this teacher before the next one is asked", ge=0)
     batch: bool = runtime("whether calls go through the provider's batch API (cheaper, up to a day)")
+    idempotent_s: float = runtime(
+        "seconds for which the provider, by its own documentation, answers a repeated Idempotency-Key with its first answer and bills it once: a lost call "
+        "is then asked again under its key; 0: it promises no such thing (OpenAI, Anthropic, Groq, Together and OpenRouter do not)",
+        ge=0,
+    )
 
     @field_validator("key_env")
     @classmethod

@@ -51,6 +51,7 @@ SHOWN: dict[str, dict[str, str]] = {
         f"{TEACHERS}::test_tokens_per_minute_space_the_calls": "tokens_per_minute",
         f"{TEACHERS}::test_max_retries_decide_when_the_next_teacher_is_asked": "max_retries",
         f"{TEACHERS}::test_batch_decides_whether_calls_go_through_the_batch_api": "batch",
+        "tests/blocks/teachers/test_repeats.py::test_a_killed_call_is_billed_once_where_the_provider_honours_its_idempotency_key": "idempotent_s",
     },
     "Teachers": {
         f"{TEACHERS}::test_account_and_cap_dollars_are_what_is_charged": "account cap_dollars",

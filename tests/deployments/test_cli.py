@@ -66,7 +66,7 @@ def test_a_missing_key_of_a_real_teacher_is_named_before_anything_is_asked(tmp_p
     real = (
         "teachers.models.rehearsal-medium={provider: openai, model: gpt-4o-mini, base_url: null, options: {}, temperature: true, key_env: COGUMI_TEST_KEY, "
         "block: null, prices: {input: 1, cached: 1, cache_write: 1, output: 1, batch: 1}, requests_per_minute: null, tokens_per_minute: null, timeout_s: 5, "
-        "max_retries: 0, batch: false}"
+        "max_retries: 0, batch: false, idempotent_s: 0}"
     )
     done = cogumi("run", "--phase", "dataset", *(part for one in [*TINY, real, "teachers.roles.questions=[rehearsal-medium]"] for part in ("--set", one)), home=tmp_path)
     assert done.returncode == 2, done.stderr

@@ -30,7 +30,8 @@ class OpenAIWire:
 
     async def _send(self, call: Call, made: dict[str, Any]) -> Reply:
         """By the SDK's plain ``post``: its typed method walks every field of the body first and takes twice the time."""
-        return chat.read(await chat.fetch(openai, self._client.post("/chat/completions", body=made, cast_to=httpx2.Response), for_tokens(call.max_tokens)))
+        sent = self._client.post("/chat/completions", body=made, cast_to=httpx2.Response, options={"headers": chat.headers(call)})
+        return chat.read(await chat.fetch(openai, sent, for_tokens(call.max_tokens)))
 
     async def close(self) -> None:
         """Close the connections."""

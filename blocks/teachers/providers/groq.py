@@ -23,7 +23,8 @@ class Groq(BatchFiles):
     async def complete(self, call: Call) -> Reply:
         """Complete one conversation."""
         create = self._client.chat.completions.with_raw_response.create
-        return chat.read(await chat.fetch(groq, create(**chat.body(call, limit=self.limit), extra_body=call.options or None), for_tokens(call.max_tokens)))
+        sent = create(**chat.body(call, limit=self.limit), extra_body=call.options or None, extra_headers=chat.headers(call))
+        return chat.read(await chat.fetch(groq, sent, for_tokens(call.max_tokens)))
 
     async def close(self) -> None:
         """Close the connections."""

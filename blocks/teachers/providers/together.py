@@ -19,7 +19,8 @@ class Together:
     async def complete(self, call: Call) -> Reply:
         """Complete one conversation."""
         create = self._client.chat.completions.with_raw_response.create
-        return chat.read(await chat.fetch(together, create(**chat.body(call, limit="max_tokens"), extra_body=call.options or None), for_tokens(call.max_tokens)))
+        sent = create(**chat.body(call, limit="max_tokens"), extra_body=call.options or None, extra_headers=chat.headers(call))
+        return chat.read(await chat.fetch(together, sent, for_tokens(call.max_tokens)))
 
     async def close(self) -> None:
         """Close the connections."""

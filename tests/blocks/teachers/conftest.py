@@ -34,6 +34,7 @@ def teacher(url: str, model: str = "m", provider: str = "openai", **changes: Any
     plain = {
         "provider": provider, "model": model, "base_url": url + ("/v1" if provider in ("openai", "openrouter") else ""), "options": {}, "temperature": True, "key_env": "TEST_KEY",
         "block": None, "prices": PRICES, "requests_per_minute": None, "tokens_per_minute": None, "timeout_s": 20, "max_retries": 4, "batch": False,
+        "idempotent_s": 0,
     }  # fmt: skip
     return TeacherModel.model_validate(plain | changes)
 

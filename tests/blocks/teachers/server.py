@@ -3,7 +3,8 @@
 It runs in a process of its own, so that a killed client does not take its counts along. Faults are drawn from each
 request's own digest, once per request: the next try of the same request goes well. It counts by request body what it
 answered, what of that arrived whole, and what it would charge. What is still being answered when it is told to forget
-counts for nobody. Batches are in batches_server.py.
+counts for nobody. With the plan's ``idempotent`` it answers a repeated Idempotency-Key with its first answer, charged once, and a fault
+that it answered with that fault. Batches are in batches_server.py.
 """
 
 import asyncio
@@ -40,10 +41,13 @@ class Teacher:
         self.gathered = asyncio.Event()
         self.starts: list[float] = []
         self.bodies: list[Any] = []
+        self.names: list[str] = []  # Idempotency-Keys, "" where there is none
+        self.firsts: dict[str, tuple[str, Any]] = {}  # by Idempotency-Key: the body's digest, and what was answered
+        self.locks: dict[str, asyncio.Lock] = {}
         self.batches = Batches(self)
 
     def counts(self) -> dict[str, Any]:
-        names = ("tries", "charged", "delivered", "statuses", "nano", "most_in_flight", "starts", "bodies")
+        names = ("tries", "charged", "delivered", "statuses", "nano", "most_in_flight", "starts", "bodies", "names")
         return {name: getattr(self, name) for name in names} | {"batches": self.batches.counts()}
 
     def fault(self, digest: str, model: str) -> str:
@@ -95,14 +99,23 @@ class Teacher:
         self.in_flight += 1
         self.most_in_flight = max(self.most_in_flight, self.in_flight)
         self.gather()
+        name = headers.get("idempotency-key", "")
+        self.names.append(name)
         try:
-            return await self._complete(body, digest, headers, out)
+            async with self.locks.setdefault(name, asyncio.Lock()) if name else contextlib.nullcontext():
+                return await self._complete(body, digest, headers, out)
         finally:
             self.in_flight -= 1
 
     async def _complete(self, body: dict[str, Any], digest: str, headers: dict[str, str], out: asyncio.StreamWriter) -> bool:
         key = headers.get("authorization", "").removeprefix("Bearer ") or headers.get("x-api-key", "")
         fault = self.fault(digest, body["model"]) if key == KEY else "401"
+        name = headers.get("idempotency-key", "") if self.plan.get("idempotent") else ""
+        first = self.firsts.get(name)
+        if first is not None and first[0] != digest:
+            fault = "422"
+        elif first is not None and isinstance(first[1], str):
+            fault = first[1]
         self.statuses[fault or "200"] += 1
         if not self.gathered.is_set():
             with contextlib.suppress(TimeoutError):
@@ -112,10 +125,12 @@ class Teacher:
         error = {"error": {"message": f"made to fail; your key {key} is fine", "type": "test", "code": self.plan.get("code", {}).get(fault, "test")}}
         if fault.isdigit():
             if fault == "504":
-                self._charge(body, digest)
+                self._charge(body, digest, name)
+            elif name and fault.startswith("5"):
+                self.firsts[name] = digest, fault
             await send(out, int(fault), json.dumps(error).encode(), {"retry-after": self.plan["retry_after"]} if fault in ("429", "503") else {})
             return True
-        made, _ = self._charge(body, digest)
+        made = self._charge(body, digest, name)
         asked = next((m["content"] for m in reversed(body["messages"]) if m["role"] == "user"), "")
         if body["model"] != "backup" and (raw := self.plan.get("raw", {}).get(asked)):
             return await self._raw(raw, made, out)
@@ -153,11 +168,15 @@ class Teacher:
         await out.drain()
         return False
 
-    def _charge(self, body: dict[str, Any], digest: str) -> tuple[dict[str, Any], int]:
+    def _charge(self, body: dict[str, Any], digest: str, name: str) -> dict[str, Any]:
+        if name in self.firsts:
+            return dict(self.firsts[name][1])
         made, cost = self.answer(body)
         self.charged[digest] += 1
         self.nano += cost
-        return made, cost
+        if name:
+            self.firsts[name] = digest, made
+        return made
 
 
 def _changed(made: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:

@@ -26,6 +26,7 @@ CHANGES: dict[str, tuple[Any, bool]] = {
     "timeout_s": (1, False),
     "max_retries": (0, False),
     "batch": (True, False),
+    "idempotent_s": (60, False),
 }
 
 

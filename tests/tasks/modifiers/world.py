@@ -24,7 +24,7 @@ def teachers(cap: str = "10") -> Teachers:
         prices = Prices(input=Decimal("0.1"), cached=Decimal("0.1"), cache_write=Decimal("0.1"), output=Decimal(output), batch=Decimal(1))
         models[f"rehearsal-{size}"] = TeacherModel(
             provider="rehearsal", model=f"rehearsal-{size}", base_url=None, options={}, temperature=True, key_env=None, block=None, prices=prices,
-            requests_per_minute=None, tokens_per_minute=None, timeout_s=60, max_retries=1, batch=False,
+            requests_per_minute=None, tokens_per_minute=None, timeout_s=60, max_retries=1, batch=False, idempotent_s=0,
         )  # fmt: skip
     roles = {"tier1": ("rehearsal-small",), "tier2": ("rehearsal-medium",), "tier3": ("rehearsal-large",), "questions": ("rehearsal-large",)}
     return Teachers(account="test", cap_dollars=Decimal(cap), journal=None, concurrency=8, limiter="journal", batch_poll_s=1, models=models, roles=roles)
