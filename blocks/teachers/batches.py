@@ -158,7 +158,7 @@ class Batches:
             await asyncio.sleep(self._poll_s)
         self._answers = self._answers or any(isinstance(reply, Reply) for reply in replies.values())
         waiting = await asyncio.to_thread(batch_records.waiting, self._till.journal, marker)
-        await asyncio.gather(*(self._till.settle(self._end(call, replies.get(call.key))) for call in waiting))
+        await asyncio.gather(*(self._till.settle(self._end(call, replies.get(call.key, replies.get("")))) for call in waiting))
         await asyncio.to_thread(batch_records.finish, self._till.journal, marker)
 
     def _end(self, call: batch_records.Waiting, reply: Reply | Fault | None) -> Settle:

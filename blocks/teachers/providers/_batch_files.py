@@ -96,9 +96,9 @@ def _line(entry: dict[str, Any]) -> Reply | Fault:
     status, body = response.get("status_code"), response.get("body")
     if status == 200 and type(status) is int:
         return chat.read(body)
-    if type(status) is not int or not 300 <= status < 600:
-        status = 500
-    return from_status(status, {}, body or {"error": error})
+    if type(status) is int and 300 <= status < 600:
+        return from_status(status, {}, body or {"error": error})
+    return from_status(500, {}, {"error": error}) if error else unreadable("its line of the batch is not in the format")
 
 
 def _errors(batch: dict[str, Any]) -> str:

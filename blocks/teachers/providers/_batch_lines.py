@@ -18,7 +18,10 @@ LINE_BYTES = 32 * 2**20
 MOST_LINES = 50_000
 """Calls that the largest batch of any provider holds, errors included; our own hold 10,000."""
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:=-]{0,199}")
+_KEY = re.compile(r"[0-9a-f]{32}")
 Results = dict[str, Reply | Fault]
+NAMELESS = ""
+"""Stands in results for lines that say of no call: a call without a line may have been answered, and charged, by one of them."""
 
 
 def identity(found: Any, what: str) -> str:
@@ -33,7 +36,7 @@ def identity(found: Any, what: str) -> str:
 
 
 async def read_lines(sdk: ModuleType, sent: Callable[[], Awaitable[Any]], take: Callable[[dict[str, Any]], Reply | Fault], results: Results) -> None:
-    """Add what the lines of a file say, by ``custom_id``; of a repeated line the first counts. What is no line of ours is passed over.
+    """Add what the lines of a file say, by ``custom_id``; of a repeated line the first counts. A line that names no call is NAMELESS.
 
     Raises:
         Fault: the file cannot be fetched.
@@ -58,7 +61,10 @@ def _take(line: bytes, take: Callable[[dict[str, Any]], Reply | Fault], results:
         _keep(results, _key_in(line), unreadable("its line of the batch is not JSON"))
         return
     key = entry.get("custom_id") if isinstance(entry, dict) else None
-    if not isinstance(key, str) or key in results:
+    if not isinstance(key, str) or not _KEY.fullmatch(key):
+        _keep(results, NAMELESS, unreadable("the batch ended without it, and with a line that names no call"))
+        return
+    if key in results:
         return
     try:
         _keep(results, key, take(entry))
@@ -68,15 +74,15 @@ def _take(line: bytes, take: Callable[[dict[str, Any]], Reply | Fault], results:
         _keep(results, key, unexpected(error, "a line of the batch"))
 
 
-def _keep(results: Results, key: str | None, found: Reply | Fault) -> None:
-    if key is not None and key not in results:
+def _keep(results: Results, key: str, found: Reply | Fault) -> None:
+    if key not in results:
         results[key] = found
 
 
-def _key_in(line: bytes) -> str | None:
+def _key_in(line: bytes) -> str:
     """The key in a damaged line, which says whose call was answered and charged."""
     found = re.search(rb'"custom_id"\s*:\s*"([0-9a-f]{32})"', line[:100_000])
-    return found[1].decode() if found else None
+    return found[1].decode() if found else NAMELESS
 
 
 def _lines(file: Any) -> Iterator[bytes]:

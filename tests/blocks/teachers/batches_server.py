@@ -1,8 +1,10 @@
 """The batch APIs of the test server: OpenAI's (files and batches, also under Groq's path) and Anthropic's.
 
-A batch is done when it has been looked at ``looks`` times. Result lines come out of order, and the first one twice.
+A batch is done when it has been looked at ``looks`` times. Result lines come out of order, and the first one twice. The plan's ``lines``
+are the raw lines of questions, in whose bytes KEY stands for the custom_id and GOOD for the line that would have been given.
 """
 
+import base64
 import json
 import re
 import time
@@ -70,7 +72,8 @@ class Batches:
 
     def _work(self, batch: dict[str, Any]) -> None:
         """Answer an OpenAI batch: an output file, and an error file for what the plan refuses."""
-        out, errors = [], []
+        out: list[tuple[dict[str, Any], str]] = []
+        errors = []
         for line in batch["lines"]:
             body = line["body"]
             key = line["custom_id"]
@@ -82,10 +85,11 @@ class Batches:
                 made, cost = self.teacher.answer(body)
                 self.teacher.charged[key] += 1
                 self.teacher.nano += cost // 2
-                out.append({"id": "r", "custom_id": key, "response": {"status_code": 200, "request_id": "x", "body": made}, "error": None})
-        out.reverse()
+                answered = {"id": "r", "custom_id": key, "response": {"status_code": 200, "request_id": "x", "body": made}, "error": None}
+                out.append((answered, body["messages"][-1]["content"]))
+        lines = [self._line(line, asked) for line, asked in reversed(out)]
         batch["output"], batch["errors"] = f"file-{len(self.files)}", f"file-{len(self.files) + 1}"
-        self.files[batch["output"]] = "\n".join(json.dumps(line) for line in [*out, *out[:1]]).encode()
+        self.files[batch["output"]] = b"\n".join([*lines, *lines[:1]])
         self.files[batch["errors"]] = "\n".join(json.dumps(line) for line in errors).encode()
 
     def _openai(self, batch: dict[str, Any]) -> dict[str, Any]:
@@ -126,9 +130,15 @@ class Batches:
                     self.teacher.charged[request["custom_id"]] += 1
                     self.teacher.nano += cost // 2
                 result = {"type": "succeeded", "message": made}
-            lines.append(json.dumps({"custom_id": request["custom_id"], "result": result}))
+            lines.append(self._line({"custom_id": request["custom_id"], "result": result}, content))
         self.made[name]["charged"] = True
-        return 200, "\n".join([*lines, lines[0]]).encode()
+        return 200, b"\n".join([*lines, lines[0]])
+
+    def _line(self, line: dict[str, Any], asked: str) -> bytes:
+        """A line of results: as it should be, or as the plan has it for this question."""
+        good = json.dumps(line).encode()
+        odd = self.teacher.plan.get("lines", {}).get(asked)
+        return base64.b64decode(odd).replace(b"KEY", str(line["custom_id"]).encode()).replace(b"GOOD", good) if odd is not None else good
 
     def _message_batch(self, batch: dict[str, Any]) -> dict[str, Any]:
         created = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(batch["created"]))
