@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from blocks.budget import to_dollars
 from blocks.chat_format import Message
-from blocks.journal import REJECTED, Journal, Row
+from blocks.journal import ANSWERED, REJECTED, Journal, Row
 from blocks.progress import progress
 from blocks.records import CallRef, Record
 from blocks.teachers import sessions, this_run
@@ -102,7 +102,7 @@ def ask(requests: Sequence[Request], role: str, teachers: Teachers) -> list[Answ
         todo = list({item.keys[0]: item for item in items if item.keys[0] not in made}.values())
         if todo:
             with progress(f"asking {role}", len(todo)) as advance:
-                session = Session(journal, teachers, role)
+                session = Session(journal, teachers, role, {row.teacher for row in known.values() if row.state == ANSWERED})
                 answers = apart(lambda: session.run(todo, advance), session.stop)
                 made.update(zip((item.keys[0] for item in todo), answers, strict=True))
         hits = Counter(found.row.teacher for found in made.values() if isinstance(found, Made) and found.free)

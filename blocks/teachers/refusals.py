@@ -7,9 +7,9 @@ asked again. Not here: what a refusal is (faults.py).
 
 from collections.abc import Mapping, Sequence
 
-from sqlalchemy import bindparam, update
+from sqlalchemy import bindparam, select, update
 
-from blocks.journal import FAILED, REJECTED, Journal, Row, calls
+from blocks.journal import ANSWERED, FAILED, REJECTED, Journal, Row, calls
 from blocks.teachers.faults import from_recorded
 from blocks.teachers.items import Item
 from configs.phases.teachers import TeacherModel
@@ -21,6 +21,18 @@ LONGEST = 300  # characters of a reason, as redact cuts it
 def declined(reason: str, teacher: TeacherModel) -> str:
     """The reason of a refusal that may be a setting's fault, with what was sent beside what the key holds."""
     return f"{_DECLINED}{_sent(teacher)}, while others were answered: {reason}"[:LONGEST]
+
+
+def for_now(key: str, name: str, teacher: TeacherModel, reason: str) -> Row:
+    """A refusal that counts in this run only: the journal has a failed call, which the next run asks again."""
+    return Row(key, 0, name, teacher.model, REJECTED, 0, 0, 0, 0, "", declined(reason, teacher))
+
+
+def answers_others(journal: Journal, account: str, name: str, teacher: TeacherModel, role: str) -> bool:
+    """Whether the journal holds an answer of this teacher in this role."""
+    mine = (calls.c.account == account, calls.c.teacher == name, calls.c.state == ANSWERED)
+    with journal.reading() as db:
+        return db.execute(select(calls.c.key).where(*mine, calls.c.provider == teacher.provider, calls.c.model == teacher.model, calls.c.role == role).limit(1)).first() is not None
 
 
 def stands(row: Row, teacher: TeacherModel) -> bool:

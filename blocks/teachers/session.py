@@ -8,8 +8,8 @@ import logging
 import uuid
 from collections.abc import Callable, Sequence
 
-from blocks.journal import REJECTED, Journal
-from blocks.teachers import claims, provider, repeats, sessions
+from blocks.journal import ANSWERED, REJECTED, Journal
+from blocks.teachers import claims, provider, refusals, repeats, sessions
 from blocks.teachers.apart import GRACE_S
 from blocks.teachers.asking import ask_one
 from blocks.teachers.batches import Batches
@@ -29,8 +29,9 @@ HEARTBEAT_S = 15.0
 class Session:
     """Answers of ``role``'s teachers to requests that the journal does not know yet."""
 
-    def __init__(self, journal: Journal, teachers: Teachers, role: str) -> None:
-        self.journal, self.teachers, self.role = journal, teachers, role
+    def __init__(self, journal: Journal, teachers: Teachers, role: str, answered: set[str]) -> None:
+        """``answered``: the teachers whose answers to other requests of the same ``ask`` stand in the journal."""
+        self.journal, self.teachers, self.role, self._answered = journal, teachers, role, answered
         self._id = uuid.uuid4().hex
         self._till: Till | None = None
         self._batches: asyncio.Future[list[Made | Unmade | Fault]] | None = None
@@ -55,8 +56,7 @@ class Session:
             Stopped: interrupted before the first call.
         """
         results: list[Made | Unmade | None] = [None] * len(items)
-        faults: dict[int, list[str]] = {}
-        passing: set[int] = set()
+        faults: dict[int, list[tuple[Seat, Fault]]] = {}
         seats: list[Seat] = []
         secrets: list[str] = []
         till = self._till = Till(self.journal, self.teachers, self.role, self._id, secrets)
@@ -72,8 +72,7 @@ class Session:
                 def done(at: int, made: Made | Unmade | Fault, seat: Seat = seat) -> None:
                     """Keep a result; a refusal or fault leaves the item to the next teacher."""
                     if isinstance(made, Fault):
-                        faults.setdefault(at, []).append(f"{seat.name}: {made.reason}")
-                        passing.update({at} if made.kind == "retry" else ())
+                        faults.setdefault(at, []).append((seat, made))
                     else:
                         results[at] = made
                     if seat is seats[-1] or not _left(made):
@@ -92,7 +91,8 @@ class Session:
                 claims.abandon(self.journal, self._id)
             finally:
                 sessions.end(self.journal, self._id)
-        return [self._verdict(results[at], faults.get(at, []), at in passing) for at in range(len(items))]
+        self._answered |= {made.row.teacher for made in results if isinstance(made, Made) and made.row.state == ANSWERED}
+        return [self._verdict(item, made, faults.get(at, []), alone=len(items) == 1) for at, (item, made) in enumerate(zip(items, results, strict=True))]
 
     async def _stage(self, seat: Seat, till: Till, items: Sequence[Item], todo: list[int], done: Callable[[int, Made | Unmade | Fault], None]) -> None:
         """One teacher for all that is left to it: by its batch API, or by calls of which ``concurrency`` are in flight."""
@@ -137,11 +137,24 @@ class Session:
         elif isinstance(made, Fault) and made is not seat.out and seat.failed(made):
             log.warning("teacher %s is left out of the rest of this run: %s", seat.name, made.reason)
 
-    def _verdict(self, made: Made | Unmade | None, faults: list[str], passing: bool) -> Made | Unmade:
-        """What came of one item: a refusal counts only when no teacher failed to speak."""
+    def _verdict(self, item: Item, made: Made | Unmade | None, faults: list[tuple[Seat, Fault]], *, alone: bool) -> Made | Unmade:
+        """What came of one item: a refusal counts only when no teacher failed to speak. ``alone``: nothing else was asked."""
         if made is not None and not (faults and _left(made)):
             return made
-        return Unmade("; ".join(faults), passing=passing)
+        if not self._own(faults, alone=alone):
+            return Unmade("; ".join(f"{seat.name}: {fault.reason}" for seat, fault in faults), passing=any(fault.kind == "retry" for _, fault in faults))
+        if made is not None:
+            return made
+        seat, fault = faults[-1]
+        log.warning("teacher %s refused a request and did not say why; it goes without an answer, and the next run asks it again: %s", seat.name, fault.reason)
+        return Made(refusals.for_now(item.keys[seat.place], seat.name, seat.settings, fault.reason), free=False)
+
+    def _own(self, faults: list[tuple[Seat, Fault]], *, alone: bool) -> bool:
+        """Whether faults that do not say whose they are count as the request's own for now: a teacher among these answers others."""
+        if any(fault.kind != "unclear" or seat.out is not None for seat, fault in faults):
+            return False
+        account, role = self.teachers.account, self.role
+        return any(seat.name in self._answered or (alone and refusals.answers_others(self.journal, account, seat.name, seat.settings, role)) for seat, _ in faults)
 
     async def _seats(self, secrets: list[str]) -> list[Seat]:
         """The chain's clients. Every key is looked for before the first client is made."""

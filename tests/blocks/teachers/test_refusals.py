@@ -77,8 +77,38 @@ def test_what_all_requests_have_in_common_is_refused_for_nobody(server: Running)
     with pytest.raises(BadInput, match=r"12 of 12 requests .* I do not like this"):
         ask(requests(12), "questions", teachers)
     assert sum(server.counts()["tries"].values()) < 2 * 12, "it is left alone after five in a row"
+    with pytest.raises(BadInput, match=r"2 of 2 requests .* I do not like this"):
+        ask(requests(2), "questions", teachers)
     server.plan(raw={})
     assert all(answer.reject is None for answer in ask(requests(12), "questions", teachers))
+    server.plan(raw={f"question {at}": answering(400, ODD) for at in range(20, 22)})
+    with pytest.raises(BadInput, match=r"2 of 2 requests .* I do not like this"):
+        ask(requests(2, 20), "questions", teachers)
+
+
+def test_one_that_is_refused_after_all_others_were_answered_costs_its_own_call_in_every_run(server: Running) -> None:
+    """Nobody is seen to be answered after it, so it is not final; and it ends no run, the reruns least of all."""
+    teachers = settings(teacher(server.url, max_retries=1), concurrency=1)
+    ask(requests(10), "questions", teachers)
+    server.plan(raw={"question 10": answering(400, ODD)})
+    for run in (1, 2):
+        answers = ask(requests(11), "questions", teachers)
+        assert [answer.reject is None for answer in answers] == [True] * 10 + [False]
+        assert answers[-1].reject == "declined with a temperature, while others were answered: 400 invalid_request_error: I do not like this"
+        assert sum(server.counts()["tries"].values()) == 10 + 2 * run
+    assert ask(requests(1, 10), "questions", teachers)[0].reject == answers[-1].reject, "a request by itself, of a teacher that has answered in this role"
+    assert summary(teachers)[0].spent == sum(answer.call.dollars for answer in answers)
+    server.plan(raw={})
+    assert ask(requests(11), "questions", teachers)[-1].text == "answer to question 10"
+
+
+@pytest.mark.parametrize("batch", [True, False])
+def test_one_that_every_teacher_refuses_is_left_out_and_the_others_are_not(server: Running, batch: bool) -> None:
+    line = json.dumps({"custom_id": "KEY", "response": {"status_code": 400, "body": ODD}})
+    server.plan(raw={"question 3": answering(400, ODD)}, lines={"question 3": base64.b64encode(line.encode()).decode()}, looks=1)
+    chain = (teacher(server.url, max_retries=1, batch=batch), teacher(server.url, "other", max_retries=1))
+    answers = ask(requests(4), "questions", settings(*chain, concurrency=1))
+    assert [answer.reject is None for answer in answers] == [True, True, True, False]
 
 
 def test_an_account_that_runs_empty_on_the_way_keeps_what_was_answered(server: Running) -> None:
