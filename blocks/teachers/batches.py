@@ -2,7 +2,7 @@
 
 The batch and its calls are in the journal before the submission, under a marker that the provider keeps with the batch.
 A process that finds calls held by a batch goes on with it: by its id, or, if the submitter died in between, by looking for
-the marker; only a batch that the provider does not know gives its reservations back. Not here: single calls (asking.py).
+the marker; only a batch that the provider never had gives its reservations back, and one that it no longer knows is lost. Not here: single calls (asking.py).
 """
 
 import asyncio
@@ -148,9 +148,11 @@ class Batches:
                 replies = await self._within(self._provider.collect(batch.id))
                 failures = 0
             except Fault as fault:
-                if fault.kind == "reject":
+                if fault.gone and failures >= self._seat.settings.max_retries:
+                    return await self._give_up(marker, batch.id, fault)
+                if fault.kind == "reject" and not fault.gone:
                     await self._release(marker, fault)
-                if fault.kind != "retry" or failures >= self._seat.settings.max_retries:
+                if not (fault.gone or fault.kind == "retry") or failures >= self._seat.settings.max_retries:
                     raise
                 replies, failures = None, failures + 1
             if replies is not None:
@@ -212,6 +214,16 @@ class Batches:
         reason = redact(fault.reason, self._till.secrets)
         for call in await asyncio.to_thread(batch_records.waiting, self._till.journal, marker):
             await self._till.settle(Settle(call.key, call.number, FAILED, 0, reject=reason))
+        await asyncio.to_thread(batch_records.finish, self._till.journal, marker)
+
+    async def _give_up(self, marker: str, name: str, fault: Fault) -> None:
+        """The provider no longer knows the batch, or its results: it may have charged it, so that the calls are lost."""
+        reason = redact(fault.reason, self._till.secrets)
+        waiting = await asyncio.to_thread(batch_records.waiting, self._till.journal, marker)
+        told = "teacher %s no longer knows batch %s (%s): its %d calls stay counted at their worst case and are asked again"
+        log.warning(told, self._seat.name, name, reason, len(waiting))
+        for call in waiting:
+            await self._till.settle(Settle(call.key, call.number, LOST, 0, reject=f"its batch is gone: {reason}"))
         await asyncio.to_thread(batch_records.finish, self._till.journal, marker)
 
     @property

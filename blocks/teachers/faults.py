@@ -35,7 +35,8 @@ class Fault(Exception):
     retry: can pass by itself. reject: this teacher will never answer this request. unavailable: this teacher answers
     nobody here (wrong key, no credit, no such model). unclear: the provider took offence at this request or at what all
     requests have in common, and did not say which; it is not final unless the teacher is seen to answer others.
-    ``unreadable``: an answer came that cannot be read. ``unanswered``: no answer of the provider's own came.
+    ``unreadable``: an answer came that cannot be read. ``unanswered``: no answer of the provider's own came. ``gone``: the
+    provider says that what was asked for is not there.
     """
 
     def __init__(
@@ -43,7 +44,7 @@ class Fault(Exception):
     ) -> None:
         super().__init__(reason)
         self.kind, self.reason, self.billed, self.wait, self.limited, self.unreadable = kind, reason, billed, wait, limited, unreadable
-        self.unanswered = unanswered
+        self.unanswered, self.gone = unanswered, False
 
     @property
     def repeatable(self) -> bool:
@@ -89,6 +90,12 @@ def from_status(status: int, headers: Mapping[str, str], body: Any) -> Fault:
     What the body says of account, key, model or settings counts more than the status; only what it positively says of
     the request itself is final for the request.
     """
+    fault = _from_status(status, headers, body)
+    fault.gone = status in (404, 410) and not is_page(body)
+    return fault
+
+
+def _from_status(status: int, headers: Mapping[str, str], body: Any) -> Fault:
     code, words = told(body)
     code = "" if code == str(status) else code
     reason = f"{status} {code}".strip() + (f": {words}" if words else "")

@@ -32,6 +32,9 @@ class Batches:
     def route(self, method: str, path: str, headers: dict[str, str], raw: bytes) -> tuple[int, bytes]:
         plan = self.teacher.plan
         path = path.removeprefix("/openai").removeprefix("/v1")
+        if answer := plan.get("gone", {}).get(path.rpartition("/batches/")[2]):  # a batch that it has forgotten
+            error = {"error": {"type": "not_found_error", "message": "No such batch"}, "type": "error"}
+            return (404, b"<html><head><title>404 Not Found</title></head></html>") if answer == "page" else _json(error, answer)
         if path.startswith("/messages/batches"):
             return self._anthropic(method, path.removeprefix("/messages/batches").strip("/"), raw)
         if path == "/files" and method == "POST":

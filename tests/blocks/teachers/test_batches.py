@@ -101,6 +101,53 @@ def test_a_batch_that_was_never_submitted_gives_its_money_back(server: Running) 
     assert server.counts()["batches"]["submissions"] == 1
 
 
+@pytest.mark.parametrize(("provider", "status", "batch"), [("openai", 404, True), ("groq", 410, True), ("anthropic", 404, True), ("openai", 404, False)])
+def test_a_batch_that_the_provider_no_longer_knows_is_given_up_and_asked_again(server: Running, provider: str, status: int, batch: bool, caplog: pytest.LogCaptureFixture) -> None:
+    """It may have been charged: its calls stay at their worst case. Also where its calls are asked singly from now on."""
+    held = _left_behind(server, provider)
+    server.plan(gone={"batch_0": status}, looks=2)
+    teachers = settings(batched(server, provider, batch=batch, max_retries=1))
+    answers = ask(requests(8), "questions", teachers)
+    assert [answer.text for answer in answers] == [f"answer to question {at}" for at in range(8)]
+    assert server.counts()["batches"]["submissions"] == (2 if batch else 1)
+    (told,) = summary(teachers)
+    assert (told.calls, told.lost, told.reserved) == (8, 8, 0)
+    assert (told.unsure, told.spent) == (held, held + dollars(answers))
+    assert sum("no longer knows batch batch_0" in line.getMessage() for line in caplog.records) == 1
+    assert all(answer.from_journal for answer in ask(requests(8), "questions", teachers))
+
+
+def test_a_gateways_page_in_place_of_a_batch_gives_nothing_up(server: Running) -> None:
+    held = _left_behind(server, "openai")
+    server.plan(gone={"batch_0": "page"}, looks=2)
+    teachers = settings(batched(server, "openai", max_retries=1))
+    with pytest.raises(BadInput, match="404: a page: 404 Not Found"):
+        ask(requests(8), "questions", teachers)
+    assert summary(teachers)[0].reserved == held
+    server.plan(gone={})
+    assert len(ask(requests(8), "questions", teachers)) == 8
+    assert server.counts()["batches"]["submissions"] == 1
+
+
+def _left_behind(server: Running, provider: str) -> Decimal:
+    """A batch whose process was killed; what it has set aside."""
+    server.plan(looks=10_000)
+    process = asking(server.url, 8, provider=provider, batch=True)
+    while not server.counts()["batches"]["submissions"]:
+        time.sleep(0.02)
+    while not _submitted():
+        time.sleep(0.02)
+    process.kill()
+    process.join()
+    (told,) = summary(settings(batched(server, provider)))
+    return told.reserved
+
+
+def _submitted() -> bool:
+    with Journal(None).reading() as db:
+        return db.execute(select(batches.c.id)).scalar_one() is not None
+
+
 def _opened() -> bool:
     journal = Journal(None)
     try:
