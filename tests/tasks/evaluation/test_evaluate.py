@@ -172,3 +172,15 @@ def test_a_question_whose_check_cannot_be_used_is_left_out_named_and_ends_nothin
     assert parted.metrics["left_out"] == 2
     with pytest.raises(BadInput, match="none of its 12 questions has a check that can be used"):
         evaluate(student("model"), broken(set(range(12))), settings())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_questions_without_reference_answers_are_answered_and_have_no_perplexity(kind: str) -> None:
+    with store.create("questions", settings={"references": "none"}) as folder:
+        json_lines.write(folder.path / "questions.jsonl", read_questions(sayings()))
+    made = evaluate(student(kind), folder.artifact, settings())
+    summary = read_summary(made)
+    assert summary.exact_match.mean == 1
+    assert (summary.perplexity, summary.perplexity_tokens) == (None, 0)
+    assert "perplexity" not in made.metrics
+    assert summary.by_domain == read_summary(evaluate(student(kind), sayings(), settings())).by_domain
