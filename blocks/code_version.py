@@ -67,9 +67,16 @@ def check(deployed: str) -> None:
     if how == "newer":
         _refuse(f"the code on worker {machine} is of version {release(ours)}, older than the run's deployment ({release(deployed)}): update its checkout or image")
     if how == "older":
-        _refuse(f"the run's deployment is of version {release(deployed)}, older than the code on worker {machine} ({release(ours)}): run `prefect deploy --all` from that")
+        _refuse(f"the run's deployment is of version {release(deployed)}, older than the code on worker {machine} ({release(ours)}): run `{deploying()}` from that")
     if how == "other":
         log.warning("the code on worker %s (%s) is not that of the run's deployment (%s), though of the same version", machine, ours, deployed)
+
+
+def deploying() -> str:
+    """The command that brings the deployments of this server up to the code that it is run from, and keeps what a person set on them."""
+    from prefect.settings import PREFECT_API_URL
+
+    return f"cogumi up --server-only --api {PREFECT_API_URL.value() or 'URL'}"
 
 
 def _refuse(reason: str) -> NoReturn:

@@ -1,7 +1,8 @@
 """``cogumi up`` and ``cogumi down``: server, pools, workers and deployments on one machine, or only workers that join a server elsewhere.
 
 ``up`` stays in the foreground and stops what it started, workers before the server, and only that.
-Not here: what is put on the server (preparing.py), how processes are started and ended (processes.py), what is written down of them (noting.py).
+Not here: what is put on the server (preparing.py), a server that is only prepared (server_elsewhere.py), how processes are started
+and ended (processes.py), what is written down of them (noting.py).
 """
 
 import asyncio
@@ -16,7 +17,7 @@ from contextlib import ExitStack, suppress
 
 from blocks.home import home, keep_private
 from configs.errors import BadInput, CogumiError
-from deployments import deploying, guarding, login, orphans, preparing, processes
+from deployments import deploying, guarding, login, orphans, preparing, processes, server_elsewhere
 from deployments.addresses import check_free, check_server, is_loopback, reached
 from deployments.database import checked, shown
 from deployments.noting import note, only_one, running, sweep
@@ -49,6 +50,8 @@ def up(host: str, port: int, database: str | None, api: str | None, pools: Seque
         raise BadInput("--pool names pools that get a worker, --server-only says that none does; give one of them")
     if metrics is not None and api is not None and not workers:
         raise BadInput("--api with --server-only prepares that server and ends, --metrics lasts; give one of them, or run `cogumi metrics`")
+    if api is not None and not workers:
+        return server_elsewhere.prepare(api.rstrip("/"))
     found = running()
     if found is not None:
         if metrics is not None and metrics != found.metrics:
@@ -125,12 +128,12 @@ class _Up:
             self.note(api)
         self.environment["PREFECT_API_URL"] = os.environ["PREFECT_API_URL"] = api
         joined = self.server is None
-        said = [] if joined and self.with_workers else asyncio.run(preparing.prepare())
+        said = [] if joined else asyncio.run(preparing.prepare())
         served, others = self.served(api)
         self.orphans = orphans.mark()  # of an earlier `cogumi up` that was killed
         for pool in served:
             self.start_worker(pool)
-        if not joined or not self.with_workers:
+        if not joined:
             deploying.deploy()  # while the workers start
         self.wait_for_workers()
         for line in [*said, *others]:
@@ -138,9 +141,6 @@ class _Up:
         print(f"api    {api}\nui     {api.removesuffix('/api')}", flush=True)
         if self.server is not None:
             print(f"login  {self.logging_in(api)}", flush=True)
-        if joined and not self.with_workers:
-            print("prepared", flush=True)
-            return
         if measured is not None:
             print(f"metrics {measured}", flush=True)
         print(f"logs   {home() / 'logs'}", flush=True)
@@ -208,7 +208,7 @@ class _Up:
         if not mine:
             raise BadInput(f"none of the pools {', '.join(preparing.pools())} is on {api}; make them with: cogumi up --server-only --api {api}")
         here = [name for name in mine if name in self.asked or types[name] == "process"]
-        return here, [f"pool {name} is of type {types[name]}; its worker starts with: prefect worker start --pool {name}" for name in mine if name not in here]
+        return here, [f"pool {name} is of type {types[name]}; where its runs can be started: cogumi up --pool {name} --api {api}" for name in mine if name not in here]
 
     def start_worker(self, pool: str) -> None:
         limit = preparing.pools().get(pool, {}).get("limit", 1)

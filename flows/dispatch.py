@@ -19,7 +19,7 @@ from prefect.results import ResultRecordMetadata
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from blocks import results
-from blocks.code_version import code_version, compare, release
+from blocks.code_version import code_version, compare, deploying, release
 from configs import errors
 from configs.errors import BadInput, CogumiError, DamagedArtifact, Transient
 from flows.waiting import Waiting
@@ -93,7 +93,7 @@ def _submit(deployment: str, parameters: dict[str, Any], job_variables: dict[str
         if error.response.status_code not in (409, 422):
             raise
         reason = " ".join(error.response.text.split())[:300]
-        raise BadInput(f"deployment {deployment} does not take these parameters ({reason}); it is of other code than this: run `prefect deploy --all`") from None
+        raise BadInput(f"deployment {deployment} does not take these parameters ({reason}); it is of other code than this: run `{deploying()}`") from None
 
 
 def _result(run: FlowRun) -> Any:
@@ -144,7 +144,7 @@ def deployed(deployment: str, pool: str) -> str:
         try:
             found = client.read_deployment_by_name(deployment)
         except ObjectNotFound:
-            raise BadInput(f"there is no deployment {deployment!r}; `cogumi up` or `prefect deploy --all` makes those of prefect.yaml") from None
+            raise BadInput(f"there is no deployment {deployment!r}; `{deploying()}` makes those of prefect.yaml") from None
     return found.version or ""
 
 
@@ -156,13 +156,11 @@ def compare_code(deployment: str, theirs: str) -> str | None:
     """
     ours, how = code_version(), compare(theirs)
     if how == "older":
-        raise BadInput(
-            f"deployment {deployment} is of version {release(theirs)}, older than this code ({release(ours)}): update the workers, then `prefect deploy --all` from this code"
-        )
+        raise BadInput(f"deployment {deployment} is of version {release(theirs)}, older than this code ({release(ours)}): update the workers, then `{deploying()}` from this code")
     if how == "newer":
-        raise BadInput(f"this code is of version {release(ours)}, older than deployment {deployment} ({release(theirs)}): update this code, or `prefect deploy --all` from it")
+        raise BadInput(f"this code is of version {release(ours)}, older than deployment {deployment} ({release(theirs)}): update this code, or `{deploying()}` from it")
     if how == "other":
-        return f"deployment {deployment} was made from other code of the same version ({theirs}, here {ours}); `prefect deploy --all` makes it new"
+        return f"deployment {deployment} was made from other code of the same version ({theirs}, here {ours}); `{deploying()}` makes it new"
     if how == "unknown":
-        return f"deployment {deployment} does not say which code it was made from; `prefect deploy --all` makes it new"
+        return f"deployment {deployment} does not say which code it was made from; `{deploying()}` makes it new"
     return None

@@ -79,8 +79,8 @@ def _reason(pool: WorkPool, waited: float) -> str:
     if pool.is_paused:
         return f"work pool {pool.name} is paused; resume it with: prefect work-pool resume {pool.name}"
     if pool.status != WorkPoolStatus.READY:
-        start = f"cogumi up --pool {pool.name} --api {PREFECT_API_URL.value()}" if pool.type == "process" else f"prefect worker start --pool {pool.name}"
-        return f"no worker serves work pool {pool.name}; start one with: {start}"
+        where = "" if pool.type == "process" else f" where {pool.type} can be reached"
+        return f"no worker serves work pool {pool.name}; start one{where} with: cogumi up --pool {pool.name} --api {PREFECT_API_URL.value()}"
     if waited > BUSY_SECONDS:
         return f"work pool {pool.name} is busy (at most {pool.concurrency_limit or 'unlimited'} at once); the run starts when another ends"
     return ""

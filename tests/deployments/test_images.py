@@ -1,5 +1,6 @@
 """The Dockerfiles, as far as that can be told without an engine: linted, pinned, without root, without secrets, with files that exist."""
 
+import json
 import re
 import subprocess
 import sys
@@ -63,6 +64,13 @@ def test_what_is_copied_exists_and_is_enough(path: Path) -> None:
     packages = re.search(r"include = \[(.*)\]", (ROOT / "pyproject.toml").read_text())
     assert packages is not None
     assert {name.rstrip("*") for name in re.findall(r'"(\w+)\*"', packages[1])} <= copied
+
+
+@pytest.mark.parametrize("path", IMAGES, ids=lambda path: path.stem)
+def test_its_worker_is_the_one_that_cogumi_up_starts(path: Path) -> None:
+    """Prefect's own takes a run's ``env``, whatever the pool offers."""
+    (command,) = [json.loads(text) for word, text in instructions(path) if word == "CMD"]
+    assert command[:6] == ["python", "-m", "deployments.worker_command", "worker", "start", "--pool"]
 
 
 @pytest.mark.parametrize("path", IMAGES, ids=lambda path: path.stem)

@@ -217,6 +217,17 @@ def test_a_second_up_says_that_it_is_up(up: Up) -> None:
     assert (done.returncode, done.stdout) == (0, f"already up  {up.api}\nready\n")
 
 
+def test_its_server_is_brought_up_to_the_code_beside_it(up: Up) -> None:
+    """As messages about other code advise; the one that is up goes on."""
+    limits = partial(post, up.api, "/v2/concurrency_limits/filter", limit=100)
+    gone = next(each for each in limits() if each["name"].startswith("cogumi-"))
+    ask("DELETE", f"{up.api}/v2/concurrency_limits/{gone['id']}").raise_for_status()
+    done = cogumi("up", "--server-only", "--api", up.api, home=up.home, **joining(up))
+    assert (done.returncode, done.stdout.split("\n")[-2]) == (0, "prepared"), done.stdout + done.stderr
+    assert gone["name"] in {each["name"] for each in limits()}
+    assert up.note().api == up.api
+
+
 def test_prometheus_is_answered_beside_it(up: Up) -> None:
     address = up.says("metrics ").split()[1]
     assert re.fullmatch(r"http://127\.0\.0\.1:\d+/metrics", address)

@@ -28,19 +28,21 @@ RELEASE = OURS.split("+")[0]
 
 
 def test_a_deployment_of_an_older_version_is_refused() -> None:
-    with pytest.raises(BadInput, match=rf"is of version 0\.0\.9, older than this code \({RELEASE}\).*prefect deploy --all"):
+    with pytest.raises(BadInput, match=rf"is of version 0\.0\.9, older than this code \({RELEASE}\).*`cogumi up --server-only --api \S+` from this code"):
         compare_code("training/gpu", "0.0.9+0123456789ab")
 
 
 def test_code_that_is_older_than_the_deployment_is_refused() -> None:
-    with pytest.raises(BadInput, match=rf"this code is of version {RELEASE}, older than deployment training/gpu \(99\.0\.0\): update this code"):
+    with pytest.raises(BadInput, match=rf"this code is of version {RELEASE}, older than deployment training/gpu \(99\.0\.0\): update this code, or `cogumi up --server-only"):
         compare_code("training/gpu", "99.0.0+0123456789ab")
 
 
 def test_other_code_of_the_same_version_is_told() -> None:
     assert compare_code("training/gpu", OURS) is None
-    assert "was made from other code of the same version" in str(compare_code("training/gpu", f"{RELEASE}+0123456789ab"))
-    assert "does not say which code" in str(compare_code("training/gpu", "d41d8cd98f00b204e9800998ecf8427e"))
+    other, unknown = (str(compare_code("training/gpu", version)) for version in (f"{RELEASE}+0123456789ab", "d41d8cd98f00b204e9800998ecf8427e"))
+    assert "was made from other code of the same version" in other
+    assert "does not say which code" in unknown
+    assert all("; `cogumi up --server-only --api " in said for said in (other, unknown)), "which keeps what a person set on the server"
 
 
 def test_the_version_is_that_of_the_code(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -127,8 +129,17 @@ def test_a_missing_deployment_says_what_makes_it(pool: str) -> None:
     @flow
     def never_deployed() -> None: ...
 
-    with pytest.raises(BadInput, match=r"there is no deployment 'never-deployed/remote'; .*prefect deploy --all"):
+    with pytest.raises(BadInput, match=rf"there is no deployment 'never-deployed/remote'; `cogumi up --server-only --api {PREFECT_API_URL.value()}` makes"):
         inside(lambda: dispatch(never_deployed, POOL))
+
+
+@pytest.mark.parametrize(("kind", "where"), [("process", ""), ("kubernetes", " where kubernetes can be reached")])
+def test_a_pool_without_a_worker_says_what_starts_one(kind: str, where: str, prefect_server: None) -> None:
+    """Whatever its type by `cogumi up`, whose workers take from a run only what the pool offers."""
+    with get_client(sync_client=True) as client:
+        empty = client.create_work_pool(WorkPoolCreate(name=f"empty-{kind}", type=kind))
+    said = f"no worker serves work pool {empty.name}; start one{where} with: cogumi up --pool {empty.name} --api {PREFECT_API_URL.value()}"
+    assert waiting._reason(empty, 0) == said
 
 
 @pytest.mark.parametrize(("offered", "sent"), [("fresh", {"fresh": "1"}), ("env", {"env": {"COGUMI_FRESH": "1"}})])
