@@ -73,7 +73,7 @@ def check(deployed: str) -> None:
 
 
 def deploying() -> str:
-    """The command that brings the deployments of this server up to the code that it is run from, and keeps what a person set on them."""
+    """The command that brings this server's deployments up to the code that it is run from, and keeps what a person set."""
     from prefect.settings import PREFECT_API_URL
 
     return f"cogumi up --server-only --api {PREFECT_API_URL.value() or 'URL'}"

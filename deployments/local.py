@@ -1,8 +1,8 @@
 """``cogumi up`` and ``cogumi down``: server, pools, workers and deployments on one machine, or only workers that join a server elsewhere.
 
 ``up`` stays in the foreground and stops what it started, workers before the server, and only that.
-Not here: what is put on the server (preparing.py), a server that is only prepared (server_elsewhere.py), how processes are started
-and ended (processes.py), what is written down of them (noting.py).
+Not here: what is put on the server (preparing.py), a server that is only prepared (server_elsewhere.py), how processes are
+started and ended (processes.py), what is written down of them (noting.py).
 """
 
 import asyncio

@@ -1,5 +1,7 @@
-"""``cogumi up --server-only --api URL``: a server that something else runs, brought up to this code. Nothing stays, so that something may be
-the ``cogumi up`` of this very state folder. Not here: what is put on it (preparing.py, deploying.py), workers that join it (local.py).
+"""``cogumi up --server-only --api URL``: a server that something else runs, brought up to this code.
+
+Nothing stays, so that something may be the ``cogumi up`` of this very state folder. Not here: what is put on the server
+(preparing.py, deploying.py), workers that join it (local.py).
 """
 
 import asyncio

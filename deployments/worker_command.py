@@ -1,4 +1,4 @@
-"""``prefect worker start`` as `cogumi up` and the images run it: Prefect's own command, which takes from a run only what its pool offers.
+"""``prefect worker start`` as `cogumi up` and the images run it: it takes from a run only what its pool offers.
 
 Prefect's worker merges ``env`` of a run's job variables into the job whether the pool's template offers it or not, and hands its whole
 environment to every run. Here a run that sets what is not offered is refused, and keys of teachers go to the flows that ask teachers. That

@@ -80,7 +80,8 @@ def _reason(pool: WorkPool, waited: float) -> str:
         return f"work pool {pool.name} is paused; resume it with: prefect work-pool resume {pool.name}"
     if pool.status != WorkPoolStatus.READY:
         where = "" if pool.type == "process" else f" where {pool.type} can be reached"
-        return f"no worker serves work pool {pool.name}; start one{where} with: cogumi up --pool {pool.name} --api {PREFECT_API_URL.value()}"
+        start = f"cogumi up --pool {pool.name} --api {PREFECT_API_URL.value()}"
+        return f"no worker serves work pool {pool.name}; start one{where} with: {start}"
     if waited > BUSY_SECONDS:
         return f"work pool {pool.name} is busy (at most {pool.concurrency_limit or 'unlimited'} at once); the run starts when another ends"
     return ""

@@ -1,7 +1,8 @@
 """One call to one teacher: claimed, tried until it is answered or final, and settled before anybody sees the answer.
 
 A try that the provider may have charged without an answer reaching us stays counted at its worst case, and the next try
-is claimed anew: under the same Idempotency-Key where the provider then bills both once (repeats.py). Not here: the chain of teachers (session.py), batch APIs (batches.py).
+is claimed anew: under the same Idempotency-Key where the provider then bills both once (repeats.py).
+Not here: the chain of teachers (session.py), batch APIs (batches.py).
 """
 
 import asyncio
@@ -35,7 +36,8 @@ async def ask_one(item: Item, seat: Seat, till: Till) -> Made | Unmade | Held:
             return claimed
         try:
             end, fault = await _try(item, seat, till, claimed, tries)
-            await till.settle(replace(end, name=claimed.name, repeatable=fault is not None and fault.repeatable))
+            repeatable = fault is not None and fault.repeatable
+            await till.settle(replace(end, name=claimed.name, answers=fault is None, repeatable=repeatable))
         finally:
             await till.land()
         if fault is None or end.state == REJECTED:

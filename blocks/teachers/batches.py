@@ -2,7 +2,8 @@
 
 The batch and its calls are in the journal before the submission, under a marker that the provider keeps with the batch.
 A process that finds calls held by a batch goes on with it: by its id, or, if the submitter died in between, by looking for
-the marker; only a batch that the provider never had gives its reservations back, and one that it no longer knows is lost. Not here: single calls (asking.py).
+the marker; only a batch that the provider never had gives its reservations back, and one that it no longer knows is lost.
+Not here: single calls (asking.py).
 """
 
 import asyncio
@@ -160,7 +161,8 @@ class Batches:
             await asyncio.sleep(self._poll_s)
         self._answers = self._answers or any(isinstance(reply, Reply) for reply in replies.values())
         waiting = await asyncio.to_thread(batch_records.waiting, self._till.journal, marker)
-        await asyncio.gather(*(self._till.settle(self._end(call, replies.get(call.key, replies.get("")))) for call in waiting))
+        ends = [self._end(call, replies.get(call.key, replies.get(""))) for call in waiting]
+        await asyncio.gather(*(self._till.settle(end) for end in ends))
         await asyncio.to_thread(batch_records.finish, self._till.journal, marker)
 
     def _end(self, call: batch_records.Waiting, reply: Reply | Fault | None) -> Settle:
@@ -217,7 +219,7 @@ class Batches:
         await asyncio.to_thread(batch_records.finish, self._till.journal, marker)
 
     async def _give_up(self, marker: str, name: str, fault: Fault) -> None:
-        """The provider no longer knows the batch, or its results: it may have charged it, so that the calls are lost."""
+        """The provider no longer knows the batch, or its results: it may have charged it, so the calls are lost."""
         reason = redact(fault.reason, self._till.secrets)
         waiting = await asyncio.to_thread(batch_records.waiting, self._till.journal, marker)
         told = "teacher %s no longer knows batch %s (%s): its %d calls stay counted at their worst case and are asked again"

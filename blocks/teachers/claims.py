@@ -19,8 +19,8 @@ from blocks.teachers.sessions import living
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """Ask to make one call. ``reserve`` and ``cap`` in nano-dollars, ``tokens`` against the token limit. ``scope`` and ``repeat_s``:
-    what an Idempotency-Key holds for, and for how many seconds; 0: none is sent."""
+    """Ask to make one call. ``reserve`` and ``cap`` in nano-dollars, ``tokens`` against the token limit. ``scope`` and
+    ``repeat_s``: what an Idempotency-Key holds for, and for how many seconds; 0: none is sent."""
 
     key: str
     owner: str
@@ -66,8 +66,8 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Settle:
-    """The end of a claimed call: final with its price, lost (the reservation is spent) or failed (given back). ``name`` is the
-    Idempotency-Key that was sent; ``repeatable``: the next try goes under the same."""
+    """The end of a claimed call: final with its price, lost (the reservation is spent) or failed (given back). ``name`` is
+    the Idempotency-Key that was sent; ``answers``: a reply came to it; ``repeatable``: the next try goes under the same."""
 
     key: str
     number: int
@@ -81,6 +81,7 @@ class Settle:
     reject: str | None = None
     name: str | None = None
     repeatable: bool = False
+    answers: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,8 +159,8 @@ class _Moment:
             self.db.execute(_SETTLE, written)
 
     def settle_lost(self, end: Settle) -> None:
-        """An answer to an Idempotency-Key is the bill of all tries under it; what is no answer leaves them at their worst case."""
-        if end.state in FINAL:
+        """A reply to an Idempotency-Key is the bill of all tries under it; all else leaves them at their worst case."""
+        if end.answers:
             for account, price in repeats.billed_once(self.db, self.now, end.key, str(end.name)):
                 self.account(account).settle(0, -price)
         if not end.repeatable:
@@ -187,7 +188,9 @@ class _Moment:
         if not account.reserve(claim.reserve, claim.cap):
             return Refused(account.spent, account.reserved)
         number = len(known) + 1
-        name = repeats.name(self.db, self.now, claim.key, number, claim.scope, claim.repeat_s) if known or claim.repeat_s else None
+        name = None
+        if known or claim.repeat_s:
+            name = repeats.name(self.db, self.now, claim.key, number, claim.scope, claim.repeat_s)
         self.intents.append(
             {
                 "key": claim.key, "number": number, "account": claim.account, "teacher": claim.teacher, "provider": claim.provider, "model": claim.model, "role": claim.role,

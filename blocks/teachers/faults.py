@@ -35,8 +35,8 @@ class Fault(Exception):
     retry: can pass by itself. reject: this teacher will never answer this request. unavailable: this teacher answers
     nobody here (wrong key, no credit, no such model). unclear: the provider took offence at this request or at what all
     requests have in common, and did not say which; it is not final unless the teacher is seen to answer others.
-    ``unreadable``: an answer came that cannot be read. ``unanswered``: no answer of the provider's own came. ``gone``: the
-    provider says that what was asked for is not there.
+    ``unreadable``: an answer came that cannot be read. ``unanswered``: no answer of the provider's own came. ``gone``:
+    the provider says that what was asked for is not there.
     """
 
     def __init__(
@@ -48,8 +48,8 @@ class Fault(Exception):
 
     @property
     def repeatable(self) -> bool:
-        """Whether the call has no outcome yet, so that it can be asked again under the same Idempotency-Key. After any other fault
-        the provider may repeat that fault for ever."""
+        """Whether the call has no outcome yet, so that it can be asked again under the same Idempotency-Key. After any
+        other fault the provider may repeat that fault for ever."""
         return self.unanswered or self.limited or self.kind == "unavailable"
 
 

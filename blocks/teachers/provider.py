@@ -67,7 +67,8 @@ class BatchProvider(Protocol):
         are batches known to be different ones. ``poll_s`` is the pause where it takes several looks to know."""
 
     async def collect(self, batch: str) -> dict[str, Reply | Fault] | None:
-        """All results by key once the batch is done; None before. Under "" what holds for calls without one of their own. A batch that was refused as a whole raises a reject."""
+        """All results by key once the batch is done; None before. Under "" what holds for calls without one of their own.
+        A batch that was refused as a whole raises a reject."""
 
 
 Maker = Callable[[TeacherModel, str], Provider]

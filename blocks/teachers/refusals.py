@@ -31,8 +31,9 @@ def for_now(key: str, name: str, teacher: TeacherModel, reason: str) -> Row:
 def answers_others(journal: Journal, account: str, name: str, teacher: TeacherModel, role: str) -> bool:
     """Whether the journal holds an answer of this teacher in this role."""
     mine = (calls.c.account == account, calls.c.teacher == name, calls.c.state == ANSWERED)
+    alike = (calls.c.provider == teacher.provider, calls.c.model == teacher.model, calls.c.role == role)
     with journal.reading() as db:
-        return db.execute(select(calls.c.key).where(*mine, calls.c.provider == teacher.provider, calls.c.model == teacher.model, calls.c.role == role).limit(1)).first() is not None
+        return db.execute(select(calls.c.key).where(*mine, *alike).limit(1)).first() is not None
 
 
 def stands(row: Row, teacher: TeacherModel) -> bool:

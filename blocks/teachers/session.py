@@ -92,7 +92,8 @@ class Session:
             finally:
                 sessions.end(self.journal, self._id)
         self._answered |= {made.row.teacher for made in results if isinstance(made, Made) and made.row.state == ANSWERED}
-        return [self._verdict(item, made, faults.get(at, []), alone=len(items) == 1) for at, (item, made) in enumerate(zip(items, results, strict=True))]
+        alone = len(items) == 1
+        return [self._verdict(item, results[at], faults.get(at, []), alone=alone) for at, item in enumerate(items)]
 
     async def _stage(self, seat: Seat, till: Till, items: Sequence[Item], todo: list[int], done: Callable[[int, Made | Unmade | Fault], None]) -> None:
         """One teacher for all that is left to it: by its batch API, or by calls of which ``concurrency`` are in flight."""
@@ -138,23 +139,28 @@ class Session:
             log.warning("teacher %s is left out of the rest of this run: %s", seat.name, made.reason)
 
     def _verdict(self, item: Item, made: Made | Unmade | None, faults: list[tuple[Seat, Fault]], *, alone: bool) -> Made | Unmade:
-        """What came of one item: a refusal counts only when no teacher failed to speak. ``alone``: nothing else was asked."""
+        """What came of one item: a refusal counts only when no teacher failed to speak. ``alone``: it alone was asked."""
         if made is not None and not (faults and _left(made)):
             return made
         if not self._own(faults, alone=alone):
-            return Unmade("; ".join(f"{seat.name}: {fault.reason}" for seat, fault in faults), passing=any(fault.kind == "retry" for _, fault in faults))
+            reasons = "; ".join(f"{seat.name}: {fault.reason}" for seat, fault in faults)
+            return Unmade(reasons, passing=any(fault.kind == "retry" for _, fault in faults))
         if made is not None:
             return made
         seat, fault = faults[-1]
-        log.warning("teacher %s refused a request and did not say why; it goes without an answer, and the next run asks it again: %s", seat.name, fault.reason)
+        told = "teacher %s refused a request and did not say why; it goes without an answer, the next run asks it again: %s"
+        log.warning(told, seat.name, fault.reason)
         return Made(refusals.for_now(item.keys[seat.place], seat.name, seat.settings, fault.reason), free=False)
 
     def _own(self, faults: list[tuple[Seat, Fault]], *, alone: bool) -> bool:
-        """Whether faults that do not say whose they are count as the request's own for now: a teacher among these answers others."""
+        """Whether faults that do not say whose they are count as the request's own for now: one of the teachers answers
+        others."""
         if any(fault.kind != "unclear" or seat.out is not None for seat, fault in faults):
             return False
+        if any(seat.name in self._answered for seat, _ in faults):
+            return True
         account, role = self.teachers.account, self.role
-        return any(seat.name in self._answered or (alone and refusals.answers_others(self.journal, account, seat.name, seat.settings, role)) for seat, _ in faults)
+        return alone and any(refusals.answers_others(self.journal, account, seat.name, seat.settings, role) for seat, _ in faults)
 
     async def _seats(self, secrets: list[str]) -> list[Seat]:
         """The chain's clients. Every key is looked for before the first client is made."""

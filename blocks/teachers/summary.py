@@ -114,7 +114,8 @@ def _shown(amount: Decimal) -> str:
 
 def markdown(found: Sequence[TeacherSummary]) -> str:
     """The summary as a table for reports and Prefect artifacts."""
-    head = "| teacher | calls | from the journal | retries | lost | tokens in | cached | tokens out | spent | of it for lost calls, at worst case | in flight |\n"
+    head = "| teacher | calls | from the journal | retries | lost | tokens in | cached | tokens out "
+    head += "| spent | of it for lost calls, at worst case | in flight |\n"
     head += "|---|---|---|---|---|---|---|---|---|---|---|\n"
     rows = [
         f"| {t.teacher} | {t.calls} | {t.journal_hits} | {t.retries} | {t.lost} | {t.prompt_tokens} | {t.cached_tokens} | {t.completion_tokens} "

@@ -42,8 +42,8 @@ class TeacherModel(Settings):
     max_retries: int = runtime("how often one request is tried again with this teacher before the next one is asked", ge=0)
     batch: bool = runtime("whether calls go through the provider's batch API (cheaper, up to a day)")
     idempotent_s: float = runtime(
-        "seconds for which the provider, by its own documentation, answers a repeated Idempotency-Key with its first answer and bills it once: a lost call "
-        "is then asked again under its key; 0: it promises no such thing (OpenAI, Anthropic, Groq, Together and OpenRouter do not)",
+        "seconds for which the provider promises to answer a repeated Idempotency-Key with its first answer and to bill it "
+        "once: a lost call is then asked again under its key; 0: it does not (nor do OpenAI, Anthropic, Groq, Together, OpenRouter)",
         ge=0,
     )
 

@@ -21,7 +21,7 @@ _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:=-]{0,199}")
 _KEY = re.compile(r"[0-9a-f]{32}")
 Results = dict[str, Reply | Fault]
 NAMELESS = ""
-"""Stands in results for lines that say of no call: a call without a line may have been answered, and charged, by one of them."""
+"""Stands in results for lines that name no call: a call without a line may have been answered, and charged, by one."""
 
 
 def identity(found: Any, what: str) -> str:
@@ -36,7 +36,8 @@ def identity(found: Any, what: str) -> str:
 
 
 async def read_lines(sdk: ModuleType, sent: Callable[[], Awaitable[Any]], take: Callable[[dict[str, Any]], Reply | Fault], results: Results) -> None:
-    """Add what the lines of a file say, by ``custom_id``; of a repeated line the first counts. A line that names no call is NAMELESS.
+    """Add what the lines of a file say, by ``custom_id``; of a repeated line the first counts. One that names no call is
+    NAMELESS.
 
     Raises:
         Fault: the file cannot be fetched.
