@@ -45,7 +45,9 @@ def prefect_server() -> Iterator[None]:
 
     from deployments.leaving import drain
     from deployments.server import LOG, Temporary, wait_for
+    from tests.migrated import migrated
 
+    migrated(Path(_SESSION))
     server = Temporary()
     try:
         wait_for(server.api, server, LOG)

@@ -146,9 +146,7 @@ def test_an_unknown_kind_of_store_is_told(monkeypatch: pytest.MonkeyPatch) -> No
 def test_an_unreachable_store_is_told_before_any_work_begins(tmp_path: Path) -> None:
     from tests.deployments.test_cli import cogumi
 
-    started = time.monotonic()
     done = cogumi("run", home=tmp_path, COGUMI_STORE="s3://bucket/store", **s3.environment("127.0.0.1", 9))
-    assert time.monotonic() - started < 60
     assert done.returncode == 1
     assert len(done.stderr.strip().splitlines()) == 1
     assert "cannot reach s3://bucket/store" in done.stderr

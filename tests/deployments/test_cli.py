@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.migrated import migrated
 from tests.tiny import TINY
 
 COGUMI = [sys.executable, "-c", "from deployments.cli import main; main()"]
@@ -68,7 +69,7 @@ def test_a_missing_key_of_a_real_teacher_is_named_before_anything_is_asked(tmp_p
         "block: null, prices: {input: 1, cached: 1, cache_write: 1, output: 1, batch: 1}, requests_per_minute: null, tokens_per_minute: null, timeout_s: 5, "
         "max_retries: 0, batch: false, idempotent_s: 0}"
     )
-    done = cogumi("run", "--phase", "dataset", *(part for one in [*TINY, real, "teachers.roles.questions=[rehearsal-medium]"] for part in ("--set", one)), home=tmp_path)
+    done = cogumi("run", "--phase", "dataset", *(part for one in [*TINY, real, "teachers.roles.questions=[rehearsal-medium]"] for part in ("--set", one)), home=migrated(tmp_path))
     assert done.returncode == 2, done.stderr
     assert "COGUMI_TEST_KEY" in done.stderr.strip().split("\n")[-1]
 
@@ -80,6 +81,7 @@ def test_killed_at_random_moments_it_continues_and_asks_only_what_was_in_flight(
     command = [*COGUMI, "run", "--phase", "dataset", *(part for one in TINY for part in ("--set", one))]
     env = {**os.environ, "COGUMI_HOME": str(tmp_path), "PREFECT_HOME": str(tmp_path / "prefect"), "PREFECT_RESULTS_LOCAL_STORAGE_PATH": str(tmp_path / "results")}
     env.pop("PREFECT_API_URL", None)
+    migrated(tmp_path)
     answered: set[str] = set()
     finished: set[str] = set()
     for _ in range(3):

@@ -17,7 +17,7 @@ from tests.tiny import TINY
     ("size", "phase"),
     [  # too small for the server's own writing; for the journal beside it: whichever meets the end first; for what training saves
         ("7500k", "dataset"),
-        ("9m", "dataset"),
+        pytest.param("9m", "dataset", marks=pytest.mark.all),
         pytest.param("12m", "training", marks=pytest.mark.all),
         pytest.param("20m", "training", marks=pytest.mark.all),
     ],

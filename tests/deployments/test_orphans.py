@@ -21,7 +21,7 @@ PATIENCE = 150  # seconds; the automations take five minutes and half an hour
 
 
 def started(home: Path) -> Up:
-    return Up(home, "--port", str(free_port()), PREFECT_WORKER_QUERY_SECONDS="1", PYTHONPATH=str(ROOT))
+    return Up(home, "--port", str(free_port()), "--pool", "cpu", PREFECT_WORKER_QUERY_SECONDS="1", PYTHONPATH=str(ROOT))
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +63,7 @@ def kill_run(run: str) -> None:
     kill(*living(f"PREFECT__FLOW_RUN_ID={run}"))
 
 
+@pytest.mark.all
 def test_a_run_outlives_its_worker_and_is_marked_when_it_dies(up: Up) -> None:
     run = submit(up)
     becomes(up, run, "Running")
@@ -75,6 +76,7 @@ def test_a_run_outlives_its_worker_and_is_marked_when_it_dies(up: Up) -> None:
     assert crashed["message"].endswith("is gone, and the process of this run too. Run it again, finished steps come from the cache.")
 
 
+@pytest.mark.all
 def test_a_run_that_never_came_to_its_code_is_marked(up: Up) -> None:
     run = submit(up, command="sleep 300")
     until(lambda: run in processes.flow_runs(), PATIENCE, up.logs)

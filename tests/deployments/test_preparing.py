@@ -21,6 +21,7 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from deployments import automating, deploying, preparing
 from deployments.server import LOG, Temporary, wait_for
 from tests.deployments.up_process import ask, get, post
+from tests.migrated import migrated
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 KEPT = {"nightly/llama-8b", "nightly/nano", "pipeline/nano", "release/cpu"}  # the deployments of this file's prefect.yaml
@@ -60,7 +61,7 @@ def twice(api: str) -> type[BaseHTTPRequestHandler]:
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    home = tmp_path_factory.mktemp("preparing")
+    home = migrated(tmp_path_factory.mktemp("preparing"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("COGUMI_HOME", str(home))
         patch.setenv("PREFECT_HOME", str(home / "prefect"))

@@ -16,6 +16,7 @@ from blocks.journal import Journal
 from configs.errors import BadInput
 from deployments.reporting import report
 from tasks.release.current import promote
+from tests.migrated import migrated
 from tests.tiny import TINY
 
 COGUMI = [sys.executable, "-c", "from deployments.cli import main; main()"]
@@ -29,7 +30,7 @@ class Ended(NamedTuple):
 @pytest.fixture(scope="module")
 def ended(tmp_path_factory: pytest.TempPathFactory) -> Ended:
     """A dataset that misses its gate, made by the command line with JSON logs."""
-    home = tmp_path_factory.mktemp("ended")
+    home = migrated(tmp_path_factory.mktemp("ended"))
     overrides = [part for one in [*TINY, "data.verification.fill=1", "data.planning.easy_oversample=1"] for part in ("--set", one)]
     return Ended(home, cogumi(home, "run", "--json", "--phase", "dataset", *overrides))
 

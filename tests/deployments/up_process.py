@@ -13,6 +13,7 @@ import httpx
 from deployments.noting import Running
 from tests.deployments.test_cli import COGUMI
 from tests.living import living
+from tests.migrated import migrated
 
 PATIENCE = 60  # seconds for one answer, whatever else the machine does
 DEFAULT = {"PREFECT_API_AUTH_STRING": ""}  # no login is named, so that one is made
@@ -24,6 +25,8 @@ class Up:
 
     def __init__(self, home: Path, *arguments: str, **environment: str) -> None:
         self.home, self.lines = home, list[str]()
+        if "--api" not in arguments and not any(name.endswith("CONNECTION_URL") for name in environment):
+            migrated(home)
         own = {"COGUMI_HOME": str(home), "PREFECT_HOME": str(home / "prefect"), "PREFECT_RESULTS_LOCAL_STORAGE_PATH": str(home / "results"), **environment}
         env = {**os.environ, **own}
         env.pop("PREFECT_API_URL", None)

@@ -15,6 +15,7 @@ from sqlalchemy.exc import DatabaseError
 
 from blocks import places, store
 from tests.living import living
+from tests.migrated import migrated
 from tests.tiny import TINY
 
 KEY = re.compile(r"[0-9a-f]{64}")
@@ -29,6 +30,8 @@ def environment(home: Path, **more: str) -> dict[str, str]:
 def start(home: Path, *arguments: str, **more: str) -> "subprocess.Popen[str]":
     """Start ``python ARGUMENTS`` on machine ``home``, its output in ``said.log`` there."""
     home.mkdir(parents=True, exist_ok=True)
+    if not more.keys() & {"PREFECT_API_URL", "PREFECT_SERVER_DATABASE_CONNECTION_URL"}:
+        migrated(home)
     with (home / "said.log").open("ab") as said:
         return subprocess.Popen([sys.executable, *arguments], env=environment(home, **more), stdout=said, stderr=said, stdin=subprocess.DEVNULL, text=True)
 

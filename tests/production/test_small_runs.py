@@ -76,6 +76,7 @@ def test_ctrl_c_ends_a_run_and_all_that_belongs_to_it(tmp_path: Path) -> None:
     assert gone(tmp_path)
 
 
+@pytest.mark.all
 def test_two_runs_at_once_do_every_step_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     runs = [start(tmp_path, *SMALL, "5") for _ in range(2)]
     until(lambda: begun(tmp_path), 120, "a step begins")
@@ -88,6 +89,7 @@ def test_two_runs_at_once_do_every_step_once(tmp_path: Path, monkeypatch: pytest
     assert check_store(tmp_path, monkeypatch) == 5
 
 
+@pytest.mark.all
 def test_a_run_whose_server_is_lost_for_good_ends_with_one_clear_line(tmp_path: Path) -> None:
     """The server of ``cogumi up``, say: nothing here starts it again."""
     port = free_port()

@@ -65,7 +65,7 @@ def test_training_again_gives_the_same_artifact(model: Artifact, dataset: Artifa
 
 
 def test_a_killed_run_goes_on_where_it_was(model: Artifact, dataset: Artifact, state: Path) -> None:
-    settings = changed(LORA, epochs=3.0, evaluations=12, dropout=0.2, patience=12)
+    settings = changed(LORA, epochs=1.5, evaluations=6, dropout=0.2, patience=6)
     whole = sft(model, dataset, settings, 0)
     code = f"""
 import sys, torch
