@@ -15,8 +15,9 @@ import types
 from collections.abc import Iterator
 from typing import Any
 
+from blocks.sandbox_remote import Remote
 from blocks.sandbox_runner import OPERATIONS, failure
-from blocks.sandbox_wire import Broken, Left, Link, Remote
+from blocks.sandbox_wire import Broken, Left, Link
 
 _LENT = ("len", "iter", "next", "getitem", "str", "repr", "bool", "isinstance")  # operations that a program may ask for
 

@@ -11,7 +11,8 @@ import sys
 import types
 from typing import Any
 
-from blocks.sandbox_wire import Broken, Link, reduced
+from blocks.sandbox_values import reduced
+from blocks.sandbox_wire import Broken, Link
 
 _CHANGEABLE = (list, dict, set, bytearray)
 
