@@ -17,6 +17,7 @@ from typing import Any
 SMALL = 1 << 62  # from here on an integer is written by its digits
 ALIKE = (type(None), bool, float, str)  # as JSON has them; floats by their shortest exact form
 REDUCED: tuple[Any, ...] = (int, float, str, bytes, bytearray, list, dict, set, frozenset, tuple)
+CHANGEABLE = (list, dict, set, bytearray)
 DATA_MODULES = ("builtins", "collections", "decimal", "fractions", "datetime")
 UNWANTED = ("antigravity", "this", "idlelib", "turtledemo", "__main__")  # modules that do something when they are imported
 _DATES = (datetime.date, datetime.datetime, datetime.time, datetime.timedelta)

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import Any
 
 from blocks.sandbox_remote import REMOTES, Remote
-from blocks.sandbox_values import ALIKE, BUILT, DATA_MODULES, PLAIN, REDUCED, SMALL, UNWANTED, items_of, known_type, reduced
+from blocks.sandbox_values import ALIKE, BUILT, CHANGEABLE, DATA_MODULES, PLAIN, REDUCED, SMALL, UNWANTED, items_of, known_type, reduced
 
 MOST_BYTES = 32 * 1024 * 1024  # of one message
 
@@ -29,10 +29,17 @@ class Left(BaseException):
 
 
 class Link:
-    """One end of the two pipes. ``serve`` answers what the other side asks while this side waits, and may be None."""
+    """One end of the two pipes, given as descriptors; made before the fork, since that is dear afterwards.
 
-    def __init__(self, reading: int, writing: int, serve: Callable[[list[Any]], Any], back: int = 0) -> None:
-        self.reading, self.writing, self.serve, self.back = reading, writing, serve, back
+    ``serve`` answers what the other side asks while this side waits; ``back`` says whether what a call does to its arguments is
+    wanted beside its result, and is asked once, when there is something that can be changed.
+    """
+
+    serve: Callable[[list[Any]], Any]
+    back: Callable[[], bool]
+
+    def __init__(self, reading: int, writing: int) -> None:
+        self.reading, self.writing = reading, writing
         self.broken = ""
         self.lent: list[Any] = []
         self._numbers: dict[int, int] = {}
@@ -79,7 +86,8 @@ class Link:
 
     def call(self, number: int, arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:
         """Call there. Lists and the like that a call without a result has changed are changed here as well."""
-        reply = self.ask(["call", number, [self.pack(one) for one in arguments], {"d": [[k, self.pack(v)] for k, v in named.items()]}, self.back])
+        back = any(type(one) in CHANGEABLE for one in arguments) and self.back()
+        reply = self.ask(["call", number, [self.pack(one) for one in arguments], {"d": [[k, self.pack(v)] for k, v in named.items()]}, back])
         if not isinstance(reply, list) or len(reply) != 2:
             raise self.fail("answered what is no answer")
         result, changed = reply
