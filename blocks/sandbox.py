@@ -1,7 +1,7 @@
 """The one place where generated code runs: separate interpreters in Linux namespaces, with nothing to reach and little to use up.
 
 A program sees Python's standard library and nothing else: no files, no network, no environment, no other process. Two confined
-interpreters fork once per program, so that a batch costs some fifteen milliseconds each: one for the program, one for its tests. The
+interpreters fork once per program, so that each of a batch costs some milliseconds: one for the program, one for its tests. The
 tests never enter the process of the program; it is asked for one call after the other and answers with plain data, which is
 compared in the judge's process (sandbox_judge.py). A program passes when its tests come to their end without an error; without
 tests, when it comes to its own; leaving early, by whatever exit code, is not passing. Where the kernel gives no namespaces,
@@ -9,7 +9,8 @@ tests, when it comes to its own; leaving early, by whatever exit code, is not pa
 Landlock, which is used where the kernel has it, no file of the user can be opened either (mode ``landlock``); without, files can
 be read (mode ``weak``). Without that word, nothing runs.
 
-Not here: what is done inside (sandbox_harness.py, sandbox_runner.py, sandbox_judge.py), and what the programs are (checkers/).
+Not here: what is done inside (sandbox_harness.py, sandbox_confinement.py, sandbox_runner.py, sandbox_judge.py), and what the
+programs are (checkers/).
 """
 
 import importlib.util
@@ -96,11 +97,13 @@ def run_all(programs: Sequence[str], tests: Sequence[str] | None = None, *, seco
     numpy = _numpy_folder() if any("numpy" in test for _, test in pairs) else ""
     outcomes: list[Outcome | None] = [None] * len(pairs)
     waiting = deque(range(len(pairs)))
+    started: list[_Pair] = []
 
     def work() -> None:
         """Run what waits, until nothing does."""
         while waiting:
             with _interpreter(mode, seconds, memory_bytes, numpy) as pair:
+                started.append(pair)
                 _run_waiting(pair, seconds * WALL + GRACE, waiting, pairs, outcomes)
 
     extra = min(len(os.sched_getaffinity(0)), MOST_PAIRS, -(-len(pairs) // PER_PAIR)) - 1
@@ -110,8 +113,12 @@ def run_all(programs: Sequence[str], tests: Sequence[str] | None = None, *, seco
             work()
             for other in others:
                 other.result()
-        finally:
-            waiting.clear()  # after an interrupt the others end with the program that they have
+        except BaseException:  # an interrupt, say: the others end now as well
+            waiting.clear()
+            for pair in started:
+                pair.runner.process.kill()
+                pair.judge.process.kill()
+            raise
     return [outcome for outcome in outcomes if outcome is not None]
 
 
@@ -146,7 +153,7 @@ def _mode(allowed: str) -> Mode:
     modes: list[Mode] = ["root", "user"] if os.geteuid() == 0 else ["user"]
     if allowed.startswith("weak"):
         modes = [*([] if allowed == "weak-only" else modes), "landlock", "weak"]
-    reasons = []
+    reasons: list[str] = []
     for mode in modes:
         reason = _refusal(mode)
         if reason is None:

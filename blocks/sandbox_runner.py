@@ -47,7 +47,7 @@ def run(source: str, link: Link) -> None:
     module = types.ModuleType("program")
     sys.modules["program"] = module
     link.serve = lambda request: _serve(link, module, request)
-    link.back = bool  # never: what the program calls is the tests' own
+    link.back = lambda: False
     try:
         exec(compile(source, "program", "exec"), module.__dict__)
     except BaseException as error:

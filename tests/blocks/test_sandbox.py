@@ -276,6 +276,27 @@ def test_a_dead_interpreter_costs_at_most_the_program_that_it_began_with(killed:
     assert lost is None or outcomes[lost].reason == "the sandbox died"
 
 
+def test_a_batch_on_several_cores_keeps_its_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sandbox, "PER_PAIR", 1)
+    slow_first = [f"import time; time.sleep({0.05 if n % 3 == 0 else 0}); print({n}); assert {n} % 4" for n in range(12)]
+    outcomes = sandbox.run_all(slow_first, seconds=5.0, memory_bytes=MEMORY)
+    assert [(outcome.output, outcome.passed) for outcome in outcomes] == [(f"{n}\n", n % 4 != 0) for n in range(12)]
+
+
+def test_an_interrupt_ends_what_runs_on_other_cores_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sandbox, "PER_PAIR", 1)
+    usual = signal.signal(signal.SIGALRM, signal.default_int_handler)
+    began = time.monotonic()
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.6)
+        with pytest.raises(KeyboardInterrupt):
+            sandbox.run_all(["import time; time.sleep(600)"] * 4, seconds=100.0, memory_bytes=MEMORY)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, usual)
+    assert time.monotonic() - began < 300, "not by the limit of the clock"
+
+
 @pytest.fixture
 def no_namespaces(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     usual = sandbox._refusal
