@@ -1,14 +1,16 @@
 """The one place where generated code runs: separate interpreters in Linux namespaces, with nothing to reach and little to use up.
 
 A program sees Python's standard library and nothing else: no files, no network, no environment, no other process. Two confined
-interpreters fork once per program, so that a batch costs some fifteen milliseconds each: one for the program, one for its tests. The
+interpreters fork once per program, so that each of a batch costs some milliseconds: one for the program, one for its tests. The
 tests never enter the process of the program; it is asked for one call after the other and answers with plain data, which is
 compared in the judge's process (sandbox_judge.py). A program passes when its tests come to their end without an error; without
 tests, when it comes to its own; leaving early, by whatever exit code, is not passing. Where the kernel gives no namespaces,
-``COGUMI_SANDBOX=weak`` allows resource limits and a system-call filter alone: no network, no writing, no new processes, but
-files can be read; without it, nothing runs.
+``COGUMI_SANDBOX=weak`` allows resource limits and a system-call filter alone: no network, no writing, no new processes. With
+Landlock, which is used where the kernel has it, no file of the user can be opened either (mode ``landlock``); without, files can
+be read (mode ``weak``). Without that word, nothing runs.
 
-Not here: what is done inside (sandbox_harness.py, sandbox_runner.py, sandbox_judge.py), and what the programs are (checkers/).
+Not here: what is done inside (sandbox_harness.py, sandbox_confinement.py, sandbox_runner.py, sandbox_judge.py), and what the
+programs are (checkers/).
 """
 
 import importlib.util
@@ -22,7 +24,9 @@ import struct
 import subprocess
 import sys
 import time
+from collections import deque
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from functools import lru_cache
 from pathlib import Path
@@ -33,9 +37,12 @@ from configs.errors import BadInput
 
 log = logging.getLogger("cogumi.sandbox")
 HARNESS = Path(__file__).with_name("sandbox_harness.py")
+WALL = 6.0  # seconds of the clock for each of processor time: enough beside a dozen busy processes, and an end for what sleeps
 GRACE = 10.0  # seconds beyond a program's own limit after which its interpreter is given up
+PER_PAIR = 24  # programs for which another pair of interpreters is worth its start
+MOST_PAIRS = 8
 LEFT = "left before the end"
-Mode = Literal["root", "user", "weak"]
+Mode = Literal["root", "user", "landlock", "weak"]
 
 
 class Outcome(NamedTuple):
@@ -75,9 +82,10 @@ def run(program: str, tests: str = "", *, seconds: float, memory_bytes: int) -> 
 
 
 def run_all(programs: Sequence[str], tests: Sequence[str] | None = None, *, seconds: float, memory_bytes: int) -> list[Outcome]:
-    """Run each program by itself against its tests, for at most ``seconds`` of wall time and ``memory_bytes`` of address space.
+    """Run each program by itself against its tests, for at most ``seconds`` of processor time and ``memory_bytes`` of address space.
 
-    Outcomes are in order. The judge of a program has the same time and memory; ``seconds`` hold for both together.
+    Outcomes are in order. The judge of a program has the same time and memory of its own. By the clock, both end together after
+    ``WALL`` times ``seconds`` at most. A large batch runs on several cores at once.
 
     Raises:
         BadInput: this machine cannot confine programs, and the weak mode was not allowed.
@@ -86,19 +94,51 @@ def run_all(programs: Sequence[str], tests: Sequence[str] | None = None, *, seco
         return []
     mode = _mode(os.environ.get("COGUMI_SANDBOX", ""))
     pairs = list(zip(programs, tests if tests is not None else [""] * len(programs), strict=True))
-    outcomes: list[Outcome] = []
     numpy = _numpy_folder() if any("numpy" in test for _, test in pairs) else ""
-    while len(outcomes) < len(programs):
-        with _interpreter(mode, seconds, memory_bytes, numpy) as pair:
-            for first, (program, test) in enumerate(pairs[len(outcomes) :]):
-                answer = _ask(pair, program.encode("utf-8", "replace"), seconds + GRACE, test.encode("utf-8", "replace"))
-                if answer is not None:
-                    outcomes.append(Outcome(bool(answer["passed"]), str(answer["reason"]), str(answer["output"])))
-                elif first == 0:
-                    outcomes.append(Outcome(False, "the sandbox died", ""))
-                else:
-                    break  # perhaps an earlier program's doing: this one has another chance in a fresh interpreter
-    return outcomes
+    outcomes: list[Outcome | None] = [None] * len(pairs)
+    waiting = deque(range(len(pairs)))
+    started: list[_Pair] = []
+
+    def work() -> None:
+        """Run what waits, until nothing does."""
+        while waiting:
+            with _interpreter(mode, seconds, memory_bytes, numpy) as pair:
+                started.append(pair)
+                _run_waiting(pair, seconds * WALL + GRACE, waiting, pairs, outcomes)
+
+    extra = min(len(os.sched_getaffinity(0)), MOST_PAIRS, -(-len(pairs) // PER_PAIR)) - 1
+    with ThreadPoolExecutor(max(1, extra), "sandbox") as pool:
+        try:
+            others = [pool.submit(work) for _ in range(extra)]
+            work()
+            for other in others:
+                other.result()
+        except BaseException:  # an interrupt, say: the others end now as well
+            waiting.clear()
+            for pair in started:
+                pair.runner.process.kill()
+                pair.judge.process.kill()
+            raise
+    return [outcome for outcome in outcomes if outcome is not None]
+
+
+def _run_waiting(pair: _Pair, patience: float, waiting: deque[int], pairs: Sequence[tuple[str, str]], outcomes: list[Outcome | None]) -> None:
+    """Take one program after the other from ``waiting`` (shared with other threads), until none is left or the interpreters die."""
+    fresh = True
+    while True:
+        try:
+            number = waiting.popleft()
+        except IndexError:
+            return
+        program, test = (text.encode("utf-8", "replace") for text in pairs[number])
+        answer = _ask(pair, program, patience, test)
+        if answer is None and not fresh:
+            waiting.appendleft(number)  # perhaps an earlier program's doing: this one has another chance in fresh interpreters
+            return
+        outcomes[number] = Outcome(bool(answer["passed"]), str(answer["reason"]), str(answer["output"])) if answer else Outcome(False, "the sandbox died", "")
+        if answer is None:
+            return
+        fresh = False
 
 
 def _numpy_folder() -> str:
@@ -111,19 +151,21 @@ def _numpy_folder() -> str:
 def _mode(allowed: str) -> Mode:
     """The strongest confinement that works here, tried once."""
     modes: list[Mode] = ["root", "user"] if os.geteuid() == 0 else ["user"]
-    reasons = []
-    for mode in [] if allowed == "weak-only" else modes:
+    if allowed.startswith("weak"):
+        modes = [*([] if allowed == "weak-only" else modes), "landlock", "weak"]
+    reasons: list[str] = []
+    for mode in modes:
         reason = _refusal(mode)
         if reason is None:
+            if mode in ("landlock", "weak"):
+                can = "can open no files of this user" if mode == "landlock" else "can read the files of this user"
+                log.warning("no namespaces here (%s): generated code runs under resource limits and a system-call filter only; it %s", "; ".join(reasons) or "not tried", can)
             return mode
         reasons.append(reason)
     if not allowed.startswith("weak"):
-        raise BadInput(f"generated code cannot be confined here ({'; '.join(reasons)}); allow user namespaces, or set COGUMI_SANDBOX=weak to run it able to read files")
-    reason = _refusal("weak")
-    if reason is not None:
-        raise BadInput(f"generated code cannot be confined here, not even weakly ({'; '.join([*reasons, reason])})")
-    log.warning("no namespaces here (%s): generated code runs under resource limits and a system-call filter only", "; ".join(reasons) or "not tried")
-    return "weak"
+        advice = "allow user namespaces, or set COGUMI_SANDBOX=weak to run it without, where it may be able to read files"
+        raise BadInput(f"generated code cannot be confined here ({'; '.join(reasons)}); {advice}")
+    raise BadInput(f"generated code cannot be confined here, not even weakly ({'; '.join(reasons)})")
 
 
 def _refusal(mode: Mode) -> str | None:
@@ -154,7 +196,7 @@ def _interpreter(mode: Mode, seconds: float, memory_bytes: int, numpy: str = "")
 @contextmanager
 def _started(mode: Mode, seconds: float, memory_bytes: int, role: str, numpy: str) -> Iterator[_Interpreter]:
     # As ``-I``, with the one variable that makes runs repeatable; numpy's libraries start no threads.
-    command = [sys.executable, "-P", "-s", "-S", "-B", str(HARNESS), mode, str(seconds), str(memory_bytes), role, numpy]
+    command = [sys.executable, "-P", "-s", "-S", "-B", str(HARNESS), mode, str(seconds), str(seconds * WALL), str(memory_bytes), role, numpy]
     environment = {"PYTHONHASHSEED": "0", "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
     ours, theirs = socket.socketpair()
     with ours:

@@ -1,10 +1,14 @@
 """Runs inside the sandbox's own interpreters: confines itself, then forks once per program and reports how it ended.
 
-Started by sandbox.py as a script, with ``mode seconds memory_bytes role numpy``; uses the standard library alone. Standard input
+Started by sandbox.py as a script, with ``mode seconds wall memory_bytes role numpy``; uses the standard library alone. Standard input
 is a socket: the first message is the system-call filter, the following are programs (role ``runner``) or tests (role ``judge``),
 each with both ends of its link to the other; a message has its length in eight bytes in front, an empty one ends what runs.
-Every reply is JSON. Modes: ``root`` (namespaces, then the user nobody), ``user`` (the same inside a user namespace), ``weak``
-(limits and filter only). ``numpy`` is the folder that has it, for tests that import it, or empty.
+Every reply is JSON. Modes: ``root`` (namespaces, then the user nobody), ``user`` (the same inside a user namespace),
+``landlock`` (limits, filter, and no file but the interpreter's own), ``weak`` (limits and filter only). ``numpy`` is the folder
+that has it, for tests that import it, or empty.
+
+Most of a program's price is the copying of pages that its process touches first. So what every process needs (its files, the
+filter, the state of ``random``) is made before the fork. Not here: the confinement itself (sandbox_confinement.py).
 """
 
 import ctypes
@@ -13,7 +17,6 @@ import gc
 import json
 import math
 import os
-import random
 import resource
 import select
 import signal
@@ -21,14 +24,15 @@ import socket
 import struct
 import sys
 import time
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from blocks import sandbox_judge, sandbox_runner
+from blocks.sandbox_confinement import Filter, drop_privileges, enter_namespaces, hide_files, libc
+from blocks.sandbox_wire import Link
 
 del sys.path[0]
 
-NOBODY = 65534
 OUTPUT_BYTES = 64 * 1024
 PASSED, STOPPED = b"+", "stopped"
 # Loaded once, so that a program's import costs nothing.
@@ -36,79 +40,26 @@ PRELOADED = (
     "array base64 bisect collections collections.abc copy dataclasses datetime decimal enum fractions functools hashlib heapq io itertools "
     "operator re statistics string textwrap traceback typing unicodedata"
 )
-CLONE_NEWNS, CLONE_NEWUTS, CLONE_NEWIPC, CLONE_NEWUSER, CLONE_NEWPID, CLONE_NEWNET = 0x20000, 0x4000000, 0x8000000, 0x10000000, 0x20000000, 0x40000000
-MS_RDONLY, MS_NOSUID, MS_NODEV, MS_REMOUNT, MS_BIND, MS_MOVE, MS_REC, MS_PRIVATE = 1, 2, 4, 32, 4096, 8192, 16384, 1 << 18
-PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_SECCOMP, PR_SET_NO_NEW_PRIVS = 1, 4, 22, 38
-libc = ctypes.CDLL(None, use_errno=True)
 
 
-def check(result: int, what: str) -> None:
-    """Raise the C library's error for a failed call."""
-    if result != 0:
-        raise OSError(ctypes.get_errno(), f"{what}: {os.strerror(ctypes.get_errno())}")
+class Terms(NamedTuple):
+    """What holds for every program of this interpreter; ``seconds`` of processor time, ``wall`` of the clock."""
+
+    role: str
+    seconds: float
+    wall: float
+    memory_bytes: int
+    confined: bool
+    filter: Filter | None
+    link: Link
+
+    def limits(self) -> list[tuple[int, int]]:
+        """For ``setrlimit``. That of processor time is in whole seconds; ``watch`` comes before it."""
+        return [(resource.RLIMIT_CPU, math.ceil(self.seconds) + 1), (resource.RLIMIT_AS, self.memory_bytes), (resource.RLIMIT_FSIZE, 0),
+                (resource.RLIMIT_CORE, 0), (resource.RLIMIT_NOFILE, 32), (resource.RLIMIT_NPROC, 0)]  # fmt: skip
 
 
-def enter_namespaces(mode: str) -> None:
-    """Leave the machine's users, files, processes and network; returns in the first process of the new process namespace."""
-    user, group = os.geteuid(), os.getegid()
-    flags = CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWPID | CLONE_NEWNET | (CLONE_NEWUSER if mode == "user" else 0)
-    check(libc.unshare(flags), "unshare")
-    if mode == "user":
-        for name, text in (("setgroups", "deny"), ("uid_map", f"{NOBODY} {user} 1"), ("gid_map", f"{NOBODY} {group} 1")):
-            with open(f"/proc/self/{name}", "w") as stream:
-                stream.write(text)
-    child = os.fork()
-    if child:
-        os._exit(os.waitpid(child, 0)[1] != 0)
-    change_root()
-    if mode == "root":
-        os.setgroups([])
-        os.setresgid(NOBODY, NOBODY, NOBODY)
-        os.setresuid(NOBODY, NOBODY, NOBODY)
-
-
-def change_root() -> None:
-    """An empty, read-only root that holds nothing but Python's standard library and the shared libraries."""
-    check(libc.mount(b"none", b"/", None, MS_REC | MS_PRIVATE, None), "mount private")
-    root = "/proc"  # any folder that exists everywhere and is in nobody's way; hidden below, never changed
-    check(libc.mount(b"none", root.encode(), b"tmpfs", MS_NOSUID | MS_NODEV, b"mode=755,size=1m"), "mount tmpfs")
-    for path in dict.fromkeys([*sys.path, "/lib", "/lib64", "/usr/lib", "/usr/lib64"]):
-        if os.path.isdir(path) and not os.path.exists(root + path):
-            os.makedirs(root + path)
-            target = (root + path).encode()
-            check(libc.mount(path.encode(), target, None, MS_BIND | MS_REC, None), "bind")
-            kept = os.statvfs(path).f_flag & 0b1111  # flags that may not be dropped: read-only, nosuid, nodev, noexec
-            check(libc.mount(None, target, None, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV | kept | times_kept(path), None), "bind read-only")
-    os.chdir(root)
-    check(libc.mount(b".", b"/", None, MS_MOVE, None), "move root")
-    os.chroot(".")
-    os.chdir("/")
-    check(libc.mount(None, b"/", None, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV, None), "root read-only")
-
-
-def times_kept(path: str) -> int:
-    """The access-time flags of a mount, which a remount inside a user namespace must repeat."""
-    flags = os.statvfs(path).f_flag
-    return (flags & 1024) | (flags & 2048) | ((1 << 21) if flags & 4096 else 0)
-
-
-def drop_privileges() -> None:
-    """No capability, no way to gain one, no look into this process from its children, and death with the parent."""
-    header = struct.pack("=Ii", 0x20080522, 0)
-    check(libc.capset(header, bytes(24)), "capset")
-    check(libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "no_new_privs")
-    check(libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0), "dumpable")
-    check(libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0), "pdeathsig")
-
-
-def install_filter(program: bytes) -> None:
-    """Put the system-call filter on this process and all it may become."""
-    instructions = ctypes.create_string_buffer(program)
-    head = ctypes.create_string_buffer(struct.pack("@HP", len(program) // 8, ctypes.addressof(instructions)))
-    check(libc.prctl(PR_SET_SECCOMP, 2, head, 0, 0), "seccomp")
-
-
-def child(role: str, source: str, filter_program: bytes, seconds: float, memory_bytes: int, fds: list[int]) -> NoReturn:
+def child(terms: Terms, source: str, fds: list[int]) -> NoReturn:
     """In the forked process, with the descriptors that it keeps: output, both ends of the link, verdict. Never returns."""
     try:
         nothing = os.pipe()[0]
@@ -116,27 +67,22 @@ def child(role: str, source: str, filter_program: bytes, seconds: float, memory_
         for target, fd in enumerate(kept):
             os.dup2(fd, target)
         os.closerange(len(kept), 4096)
-        sys.stdin = open(0, closefd=False)  # noqa: SIM115 - open for the process's life
-        sys.stdout = open(1, "w", closefd=False, encoding="utf-8", errors="replace")  # noqa: SIM115
-        sys.stderr = sys.stdout
-        cpu = math.ceil(seconds) + 1
-        for limit, size in ((resource.RLIMIT_CPU, cpu), (resource.RLIMIT_AS, memory_bytes), (resource.RLIMIT_FSIZE, 0), (resource.RLIMIT_CORE, 0),
-                            (resource.RLIMIT_NOFILE, 32), (resource.RLIMIT_NPROC, 0)):  # fmt: skip
+        gc.enable()
+        for limit, size in terms.limits():
             resource.setrlimit(limit, (size, size))
-        if filter_program:
-            install_filter(filter_program)
-        random.seed(0)  # here, since a fork seeds it anew
-        if role == "judge":
-            reason = sandbox_judge.judge(source, 3, 4)
+        if terms.filter:
+            terms.filter.install()
+        if terms.role == "judge":
+            reason = sandbox_judge.judge(source, terms.link)
             os.write(5, PASSED if reason is None else b"-" + reason.encode("utf-8", "replace")[:500])
         else:
-            sandbox_runner.run(source, 3, 4)
+            sandbox_runner.run(source, terms.link)
             sys.stdout.flush()
     finally:
         os._exit(0)
 
 
-def run(role: str, source: str, link: list[int], filter_program: bytes, seconds: float, memory_bytes: int, confined: bool) -> dict[str, object]:
+def run(terms: Terms, source: str, link: list[int]) -> dict[str, object]:
     """Fork, watch, kill, and tell how it ended.
 
     ``passed``: the judge says so; ``reason``: what it says instead; ``ended``: why it was ended; ``died``: how it left by itself.
@@ -145,13 +91,13 @@ def run(role: str, source: str, link: list[int], filter_program: bytes, seconds:
     output, output_end = os.pipe()
     pid = os.fork()
     if pid == 0:
-        child(role, source, filter_program, seconds, memory_bytes, [output_end, *link, *([verdict_end] if role == "judge" else [])])
+        child(terms, source, [output_end, *link, *([verdict_end] if terms.role == "judge" else [])])
     for fd in (verdict_end, output_end, *link):
         os.close(fd)
-    printed, ended = watch(pid, output, seconds)
-    kill(pid, confined)
+    printed, ended = watch(pid, output, terms.seconds, terms.wall)
+    kill(pid, terms.confined)
     status = os.waitpid(pid, 0)[1]
-    while confined and reap():
+    while terms.confined and reap():
         pass
     os.set_blocking(verdict, False)
     said = drain(verdict, 600)
@@ -164,10 +110,15 @@ def run(role: str, source: str, link: list[int], filter_program: bytes, seconds:
     return {"passed": passed, "reason": reason, "ended": "" if ended == STOPPED else ended, "died": died, "output": printed.decode("utf-8", "replace")}
 
 
-def watch(pid: int, output: int, seconds: float) -> tuple[bytes, str]:
-    """Read what is printed until the process ends (""), is to be stopped, its time is up, or it prints too much."""
+def watch(pid: int, output: int, seconds: float, wall: float) -> tuple[bytes, str]:
+    """Read what is printed until the process ends (""), is to be stopped, its time is up, or it prints too much.
+
+    ``seconds`` are of processor time, so that an outcome does not hang on what else the machine does; ``wall`` are of the clock,
+    for what sleeps.
+    """
     os.set_blocking(output, False)
-    deadline = time.monotonic() + seconds
+    clock = processor_clock(pid)
+    deadline = time.monotonic() + wall
     exited = os.pidfd_open(pid)
     poll = select.poll()
     poll.register(exited, select.POLLIN)
@@ -176,15 +127,21 @@ def watch(pid: int, output: int, seconds: float) -> tuple[bytes, str]:
     printed = b""
     try:
         while True:
-            left = deadline - time.monotonic()
-            ready = [fd for fd, _ in poll.poll(max(0.0, left * 1000))] if left > 0 else []
+            left = seconds - time.clock_gettime(clock)
+            patience = deadline - time.monotonic()
+            # It cannot have used up what is left any sooner; a little is added, lest the end come in ever smaller steps.
+            ready = [fd for fd, _ in poll.poll(min(left + 0.005, patience) * 1000)] if min(left, patience) > 0 else []
             if exited in ready:
                 return printed, ""
             if 0 in ready:
                 receive()
                 return printed, STOPPED
-            if not ready:
+            if left <= 0:
                 return printed, f"still running after {seconds:g} seconds"
+            if patience <= 0:
+                return printed, f"not at its end after {wall:g} seconds by the clock, {time.clock_gettime(clock):.1f} of them at work"
+            if not ready:
+                continue
             part = drain(output, OUTPUT_BYTES - len(printed))
             printed += part
             if len(printed) >= OUTPUT_BYTES:
@@ -193,6 +150,15 @@ def watch(pid: int, output: int, seconds: float) -> tuple[bytes, str]:
                 poll.unregister(output)  # closed: from here on only the exit counts
     finally:
         os.close(exited)
+
+
+def processor_clock(pid: int) -> int:
+    """The clock of a process's own processor time, for ``time.clock_gettime``."""
+    clock = ctypes.c_int()
+    error = libc.clock_getcpuclockid(pid, ctypes.byref(clock))
+    if error:
+        raise OSError(error, os.strerror(error))
+    return clock.value
 
 
 def drain(fd: int, size: int) -> bytes:
@@ -244,35 +210,52 @@ def receive() -> tuple[bytes, list[int]] | None:
 def send(reply: dict[str, object]) -> None:
     """A message on standard output."""
     body = json.dumps(reply).encode()
-    sys.stdout.buffer.write(struct.pack("!Q", len(body)) + body)
-    sys.stdout.buffer.flush()
+    data = memoryview(struct.pack("!Q", len(body)) + body)
+    while data:
+        data = data[os.write(1, data) :]
 
 
-def main(mode: str, seconds: float, memory_bytes: int, role: str, numpy: str) -> None:
+def main(mode: str, seconds: float, wall: float, memory_bytes: int, role: str, numpy: str) -> None:
     """Confine, say so, and run programs until standard input ends."""
-    filter_program = (receive() or (b"", []))[0]
+    program = (receive() or (b"", []))[0]
+    filter_program = Filter(program) if program else None
+    confined = mode in ("root", "user")
     try:
+        load_random()
         for name in PRELOADED.split():
             __import__(name)
         if numpy:
             load_numpy(numpy)
             memory_bytes += 4 * 1024 * 1024 * 1024  # what its libraries map and hardly touch
-        if mode == "weak":
-            if not filter_program:
-                raise OSError("no system-call filter for this architecture")
-        else:
+        if confined:
             enter_namespaces(mode)
+        elif not filter_program:
+            raise OSError("no system-call filter for this architecture")
         drop_privileges()
+        if mode == "landlock":
+            hide_files()
     except (OSError, AttributeError) as error:  # AttributeError: not Linux
         return send({"cannot": str(error)})
     os.environ.clear()
+    # The files of the programs, over the descriptors that their processes will have; nothing is read from or written to them here.
+    sys.stdin = open(0, closefd=False)  # noqa: SIM115 - open for the process's life
+    sys.stdout = sys.stderr = open(1, "w", closefd=False, encoding="utf-8", errors="replace")  # noqa: SIM115
+    terms = Terms(role, seconds, wall, memory_bytes, confined, filter_program, Link(3, 4))
     gc.collect()
     gc.freeze()
+    gc.disable()  # what waits here between programs leaves no cycles; it is switched on again for each of them
     send({"ready": True})
     while (message := receive()) is not None:
         source, link = message
         if source:
-            send(run(role, source.decode(), link, filter_program, seconds, memory_bytes, mode != "weak"))
+            send(run(terms, source.decode(), link))
+
+
+def load_random() -> None:
+    """``random`` with the same seed for every program: it asks to be seeded anew in each fork, and is not heard."""
+    register, os.register_at_fork = os.register_at_fork, lambda **_: None
+    __import__("random").seed(0)
+    os.register_at_fork = register
 
 
 def load_numpy(folder: str) -> None:
@@ -288,4 +271,4 @@ def load_numpy(folder: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], float(sys.argv[2]), int(sys.argv[3]), sys.argv[4], sys.argv[5])
+    main(sys.argv[1], float(sys.argv[2]), float(sys.argv[3]), int(sys.argv[4]), sys.argv[5], sys.argv[6])

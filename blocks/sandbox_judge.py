@@ -13,50 +13,56 @@ import symtable
 import sys
 import types
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
+from blocks.sandbox_remote import Remote
 from blocks.sandbox_runner import OPERATIONS, failure
-from blocks.sandbox_wire import Broken, Left, Link, Remote
+from blocks.sandbox_wire import Broken, Left, Link
 
+_NAME = "__main__"  # of the tests, so that they run what they keep for when they are run
 _LENT = ("len", "iter", "next", "getitem", "str", "repr", "bool", "isinstance")  # operations that a program may ask for
 
 
 class _Names(dict[str, Any]):
-    """The builtins of the tests; what is missing there is asked of the program."""
+    """The builtins of the tests, taken as they are used; what is missing there is asked of the program."""
 
     def __init__(self, link: Link) -> None:
-        super().__init__(vars(builtins))
+        super().__init__(__import__=builtins.__import__)  # which the interpreter takes without asking
         self._link = link
 
     def __missing__(self, name: str) -> Any:
+        if name in vars(builtins):
+            return self.setdefault(name, vars(builtins)[name])
         value = self._link.ask(["name", name])  # a KeyError where there is none, which the interpreter makes a NameError
         if isinstance(value, Remote):
             self[name] = value  # what is plain data is asked for anew: the program may have changed it
         return value
 
 
-def judge(tests: str, reading: int, writing: int) -> str | None:
+def judge(tests: str, link: Link) -> str | None:
     """Run the tests to their end; why they did not come to it, None where they did."""
     try:
-        tree = ast.parse(tests, "tests")
-        code = compile(tree, "tests", "exec")
+        code = compile(tests, "tests", "exec")
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         return f"the tests are no Python ({failure(error)})"
-    link = Link(reading, writing, lambda request: _serve(link, request), back=_discards(tree))
+    link.serve = lambda request: _serve(link, request)
+    link.back = cache(lambda: _discards(ast.parse(tests)))
     try:
         began = link.receive()
-        if not (isinstance(began, list) and len(began) <= 2 and began[:1] in (["ready"], ["failed"])):
+        if not (isinstance(began, list) and [type(one) for one in began] in ([str, list], [str, str])):
             return "answered what is no answer"
-        if began[0] == "failed":
-            return str(began[-1])[:500]
-        module = types.ModuleType("tests")
-        sys.modules["tests"] = module
+        if began[0] != "ready":
+            return str(began[1])[:500]
+        module = types.ModuleType(_NAME)
+        sys.modules[_NAME] = module
         names = module.__dict__
         names["__builtins__"] = _Names(link)
-        given = list(_given(tree))
+        # What is not needed is not read: to parse tests here costs more than to run most of them.
+        given = list(_given(ast.parse(tests))) if "import" in tests or "class" in tests else []
         if given:
             link.ask(["given", given])
-        shadowed = _shadowed(tests, tree, link)
+        shadowed = _shadowed(tests, {name for name in began[1] if type(name) is str}) if began[1] else None
         if shadowed:
             names[shadowed] = link.ask(["name", shadowed])
         exec(code, names)
@@ -79,7 +85,7 @@ def _serve(link: Link, request: Any) -> list[Any]:
         return ["value", link.pack(_lent(link, number)(*arguments, **named)), None]
     if what in ("get", "set") and len(details) >= 2:
         value, name = _lent(link, details[0]), details[1]
-        if type(value).__module__ != "tests" or not isinstance(name, str) or name.startswith("_"):
+        if type(value).__module__ != _NAME or not isinstance(name, str) or name.startswith("_"):
             raise AttributeError(str(name))
         if what == "get":
             return ["value", link.pack(getattr(value, name))]
@@ -98,11 +104,11 @@ def _lent(link: Link, number: Any) -> Any:
     return link.lent[number]
 
 
-def _discards(tree: ast.Module) -> int:
+def _discards(tree: ast.Module) -> bool:
     """Whether the tests call for what a call does to its arguments: somewhere they leave its result alone."""
     own = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.ClassDef)} | set(dir(builtins))
     calls = (node.value.func for node in ast.walk(tree) if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call))
-    return int(any(isinstance(call, ast.Name) and call.id not in own for call in calls))
+    return any(isinstance(call, ast.Name) and call.id not in own for call in calls)
 
 
 def _given(tree: ast.Module) -> Iterator[str]:
@@ -114,15 +120,18 @@ def _given(tree: ast.Module) -> Iterator[str]:
             yield ast.unparse(node)
 
 
-def _shadowed(tests: str, tree: ast.Module, link: Link) -> str | None:
-    """The builtin whose name is that of the wanted function; None where the tests use any other name of the program."""
+def _shadowed(tests: str, defined: set[str]) -> str | None:
+    """The builtin whose name is that of the wanted function; None where the tests use any other name of the program.
+
+    ``defined`` are the names of builtins that the program says to have.
+    """
     free = _free(symtable.symtable(tests, "tests", "exec"))
     if any(name not in vars(builtins) and name not in sys.stdlib_module_names for name in free):
         return None
-    for statement in tree.body:
+    for statement in ast.parse(tests).body:
         if not isinstance(statement, ast.FunctionDef | ast.ClassDef | ast.Import | ast.ImportFrom):
             for name in _loaded(statement):
-                if name in free and not isinstance(getattr(builtins, name, None), type(None)) and link.ask(["has", name]) is True:
+                if name in free and name in defined:
                     return name
     return None
 

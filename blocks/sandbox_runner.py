@@ -2,18 +2,20 @@
 
 Nothing here need be trusted, since nothing is kept from the program in its own process: of the tests it holds the arguments of
 the calls made so far, and no more. Requests: ``given`` (imports and classes of the tests, for the names that the program lacks),
-``name`` and ``has`` (of the program), ``call``, ``get``, ``set``, ``content`` and ``op`` (of objects that the judge has by number).
+``name`` (of the program), ``call``, ``get``, ``set``, ``content`` and ``op`` (of objects that the judge has by number).
 """
 
+import builtins
 import copy
 import operator
 import sys
 import types
 from typing import Any
 
-from blocks.sandbox_wire import Broken, Link, reduced
+from blocks.sandbox_values import CHANGEABLE, reduced
+from blocks.sandbox_wire import Broken, Link
 
-_CHANGEABLE = (list, dict, set, bytearray)
+_BUILTIN = frozenset(name for name, value in vars(builtins).items() if value is not None and not name.startswith("__"))
 
 
 def _enter(value: Any) -> Any:
@@ -40,11 +42,12 @@ def failure(error: BaseException) -> str:
         return "error"
 
 
-def run(source: str, reading: int, writing: int) -> None:
+def run(source: str, link: Link) -> None:
     """Run the program as an imported module, say how that went, and serve the judge until it hangs up."""
     module = types.ModuleType("program")
     sys.modules["program"] = module
-    link = Link(reading, writing, lambda request: _serve(link, module, request))
+    link.serve = lambda request: _serve(link, module, request)
+    link.back = lambda: False
     try:
         exec(compile(source, "program", "exec"), module.__dict__)
     except BaseException as error:
@@ -52,7 +55,7 @@ def run(source: str, reading: int, writing: int) -> None:
         link.send(["failed", failure(error)])
         return
     sys.stdout.flush()
-    link.send(["ready"])
+    link.send(["ready", [name for name in module.__dict__ if name in _BUILTIN]])
     try:
         while True:
             reply = link.answer(link.receive())
@@ -71,13 +74,11 @@ def _serve(link: Link, module: types.ModuleType, request: list[Any]) -> list[Any
         result = target(*arguments, **named)
         changed = None
         if back or result is None:
-            changed = [link.pack(one) if type(one) in _CHANGEABLE else None for one in arguments]
+            changed = [link.pack(one) if type(one) in CHANGEABLE else None for one in arguments]
             changed = changed if any(one is not None for one in changed) else None
         return ["value", link.pack(result, whole=isinstance(target, type)), changed]
     if what == "name":
         return ["value", link.pack(names[details[0]], whole=True)]
-    if what == "has":
-        return ["value", details[0] in names]
     if what == "get":
         return ["value", link.pack(getattr(link.lent[details[0]], details[1]), whole=True)]
     if what == "set":

@@ -21,6 +21,7 @@ _UNTAGGED = ("", "text", "txt", "plaintext", "plain", "code", "none")
 _STARTS = ("def ", "class ", "import ", "from ", "@", "async ", "if ", "try:", "for ", "while ", "with ")
 _UNSEEN = str.maketrans({"\u00a0": " ", "\u202f": " ", "\ufeff": None, "\u200b": None, "\u200c": None, "\u200d": None, "\u2060": None})
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom, ast.Assign, ast.AnnAssign, ast.AugAssign)
+_NAMELESS = (ast.Constant, ast.expr_context, ast.operator, ast.unaryop, ast.cmpop, ast.boolop)
 _MOST_PARTS = 12  # how far a piece of code that begins at the margin is followed over other lines at the margin
 _MOST_TRIES = 500  # pieces of one text that are tried at most
 _FAULTS = (SyntaxError, ValueError, RecursionError, MemoryError)
@@ -218,10 +219,19 @@ def _is_stub(tree: ast.Module, name: str) -> bool:
     return bool(bodies) and all(isinstance(node, ast.Pass) or (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)) for node in bodies[-1])
 
 
+def _children(node: ast.AST) -> list[ast.AST]:
+    """The nodes right below one, without those that hold no name: tests may be long lists of numbers."""
+    found: list[ast.AST] = []
+    for name in node._fields:
+        value = getattr(node, name, None)
+        found += [one for one in (value if isinstance(value, list) else (value,)) if isinstance(one, ast.AST) and not isinstance(one, _NAMELESS)]
+    return found
+
+
 def _bound(tree: ast.AST) -> set[str]:
     """Names that a piece of code binds at its top."""
     names: set[str] = set()
-    left = list(ast.iter_child_nodes(tree))
+    left = _children(tree)
     while left:
         node = left.pop()
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
@@ -231,7 +241,7 @@ def _bound(tree: ast.AST) -> set[str]:
         elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
             names.add(node.id)
         elif not isinstance(node, ast.Lambda | ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp):
-            left += ast.iter_child_nodes(node)
+            left += _children(node)
     return names
 
 
@@ -239,12 +249,14 @@ def _loaded(tree: ast.AST) -> set[str]:
     """Names that a piece of code uses anywhere and binds nowhere inside a function of its own."""
     used: set[str] = set()
     local: set[str] = set()
-    for node in ast.walk(tree):
+    nodes = [tree]
+    for node in nodes:
+        nodes += _children(node)
         if isinstance(node, ast.Name):
             (used if isinstance(node.ctx, ast.Load) else local).add(node.id)
         elif isinstance(node, ast.arg):
             local.add(node.arg)
         elif isinstance(node, ast.ExceptHandler) and node.name:
             local.add(node.name)
-    inner = set().union(*(_bound(node) for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.Lambda)))
+    inner = set().union(*(_bound(node) for node in nodes if isinstance(node, ast.FunctionDef | ast.Lambda)))
     return used - local - inner

@@ -12,7 +12,6 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blocks.checkers import code
 from blocks.checkers.call import calls
 from blocks.checkers.judge import check, check_all
 from blocks.checkers.value import number
@@ -227,13 +226,6 @@ def test_kinds_mix_in_order() -> None:
 # Public data
 
 
-@pytest.fixture
-def patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Reference solutions of which some need five seconds have the time that they need on a busy machine."""
-    monkeypatch.setattr(code, "SECONDS", 60.0)
-
-
-@pytest.mark.usefixtures("patient")
 def test_humaneval_solutions_pass_and_broken_ones_fail() -> None:
     rows = corpus("humaneval/HumanEval.jsonl.gz")
     assert len(rows) == 164
@@ -245,7 +237,6 @@ def test_humaneval_solutions_pass_and_broken_ones_fail() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("patient")
 def test_mbpp_solutions_pass_and_each_others_fail() -> None:
     rows = corpus("mbpp/mbpp.jsonl.zst")[::3]
     expected = [Expected(kind="code", value="\n".join([row["test_setup_code"], *row["test_list"]])) for row in rows]

@@ -16,7 +16,7 @@ from configs.errors import BadInput
 MEMORY = 256 * 1024 * 1024
 
 
-@pytest.fixture(params=["root", "user", "weak"])
+@pytest.fixture(params=["root", "user", "landlock", "weak"])
 def mode(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Every mode in turn; those that the kernel or the user does not allow are left out."""
     wanted: sandbox.Mode = request.param
@@ -73,7 +73,6 @@ os._exit(0)""",
 )
 ENDLESS = (
     "while True: pass",
-    "import time; time.sleep(60)",
     """
 import signal
 for number in range(1, 65):
@@ -99,6 +98,17 @@ def test_endless_programs_end() -> None:
     for outcome in sandbox.run_all(ENDLESS, seconds=0.3, memory_bytes=MEMORY):
         assert not outcome.passed
         assert outcome.reason == "still running after 0.3 seconds"
+    asleep = run("import time; time.sleep(60)", seconds=0.1)
+    assert not asleep.passed
+    assert asleep.reason.startswith("not at its end after 0.6 seconds by the clock")
+
+
+@pytest.mark.usefixtures("mode")
+def test_time_that_a_program_only_waits_is_not_counted() -> None:
+    """As on a machine that is busy with other things: the limit is of processor time."""
+    waits = "import time\nend = time.monotonic() + 0.3\nwhile time.monotonic() < end: time.sleep(0.02)"
+    outcome = run(waits, seconds=0.1)
+    assert outcome.passed, outcome
 
 
 @pytest.mark.usefixtures("mode")
@@ -188,6 +198,20 @@ def test_nothing_of_the_machine_can_be_read() -> None:
     assert run("import os; print(os.getuid())").output == "65534\n"
 
 
+def test_no_file_of_the_user_can_be_opened(mode: str, tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("sk-canary")
+    ways = [f"open({str(secret)!r}).read()", f"import os; os.open({str(secret)!r}, os.O_RDONLY)", f"import os; os.listdir({str(tmp_path)!r})",
+            f"import os; os.open({str(tmp_path)!r}, os.O_RDONLY | os.O_DIRECTORY)", f"import os; os.chdir('/'); open({str(secret)[1:]!r})",
+            "open('/proc/self/mem', 'rb')", "open('/etc/passwd')",
+            f"import ctypes; assert ctypes.CDLL(None).open({str(secret).encode()!r}, 0) >= 0"]  # fmt: skip
+    outcomes = sandbox.run_all([*ways, "import difflib, email.message, os; open(os.__file__).read()"], seconds=5.0, memory_bytes=MEMORY)
+    readable = [way for way, outcome in zip(ways, outcomes, strict=False) if outcome.passed]
+    assert bool(readable) == (mode == "weak"), readable
+    assert "sk-canary" not in "".join(outcome.output for outcome in outcomes)
+    assert outcomes[-1].passed, "what is the interpreter's own can be read"
+
+
 @pytest.mark.usefixtures("mode")
 def test_nothing_of_the_environment_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-secret-canary")
@@ -252,10 +276,31 @@ def test_a_dead_interpreter_costs_at_most_the_program_that_it_began_with(killed:
     assert lost is None or outcomes[lost].reason == "the sandbox died"
 
 
+def test_a_batch_on_several_cores_keeps_its_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sandbox, "PER_PAIR", 1)
+    slow_first = [f"import time; time.sleep({0.05 if n % 3 == 0 else 0}); print({n}); assert {n} % 4" for n in range(12)]
+    outcomes = sandbox.run_all(slow_first, seconds=5.0, memory_bytes=MEMORY)
+    assert [(outcome.output, outcome.passed) for outcome in outcomes] == [(f"{n}\n", n % 4 != 0) for n in range(12)]
+
+
+def test_an_interrupt_ends_what_runs_on_other_cores_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sandbox, "PER_PAIR", 1)
+    usual = signal.signal(signal.SIGALRM, signal.default_int_handler)
+    began = time.monotonic()
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.6)
+        with pytest.raises(KeyboardInterrupt):
+            sandbox.run_all(["import time; time.sleep(600)"] * 4, seconds=100.0, memory_bytes=MEMORY)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, usual)
+    assert time.monotonic() - began < 300, "not by the limit of the clock"
+
+
 @pytest.fixture
 def no_namespaces(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     usual = sandbox._refusal
-    monkeypatch.setattr(sandbox, "_refusal", lambda mode: usual(mode) if mode == "weak" else f"{mode}: unshare: Operation not permitted")
+    monkeypatch.setattr(sandbox, "_refusal", lambda mode: usual(mode) if mode in ("landlock", "weak") else f"{mode}: unshare: Operation not permitted")
     sandbox._mode.cache_clear()
     yield
     sandbox._mode.cache_clear()
@@ -272,6 +317,7 @@ def test_without_namespaces_nothing_runs_unless_allowed(monkeypatch: pytest.Monk
     assert reached_end("assert True")
     assert reached_end("assert True")
     assert caplog.text.count("no namespaces here") == 1
+    assert caplog.text.count("can read the files of this user") == (sandbox._refusal("landlock") is not None)
 
 
 def test_an_unknown_architecture_has_no_filter() -> None:
