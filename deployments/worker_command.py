@@ -9,6 +9,7 @@ import os
 import runpy
 import sys
 from functools import wraps
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from configs.errors import BadInput
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 ASKING = frozenset(f"flows.{flow}.{flow}" for flow in ("pipeline", "nightly", "dataset", "modifiers", "routing", "retraining"))
 PULL = "blocks.code_version.check"
+CARRIED = ("COGUMI_STORE", "COGUMI_JOURNAL", "HF_TOKEN")  # from the worker's environment into every container of its own
 
 
 def refuse_what_is_not_offered() -> None:
@@ -67,6 +69,22 @@ def keep_keys() -> None:
     ProcessJobConfiguration.prepare_for_flow_run = prepared  # type: ignore[method-assign]
 
 
+def furnish_containers() -> None:
+    """Let a Docker worker's containers have what its own environment says of store, journal and keys: a container has
+    nothing of it otherwise, and the pool's template lies on the server, which shall not know them."""
+    from prefect_docker.worker import DockerWorkerJobConfiguration
+
+    original = DockerWorkerJobConfiguration.prepare_for_flow_run
+
+    @wraps(original)
+    def prepared(self: DockerWorkerJobConfiguration, flow_run: Any, deployment: "DeploymentResponse | None" = None, *rest: Any, **named: Any) -> None:
+        original(self, flow_run, deployment, *rest, **named)
+        carried = {*CARRIED, *(keys() if asks(deployment) else ())}
+        self.env = {**self.env, **{name: os.environ[name] for name in sorted(carried) if name in os.environ}}
+
+    DockerWorkerJobConfiguration.prepare_for_flow_run = prepared
+
+
 def asks(deployment: "DeploymentResponse | None") -> bool:
     """Whether this is one of our flows that ask teachers, fetched as ours are."""
     return deployment is not None and deployment.entrypoint in ASKING and all(set(step) == {PULL} for step in deployment.pull_steps or [])
@@ -83,5 +101,7 @@ def keys() -> set[str]:
 if __name__ == "__main__":
     refuse_what_is_not_offered()
     keep_keys()
+    if find_spec("prefect_docker") is not None:
+        furnish_containers()
     sys.argv[:1] = ["prefect"]
     runpy.run_module("prefect", run_name="__main__", alter_sys=True)

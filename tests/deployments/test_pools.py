@@ -10,7 +10,10 @@ import jsonschema
 import kubernetes_validate
 import pytest
 import yaml
+from prefect import get_client
+from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.client.schemas.objects import FlowRun
+from prefect.client.schemas.responses import DeploymentResponse
 from prefect.utilities.collections import set_in_dict
 from prefect.utilities.templating import find_placeholders
 from prefect.workers.base import BaseJobConfiguration
@@ -50,8 +53,18 @@ def configured(kind: str, fixed: dict[str, Any] | None = None, **defaults: Any) 
 @pytest.mark.parametrize("kind", CONFIGURATIONS)
 def test_every_placeholder_is_a_variable_and_every_variable_is_used(kind: str) -> None:
     made = template(kind)
-    used = {found.name for found in find_placeholders(made["job_configuration"]) if not found.name.startswith("$")}
+    used = {found.name for found in find_placeholders(made["job_configuration"])}
     assert used == set(made["variables"]["properties"])
+
+
+@pytest.mark.parametrize("kind", CONFIGURATIONS)
+def test_a_server_takes_the_template(kind: str, prefect_server: None) -> None:
+    pool = WorkPoolCreate(name=f"template-{kind}", type=kind, base_job_template=template(kind))
+    with get_client(sync_client=True) as client:
+        try:
+            assert client.create_work_pool(pool).type == kind
+        finally:
+            client.delete_work_pool(pool.name)
 
 
 @pytest.mark.parametrize("kind", CONFIGURATIONS)
@@ -174,9 +187,18 @@ class TestDocker:
         assert self.arguments({"container_create_kwargs.device_requests": []})["host_config"].get("DeviceRequests", []) == []
 
     def test_keys_are_the_worker_hosts_and_not_in_the_template(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setenv("OPENAI_API_KEY", SECRET)
-        assert self.arguments()["environment"]["OPENAI_API_KEY"] == SECRET
-        assert template("docker")["job_configuration"]["env"]["OPENAI_API_KEY"] == "{{ $OPENAI_API_KEY }}"
+        monkeypatch.setattr(DockerWorkerJobConfiguration, "prepare_for_flow_run", DockerWorkerJobConfiguration.prepare_for_flow_run)
+        worker_command.furnish_containers()
+        for name in ("OPENAI_API_KEY", "COGUMI_STORE", "SOMETHING_ELSE"):
+            monkeypatch.setenv(name, SECRET)
+        made = asyncio.run(DockerWorkerJobConfiguration.from_template_and_values(template("docker"), {}))
+        run, ours = FlowRun(id=uuid4(), flow_id=uuid4(), name="quiet-otter"), [{worker_command.PULL: {"deployed": "x"}}]
+        given = {}
+        for flow in ("flows.modifiers.modifiers", "flows.compression.compression"):
+            one = made.model_copy()
+            one.prepare_for_flow_run(run, DeploymentResponse.model_construct(id=uuid4(), name="gpu", labels={}, entrypoint=flow, pull_steps=ours))
+            given[flow] = {name for name, value in one.env.items() if value == SECRET}
+        assert given == {"flows.modifiers.modifiers": {"OPENAI_API_KEY", "COGUMI_STORE"}, "flows.compression.compression": {"COGUMI_STORE"}}
 
 
 def test_the_queues_leave_slots_for_phases() -> None:
