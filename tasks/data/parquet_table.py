@@ -105,19 +105,21 @@ class Table:
             if self._scratch is None:
                 folder = self._target.resolve().parent
                 self._scratch = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - __exit__ closes it
-                self._move(self._schema)
+                self._move()
             self._writer = pa.ipc.new_stream(self._scratch, schema, options=pa.ipc.IpcWriteOptions(compression="lz4"))
         self._schema = schema
 
-    def _move(self, schema: Any) -> None:
+    def _move(self) -> None:
         """Bring the rows that are in the file to the scratch file."""
         import pyarrow as pa
         from pyarrow.parquet import ParquetFile
 
         self._file.flush()
         if self._file.tell():
-            with pa.ipc.new_stream(self._scratch, schema, options=pa.ipc.IpcWriteOptions(compression="lz4")) as moved:
-                for batch in ParquetFile(self._file).iter_batches(batch_size=GROUP, use_threads=False):
+            written = ParquetFile(self._file)
+            options = pa.ipc.IpcWriteOptions(compression="lz4")
+            with pa.ipc.new_stream(self._scratch, written.schema_arrow, options=options) as moved:
+                for batch in written.iter_batches(batch_size=GROUP, use_threads=False):
                     moved.write_batch(batch)
             self._file.seek(0)
             self._file.truncate()

@@ -17,6 +17,8 @@ from tasks.data import parquet_table
 from tasks.data.dedup.files import dedup_files
 from tasks.data.files import writer
 from tasks.data.record import Plain
+from tests.tasks.data.test_parquet_types import COLUMNS
+from tests.tasks.data.test_parquet_types import put as write_typed
 
 Row = dict[str, Any]
 MANY = 10_001  # more than are written at once
@@ -117,6 +119,18 @@ def test_parquet_files_of_different_columns_go_together(tmp_path: Path) -> None:
     assert out["late"].to_pylist() == [None, None, None, "x", "y", None, "z", "z", "z"]
     assert out["only"].to_pylist() == [None, None, None, 1, 2, 3, None, None, None]
     assert out.schema.field("only").type == pa.int8()
+
+
+@pytest.mark.parametrize("name", COLUMNS)
+def test_a_column_of_any_type_stays_what_it_is_when_another_comes(name: str, tmp_path: Path) -> None:
+    """What was written moves to a scratch file and back."""
+    source = write_typed(tmp_path / "typed.parquet", name, COLUMNS[name][0])
+    (tmp_path / "more.jsonl").write_text(json.dumps({"prompt": "something else", "response": "r", "note": "n"}) + "\n")
+    dedup_files([source, tmp_path / "more.jsonl"], tmp_path / "out.parquet", threshold=1.0)
+    out, typed = read_table(tmp_path / "out.parquet"), read_table(source)
+    assert out.drop_columns("note").schema.equals(typed.schema)
+    assert str(out.slice(0, len(typed))[name].to_pylist()) == str(typed[name].to_pylist())
+    assert (out["note"].to_pylist(), out[name][-1].as_py()) == ([None, None, "n"], None)
 
 
 def test_memory_does_not_grow_with_the_rows(tmp_path: Path) -> None:
