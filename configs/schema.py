@@ -8,7 +8,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import ValidationError, model_validator
 
 from configs.errors import BadInput
 from configs.phases.compression import Compression
@@ -19,7 +19,7 @@ from configs.phases.nightly import Approval, Nightly
 from configs.phases.release import Release
 from configs.phases.routing import Routing
 from configs.phases.teachers import Teachers
-from configs.phases.training import Training
+from configs.phases.training import Scratch, Training
 from configs.reading import DEPTH, SHOWN, cut, parse_yaml, quoted, read_yaml
 from configs.settings import SECRET, Settings, runtime, setting
 
@@ -54,6 +54,15 @@ class Profile(Settings):
     release: Release = setting("the release phase")
     nightly: Nightly = setting("the nightly regeneration")
     approval: Approval = runtime("when a run asks a person")
+
+    @model_validator(mode="after")
+    def _whole_groups(self) -> "Profile":
+        student, awq = self.training.student, self.compression.awq
+        if isinstance(student, Scratch) and awq is not None:
+            for name, width in (("hidden", student.hidden), ("feed_forward", student.feed_forward)):
+                if width % awq.group:
+                    raise ValueError(f"compression.awq.group {awq.group} does not divide training.student.{name}, {width}")
+        return self
 
 
 def available() -> list[str]:

@@ -86,7 +86,10 @@ def dedup(
     pairs: Annotated[Path | None, typer.Option(help="Every dropped id with its keeper and Jaccard: JSON lines.")] = None,
     threshold: Annotated[float | None, typer.Option(min=0, max=1, help="Jaccard from which two records are near-duplicates; the profile's by default.")] = None,
     linkage: Annotated[Literal["star", "single"] | None, typer.Option(help="star: near its keeper; single: any chain of near ones; the profile's by default.")] = None,
-    fold: Annotated[bool, typer.Option(help="Compare without what cannot be seen: kind and number of spaces, zero-width characters, NFC or NFD.")] = True,
+    fold: Annotated[
+        bool | None,
+        typer.Option(help="Compare without what cannot be seen: kind and number of spaces, zero-width characters, NFC or NFD; the profile's by default."),
+    ] = None,
     seed: Seed = 0,
     report: ReportFile = None,
     profile: ProfileName = DEFAULT,
@@ -97,9 +100,9 @@ def dedup(
 
     inputs, out = _split(paths)
     _ready(inputs, out, pairs, report, in_place=inputs)
-    chosen = {name: value for name, value in (("threshold", threshold), ("linkage", linkage)) if value is not None}
+    chosen = {name: value for name, value in (("threshold", threshold), ("linkage", linkage), ("fold", fold)) if value is not None}
     settings = _settings(profile, set_).near_duplicates.model_copy(update=chosen)
-    _finish(dedup_files(inputs, out, settings, seed, pairs, fold), report)
+    _finish(dedup_files(inputs, out, settings, seed, pairs), report)
 
 
 @app.command()

@@ -2,6 +2,7 @@
 
 from blocks.records import Artifact, Domain, Record
 from blocks.teachers.block import with_blocks
+from blocks.verdicts import Gain
 from configs.phases.modifiers import coverage
 from flows.parameters import Chosen, Stored
 from flows.phase import phase
@@ -10,7 +11,7 @@ from tasks.evaluation.evaluate import evaluate
 from tasks.evaluation.held_out import held_out
 from tasks.modifiers.cascade import cascade
 from tasks.modifiers.failures import failures
-from tasks.modifiers.gain import Gain, gain
+from tasks.modifiers.gain import gain
 from tasks.modifiers.mixture import mixture
 from tasks.modifiers.questions import fresh_questions
 from tasks.modifiers.show import show_modifiers

@@ -8,6 +8,7 @@ from typing import Any
 
 from blocks.records import Artifact, Domain, Record
 from blocks.teachers.block import with_blocks
+from blocks.verdicts import Gain
 from configs.phases.modifiers import coverage
 from configs.schema import Profile
 from flows.parameters import Chosen, Stored
@@ -20,7 +21,7 @@ from tasks.improvement.logged import logged_questions
 from tasks.improvement.standing import Member, Standing
 from tasks.modifiers.cascade import cascade
 from tasks.modifiers.failures import failures
-from tasks.modifiers.gain import Gain, gain
+from tasks.modifiers.gain import gain
 from tasks.modifiers.mixture import mixture
 from tasks.modifiers.questions import fresh_questions
 from tasks.release.assemble import assemble

@@ -38,7 +38,8 @@ def training(dataset: Stored, questions: Stored, profile: Chosen) -> Trained:
     """
     settings, judged, seed, resamples = profile.training, profile.evaluation, profile.seed, profile.evaluation.resamples
     lora, meta = settings.fine_tuning, settings.meta
-    base = make_student(settings.student, seed)
+    awq = profile.compression.awq
+    base = make_student(settings.student, seed, awq.group if awq is not None else None)
     pretrained = evaluate(base, questions, judged)
     tuned = sft(base, dataset, lora, seed)
     fine_tuned = evaluate(base, questions, judged, tuned)

@@ -64,6 +64,16 @@ def tied(config: dict[str, Any]) -> bool:
     return bool(config.get("tie_word_embeddings", False))
 
 
+def refuse_group(config: dict[str, Any], group: int) -> None:
+    """Raise BadInput where weights in groups of ``group`` (``compression.awq.group``) do not fill the rows of a matrix."""
+    queries = head_size(config) * config["num_attention_heads"]
+    widths = {"hidden_size": config["hidden_size"], "intermediate_size": config["intermediate_size"], "the attention heads": queries}
+    for name, width in widths.items():
+        if width % group:
+            most = math.gcd(*widths.values())
+            raise BadInput(f"awq.group {group} does not divide {name}, {width}, of this student; choose a divisor of {most}, or awq: null")
+
+
 def tensor_shapes(config: dict[str, Any]) -> dict[str, tuple[int, ...]]:
     """Every weight that a Llama of this configuration has, by its Hugging Face name."""
     hidden, wide, size = config["hidden_size"], config["intermediate_size"], head_size(config)

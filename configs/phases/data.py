@@ -104,6 +104,7 @@ class NearDuplicates(Settings):
     permutations: int = setting("MinHash permutations; bands × rows of them are used", ge=1)
     bands: int = setting("bands (16×8 finds 94.7% of the pairs at Jaccard 0.8)", ge=1)
     rows: int = setting("rows in a band", ge=1)
+    fold: bool = setting("compare without what cannot be seen: kinds and runs of white space, characters of no width, Unicode's NFC or NFD")
     linkage: Literal["star", "single"] = setting("star: drop only what is similar to the one that stays; single: one of each chain stays")
     threads: int = runtime("threads", ge=1)
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from blocks import store
 from blocks.hardware import refuse_missing
+from blocks.models import llama_config
 from blocks.records import Artifact
 from configs.errors import BadInput, GateFailed
 from configs.phases.compression import Awq, Calibration
@@ -39,7 +40,7 @@ def fold(model: Artifact, dataset: Artifact, settings: Awq, calibration: Calibra
 
     refuse_missing(calibration.device)
     folder = llama(model)
-    _refuse_group(folder, settings.group)
+    llama_config.refuse_group(llama_config.read(folder / "config.json"), settings.group)
     rows = packed(dataset, folder, calibration, seed)[: settings.rows]
     described = {**settings.identity(), "calibration": calibration.identity(), "seed": seed}
     with store.create("model", parents=[model, dataset], settings=described) as made:
@@ -104,13 +105,6 @@ def _copying() -> Iterator[None]:
         yield
     finally:
         setattr(torch.Tensor, "cpu", original)  # noqa: B010
-
-
-def _refuse_group(folder: Path, group: int) -> None:
-    with Checkpoint(folder) as checkpoint:
-        width = min(int(checkpoint.config["hidden_size"]), int(checkpoint.config["intermediate_size"]))
-        if int(checkpoint.config["hidden_size"]) % group or int(checkpoint.config["intermediate_size"]) % group:
-            raise BadInput(f"awq.group {group} does not divide the rows of this model (narrowest {width}); choose a divisor, such as 32 or 128")
 
 
 def _divergence(before: Path, after: Path, rows: "torch.Tensor", calibration: Calibration) -> float:

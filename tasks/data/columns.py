@@ -1,51 +1,47 @@
 """Rows as columns: a dataset as Parquet beside its JSON lines, the same fields, one column each, prices as decimal text; and rows of
 any shape as an Arrow table.
 
-Not here: reading and writing plain files (files.py, dedup/files.py).
+Not here: how types go together (column_types.py), reading and writing plain files (files.py, dedup/files.py).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from blocks.records import Example
 from configs.errors import BadInput
+from tasks.data.column_types import clash, holds, wider_schema
 
 CELLS = 20_000_000  # rows times columns of a table that is made at once
 
 
-def as_table(rows: Sequence[Mapping[str, Any]], schema: Any, target: Path) -> Any:
-    """An Arrow table of ``rows``, under ``schema`` where there is one. Arrow by itself leaves out, without a word, what the first row
-    or the schema does not have.
+def as_table(rows: Sequence[Mapping[str, Any]], schema: Any, target: Path, first: int = 1) -> Any:
+    """An Arrow table of ``rows``, the first of which is number ``first``; under ``schema``, that of the rows before, made
+    wider where these need it. Arrow by itself leaves out, without a word, what the first row or the schema does not have.
 
     Raises:
-        BadInput: a value or a field does not fit; names ``target``.
+        BadInput: a value does not go together with those before it; names ``target``, row and field.
     """
     import pyarrow as pa
 
     names = list(dict.fromkeys(name for row in rows for name in row))
-    if len(names) * len(rows) > CELLS:
-        raise BadInput(f"{target}: the records have {len(names):,} different fields, too many for the columns of one table; write JSON lines instead")
+    _check_cells(names if schema is None else {*names, *schema.names}, rows, target)
     try:
         found = pa.table({name: pa.array([row.get(name) for row in rows]) for name in names})
-        if schema is None:
-            return found
-        if lost := [name for name in names if name not in schema.names] or [field.name for field in found.schema if not _holds(schema.field(field.name).type, field.type)]:
+        wanted = found.schema if schema is None else wider_schema(schema, found.schema)
+        if lost := [field.name for field in found.schema if not holds(wanted.field(field.name).type, field.type)]:
             raise KeyError(f"{lost[0][:100]!r} has no place in the columns of the first ones")
-        return pa.Table.from_pylist(rows, schema=schema)
+        return found if wanted.equals(found.schema) else pa.Table.from_pylist(rows, schema=wanted)
     except (pa.ArrowException, KeyError, ValueError, TypeError, OverflowError, RecursionError) as error:
-        raise BadInput(f"{target}: the records' fields do not fit into one table ({' '.join(str(error).split())[:300]}); write JSON lines instead") from None
+        told = clash(rows, schema, first) or " ".join(str(error).split())[:300]
+        fault = f"{told}; the records' fields do not fit into one table"
+        raise BadInput(f"{target}: {fault}, write JSON lines instead") from None
 
 
-def _holds(wide: Any, narrow: Any) -> bool:
-    """Whether every field inside the Arrow type ``narrow`` is one inside ``wide``."""
-    import pyarrow as pa
-
-    if pa.types.is_struct(narrow) and pa.types.is_struct(wide):
-        return all(wide.get_field_index(field.name) >= 0 and _holds(wide.field(field.name).type, field.type) for field in narrow)
-    if pa.types.is_list(narrow) and pa.types.is_list(wide):
-        return _holds(wide.value_type, narrow.value_type)
-    return True  # what else does not fit, Arrow refuses
+def _check_cells(names: Collection[str], rows: Sequence[Any], target: Path) -> None:
+    if len(names) * len(rows) > CELLS:
+        fault = f"the records have {len(names):,} different fields, too many for the columns of one table"
+        raise BadInput(f"{target}: {fault}; write JSON lines instead")
 
 
 def write_parquet(path: Path, examples: list[Example]) -> None:

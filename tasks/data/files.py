@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 from configs.errors import BadInput
-from tasks.data import parquet
+from tasks.data import parquet, parquet_table
 from tasks.data.arrays import Layout, elements, layout
 from tasks.data.json_text import parse
+from tasks.data.packed import packed
 from tasks.data.record import Plain, as_record
 from tasks.data.unpacked import check, lines
 from tasks.data.whole import whole
@@ -114,11 +115,12 @@ def _read_parquet(path: Path) -> Iterator[Located]:
 
 @contextmanager
 def _write_lines(file: IO[bytes], path: Path) -> Iterator[Callable[[Plain], None]]:
-    import pyarrow as pa
+    with packed(path, file) as stream:
 
-    compression = {".zst": "zstd", ".gz": "gzip"}.get(path.suffix)
-    with pa.output_stream(file, compression=compression, buffer_size=1 << 20) as stream:
-        yield lambda record: stream.write(record.json + b"\n")
+        def write(record: Plain) -> None:
+            stream.write(record.json + b"\n")
+
+        yield write
 
 
 @contextmanager
@@ -142,10 +144,10 @@ def _write_parquet(file: IO[bytes], path: Path) -> Iterator[Callable[[Plain], No
             flush()
         waiting.append(record)
         size += len(record.prompt) + len(record.response)
-        if len(waiting) >= parquet.GROUP or size >= parquet.GROUP_BYTES:
+        if len(waiting) >= parquet_table.GROUP or size >= parquet_table.GROUP_BYTES:
             flush()
 
-    with parquet.Table(path, file) as table:
+    with parquet_table.Table(path, file) as table:
         yield write
         flush()
 

@@ -1,6 +1,7 @@
 """Removal of exact and near duplicates over prompt and response; the best-scored example of a cluster stays.
 
-Characters are compared as they are; ``cogumi data dedup`` folds them first (commands/dedup.py). Not here: how they are found (dedup/).
+Where ``fold`` says so, what cannot be seen is no difference; what is kept stays as it was. ``cogumi data dedup`` does the
+same with plain files (commands/dedup.py). Not here: how they are found (dedup/).
 """
 
 from collections.abc import Sequence
@@ -10,6 +11,7 @@ from blocks.records import Artifact
 from configs.phases.data import NearDuplicates
 from tasks.data import rows
 from tasks.data.dedup.near import Dedup, deduplicate
+from tasks.data.dedup.text import folded
 from tasks.data.processes import processors
 from tasks.step import step
 
@@ -22,7 +24,8 @@ def remove_near_duplicates(examples: Artifact, settings: NearDuplicates, seed: i
     found = find(texts, [example.metadata.quality_score for example in read], settings, seed)
     rejects = []
     for dropped, keeper, jaccard in found.duplicates:
-        example, reason = read[dropped], "exact_duplicate" if texts[dropped] == texts[keeper] else "near_duplicate"
+        one, other = (folded(texts[row]) if settings.fold else texts[row] for row in (dropped, keeper))
+        example, reason = read[dropped], "exact_duplicate" if one == other else "near_duplicate"
         detail = f"of {read[keeper].id}, Jaccard {jaccard:.3f}"
         rejects.append(rows.Reject(id=example.id, stage="near_duplicates", reason=reason, detail=detail, prompt=example.prompt, lineage=example.lineage))
     with store.create("examples", parents=[examples], settings={"near_duplicates": settings.identity(), "seed": seed}) as folder:
@@ -49,4 +52,5 @@ def find(texts: Sequence[str], qualities: Sequence[float] | None, settings: Near
         linkage=settings.linkage,
         seed=seed,
         threads=processors(settings.threads),
+        fold=settings.fold,
     )

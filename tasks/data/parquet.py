@@ -1,20 +1,16 @@
-"""Parquet files of rows of any shape: read in small batches within bounds, and written from batches (as they are, with their types) or from
-rows of JSON (with the types that Arrow finds in the first of them).
+"""Parquet files of rows of any shape, read in small batches within bounds.
 
-Not here: which rows are records (record.py), datasets of examples (columns.py).
+Not here: which rows are records (record.py), and writing (parquet_table.py).
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from configs.errors import BadInput
-from tasks.data.columns import as_table
 from tasks.data.unpacked import UNPACKED, Expansion
 
 ROWS = 256  # a value that is stored once may fill every row of a batch
-GROUP = 10_000  # rows that are written at once, or as many as have GROUP_BYTES
-GROUP_BYTES = 2**27
 
 
 def batches(path: Path) -> Iterator[Any]:
@@ -126,72 +122,3 @@ def _at_once(metadata: Any) -> int:
             if column.total_uncompressed_size > max(2**22, 100 * column.total_compressed_size):
                 return max(1, min(ROWS, UNPACKED // column.total_uncompressed_size))
     return ROWS
-
-
-class Table:
-    """Writes ``target`` through ``file``; ``with Table(target, file) as table``. Its columns are those of what came first."""
-
-    def __init__(self, target: Path, file: IO[bytes]) -> None:
-        self._target, self._file = target, file
-        self._writer: Any = None
-        self._waiting: list[Any] = []
-        self._size = self._count = 0
-
-    def __enter__(self) -> "Table":
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        try:
-            if kind is None:
-                self._flush()
-                if self._writer is None:
-                    self.rows([])
-        finally:
-            if self._writer is not None:
-                self._writer.close()
-
-    def rows(self, found: Sequence[Mapping[str, Any]]) -> None:
-        """Take rows of JSON.
-
-        Raises:
-            BadInput: they do not fit into the columns.
-        """
-        self._flush()
-        self._write(as_table(found, self._writer.schema if self._writer else None, self._target))
-
-    def batch(self, found: Any) -> None:
-        """Take an Arrow batch.
-
-        Raises:
-            BadInput: it does not fit into the columns.
-        """
-        if self._waiting and not found.schema.equals(self._waiting[-1].schema):
-            self._flush()
-        self._waiting.append(found)
-        self._count, self._size = self._count + len(found), self._size + found.nbytes
-        if self._count >= GROUP or self._size >= GROUP_BYTES:
-            self._flush()
-
-    def _flush(self) -> None:
-        import pyarrow as pa
-
-        if self._waiting:
-            table = pa.Table.from_batches(self._waiting)
-            self._waiting, self._count, self._size = [], 0, 0
-            self._write(table)
-
-    def _write(self, table: Any) -> None:
-        import pyarrow as pa
-        from pyarrow.parquet import ParquetWriter
-
-        try:
-            if self._writer is None:
-                self._writer = ParquetWriter(self._file, table.schema, compression="zstd")
-            schema = self._writer.schema
-            if not table.schema.equals(schema):
-                table = table.cast(schema) if table.schema.names == schema.names else as_table(table.to_pylist(), schema, self._target)
-            self._writer.write_table(table)
-        except (pa.ArrowException, ValueError, TypeError, OverflowError) as error:
-            raise BadInput(
-                f"{self._target}: rows of different columns, or of a kind that Parquet has not ({' '.join(str(error).split())[:300]}); write JSON lines instead"
-            ) from None

@@ -15,7 +15,7 @@ from typing import IO
 
 @contextmanager
 def whole(paths: Sequence[Path]) -> Iterator[list[IO[bytes]]]:
-    """Files to write to that take the places of ``paths``, synced to disk, when the block ends without an error.
+    """Files to write to, and to read again, that take the places of ``paths``, synced to disk, when the block ends well.
 
     Raises:
         OSError: one of them cannot be written.
@@ -40,12 +40,12 @@ class _Unfinished:
         self._hidden = path.with_name(f".{path.name[:200]}.{uuid.uuid4().hex[:8]}")
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            self._descriptor = os.open(path.parent, os.O_TMPFILE | os.O_WRONLY, 0o666)
+            self._descriptor = os.open(path.parent, os.O_TMPFILE | os.O_RDWR, 0o666)
             self._named = False
         except (OSError, AttributeError):  # another file system, another operating system
-            self._descriptor = os.open(self._hidden, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
+            self._descriptor = os.open(self._hidden, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o666)
             self._named = True
-        self.stream: IO[bytes] = os.fdopen(os.dup(self._descriptor), "wb")
+        self.stream: IO[bytes] = os.fdopen(os.dup(self._descriptor), "w+b")
 
     def __enter__(self) -> "_Unfinished":
         return self

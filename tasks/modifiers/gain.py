@@ -6,28 +6,13 @@ release is judged: a choice among modifiers made there would flatter it. Not her
 
 from collections.abc import Sequence
 
-from blocks.records import Answered, Artifact, Interval, Record
+from blocks.records import Answered, Artifact, Interval
+from blocks.verdicts import Gain
 from configs.errors import BadInput
 from configs.phases.modifiers import Acceptance
 from tasks.evaluation.evaluate import read_answers
 from tasks.evaluation.statistics import paired_difference
 from tasks.step import step
-
-
-class Gain(Record):
-    """Exact match with the modifier minus without: in its domains, elsewhere, and by domain; paired, with 95% intervals."""
-
-    modifier: str
-    domains: tuple[str, ...]
-    inside_base: float
-    inside_modifier: float
-    inside: Interval
-    elsewhere_base: float
-    elsewhere_modifier: float
-    elsewhere: Interval | None
-    by_domain: dict[str, Interval]
-    accepted: bool
-    reason: str
 
 
 @step(version=1)

@@ -2,8 +2,8 @@
 
 from blocks.pages import leave_table
 from blocks.records import Interval
+from blocks.verdicts import Gain
 from tasks.evaluation.ledger import percent
-from tasks.modifiers.gain import Gain
 from tasks.step import step
 
 

@@ -13,6 +13,7 @@ from pydantic import ConfigDict, Field
 
 from blocks import store
 from blocks.records import Artifact, GateReport, Interval, LedgerRow, Manifest, Record
+from blocks.verdicts import Gain, Routed
 from tasks.evaluation.evaluate import Summary, read_answers, read_summary
 from tasks.evaluation.ledger import read_ledger
 from tasks.evaluation.statistics import paired_difference
@@ -73,42 +74,10 @@ class GateFigure(Record):
     passed: bool
 
 
-class ModifierFigures(Record):
-    """A modifier against the base alone: exact match in its domains (``inside``), in all others, and by domain."""
+class RouterFigures(Routed):
+    """The router, and ``reliability``: the bins before and after calibration; ``test``: the cost-quality curve."""
 
-    modifier: str
-    domains: tuple[str, ...]
-    inside_base: float
-    inside_modifier: float
-    inside: Interval
-    elsewhere_base: float
-    elsewhere_modifier: float
-    elsewhere: Interval | None
-    by_domain: dict[str, Interval]
-    accepted: bool
-    reason: str
-
-
-class RouterFigures(Record):
-    """The router on the test questions: shares of right answers, tokens (``cost``, times the base's), calibration errors; None where nothing
-    of the kind occurred. ``reliability``: the bins before and after calibration; ``test``: the cost-quality curve."""
-
-    threshold: float
     reason: str = Field(description="why this threshold")
-    base: float
-    routed: float
-    oracle: float
-    difference: Interval
-    share_routed: float
-    cost: float
-    recall_base_wrong: float | None
-    recall_mendable: float | None
-    domain_accuracy: float
-    ece_before: float
-    ece_after: float
-    brier_before: float
-    brier_after: float
-    auroc: float | None
     reliability: dict[str, Any] | None
     test: dict[str, Any]
 
@@ -175,7 +144,7 @@ class Figures(Record):
     models: dict[str, Summary]
     changes: tuple[Change, ...]
     ledger: tuple[LedgerRow, ...]
-    modifiers: tuple[ModifierFigures, ...]
+    modifiers: tuple[Gain, ...]
     router: RouterFigures
     dataset: DatasetFigures
     training: dict[str, Any] = Field(description="the curves of every training, by its name")
@@ -186,7 +155,7 @@ def gather(facts: Facts, manifests: list[Manifest], profile: str, overrides: lis
     """The figures of what was built. ``manifests``: of everything that the release was made of."""
     release, router = facts.release, facts.router
     summary = router["summary"]
-    named = {name: summary[name] for name in RouterFigures.model_fields if name in summary}
+    named = {name: summary[name] for name in Routed.model_fields}
     checks = [(gate.gate, check) for gate in facts.sources.gates for check in gate.checks]
     return Figures(
         title=release.title,
@@ -205,7 +174,7 @@ def gather(facts: Facts, manifests: list[Manifest], profile: str, overrides: lis
         models=facts.summaries,
         changes=tuple(Change(before=before, after=after, difference=change) for (before, after), change in facts.changes.items()),
         ledger=tuple(facts.rows),
-        modifiers=tuple(ModifierFigures.model_validate(gain) for gain in facts.sources.gains),
+        modifiers=tuple(Gain.model_validate(gain) for gain in facts.sources.gains),
         router=RouterFigures(**named, reason=router["choice"]["reason"], reliability=router.get("reliability"), test=router["test"]),
         dataset=_dataset(facts.stats),
         training=facts.curves,

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from blocks import store
-from blocks.records import Answered, Artifact, Interval, Record
+from blocks.records import Answered, Artifact, Interval
+from blocks.verdicts import Routed
 from configs.phases.routing import Threshold
 from tasks.evaluation.evaluate import read_answers
 from tasks.evaluation.statistics import paired_difference
@@ -24,26 +25,10 @@ from tasks.step import step
 POINTS = 21  # of the oracle's curve
 
 
-class RoutingReport(Record):
-    """The router on the test questions. ``difference``: routed minus base exact match, paired; ``over_random``: routed minus
-    random routing of as many covered questions, paired; ``cost``: tokens over those of the base alone."""
+class RoutingReport(Routed):
+    """The router on the test questions. ``over_random``: routed minus random routing of as many covered questions, paired."""
 
-    threshold: float
-    base: float
-    routed: float
-    oracle: float
-    difference: Interval
     over_random: Interval
-    share_routed: float
-    cost: float
-    recall_base_wrong: float | None
-    recall_mendable: float | None
-    domain_accuracy: float
-    ece_before: float
-    ece_after: float
-    brier_before: float
-    brier_after: float
-    auroc: float | None
 
 
 @step(version=1)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from blocks import chat_format, store
-from blocks.models import safetensors_file, student_folder, vocabulary
+from blocks.models import llama_config, safetensors_file, student_folder, vocabulary
 from blocks.records import Artifact
 from configs.errors import BadInput, Transient
 from configs.phases.training import Hub, Local, Scratch
@@ -22,11 +22,18 @@ from tasks.training.tokenizer import tokenizer
 WANTED = ("*.safetensors", "*.safetensors.index.json", "config.json", "generation_config.json", "tokenizer*.json", "special_tokens_map.json", "*.jinja")
 
 
-def student(settings: Scratch | Hub | Local, seed: int) -> Artifact:
-    """The model being built, by the step that ``settings.source`` names."""
+def student(settings: Scratch | Hub | Local, seed: int, group: int | None) -> Artifact:
+    """The model being built, by the step that ``settings.source`` names. ``group``: of AWQ's weights, None without AWQ.
+
+    Raises:
+        BadInput: of the source; or an adopted student's rows are not whole groups, so that compression would refuse it.
+    """
     if isinstance(settings, Scratch):
         return pretrain(tokenizer(settings.vocabulary, seed), settings, seed)
-    return download(settings) if isinstance(settings, Hub) else adopt(settings)
+    adopted = download(settings) if isinstance(settings, Hub) else adopt(settings)
+    if group is not None:
+        llama_config.refuse_group(llama_config.read(store.open(adopted) / "config.json"), group)
+    return adopted
 
 
 @step(version=2)  # 2: refuses what later phases cannot work with

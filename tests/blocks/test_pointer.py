@@ -1,7 +1,6 @@
 """A pointer in a folder and on S3: moved as one, by several at once, through broken connections."""
 
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,12 +10,6 @@ from blocks.records import Artifact
 from configs.errors import BadInput, Transient
 from tasks.release.current import Overtaken, current, promote, releases, rollback
 from tests import s3
-
-
-@pytest.fixture(scope="module")
-def moto() -> Iterator[tuple[str, int]]:
-    with s3.server() as address:
-        yield address
 
 
 @pytest.fixture(params=["folder", "s3"])

@@ -1,7 +1,6 @@
 """What only a remote store has: lost connections, copies on this machine, no access, no server."""
 
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,13 +9,7 @@ from blocks import objects, remote, store
 from blocks.records import Artifact
 from configs.errors import BadInput, Transient
 from tests import s3
-from tests.blocks.test_store import change, forget, leftovers, make
-
-
-@pytest.fixture(scope="module")
-def moto() -> Iterator[tuple[str, int]]:
-    with s3.server() as address:
-        yield address
+from tests.blocks.things import change, forget, leftovers, make
 
 
 @pytest.fixture

@@ -4,64 +4,15 @@ import os
 import subprocess
 import sys
 import textwrap
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from blocks import places, store
-from blocks.records import Artifact
+from blocks import store
 from configs.errors import BadInput, DamagedArtifact
-from tests import s3
+from tests.blocks.things import change, forget, leftovers, make
 from tests.small_disk import mounted
-
-
-@pytest.fixture(scope="module")
-def moto() -> Iterator[tuple[str, int]]:
-    with s3.server() as address:
-        yield address
-
-
-@pytest.fixture(params=["folder", "s3"])
-def place(request: pytest.FixtureRequest, state: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The store's location."""
-    if request.param == "s3":
-        address = request.getfixturevalue("moto")
-        s3.use(monkeypatch, *address, s3.bucket(*address))
-    return places.location()
-
-
-def make(text: str = "hello", parents: tuple[Artifact, ...] = (), **settings: object) -> Artifact:
-    with store.create("thing", parents=parents, settings=settings) as folder:
-        (folder.path / "sub").mkdir()
-        (folder.path / "sub" / "a.txt").write_text(text)
-        folder.metrics["length"] = len(text)
-    return folder.artifact
-
-
-def leftovers() -> list[Path]:
-    return list((places.scratch() / "tmp").iterdir())
-
-
-def change(made: Artifact, name: str, content: bytes | None) -> None:
-    """Overwrite or delete one file of an artifact where it is kept, behind the store's back; this machine has no copy."""
-    import fsspec
-
-    fs, path = fsspec.core.url_to_fs(f"{made.uri}/{name}")
-    if content is None:
-        fs.rm_file(path)
-    else:
-        fs.pipe_file(path, content)
-    if "://" in made.uri:
-        forget(made)
-
-
-def forget(made: Artifact) -> None:
-    """This machine's copy of a remote artifact is gone."""
-    import shutil
-
-    shutil.rmtree(places.scratch() / "cache" / f"{made.kind}-{made.digest}", ignore_errors=True)
 
 
 def test_an_artifact_reads_back_with_its_manifest(place: str) -> None:

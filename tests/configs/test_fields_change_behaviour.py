@@ -94,6 +94,7 @@ SHOWN: dict[str, dict[str, str]] = {
     },
     "NearDuplicates": {
         "tests/tasks/data/test_near_duplicates.py::test_every_field_of_the_search_changes_what_is_found": "threshold shingle permutations bands rows linkage",
+        "tests/tasks/data/test_near_duplicates.py::test_fold_decides_whether_what_cannot_be_seen_is_a_difference": "fold",
         "tests/tasks/data/test_near_duplicates.py::test_threads_are_those_that_compute": "threads",
     },
     "Balancing": {f"{DATA}::test_tolerance_and_validation_share_change_the_dataset": "tolerance"},

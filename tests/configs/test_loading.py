@@ -87,6 +87,23 @@ def test_no_error_shows_a_secret_or_pages_of_settings(setting: str, said: str) -
     assert len(str(error.value)) < 300
 
 
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        (["compression.awq.group=96"], r"profile nano: compression.awq.group 96 does not divide training.student.hidden, 256$"),
+        (["training.student.feed_forward=300"], "group 128 does not divide training.student.feed_forward, 300$"),
+        (["compression.awq=null", "training.student.feed_forward=300"], None),
+        (["compression.awq.group=64"], None),
+    ],
+)
+def test_groups_that_no_row_of_the_student_is_made_of_are_refused(settings: list[str], said: str | None) -> None:
+    if said is None:
+        load("nano", settings)
+        return
+    with pytest.raises(BadInput, match=said):
+        load("nano", settings)
+
+
 def test_addresses_without_password_are_fine() -> None:
     loaded = load("nano", ["teachers.journal=postgresql+psycopg://me@host:5432/d", "teachers.models.rehearsal-small.base_url=http://host:8000/v1?a=b"])
     assert loaded.teachers.journal == "postgresql+psycopg://me@host:5432/d"

@@ -21,17 +21,15 @@ class DedupReport(Record):
     records_per_second: float
 
 
-def dedup_files(inputs: Sequence[Path], out: Path, settings: NearDuplicates, seed: int, pairs: Path | None = None, fold: bool = True) -> DedupReport:
+def dedup_files(inputs: Sequence[Path], out: Path, settings: NearDuplicates, seed: int, pairs: Path | None = None) -> DedupReport:
     """Write the best record of each cluster of near-duplicates, in the order of the input, every line as it was.
 
     Args:
         inputs: the files to read.
         out: the file to write.
-        settings: threshold, shingles, banding, linkage.
+        settings: threshold, shingles, banding, folding, linkage, as in the pipeline's step.
         seed: of the hash functions.
         pairs: JSON lines of every dropped record: ``dropped`` and ``keeper`` (ids), ``jaccard``.
-        fold: compare without what cannot be seen (kinds and runs of white space, characters of no width, Unicode's composed and
-            decomposed forms); what is kept stays as it was. The pipeline's step compares characters as they are.
     """
     report = files.dedup_files(
         inputs,
@@ -45,6 +43,6 @@ def dedup_files(inputs: Sequence[Path], out: Path, settings: NearDuplicates, see
         linkage=settings.linkage,
         seed=seed,
         threads=processors(settings.threads),
-        fold=fold,
+        fold=settings.fold,
     )
     return DedupReport.model_validate(report)

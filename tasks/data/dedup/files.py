@@ -8,12 +8,11 @@ Not here: how pairs are found and judged (near.py).
 """
 
 import errno
-import gzip
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, Any
 
 from blocks.progress import progress
 from configs.errors import BadInput
@@ -22,6 +21,7 @@ from tasks.data.dedup.near import Dedup, Linkage, Method, resolve
 from tasks.data.dedup.parallel import Workers
 from tasks.data.dedup.parquet import ParquetRows
 from tasks.data.json_text import dumps, parse
+from tasks.data.packed import packed
 from tasks.data.whole import whole
 
 Sink = IO[bytes] | ParquetRows
@@ -158,15 +158,11 @@ def _id(lines: Any, row: int) -> Any:
 def _all_or_none(paths: Sequence[Path]) -> Iterator[list[Sink]]:
     """What to write to for ``paths``, packed as their names say; they appear together, when all of them are whole."""
     with whole(paths) as files, ExitStack() as packing:
-        yield [_packed(path, file, packing) for path, file in zip(paths, files, strict=True)]
+        yield [_sink(path, file, packing) for path, file in zip(paths, files, strict=True)]
 
 
-def _packed(path: Path, file: IO[bytes], packing: ExitStack) -> Sink:
+def _sink(path: Path, file: IO[bytes], packing: ExitStack) -> Sink:
     """A file to write to whose content reaches ``file`` as the name of ``path`` says, whole when ``packing`` ends."""
-    import zstandard
-
-    if path.suffix == ".zst":
-        return packing.enter_context(zstandard.ZstdCompressor(level=3).stream_writer(file, closefd=False))
-    if path.suffix == ".gz":
-        return cast("IO[bytes]", packing.enter_context(gzip.GzipFile(filename="", mode="wb", compresslevel=6, fileobj=file, mtime=0)))
-    return packing.enter_context(ParquetRows(path, file)) if path.suffix == ".parquet" else file
+    if path.suffix == ".parquet":
+        return packing.enter_context(ParquetRows(path, file))
+    return packing.enter_context(packed(path, file))

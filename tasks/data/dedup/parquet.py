@@ -1,6 +1,7 @@
 """Parquet at both ends of deduplication: rows as lines of JSON, and a file of the rows that stay.
 
-Rows that come from Parquet go to Parquet as they are, with their types. Not here: lines (lines.py), batches and tables (tasks/data/parquet.py).
+Rows that come from Parquet go to Parquet as they are, with their types. Not here: lines (lines.py), batches
+(tasks/data/parquet.py), tables (tasks/data/parquet_table.py).
 """
 
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from typing import IO
 import numpy as np
 
 from configs.errors import BadInput
-from tasks.data import parquet
+from tasks.data import parquet, parquet_table
 from tasks.data.json_text import dumps, parse
 
 AT_ONCE = 2**20
@@ -41,7 +42,7 @@ class ParquetRows:
     """Writes ``target`` through ``file``: lines of JSON by :meth:`write`, in pieces of any size, and rows of other Parquet files."""
 
     def __init__(self, target: Path, file: IO[bytes]) -> None:
-        self._target, self._table = target, parquet.Table(target, file)
+        self._target, self._table = target, parquet_table.Table(target, file)
         self._rest: list[bytes] = []
         self._lines: list[bytes] = []
         self._size = 0
@@ -67,7 +68,7 @@ class ParquetRows:
         if rest:
             self._rest.append(rest)
         self._size += len(data)
-        if len(self._lines) >= parquet.GROUP or self._size >= parquet.GROUP_BYTES:
+        if len(self._lines) >= parquet_table.GROUP or self._size >= parquet_table.GROUP_BYTES:
             self._flush()
 
     def copy(self, path: Path, kept: np.ndarray) -> None:

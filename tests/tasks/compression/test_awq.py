@@ -6,6 +6,7 @@ import torch
 from safetensors.torch import load_file
 
 from blocks import store
+from blocks.models.llama_config import refuse_group
 from blocks.records import Artifact
 from configs.errors import BadInput
 from configs.phases.compression import Awq
@@ -82,6 +83,8 @@ def test_the_vllm_export_is_compressed_tensors_of_the_folded_weights(model: Arti
 def test_what_does_not_fit_is_refused(model: Artifact, dataset: Artifact) -> None:
     with pytest.raises(BadInput, match="group 96 does not divide"):
         fold(model, dataset, awq(group=96), CALIBRATION, 0)
+    with pytest.raises(BadInput, match=r"group 64 does not divide the attention heads, 96, .* divisor of 32"):
+        refuse_group({"hidden_size": 128, "intermediate_size": 256, "num_attention_heads": 3, "head_dim": 32}, 64)
     with pytest.raises(BadInput, match=r"awq\.duo_scaling"):
         fold(model, dataset, awq(backend="autoawq"), CALIBRATION, 0)
 

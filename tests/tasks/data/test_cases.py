@@ -116,4 +116,4 @@ def test_copies_that_differ_in_what_cannot_be_seen_are_dropped(tmp_path: Path, s
     assert report.kept == sum(row["id"].startswith("keep-") for row in lines(source))
     alike = {"keep-long", "keep-nfc"}  # of each one copy stays, whichever it is
     assert {row["id"] for row in lines(source) if row["id"].startswith("keep-")} - alike <= set(kept)
-    assert dedup_files([source], tmp_path / "out.jsonl", settings.near_duplicates, 0, fold=False).kept > report.kept
+    assert dedup_files([source], tmp_path / "out.jsonl", settings.near_duplicates.model_copy(update={"fold": False}), 0).kept > report.kept

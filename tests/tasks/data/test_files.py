@@ -116,17 +116,6 @@ def test_a_failure_on_the_way_leaves_the_old_file(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
-@pytest.mark.parametrize(
-    ("usual", "late"),
-    [({"extra": 1}, {"extra": "one"}), ({}, {"extra": 1}), ({"metadata": {"a": 1}}, {"metadata": {"a": 1, "b": 2}}), ({"calls": [{"a": 1}]}, {"calls": [{"b": 1}]})],
-)
-def test_parquet_refuses_what_does_not_fit_into_its_columns(tmp_path: Path, usual: dict[str, Any], late: dict[str, Any]) -> None:
-    rows = [{"id": str(i), "prompt": "a", "response": "b"} | (usual if i < 10_000 else late) for i in range(10_001)]
-    with pytest.raises(BadInput, match="do not fit into one table"):
-        put(tmp_path / "rows.parquet", rows)
-    assert list(tmp_path.iterdir()) == []
-
-
 @pytest.mark.parametrize("name", ["rows.json", "rows.json.gz", "rows.json.zst"])
 def test_a_json_array_is_read_like_lines(tmp_path: Path, name: str) -> None:
     rows = [{"instruction": "Add\u2028them", "input": hashlib.sha256(bytes(row)).hexdigest(), "output": "é"} for row in range(2500)]

@@ -1,12 +1,16 @@
+from pathlib import Path
+
 import pytest
 
 from blocks import store
 from configs.errors import BadInput
 from configs.phases.data import Data, NearDuplicates
 from tasks.data import rows
+from tasks.data.commands.dedup import dedup_files
 from tasks.data.dedup import near
 from tasks.data.dedup.parallel import Workers
-from tasks.data.near_duplicates import find, remove_near_duplicates
+from tasks.data.near_duplicates import compared, find, remove_near_duplicates
+from tasks.data.verify import duplicate_rate
 from tests.tasks.data.conftest import example, examples_artifact
 
 LONG = "Explain how the tide follows the moon, and why there are two high tides a day on most coasts of the world."
@@ -47,6 +51,25 @@ def chains(settings: NearDuplicates, **changes: object) -> set[tuple[int, int]]:
 def test_every_field_of_the_search_changes_what_is_found(settings: Data, fields: dict[str, object]) -> None:
     plain = settings.near_duplicates.model_copy(update={"threshold": 0.8, "bands": 4, "rows": 8, "permutations": 128})
     assert chains(plain, **fields) != chains(plain)
+
+
+@pytest.mark.parametrize("fold", [True, False])
+def test_fold_decides_whether_what_cannot_be_seen_is_a_difference(fold: bool, settings: Data, tmp_path: Path) -> None:
+    """In the pipeline's step, in its check of the result, and in the command on plain files alike; what stays is as it was."""
+    copies = [LONG, LONG.replace(" ", "\u00a0"), LONG.replace(" ", "  \t"), "\ufeff" + LONG.replace("tide", "ti\u00adde\u200b")]
+    made = examples_artifact(*(example(f"e{n}", prompt=copy, response="Cafe\u0301." if n % 2 else "Caf\u00e9.") for n, copy in enumerate(copies)))
+    search = settings.near_duplicates.model_copy(update={"fold": fold, "threshold": 1.0})
+    kept = remove_near_duplicates.fn(made, search, 1)
+    stayed = rows.examples(kept)
+    rejects = list(rows.read(store.open(kept) / rows.REJECTS, rows.Reject))
+    assert (len(stayed), len(rejects)) == ((1, 3) if fold else (4, 0))
+    assert all(one.prompt in copies for one in stayed)
+    assert {reject.reason for reject in rejects} <= {"exact_duplicate"}
+    texts = [compared(one.prompt, one.response) for one in rows.examples(made)]
+    assert duplicate_rate(texts, search, 0) == (0.75 if fold else 0)
+    plain, out = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+    plain.write_text("".join(one.model_dump_json() + "\n" for one in rows.examples(made)))
+    assert dedup_files([plain], out, search, 1).kept == len(stayed)
 
 
 def test_bands_and_rows_must_fit_into_the_permutations(settings: Data) -> None:

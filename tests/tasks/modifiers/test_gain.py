@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from blocks.records import Answered, Interval
+from blocks.verdicts import Gain
 from configs.errors import BadInput
 from configs.phases.modifiers import Acceptance
-from tasks.modifiers.gain import Gain, gain, verdict
+from tasks.modifiers.gain import gain, verdict
 from tests.tasks.modifiers.world import evaluation
 
 RULE = Acceptance(minimum_gain=0.0, allowed_loss=0.05)

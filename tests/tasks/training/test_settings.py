@@ -34,7 +34,7 @@ def test_tokens_and_examples_change_the_vocabulary(tokenizer_artifact: Artifact,
 
 def test_the_vocabulary_is_the_students() -> None:
     short = changed(SCRATCH, tokens=400, vocabulary={"tokens": 380, "examples": 40})
-    made = student(short, 0)
+    made = student(short, 0, None)
     assert json.loads((Path(made.uri) / "config.json").read_text())["vocab_size"] == 380
 
 
@@ -46,20 +46,23 @@ def test_the_source_decides_where_the_student_comes_from(folder: Path, tmp_path:
     snapshot.symlink_to(folder)
     monkeypatch.setattr("huggingface_hub._snapshot_download.constants.HF_HUB_CACHE", str(cache))
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    made = {settings.source: student(settings, 0) for settings in (local(folder), hub(), changed(SCRATCH, tokens=400))}
+    made = {settings.source: student(settings, 0, 16) for settings in (local(folder), hub(), changed(SCRATCH, tokens=400))}
     steps = {source: set(store.manifest(one).settings or {}) for source, one in made.items()}
     assert "repository" in steps["hub"]
     assert "sha256" in steps["folder"]
     assert "curve.json" in store.manifest(made["scratch"]).files
     with pytest.raises(Transient, match="somebody/else"):
-        student(hub(repository="somebody/else"), 0)
-    rough = student(Hub.model_validate(hub().model_dump() | {"dtype": "bfloat16"}), 0)
+        student(hub(repository="somebody/else"), 0, None)
+    for settings in (local(folder), hub()):
+        with pytest.raises(BadInput, match=r"awq.group 96 does not divide hidden_size, \d+, of this student; choose a divisor"):
+            student(settings, 0, 96)
+    rough = student(Hub.model_validate(hub().model_dump() | {"dtype": "bfloat16"}), 0, None)
     assert rough.bytes < 0.7 * made["hub"].bytes
 
 
 def test_another_sha256_than_the_folders_is_refused(folder: Path) -> None:
     with pytest.raises(BadInput, match="not the pinned one"):
-        student(local(folder).model_copy(update={"sha256": "0" * 64}), 0)
+        student(local(folder).model_copy(update={"sha256": "0" * 64}), 0, None)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has the accelerator that is asked for")

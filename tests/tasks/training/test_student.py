@@ -36,7 +36,7 @@ def local(path: Path, dtype: str = "float32") -> Local:
 
 
 def test_a_folder_becomes_a_model_artifact_in_the_projects_chat_format(folder: Path, model: Artifact) -> None:
-    made = student(local(folder), 0)
+    made = student(local(folder), 0, None)
     names = {path.name for path in Path(made.uri).iterdir()}
     assert "pytorch_model.bin" not in names
     tokenizer = load_tokenizer(Path(made.uri))
@@ -48,41 +48,41 @@ def test_a_folder_becomes_a_model_artifact_in_the_projects_chat_format(folder: P
 
 
 def test_weights_are_stored_in_the_wanted_type(folder: Path) -> None:
-    made = student(local(folder, "bfloat16"), 0)
+    made = student(local(folder, "bfloat16"), 0, None)
     assert {tensor.dtype for tensor in load_file(Path(made.uri) / "model.safetensors").values()} == {torch.bfloat16}
     assert load_model(Path(made.uri), device="cpu", dtype="bfloat16").config.dtype == torch.bfloat16
 
 
 def test_the_same_content_elsewhere_is_the_same_artifact(folder: Path, tmp_path: Path) -> None:
     moved = tmp_path / "moved"
-    first = student(local(folder), 0)
+    first = student(local(folder), 0, None)
     shutil.move(folder, moved)
-    assert student(local(moved), 0).digest == first.digest
+    assert student(local(moved), 0, None).digest == first.digest
 
 
 def test_other_content_than_the_pinned_is_refused(folder: Path) -> None:
     pinned = local(folder)
     (folder / "generation_config.json").write_text("{}")
     with pytest.raises(BadInput, match=content_hash(folder)):
-        student(pinned, 0)
+        student(pinned, 0, None)
     with pytest.raises(BadInput, match=r"holds no config\.json"):
-        student(pinned.model_copy(update={"path": str(folder / "nowhere")}), 0)
+        student(pinned.model_copy(update={"path": str(folder / "nowhere")}), 0, None)
 
 
 def test_what_is_no_llama_or_has_no_safetensors_or_no_chat_tokens_is_refused(folder: Path) -> None:
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(config | {"architectures": ["GPT2LMHeadModel"]}))
     with pytest.raises(BadInput, match="GPT2LMHeadModel"):
-        student(local(folder), 0)
+        student(local(folder), 0, None)
     (folder / "config.json").write_text(json.dumps(config))
     words = (folder / "tokenizer.json").read_text()
     (folder / "tokenizer.json").write_text(words.replace("<|start_header_id|>", "<|head|>"))
     with pytest.raises(BadInput, match=r"lacks <\|start_header_id\|>"):
-        student(local(folder), 0)
+        student(local(folder), 0, None)
     (folder / "tokenizer.json").write_text(words)
     (folder / "model.safetensors").unlink()
     with pytest.raises(BadInput, match="no safetensors weights"):
-        student(local(folder), 0)
+        student(local(folder), 0, None)
 
 
 def hub(repository: str = "someone/tiny-llama", revision: str = REVISION) -> Hub:
@@ -94,10 +94,10 @@ def test_a_hub_model_is_taken_at_its_commit(folder: Path, tmp_path: Path, monkey
     shutil.copytree(folder, cache / "models--someone--tiny-llama" / "snapshots" / REVISION)
     monkeypatch.setattr("huggingface_hub._snapshot_download.constants.HF_HUB_CACHE", str(cache))
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    made = student(hub(), 0)
-    assert made.metrics["parameters"] == student(local(folder), 0).metrics["parameters"]
+    made = student(hub(), 0, None)
+    assert made.metrics["parameters"] == student(local(folder), 0, None).metrics["parameters"]
     with pytest.raises(Transient, match=r"someone/tiny-llama@ffffffffffff is not in the local cache"):
-        student(hub(revision="f" * 40), 0)
+        student(hub(revision="f" * 40), 0, None)
 
 
 def test_a_branch_is_no_revision() -> None:
@@ -106,4 +106,4 @@ def test_a_branch_is_no_revision() -> None:
 
 
 def test_without_a_source_the_student_is_made_here(model: Artifact) -> None:
-    assert student(SCRATCH, 0).digest == model.digest
+    assert student(SCRATCH, 0, None).digest == model.digest

@@ -133,9 +133,16 @@ def test_parquet_goes_to_parquet_as_it_was_and_lines_become_rows(tmp_path: Path)
     report = dedup_files([lines_too], tmp_path / "lines.parquet")
     assert pyarrow.parquet.read_table(tmp_path / "lines.parquet").to_pylist() == read(lines_too)
     assert report["kept"] == 1
-    with pytest.raises(BadInput, match=r"mixed.parquet: the records' fields do not fit into one table"):
-        dedup_files([tmp_path / "in.parquet", write(tmp_path / "other.jsonl", [{"prompt": "a", "response": "b", "note": "c"}])], tmp_path / "mixed.parquet")
-    assert not (tmp_path / "mixed.parquet").exists()
+    other = write(tmp_path / "other.jsonl", [{"prompt": "a", "response": "b", "note": "c", "small": 3}])
+    dedup_files([tmp_path / "in.parquet", other], tmp_path / "mixed.parquet")
+    mixed = pyarrow.parquet.read_table(tmp_path / "mixed.parquet")
+    assert mixed.drop_columns("note").slice(0, len(kept)).equals(kept)
+    assert mixed["note"].to_pylist() == [None] * len(kept) + ["c"]
+    other = write(tmp_path / "other.jsonl", [{"prompt": "a", "response": "b", "small": 300}])
+    told = f"refused.parquet: row {len(kept) + 1:,} .*field 'small': a whole number, but int8 in the rows before"
+    with pytest.raises(BadInput, match=told):
+        dedup_files([tmp_path / "in.parquet", other], tmp_path / "refused.parquet")
+    assert not (tmp_path / "refused.parquet").exists()
 
 
 def test_nothing_is_left_of_a_run_that_is_killed(tmp_path: Path) -> None:

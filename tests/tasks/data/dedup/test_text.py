@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tasks.data.dedup.near import deduplicate
-from tasks.data.dedup.text import CASED_BELOW, SPECIAL, chunk, folded, lower_table
+from tasks.data.dedup.text import CASED_BELOW, SPECIAL, STRETCH, chunk, folded, lower_table
 
 LETTERS = st.text(st.one_of(st.sampled_from("aBZ @[`{\t\x1c\x1f\x85\xa0\u2003\u3000éÉßẞıİΣσςK\ud800𐐀😀語"), st.characters(codec=None)), max_size=20)
 
@@ -16,7 +16,9 @@ COPIES = (
     "The  tide  follows  the moon: \r\n\n  there are two.",
     "\ufeffThe\u200b ti\u00adde\u200d follows\u2060 the moon:\u2028there are two.",
 )
-SPACED = st.text(st.sampled_from("aB é\t\n\r\x0b\x1c\x85\xa0\u2009\u2028\u200b\u0301e"), max_size=24)
+SHORT = st.text(st.sampled_from("aB é\t\n\r\x00\x0b\x1c\x85\xa0\u2009\u2028\u200b\u0301e"), max_size=24)
+PLAIN = st.integers(STRETCH - 3, 2 * STRETCH + 3).map(lambda length: ("word " * length)[:length])  # what is moved at once
+SPACED = st.one_of(SHORT, st.lists(st.one_of(SHORT, PLAIN, st.sampled_from([" ", "\n\n", "\t"])), max_size=6).map("".join))
 
 
 def test_copies_that_look_alike_are_one_folded() -> None:

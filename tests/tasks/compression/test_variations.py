@@ -1,0 +1,77 @@
+"""Every variation of a Llama that is adopted comes out of llama.cpp as transformers computes it, in nats per token."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from blocks import chat_format, store
+from blocks.llama_cpp.scoring import Scorer
+from configs.phases.training import Local
+from tasks.compression.gguf_write import to_gguf
+from tasks.training.student import adopt, content_hash
+from tests import rounding
+from tests.tiny_llama import PROMPTS, tokenizer
+
+PLAIN: dict[str, Any] = {
+    "hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 4,
+    "max_position_embeddings": 256, "tie_word_embeddings": False, "rms_norm_eps": 1e-5,
+    "rope_parameters": {"rope_type": "default", "rope_theta": 10000.0},
+}  # fmt: skip
+FAST = {"rope_type": "default", "rope_theta": 50.0}
+LLAMA3 = {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 32}
+# What is changed; and the field without which it has to come out otherwise (none where the weights' shapes tell it).
+VARIATIONS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "plain": ({}, {}),
+    "grouped queries": ({"num_key_value_heads": 2}, {}),
+    "one key for all queries": ({"num_key_value_heads": 1}, {}),
+    "tied embeddings": ({"tie_word_embeddings": True}, {}),
+    "heads wider than hidden": ({"head_dim": 32}, {}),
+    "heads narrower than hidden": ({"head_dim": 8, "num_key_value_heads": 2}, {}),
+    "rope theta": ({"rope_parameters": FAST}, {"rope_parameters": PLAIN["rope_parameters"]}),
+    "rope of Llama 3": ({"rope_parameters": FAST | LLAMA3}, {"rope_parameters": FAST}),
+    "epsilon": ({"rms_norm_eps": 0.2}, {"rms_norm_eps": 1e-5}),
+    "attention bias": ({"attention_bias": True}, {"attention_bias": False}),
+    "attention bias of grouped queries": ({"attention_bias": True, "num_key_value_heads": 2}, {"attention_bias": False}),
+    "feed-forward bias": ({"mlp_bias": True}, {"mlp_bias": False}),
+}
+
+
+def save(folder: Path, changes: dict[str, Any]) -> None:
+    """A random Llama whose biases and norms matter, with its tokenizer."""
+    words = tokenizer()
+    torch.manual_seed(1)
+    ids = {"bos_token_id": words.bos_token_id, "eos_token_id": words.eos_token_id, "pad_token_id": words.pad_token_id}
+    model = LlamaForCausalLM(LlamaConfig(vocab_size=len(words), **ids, **PLAIN | changes))
+    for name, weight in model.named_parameters():
+        if "norm" in name or name.endswith(".bias"):
+            torch.nn.init.normal_(weight.data, mean=float("norm" in name), std=0.3)
+        else:
+            weight.data.mul_(8 if "q_proj" in name or "k_proj" in name else 4)
+    model.save_pretrained(folder)
+    words.save_pretrained(folder)
+
+
+def nats(model: Path, ids: list[int], **config: Any) -> float:
+    """Mean negative log-likelihood of all tokens but the first, by transformers; ``config`` replaces fields of the model's own."""
+    loaded = LlamaForCausalLM.from_pretrained(model, **config).eval()
+    with torch.inference_mode():
+        said = loaded(torch.tensor([ids])).logits[0, :-1].double().log_softmax(-1)
+    return float(-said.gather(1, torch.tensor(ids[1:])[:, None]).mean())
+
+
+@pytest.mark.parametrize("name", VARIATIONS)
+def test_llama_cpp_computes_what_transformers_does(name: str, tmp_path: Path) -> None:
+    changes, without = VARIATIONS[name]
+    save(tmp_path / "theirs", changes)
+    pinned = {"path": str(tmp_path / "theirs"), "sha256": content_hash(tmp_path / "theirs")}
+    student = adopt.fn(Local.model_validate(pinned | {"source": "folder", "dtype": "float32"}))
+    ids = tokenizer()(chat_format.prompt(", ".join(PROMPTS)), add_special_tokens=False).input_ids
+    with Scorer(store.open(to_gguf(student, "F32")) / "model.gguf", context=256, threads=1) as scorer:
+        (found,) = scorer.score([(ids[:1], ids[1:])])
+    expected, bound = nats(store.open(student), ids), rounding.nats(store.open(student), ids)
+    assert abs(found.nll.mean() - expected) < bound
+    if without:
+        assert abs(nats(store.open(student), ids, **without) - expected) > 2 * bound, "what is varied has to matter"
