@@ -6,6 +6,7 @@ Not here: the artifact store itself (store.py).
 import os
 import shutil
 import stat
+import uuid
 import warnings
 from contextlib import suppress
 from pathlib import Path
@@ -78,10 +79,26 @@ def keep_database_private(path: Path) -> None:
     """Make a SQLite database of the state folder its owner's only, before it is opened: what SQLite makes beside it takes after it."""
     if not inside(path):
         return
-    with suppress(OSError):  # whoever opens it says better what is wrong
-        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    if not os.path.exists(path):
+        _make_empty(path)
     for one in (path, path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")):
         keep_private(one)
+
+
+def _make_empty(path: Path) -> None:
+    """An empty file for its owner only, unless something is there. It gets its name when it is closed: to close a file that SQLite has open
+    in this process takes SQLite's locks from it, and the next other process to leave removes the log that this one still writes to."""
+    made = path.with_name(f"{path.name}-{uuid.uuid4().hex}")
+    with suppress(OSError):  # whoever opens it says better what is wrong
+        os.close(os.open(made, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        try:
+            os.link(made, path)
+        except FileExistsError:
+            pass  # another process made it just now
+        except OSError:  # a file system without links
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        finally:
+            made.unlink()
 
 
 def inside(path: Path) -> bool:

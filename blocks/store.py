@@ -30,6 +30,7 @@ from configs.settings import Settings
 
 log = logging.getLogger("cogumi.store")
 current_step: ContextVar[str] = ContextVar("current_step", default="")
+_since: ContextVar[list[float] | None] = ContextVar("since", default=None)  # when the work on the step's next artifact began
 
 
 class Folder:
@@ -48,6 +49,18 @@ class Folder:
         if self._artifact is None:
             raise CogumiError("the artifact is finished only when its with-block ends")
         return self._artifact
+
+
+@contextmanager
+def within_step(name: str) -> Iterator[None]:
+    """The step whose artifacts are made in the block: the first took its time and memory from here on, each other one from the one before."""
+    step, since = current_step.set(name), _since.set([time.monotonic()])
+    memory.reset_peak()
+    try:
+        yield
+    finally:
+        _since.reset(since)
+        current_step.reset(step)
 
 
 def ready() -> None:
@@ -70,8 +83,10 @@ def create(kind: str, *, parents: Sequence[Artifact] = (), settings: Settings | 
         BadInput: the disk is full or read-only.
     """
     work = new_work_folder()
-    started = time.monotonic()
-    memory.reset_peak()
+    since = _since.get()
+    started = since[0] if since else time.monotonic()
+    if not since:
+        memory.reset_peak()
     try:
         lock = os.open(work / ".taking", os.O_CREAT | os.O_RDWR)
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -97,6 +112,9 @@ def create(kind: str, *, parents: Sequence[Artifact] = (), settings: Settings | 
         )
         manifest = manifest.model_copy(update={"digest": digest_of(manifest)})
         folder._artifact = _publish(content, manifest)
+        if since:
+            since[0] = time.monotonic()
+            memory.reset_peak()
     except CogumiError:
         raise
     except Exception as error:
@@ -144,6 +162,12 @@ def is_there(artifact: Artifact) -> None:
         open(artifact)
         return
     remote.check(artifact, here)
+
+
+def here(artifact: Artifact) -> Artifact:
+    """``artifact`` with the place where it lies now: a store may have moved since the reference was written."""
+    place = next((place for place in _places(artifact) if objects.is_remote(place) or (Path(place) / MANIFEST).exists()), artifact.uri)
+    return artifact.model_copy(update={"uri": place})
 
 
 def verify(artifact: Artifact) -> Manifest:

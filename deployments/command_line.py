@@ -178,7 +178,7 @@ def rollback(
 def up(
     port: Annotated[int, typer.Option(help="Port of the API and the UI.", min=1, max=65535)] = 4200,
     host: Annotated[str, typer.Option(help="Address to bind to; loopback unless told.")] = "127.0.0.1",
-    database: Annotated[str | None, typer.Option(metavar="URL", help="PostgreSQL for the server (or PREFECT_SERVER_DATABASE_CONNECTION_URL); SQLite unless told.")] = None,
+    database: Annotated[str | None, typer.Option(metavar="URL", help="PostgreSQL for the server; SQLite unless told. A password: see the README.")] = None,
     server_only: Annotated[bool, typer.Option("--server-only", help="No worker on this machine.")] = False,
     pool: Annotated[list[str] | None, typer.Option("--pool", metavar="NAME", help="A worker for this pool only; repeatable.")] = None,
     api: Annotated[str | None, typer.Option(metavar="URL", help="Start no server: join this one with workers, or with --server-only prepare it and end.")] = None,

@@ -105,7 +105,13 @@ def _run(content: dict[str, Any]) -> None:
         command = [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all", "--prefect-file", str(path)]
         done = subprocess.run(command, cwd=ROOT, env={**os.environ, "COLUMNS": "200"}, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise CogumiError(f"prefect deploy --all failed: {(done.stderr or done.stdout).strip()[-2000:]}")
+        raise CogumiError(f"prefect deploy --all failed: {_told(done.stderr or done.stdout)}")
+
+
+def _told(output: str) -> str:
+    """What a command of Prefect says of its failure: of a traceback the error alone."""
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    return lines[-1] if "Traceback (most recent call last)" in output else output.strip()[-2000:]
 
 
 async def _schedule(client: "PrefectClient", config: dict[str, Any], found: "DeploymentResponse", applied: Applied) -> None:

@@ -111,7 +111,7 @@ def plan(profile: Profile, overrides: list[str], accelerator: str) -> Plan:
     )
     _refuse_budget(made)
     _refuse_memory(made, on, local=all(pool == LOCAL for pool in profile.pools.model_dump().values()))
-    return made.model_copy(update={"notes": (*_notes(made), *_blocks(profile))})
+    return made.model_copy(update={"notes": (*_notes(made), *_rehearsed(profile), *_blocks(profile))})
 
 
 def _estimates(profile: Profile, model: Architecture, on: Device | None) -> list[Estimate]:
@@ -231,6 +231,12 @@ def _notes(made: Plan) -> list[str]:
             "fewer questions or more threads help"
         )
     return found
+
+
+def _rehearsed(profile: Profile) -> list[str]:
+    """Where no teacher is paid, the dollars are part of the rehearsal."""
+    paid = any(model.provider != "rehearsal" for model in profile.teachers.models.values())
+    return [] if paid else ["its teachers are the rehearsal's: their dollars are counted, and nothing is paid"]
 
 
 def _blocks(profile: Profile) -> list[str]:

@@ -197,7 +197,8 @@ def _show_page(report: Artifact, output: Path | None, as_json: bool, entry: Entr
     page = store.open(report) / "report.html"
     if output is not None:
         _write(output, page.read_bytes())
-    say_json(ReleaseReport(**dict(entry), figures=read_figures(report))) if as_json else say(str(output or page))
+    here = entry.model_copy(update={"release": store.here(entry.release), "report": store.here(report)})
+    say_json(ReleaseReport(**dict(here), figures=read_figures(report))) if as_json else say(str(output or page))
 
 
 def _write(output: Path, content: bytes) -> None:

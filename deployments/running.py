@@ -59,7 +59,7 @@ def run_pipeline(profile: str, phases: list[str], overrides: list[str], fresh: b
     if as_json:
         console.say_json(built, indent=None)
     elif built.release is not None:
-        console.say(f"release  {built.release.release.uri}\nreport   {built.release.report.uri}/report.html\ntalk     cogumi chat")
+        console.say(f"release  {store.here(built.release.release).uri}\nreport   {store.here(built.release.report).uri}/report.html\ntalk     cogumi chat")
 
 
 def announcement(profile: "Profile", until: str, overrides: list[str]) -> str:
@@ -94,7 +94,7 @@ def describe(flow_run: UUID) -> str:
     counts = Counter(run.state_name or "Unknown" for run in runs if not run.name.endswith(EVERY_RUN))
     cached, ran = counts.pop("Cached", 0), counts.pop("Completed", 0)
     rest = "".join(f", {count} {name.lower()}" for name, count in counts.items())
-    return f"{cached + ran} steps: {cached} from the cache, {ran} run{rest}; {always} gates and notices"
+    return f"{cached + ran} steps: {cached} from the cache, {ran} run{rest}; {always} that run every time"
 
 
 def find_server() -> None:

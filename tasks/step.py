@@ -167,15 +167,15 @@ class Call:
         self.ran = True
         task = TaskRunContext.get()
         self.task_run = str(task.task_run.id) if task is not None else None
-        name, waits = store.current_step.set(self.step.name), remote.may_wait.set(True)
+        waits = remote.may_wait.set(True)
         try:
-            if not self.done:
-                self.done = [self.step.result_type.dump_python(self.step.fn(*self.args, **self.kwargs), mode="json")]
-            if objects.is_remote(places.location()):
-                self._send()
-            return self.done[0]
+            with store.within_step(self.step.name):
+                if not self.done:
+                    self.done = [self.step.result_type.dump_python(self.step.fn(*self.args, **self.kwargs), mode="json")]
+                if objects.is_remote(places.location()):
+                    self._send()
+                return self.done[0]
         finally:
-            store.current_step.reset(name)
             remote.may_wait.reset(waits)
 
     def _send(self) -> None:

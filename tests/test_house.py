@@ -1,11 +1,14 @@
 """The house keeps its order: imports run one way, every public thing says what it is for, no vague names, no secrets."""
 
 import ast
+import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from configs.schema import load
 
 ROOT = Path(__file__).parent.parent
 FLOORS = ("configs", "blocks", "tasks", "flows", "deployments")
@@ -52,3 +55,10 @@ def test_nothing_large_or_foreign_is_tracked() -> None:
         if path.is_file():
             assert path.stat().st_size < 1_000_000, f"{name} is too large for the repository"
             assert path.suffix not in {".pkl", ".pt", ".bin", ".safetensors", ".gguf", ".zst", ".gz", ".parquet"}, name
+
+
+def test_every_setting_that_a_page_tells_people_to_set_is_one_of_nano() -> None:
+    told = [one for name in ("README.md", "CONTRIBUTING.md") for one in re.findall(r"--set ([a-z_.]+\.[a-z_.]+=[^\s\"`]+)", (ROOT / name).read_text())]
+    assert len(told) >= 2
+    for one in told:
+        load("nano", [one])

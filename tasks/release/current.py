@@ -58,8 +58,8 @@ def promote(release: Artifact, report: Artifact, keep: int, compared_with: str |
     def change(entries: tuple[Entry, ...]) -> tuple[Entry, ...]:
         nonlocal moved
         now = entries[-1] if entries else None
-        if now and now.release.digest == release.digest and now.report.digest == report.digest:
-            moved = False  # made again, its account may be another: the list refers to what is there now
+        if now and now.release.digest == release.digest:
+            moved = False  # made or told again, its account and report may be others: the list refers to what is there now
             return (*entries[:-1], now.model_copy(update={"release": release, "report": report}))
         if compared_with is not None and (now is None or now.release.digest != compared_with):
             raise Overtaken(

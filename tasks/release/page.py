@@ -19,7 +19,7 @@ p { max-width: 46rem } .faint { color: var(--faint) } svg { max-width: 100%; hei
 table { border-collapse: collapse; font-size: .88rem; margin: .8rem 0 }
 th, td { padding: .25rem .7rem .25rem 0; text-align: left; white-space: nowrap }
 th { color: var(--faint); font-weight: 500; border-bottom: 1px solid var(--line) }
-td.n, th.n { text-align: right; font-variant-numeric: tabular-nums } td.long { white-space: normal; min-width: 13rem }
+td.n, th.n { text-align: right; font-variant-numeric: tabular-nums } td.long { white-space: normal; min-width: 9rem }
 """
 
 

@@ -17,11 +17,12 @@ from tasks.step import step
 
 READING = (
     "Exact match is over held-out questions whose parameters training never saw; brackets are 95% intervals. "
-    "What is measured is real at this size and says nothing about a larger model."
+    "What is measured is real at this size and says nothing about a larger model. "
+    "Rehearsal teachers are counted at their price and cost nothing."
 )
 
 
-@step(version=4)  # 4: figures.json
+@step(version=5)  # 5: verdicts in one column, what a rehearsal costs
 def report(sources: Sources, profile: str, overrides: list[str], resamples: int, seed: int) -> Artifact:
     """Write the page. ``resamples`` and ``seed`` are those of the bootstrap.
 
@@ -80,10 +81,10 @@ def _models(figures: Figures) -> Iterator[str]:
 def _compression(figures: Figures) -> Iterator[str]:
     yield heading("Compression ledger") + figure(ledger_plot(list(figures.ledger)))
     yield table(
-        ["step", "MB", "bits/parameter", "perplexity", "exact match %", "tokens/s", "difference, points", "verdict", "note"],
+        ["step", "MB", "bits/parameter", "perplexity", "exact match %", "tokens/s", "difference, points", "verdict"],
         [
             [row.step, f"{row.bytes / 1e6:.2f}", f"{row.bits_per_parameter:.2f}", f"{row.perplexity:.3f}", percent(row.exact_match), f"{row.tokens_per_second:.0f}",
-             points_of(row.difference) if row.difference else "", row.verdict, row.note]
+             points_of(row.difference) if row.difference else "", f"{row.verdict}: {row.note}" if row.note else row.verdict]
             for row in figures.ledger
         ],
     )  # fmt: skip
@@ -95,7 +96,7 @@ def _modifiers(figures: Figures) -> Iterator[str]:
     for one in figures.modifiers:
         shares = f"{100 * one.inside_base:.1f} → {100 * one.inside_modifier:.1f}"
         elsewhere = points_of(one.elsewhere) if one.elsewhere else ""
-        rows.append([one.modifier, ", ".join(one.domains), shares, points_of(one.inside), elsewhere, one.reason])
+        rows.append([one.modifier, ", ".join(one.domains), shares, points_of(one.inside), elsewhere, "accepted" if one.accepted else one.reason])
     yield table(["modifier", "domains", "exact match %", "gain there, points", "change elsewhere, points", "verdict"], rows)
 
 

@@ -151,9 +151,9 @@ class Router:
         if name == BASE:
             choice, reason = BASE, f"no modifier covers {domain}"
         elif sure >= self.threshold:
-            choice, reason = BASE, f"the base is {sure:.0%} sure, at or above the threshold of {self.threshold:.0%}"
+            choice, reason = BASE, f"the base is {beside(sure, self.threshold)} sure, at or above the threshold of {self.threshold:.0%}"
         else:
-            choice, reason = name, f"the base is {sure:.0%} sure, below the threshold of {self.threshold:.0%}, and {name} covers {domain}"
+            choice, reason = name, f"the base is {beside(sure, self.threshold)} sure, below the threshold of {self.threshold:.0%}, and {name} covers {domain}"
         return Decision(choice=choice, confidence=sure, threshold=self.threshold, domain=domain, reason=reason)
 
     def _confidence(self, prompt: str, logprobs: Sequence[float], probabilities: Floats) -> float:
@@ -216,3 +216,9 @@ def read(folder: Path, name: str) -> tuple[dict[str, Floats], dict[str, Any]]:
         return load_file(folder / f"{name}.safetensors"), json.loads((folder / f"{name}.json").read_text())
     except (OSError, ValueError, SafetensorError) as error:
         raise BadInput(f"{folder}: no readable {name}.safetensors and {name}.json ({type(error).__name__}); run the routing phase again") from None
+
+
+def beside(sure: float, threshold: float) -> str:
+    """``sure`` in percent, with as many digits as it takes to read on which side of ``threshold`` it lies."""
+    digits = next((digits for digits in range(9) if sure == threshold or f"{sure:.{digits}%}" != f"{threshold:.{digits}%}"), 9)
+    return f"{sure:.{digits}%}"

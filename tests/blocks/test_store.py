@@ -4,12 +4,13 @@ import os
 import subprocess
 import sys
 import textwrap
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from blocks import store
+from blocks import places, store
 from configs.errors import BadInput, DamagedArtifact
 from tests.blocks.things import change, forget, leftovers, make
 from tests.small_disk import mounted
@@ -126,3 +127,25 @@ def test_a_full_disk_is_one_clear_line(tmp_path: Path, monkeypatch: pytest.Monke
             make("x" * 200_000)
         assert store.everything() == []
         assert list((tmp_path / "small" / "store" / "tmp").iterdir()) == []
+
+
+def test_an_artifact_took_the_time_of_all_the_work_of_its_step(state: Path) -> None:
+    """Most steps work before they write: judge stood in the report with 0.0 seconds."""
+    with store.within_step("judge"):
+        time.sleep(0.03)
+        first = store.manifest(make("first"))
+        time.sleep(0.05)
+        second = store.manifest(make("second"))
+    assert (first.step, second.step) == ("judge", "judge")
+    assert first.seconds >= 0.03
+    assert second.seconds >= 0.05
+    assert store.manifest(make("outside")).step == ""
+
+
+def test_a_reference_leads_to_where_the_store_lies_now(state: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = make()
+    moved = tmp_path / "moved"
+    Path(places.location()).rename(moved)
+    monkeypatch.setenv("COGUMI_STORE", str(moved))
+    assert store.here(made).uri == f"{moved}/{made.kind}/{made.digest}"
+    assert store.here(made).digest == made.digest

@@ -112,3 +112,7 @@ def test_every_shipped_profile_has_a_plan_that_reads_and_parses(capsys: pytest.C
         assert all(line in shown for line in made.assumptions)
         assert json.loads(made.model_dump_json())["all"]["calls"] == made.all.calls
         assert Plan.model_validate_json(made.model_dump_json()) == made
+
+
+def test_a_plan_says_where_its_dollars_are_not_paid() -> None:
+    assert [any("nothing is paid" in note for note in plan(load(name), [], "h100").notes) for name in ("nano", "llama-8b")] == [True, False]

@@ -58,6 +58,14 @@ def test_a_release_that_was_made_again_is_referred_to_as_it_is_now() -> None:
     assert len(releases().entries) == 1
 
 
+def test_the_current_release_with_another_report_does_not_replace_itself() -> None:
+    one = promoted("a", "b")["b"]
+    before = current()
+    promote(one, report := made("told otherwise", "report"), 3)
+    assert current() == before.model_copy(update={"report": report})
+    assert [entry.release.digest for entry in releases().entries].count(one.digest) == 1
+
+
 def test_a_candidate_that_was_compared_with_another_release_is_not_promoted() -> None:
     one = promoted("a", "b")
     candidate = made("c")

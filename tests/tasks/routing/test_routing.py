@@ -17,7 +17,7 @@ from tasks.evaluation.calibration import auroc
 from tasks.evaluation.evaluate import read_answers
 from tasks.routing.assemble import assemble, routing_report
 from tasks.routing.calibrate import calibrate_router
-from tasks.routing.decide import Network, Router, covering, inputs, narrowest
+from tasks.routing.decide import Network, Router, beside, covering, inputs, narrowest
 from tasks.routing.domains import learn_domains
 from tasks.routing.router import learn_router
 from tests.tasks.routing.answers import answered, draw, evaluation, guesses
@@ -189,3 +189,7 @@ def test_inputs_fill_the_width_exactly(parts: dict[str, object]) -> None:
     probabilities = classifier.probabilities("What is 2 plus 2?")
     for width in (narrowest(4), narrowest(4) + 50):
         assert inputs("What is 2 plus 2?", [-0.1], probabilities, classifier, 64, width).shape == (width,)
+
+
+def test_the_reason_shows_on_which_side_of_the_threshold_the_confidence_lies() -> None:
+    assert [beside(sure, 0.99) for sure in (0.061, 0.98, 0.9899, 0.9899996, 0.99, 0.9904, 1.0)] == ["6%", "98%", "98.99%", "98.99996%", "99%", "99.04%", "100%"]
