@@ -11,8 +11,8 @@ from typing import Any, Literal
 
 Whose = Literal["account", "request"]
 _DEPTH, _LENGTH = 10, 2000
-_CODES = ("code", "type", "error_code", "error_type", "status")
-_WORDS = ("message", "msg", "error_message", "error_description", "detail", "title", "error", "raw", "errors", "metadata", "innererror", "reason")
+_CODES = ("code", "type", "error_code", "error_type", "status", "status_code")
+_WORDS = ("message", "msg", "error_message", "error_description", "detail", "title", "error", "raw", "errors", "metadata", "innererror", "reason", "error_msg", "status_msg", "base_resp")
 _NO_CODE = {"error", "none", "null", "fail", "failed"}
 
 
@@ -98,6 +98,17 @@ def whose(body: Any, *, limited: bool) -> Whose | None:
     if _ACCOUNT_WORDS.search(said):
         return "account"
     return "request" if _REQUEST_WORDS.search(said) else None
+
+
+def is_error(body: Any) -> bool:
+    """Whether a body that came with status 200 is an error all the same: as OpenRouter's, or as MiniMax (``base_resp``), Baidu
+    (``error_code``), older vLLM (``object: error``), FastAPI (``detail``) and gateways (``code`` with ``message``) write them."""
+    if not isinstance(body, dict):
+        return False
+    if body.get("error"):
+        return True
+    marked = any(body.get(name) for name in ("error_code", "error_msg", "base_resp", "detail")) or "error" in (body.get("object"), body.get("type"))
+    return bool((marked or (body.get("code") and (body.get("message") or body.get("msg")))) and told(body)[1])
 
 
 def is_page(body: Any) -> bool:
