@@ -47,9 +47,9 @@ def expecting(room: Room) -> Iterator[None]:
         _room.reset(token)
 
 
-def for_tokens(max_tokens: int) -> Room:
-    """The room of a completion."""
-    return Room(BASE_BYTES + BYTES_PER_TOKEN * max_tokens)
+def for_tokens(max_tokens: int, seconds: float) -> Room:
+    """The room of a completion. ``seconds`` are for all of it."""
+    return Room(BASE_BYTES + BYTES_PER_TOKEN * max_tokens, seconds)
 
 
 def bounded(client: type[Any]) -> type[Any]:

@@ -42,7 +42,7 @@ class Anthropic:
         made = body(call)
         further = {name: made.pop(name) for name in ("temperature",) if name in made} | call.options
         sent = self._client.messages.with_raw_response.create(**made, extra_body=further or None, extra_headers=chat.headers(call))
-        return read(await chat.fetch(anthropic, sent, for_tokens(call.max_tokens)))
+        return read(await chat.fetch(anthropic, sent, for_tokens(call.max_tokens, self._timeout_s)))
 
     async def submit(self, marker: str, calls: Mapping[str, Call]) -> str:
         """Submit calls as one batch. Its requests carry the keys; the provider keeps no marker."""

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from blocks.teachers import bounded
 from blocks.teachers.ask import Request, ask
 from blocks.teachers.summary import summary
 from configs.errors import BadInput
@@ -202,3 +203,17 @@ def test_an_account_fault_in_a_200_is_one_in_the_providers_words(server: Running
         ask([question("odd")], "questions", teachers)
     assert sum(server.counts()["tries"].values()) == 1
     assert summary(teachers)[0].spent == 0
+
+
+@pytest.mark.parametrize("provider", [*WIRES, "groq", "together"])
+def test_an_answer_may_take_as_long_as_the_setting_says(server: Running, provider: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    rooms: list[bounded.Room] = []
+    usual = bounded._content
+
+    async def content(response: Any, room: bounded.Room) -> bytes:
+        rooms.append(room)
+        return await usual(response, room)
+
+    monkeypatch.setattr(bounded, "_content", content)
+    ask([question("plain")], "questions", settings(teacher(server.url, WIRES.get(provider, "m"), provider, timeout_s=4000)))
+    assert [room.seconds for room in rooms] == [4000]
