@@ -182,7 +182,7 @@ class Batches:
         if self._answers and self._unreadable[call.key] > self._seat.settings.max_retries:  # as often as anybody tries, and others are read
             return Settle(call.key, call.number, REJECTED, call.reserved, reject=f"unreadable: {fault.reason}")
         state = REJECTED if fault.kind == "reject" else LOST if fault.billed else FAILED
-        return Settle(call.key, call.number, state, 0, reject=fault.reason)
+        return Settle(call.key, call.number, state, call.reserved if fault.billed else 0, reject=fault.reason)
 
     async def _within(self, sent: Awaitable[T]) -> T:
         """What the provider answers to one request about a batch.

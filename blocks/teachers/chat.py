@@ -13,7 +13,7 @@ from blocks.budget import Usage
 from blocks.reasoning import after_leading
 from blocks.teachers.bounded import Room, expecting
 from blocks.teachers.counts import usage_of_chat
-from blocks.teachers.error_bodies import is_error
+from blocks.teachers.error_bodies import counts_tokens, is_error
 from blocks.teachers.faults import Fault, clean, from_sdk, from_status, unexpected, unreadable
 from blocks.teachers.finish import end_of, shown
 from blocks.teachers.parts import parts_of
@@ -130,7 +130,7 @@ def error_in_200(found: dict[str, Any], usage: Any, read_usage: Callable[[Any], 
     code = inside.get("code", inside.get("status")) if isinstance(inside, dict) else None
     status = int(code) if isinstance(code, int | str) and not isinstance(code, bool) and str(code).isdecimal() and 400 <= int(str(code)[:4]) < 600 else 500
     fault = from_status(status, {}, found)
-    counted = any(usage.values()) if isinstance(usage, dict) else bool(usage)
+    counted = counts_tokens(usage)
     if counted and fault.kind == "reject":
         return Reply("", read_usage(usage), refused=fault.reason)
     fault.billed = fault.billed or counted or (begun and fault.kind == "retry" and not fault.limited)

@@ -13,6 +13,7 @@ Whose = Literal["account", "request"]
 _DEPTH, _LENGTH = 10, 2000
 _CODES = ("code", "type", "error_code", "error_type", "status", "status_code")
 _WORDS = ("message", "msg", "error_message", "error_description", "detail", "title", "error", "raw", "errors", "metadata", "innererror", "reason", "error_msg", "status_msg", "base_resp")
+_TOKENS = ("prompt_tokens", "completion_tokens", "total_tokens", "input_tokens", "output_tokens")
 _NO_CODE = {"error", "none", "null", "fail", "failed"}
 
 
@@ -117,6 +118,11 @@ def is_error(body: Any) -> bool:
         return True
     marked = any(body.get(name) for name in ("error_code", "error_msg", "base_resp", "detail")) or "error" in (body.get("object"), body.get("type"))
     return bool((marked or (body.get("code") and (body.get("message") or body.get("msg")))) and told(body)[1])
+
+
+def counts_tokens(usage: Any) -> bool:
+    """Whether the ``usage`` beside an error says that tokens were used, which are charged."""
+    return isinstance(usage, dict) and any(usage.get(name) for name in _TOKENS)
 
 
 def is_page(body: Any) -> bool:

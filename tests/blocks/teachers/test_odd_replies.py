@@ -188,6 +188,16 @@ def test_an_error_with_tokens_is_charged_as_it_says(server: Running, provider: s
 
 
 @pytest.mark.parametrize("provider", WIRES)
+@pytest.mark.parametrize(("status", "message"), [(400, "content was flagged by moderation"), (402, "Insufficient credits"), (429, "slow down"), (500, "broke")])
+def test_a_status_of_failure_with_tokens_stays_counted(server: Running, provider: str, status: int, message: str) -> None:
+    found = {"error": {"message": message}} | USED
+    teachers = chain(server, provider, {"odd": body(json.dumps(found), status, "retry-after: 0")}, max_retries=0)
+    assert ask([question("odd")], "questions", teachers)[0].call.teacher == "t1"
+    told = {one.teacher: one for one in summary(teachers)}["t0"]
+    assert (told.spent > 0, told.reserved) == (True, 0)
+
+
+@pytest.mark.parametrize("provider", WIRES)
 @pytest.mark.parametrize(
     ("found", "words"),
     [
