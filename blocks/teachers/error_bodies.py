@@ -12,7 +12,23 @@ from typing import Any, Literal
 Whose = Literal["account", "request"]
 _DEPTH, _LENGTH = 10, 2000
 _CODES = ("code", "type", "error_code", "error_type", "status", "status_code")
-_WORDS = ("message", "msg", "error_message", "error_description", "detail", "title", "error", "raw", "errors", "metadata", "innererror", "reason", "error_msg", "status_msg", "base_resp")
+_WORDS = (
+    "message",
+    "msg",
+    "error_message",
+    "error_description",
+    "detail",
+    "title",
+    "error",
+    "raw",
+    "errors",
+    "metadata",
+    "innererror",
+    "reason",
+    "error_msg",
+    "status_msg",
+    "base_resp",
+)
 _TOKENS = ("prompt_tokens", "completion_tokens", "total_tokens", "input_tokens", "output_tokens")
 _NO_CODE = {"error", "none", "null", "fail", "failed"}
 
