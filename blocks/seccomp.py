@@ -1,10 +1,12 @@
 """A system-call filter for generated code, as the BPF program that Linux's seccomp takes (kernel documentation: seccomp_filter.rst).
 
-It refuses with EPERM: new processes and threads, new programs, sockets, signals and limits to others, tracing, mounts, locks,
-shared memory and queues of System V and POSIX, watching files and reading their extended attributes (neither of which Landlock
-hides), and everything that makes, changes or removes a file; opening is allowed for reading only. Of ``fcntl`` and ``ioctl`` a short list is allowed and all else refused: among the rest are ways to have the
-kernel send any signal to any process (F_SETOWN with O_ASYNC), to lock files and to type into a terminal. Calls newer than this
-list do not exist (ENOSYS). Not here: installing it (sandbox_confinement.py).
+It refuses with EPERM: new processes and threads, new programs, sockets, signals and limits to others, tracing, mounts,
+locks, shared memory and queues of System V and POSIX, watching files and reading their extended attributes (neither of
+which Landlock hides), and everything that makes, changes or removes a file; opening is allowed for reading only. Of
+``fcntl`` and ``ioctl`` a short list is allowed and all else refused: among the rest are ways to have the kernel send
+any signal to any process (F_SETOWN with O_ASYNC), to lock files and to type into a terminal. Calls newer than this list
+do not exist (ENOSYS).
+Not here: installing it (sandbox_confinement.py).
 """
 
 import struct
