@@ -17,6 +17,7 @@ class Remote:
         object.__setattr__(self, "_link", link)
         object.__setattr__(self, "_number", number)
         object.__setattr__(self, "_own", own)  # made by a class that is called by its name: its operators are asked for
+        object.__setattr__(self, "_apart", False)  # what such an object says to be apart from plain data by: never a number
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__") and name not in ("__name__", "__doc__", "__qualname__"):
@@ -33,12 +34,19 @@ class Remote:
         if self is other:
             return True
         if not isinstance(other, Remote):
+            if self._apart:
+                return NotImplemented
             content = self._link.ask(["content", self._number])
             return content == other if content is not None and not isinstance(content, Remote) else NotImplemented
         return _operator("eq")(self, other) if self._own or other._own else False
 
     def __hash__(self) -> int:
         return object.__hash__(self)
+
+    def __bool__(self) -> Any:
+        if self._apart:
+            raise TypeError("the difference of an object and plain data is no truth value")
+        return self._link.ask(["op", "bool", self._link.pack([self])])
 
 
 class RemoteFunction(Remote):
@@ -77,18 +85,27 @@ def _operator(name: str) -> Callable[..., Any]:
     """An operator between two objects of the other side, or one that gives such an object: never a number to compare."""
 
     def method(self: Remote, *others: Any) -> Any:
-        if not (self._own or any(isinstance(other, Remote) and other._own for other in others)):
-            return NotImplemented
-        result = self._link.ask(["op", name, self._link.pack([self, *others])], own=True)
-        if isinstance(result, Remote) or all(isinstance(other, Remote) for other in others):
+        sides = [side for side in (self, *others) if isinstance(side, Remote)]
+        result = NotImplemented
+        if any(side._own for side in sides):
+            result = self._link.ask(["op", name, self._link.pack([self, *others])], own=True)
+        alone = len(sides) > len(others)  # without plain data
+        apart = any(side._apart for side in sides)
+        if isinstance(result, Remote):
+            if apart or (not alone and name in _APART):
+                object.__setattr__(result, "_apart", True)
             return result
-        return NotImplemented
+        if not others and (apart or result is NotImplemented):
+            raise TypeError(f"bad operand type for {name}")
+        return result if alone else NotImplemented
 
     return method
 
 
-for _name in ("len", "iter", "next", "getitem", "setitem", "delitem", "str", "repr", "bool", "enter", "exit"):
+for _name in ("len", "iter", "next", "getitem", "setitem", "delitem", "str", "repr", "enter", "exit"):
     setattr(Remote, f"__{_name}__", _asked(_name))
+_APART = ("sub", "truediv", "floordiv", "mod", "xor")
+"""Operators by which a test measures how far a result is from what it expects: of a right answer they give 0 or 1."""
 _OPERATORS = "lt le gt ge add sub mul matmul truediv floordiv mod pow and or xor neg pos abs invert"
 for _name in _OPERATORS.split():
     setattr(Remote, f"__{_name}__", _operator(_name))

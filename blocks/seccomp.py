@@ -1,10 +1,12 @@
 """A system-call filter for generated code, as the BPF program that Linux's seccomp takes (kernel documentation: seccomp_filter.rst).
 
-It refuses with EPERM: new processes and threads, new programs, sockets, signals and limits to others, tracing, mounts, locks,
-shared memory and queues of System V and POSIX, and everything that makes, changes or removes a file; opening is allowed for
-reading only. Of ``fcntl`` and ``ioctl`` a short list is allowed and all else refused: among the rest are ways to have the
-kernel send any signal to any process (F_SETOWN with O_ASYNC), to lock files and to type into a terminal. Calls newer than this
-list do not exist (ENOSYS). Not here: installing it (sandbox_confinement.py).
+It refuses with EPERM: new processes and threads, new programs, sockets, signals and limits to others, tracing, mounts,
+locks, shared memory and queues of System V and POSIX, watching files and reading their extended attributes (neither of
+which Landlock hides), and everything that makes, changes or removes a file; opening is allowed for reading only. Of
+``fcntl`` and ``ioctl`` a short list is allowed and all else refused: among the rest are ways to have the kernel send
+any signal to any process (F_SETOWN with O_ASYNC), to lock files and to type into a terminal. Calls newer than this list
+do not exist (ENOSYS).
+Not here: installing it (sandbox_confinement.py).
 """
 
 import struct
@@ -34,6 +36,8 @@ REFUSED: dict[str, tuple[int | None, int | None]] = {
     "chmod": (90, None), "fchmod": (91, 52), "fchmodat": (268, 53), "fchmodat2": (452, 452),
     "chown": (92, None), "lchown": (94, None), "fchown": (93, 55), "fchownat": (260, 54),
     "utime": (132, None), "utimes": (235, None), "futimesat": (261, None), "utimensat": (280, 88),
+    "memfd_secret": (447, 447), "inotify_init": (253, None), "inotify_init1": (294, 26), "inotify_add_watch": (254, 27),
+    "getxattr": (191, 8), "lgetxattr": (192, 9), "fgetxattr": (193, 10), "listxattr": (194, 11), "llistxattr": (195, 12), "flistxattr": (196, 13),
     "setxattr": (188, 5), "lsetxattr": (189, 6), "fsetxattr": (190, 7), "removexattr": (197, 14), "lremovexattr": (198, 15), "fremovexattr": (199, 16),
 }  # fmt: skip
 OPENING: dict[str, tuple[tuple[int, int] | None, tuple[int, int] | None]] = {"open": ((2, 1), None), "openat": ((257, 2), (56, 2))}  # (number, argument with the flags)

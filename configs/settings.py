@@ -8,7 +8,7 @@ import json
 import math
 from collections.abc import Iterator
 from decimal import Decimal
-from typing import Any, Self
+from typing import Annotated, Any, Literal, Self, get_args, get_origin
 
 from annotated_types import Le, Lt
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -46,6 +46,17 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=(), allow_inf_nan=False)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _no_truth_value_for_a_number(cls, found: Any) -> Any:
+        """In YAML ``yes``, ``on`` and ``true`` are one value, which Pydantic would take for the number 1."""
+        for name, info in cls.model_fields.items() if isinstance(found, dict) else ():
+            kinds = set(_kinds(info.annotation))
+            numbers = kinds & {int, float, Decimal} and kinds <= {int, float, Decimal, str, type(None)}
+            if numbers and (truth := next((one for one in _within(found.get(name)) if isinstance(one, bool)), None)) is not None:
+                raise ValueError(f"{name} is {str(truth).lower()}; write a number")
+        return found
+
     @model_validator(mode="after")
     def _within_bounds(self) -> Self:
         for name, info in type(self).model_fields.items():
@@ -76,6 +87,28 @@ def _numbers(value: Any) -> Iterator[float | Decimal]:
     elif isinstance(value, dict | list | tuple):
         for item in value.values() if isinstance(value, dict) else value:
             yield from _numbers(item)
+
+
+def _within(value: Any) -> Iterator[Any]:
+    """A value's own parts, at every depth."""
+    if isinstance(value, dict | list | tuple):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _within(item)
+    else:
+        yield value
+
+
+def _kinds(annotation: Any) -> Iterator[Any]:
+    """The types of the plain values that a field holds."""
+    origin, inner = get_origin(annotation), get_args(annotation)
+    if origin is Literal:
+        yield from map(type, inner)
+    elif not inner:
+        yield annotation
+    else:
+        for one in inner[:1] if origin is Annotated else inner:
+            if one is not Ellipsis:
+                yield from _kinds(one)
 
 
 def _is_runtime(extra: Any) -> bool:

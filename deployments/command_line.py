@@ -1,6 +1,6 @@
 """The commands ``cogumi …``: their names and options. Parses, calls, prints; the exit code says how it ended.
 
-0 done · 1 fault · 2 bad input or usage · 3 a gate failed · 4 the budget is spent · 130 or 143 interrupted. Not here: any work of a phase,
+0 done · 1 fault · 2 bad input or usage · 3 a gate failed · 4 the budget is spent · 130, 143 or 129 interrupted. Not here: any work of a phase,
 and where the process begins (cli.py) and ends (leaving.py).
 """
 
@@ -8,6 +8,7 @@ import errno
 import logging
 import os
 import sys
+from contextlib import suppress
 from importlib.metadata import version as installed
 from pathlib import Path
 from typing import Annotated
@@ -235,6 +236,7 @@ def outcome() -> int:
         else:
             complain_at_length()  # not foreseen, so everything helps
             code = 1
-    if code in (INTERRUPTED, TERMINATED):
-        complain("interrupted")
+    if code in (INTERRUPTED, *TERMINATED):
+        with suppress(OSError):  # of a terminal that has gone
+            complain("interrupted")
     return code

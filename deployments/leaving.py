@@ -18,7 +18,7 @@ from typing import NoReturn
 from deployments import interrupting
 
 DRAIN_SECONDS = 10.0
-TERMINATED = 128 + signal.SIGTERM
+TERMINATED = (128 + signal.SIGTERM, 128 + signal.SIGHUP)
 
 
 def work_begins() -> None:
@@ -29,8 +29,11 @@ def work_begins() -> None:
 
 
 def catch_sigterm() -> None:
-    """Let SIGTERM end the command as Ctrl-C does: what is open is closed; a second signal ends it at once."""
-    signal.signal(signal.SIGTERM, _terminate)
+    """Let SIGTERM, and the end of the terminal, end the command as Ctrl-C does: what is open is closed; a second signal ends it
+    at once."""
+    for number in interrupting.heard():
+        if number != signal.SIGINT:
+            signal.signal(number, _terminate)
 
 
 def leave(code: int) -> NoReturn:
@@ -39,7 +42,7 @@ def leave(code: int) -> NoReturn:
     def now(number: int, frame: FrameType | None) -> NoReturn:
         os._exit(code)
 
-    for number in interrupting.SIGNALS:
+    for number in interrupting.heard():
         signal.signal(number, now)
     with Path(os.devnull).open("w") as nowhere, redirect_stderr(nowhere):
         logging.disable()  # the command has said how it ended; what Prefect says of a lost server adds nothing
@@ -89,11 +92,11 @@ def _flush() -> None:
 
 def _ignore_signals() -> None:
     """Between here and the process's end no handler of ours is called any more."""
-    for number in interrupting.SIGNALS:
+    for number in interrupting.heard():
         signal.signal(number, signal.SIG_IGN)
 
 
 def _terminate(number: int, frame: FrameType | None) -> NoReturn:
-    for each in interrupting.SIGNALS:
+    for each in interrupting.heard():
         signal.signal(each, interrupting.end)
-    raise SystemExit(TERMINATED)
+    raise SystemExit(128 + number)

@@ -88,7 +88,7 @@ async def _try(item: Item, seat: Seat, till: Till, claimed: Granted, tries: _Tri
                 fault, sent = found, False
             fault.reason = redact(fault.reason, till.secrets)
             if fault.kind == "reject":
-                return Settle(key, claimed.number, REJECTED, 0, retries=tries.retries, reject=fault.reason), fault
+                return Settle(key, claimed.number, REJECTED, worst if fault.billed else 0, retries=tries.retries, reject=fault.reason), fault
             if tries.own(fault):
                 reason = f"unreadable: {fault.reason}" if fault.unreadable else refusals.declined(fault.reason, seat.settings)
                 return Settle(key, claimed.number, REJECTED, worst if fault.billed else 0, retries=tries.retries, reject=reason), fault

@@ -18,7 +18,7 @@ from blocks.teachers import batch_records
 from blocks.teachers.claims import Granted, Settle
 from blocks.teachers.faults import Fault, backoff, redact, unexpected
 from blocks.teachers.items import Item, Made, Seat, Unmade
-from blocks.teachers.provider import BatchProvider, Call, Reply
+from blocks.teachers.provider import NAMELESS, BatchProvider, Call, Reply
 from blocks.teachers.till import Held, Till, answered
 from configs.errors import BadInput, CogumiError
 
@@ -143,11 +143,14 @@ class Batches:
         """Look at the batch until it is done, and settle its calls."""
         batch = await asyncio.to_thread(batch_records.look, self._till.journal, marker)
         assert batch.id is not None
-        failures = 0
+        failures = incomplete = 0
         while True:
             try:
                 replies = await self._within(self._provider.collect(batch.id))
                 failures = 0
+                lacking = replies.get(NAMELESS) if replies is not None else None
+                if isinstance(lacking, Fault) and lacking.unanswered and incomplete < self._seat.settings.max_retries:
+                    replies, incomplete = None, incomplete + 1  # they may have been cut off on the way
             except Fault as fault:
                 if fault.gone and failures >= self._seat.settings.max_retries:
                     return await self._give_up(marker, batch.id, fault)
@@ -161,7 +164,7 @@ class Batches:
             await asyncio.sleep(self._poll_s)
         self._answers = self._answers or any(isinstance(reply, Reply) for reply in replies.values())
         waiting = await asyncio.to_thread(batch_records.waiting, self._till.journal, marker)
-        ends = [self._end(call, replies.get(call.key, replies.get(""))) for call in waiting]
+        ends = [self._end(call, replies.get(call.key, replies.get(NAMELESS))) for call in waiting]
         await asyncio.gather(*(self._till.settle(end) for end in ends))
         await asyncio.to_thread(batch_records.finish, self._till.journal, marker)
 
@@ -179,7 +182,7 @@ class Batches:
         if self._answers and self._unreadable[call.key] > self._seat.settings.max_retries:  # as often as anybody tries, and others are read
             return Settle(call.key, call.number, REJECTED, call.reserved, reject=f"unreadable: {fault.reason}")
         state = REJECTED if fault.kind == "reject" else LOST if fault.billed else FAILED
-        return Settle(call.key, call.number, state, 0, reject=fault.reason)
+        return Settle(call.key, call.number, state, call.reserved if fault.billed else 0, reject=fault.reason)
 
     async def _within(self, sent: Awaitable[T]) -> T:
         """What the provider answers to one request about a batch.

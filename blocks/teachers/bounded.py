@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, BinaryIO
 
-from blocks.teachers.faults import Fault
+from blocks.teachers.faults import Fault, unreadable
 
 BASE_BYTES, BYTES_PER_TOKEN = 512 * 1024, 1024
 """Room for a reply: what stands around an answer, and a token with its escapes, its reasoning and its log-probabilities."""
@@ -47,9 +47,9 @@ def expecting(room: Room) -> Iterator[None]:
         _room.reset(token)
 
 
-def for_tokens(max_tokens: int) -> Room:
-    """The room of a completion."""
-    return Room(BASE_BYTES + BYTES_PER_TOKEN * max_tokens)
+def for_tokens(max_tokens: int, seconds: float) -> Room:
+    """The room of a completion. ``seconds`` are for all of it."""
+    return Room(BASE_BYTES + BYTES_PER_TOKEN * max_tokens, seconds)
 
 
 def bounded(client: type[Any]) -> type[Any]:
@@ -93,7 +93,7 @@ async def _content(response: Any, room: Room) -> bytes:
                 size += len(part)
                 if size > most:
                     if good:
-                        raise Fault("retry", f"the reply is larger than {most} bytes", billed=True)
+                        raise unreadable(f"the reply is larger than {most} bytes")
                     return bytes(kept + part[: most - len(kept)])
                 if good and room.file is not None:
                     room.file.write(part)
@@ -103,7 +103,7 @@ async def _content(response: Any, room: Room) -> bytes:
                 break
     except (Fault, zlib.error) as error:
         if good:
-            raise error if isinstance(error, Fault) else Fault("retry", f"the reply does not decode ({error})", billed=True) from None
+            raise error if isinstance(error, Fault) else unreadable(f"the reply does not decode ({error})") from None
     return bytes(kept)
 
 
@@ -124,7 +124,7 @@ class _Decoder:
     def __init__(self, encodings: list[str]) -> None:
         used = [name for name in (each.strip().lower() for each in encodings) if name not in ("", "identity")]
         if len(used) > 1 or not set(used) <= {"gzip", "x-gzip", "deflate"}:
-            raise Fault("retry", f"the reply is encoded as {', '.join(used)[:60]!r}, which was not asked for", billed=True)
+            raise unreadable(f"the reply is encoded as {', '.join(used)[:60]!r}, which was not asked for")
         self._inflate = zlib.decompressobj(wbits=47) if used else None  # 47: gzip's or zlib's header, whichever is there
         self.ended = False
 

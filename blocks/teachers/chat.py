@@ -5,7 +5,7 @@ Not here: connections (providers/, bounded.py), counts (counts.py), errors (faul
 
 import asyncio
 import json
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from types import ModuleType
 from typing import Any
 
@@ -13,6 +13,7 @@ from blocks.budget import Usage
 from blocks.reasoning import after_leading
 from blocks.teachers.bounded import Room, expecting
 from blocks.teachers.counts import usage_of_chat
+from blocks.teachers.error_bodies import counts_tokens, is_error
 from blocks.teachers.faults import Fault, clean, from_sdk, from_status, unexpected, unreadable
 from blocks.teachers.finish import end_of, shown
 from blocks.teachers.parts import parts_of
@@ -78,10 +79,10 @@ def read(found: Any) -> Reply:
 def _read(found: Any) -> Reply:
     choices = found.get("choices") if isinstance(found, dict) else None
     choice = choices[0] if isinstance(choices, list) and choices else None
-    if isinstance(found, dict) and found.get("error") and not isinstance(choice, dict):
-        raise error_in_200(found, billed=bool(found.get("usage")))
+    if is_error(found) and not isinstance(choice, dict):
+        return error_in_200(found, found.get("usage"), usage_of_chat)
     if isinstance(choice, dict) and choice.get("error"):
-        raise error_in_200({"error": choice["error"]}, billed=True)
+        return error_in_200({"error": choice["error"]}, found.get("usage"), usage_of_chat, begun=True)
     message = choice.get("message") if isinstance(choice, dict) else None
     parts = parts_of(message.get("content")) if isinstance(message, dict) else None
     if choice is None or message is None or parts is None:
@@ -118,15 +119,22 @@ def _final(text: str) -> str:
     return text if text.lstrip().startswith(_OWN_SECTIONS) else after_leading(text)
 
 
-def error_in_200(found: Any, *, billed: bool) -> Fault:
-    """An error that came with status 200 instead of an answer, or beside a part of one."""
-    inside = found.get("error") if isinstance(found, dict) else None
+def error_in_200(found: dict[str, Any], usage: Any, read_usage: Callable[[Any], Usage | None], *, begun: bool = False) -> Reply:
+    """An error that came with status 200 instead of an answer, or, ``begun``, beside a part of one. A refusal for which the
+    provider counts tokens is a reply, since it is charged.
+
+    Raises:
+        Fault: it is no such refusal.
+    """
+    inside = found.get("error") or found
     code = inside.get("code", inside.get("status")) if isinstance(inside, dict) else None
     status = int(code) if isinstance(code, int | str) and not isinstance(code, bool) and str(code).isdecimal() and 400 <= int(str(code)[:4]) < 600 else 500
     fault = from_status(status, {}, found)
-    if fault.kind == "retry" and not fault.limited:
-        fault.billed = fault.billed or billed
-    return fault
+    counted = counts_tokens(usage)
+    if counted and fault.kind == "reject":
+        return Reply("", read_usage(usage), refused=fault.reason)
+    fault.billed = fault.billed or counted or (begun and fault.kind == "retry" and not fault.limited)
+    raise fault
 
 
 async def in_time(seconds: float, sent: Awaitable[Any]) -> Any:

@@ -11,8 +11,25 @@ from typing import Any, Literal
 
 Whose = Literal["account", "request"]
 _DEPTH, _LENGTH = 10, 2000
-_CODES = ("code", "type", "error_code", "error_type", "status")
-_WORDS = ("message", "msg", "error_message", "error_description", "detail", "title", "error", "raw", "errors", "metadata", "innererror", "reason")
+_CODES = ("code", "type", "error_code", "error_type", "status", "status_code")
+_WORDS = (
+    "message",
+    "msg",
+    "error_message",
+    "error_description",
+    "detail",
+    "title",
+    "error",
+    "raw",
+    "errors",
+    "metadata",
+    "innererror",
+    "reason",
+    "error_msg",
+    "status_msg",
+    "base_resp",
+)
+_TOKENS = ("prompt_tokens", "completion_tokens", "total_tokens", "input_tokens", "output_tokens")
 _NO_CODE = {"error", "none", "null", "fail", "failed"}
 
 
@@ -27,14 +44,22 @@ _ACCOUNT_CODES = _any(
     r"permission_(error|denied)|forbidden|unauthenticated|unsupported_(country\w*|parameter|value|model)|unknown_parameter",
     r"model_(not_found|decommissioned|terms_required|not_active|not_available|permission\w*|unavailable|deprecated)",
     r"not_found_error|invalid_model|unknown_model",
+    r"arrearage|accountoverdue\w*|exceeded_current_quota\w*|setlimitexceeded|blocked_api_access|budget_exceeded|auth_error",
 )
 """The account, its key, the model, or a setting: a person mends it, and then the same request is answered."""
+_NO_MONEY = (
+    r"credit balance|billing hard limit|insufficient (credits|balance|funds)|credits are depleted|used all available credits"
+    r"|account[\w <>.-]{0,60}\b(suspended|overdue)|overdue (balance|payment)|in arrears|余额不足|欠费"
+)
+"""What even an answer with the status of a rate limit means by itself."""
 _SETTING = "temperature|top_p|top_k|max_tokens|max_completion_tokens|reasoning_effort|response_format|stop|seed|system|thinking"
 _LIMIT = r"max(_completion|_output)?_tokens"
 _ACCOUNT_WORDS = _any(
-    r"credit balance|(insufficient|not enough|out of|more|have no) (credits?|funds|balance|quota)\b|credit limit exceeded",
+    rf"{_NO_MONEY}|in good standing|enable billing|budget has been exceeded|(spend|spending) limit\b|on-demand throughput",
+    r"only authorized for use|invalid[\w ]{0,20} token passed",
+    r"(insufficient|not enough|out of|more|have no) (credits?|funds|balance|quota)\b|credit limit exceeded",
     r"can only afford|billing hard limit|billing (is )?not active|check your plan and billing|key limit exceeded",
-    r"(reached|exceeded) your (specified )?(api )?(usage|spend\w*|monthly) limits?",
+    r"(reached|exceeded) your (specified )?(workspace )?(api )?(usage|spend\w*|monthly) limits?",
     r"(account|organi[sz]ation|project|workspace|team)[\w .'-]{0,40}\b(deactivated|disabled|restricted|suspended)\b",
     r"(account|organi[sz]ation|project|workspace|team)[\w .'-]{0,40}\b(terminated|blocked|verified)\b",
     r"(invalid|incorrect|missing|expired|revoked|disabled|wrong|no|bad)[\w ]{0,12} (api[ -]?key|x-api-key|bearer)\b",
@@ -90,7 +115,7 @@ def whose(body: Any, *, limited: bool) -> Whose | None:
     if any(_ACCOUNT_CODES.fullmatch(code) for code in lower):
         return "account"
     if limited:
-        return "account" if re.search(r"credit balance|billing hard limit|insufficient (credits|balance|funds)", said) else None
+        return "account" if re.search(_NO_MONEY, said) else None
     if _RATE_WORDS.search(said) or any(_RATE_WORDS.search(code) for code in lower):
         return None
     if "context" in said and _REQUEST_WORDS.search(said):  # such a message may name max_tokens too
@@ -98,6 +123,22 @@ def whose(body: Any, *, limited: bool) -> Whose | None:
     if _ACCOUNT_WORDS.search(said):
         return "account"
     return "request" if _REQUEST_WORDS.search(said) else None
+
+
+def is_error(body: Any) -> bool:
+    """Whether a body that came with status 200 is an error all the same: as OpenRouter's, or as MiniMax (``base_resp``), Baidu
+    (``error_code``), older vLLM (``object: error``), FastAPI (``detail``) and gateways (``code`` with ``message``) write them."""
+    if not isinstance(body, dict):
+        return False
+    if body.get("error"):
+        return True
+    marked = any(body.get(name) for name in ("error_code", "error_msg", "base_resp", "detail")) or "error" in (body.get("object"), body.get("type"))
+    return bool((marked or (body.get("code") and (body.get("message") or body.get("msg")))) and told(body)[1])
+
+
+def counts_tokens(usage: Any) -> bool:
+    """Whether the ``usage`` beside an error says that tokens were used, which are charged."""
+    return isinstance(usage, dict) and any(usage.get(name) for name in _TOKENS)
 
 
 def is_page(body: Any) -> bool:

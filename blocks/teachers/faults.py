@@ -4,6 +4,7 @@ Not here: waiting and trying again (asking.py), what a provider's error says (er
 """
 
 import email.utils
+import json
 import logging
 import math
 import random
@@ -14,7 +15,7 @@ from collections.abc import Mapping
 from types import ModuleType
 from typing import Any, Literal
 
-from blocks.teachers.error_bodies import is_page, told, whose
+from blocks.teachers.error_bodies import counts_tokens, is_page, told, whose
 from configs.errors import CogumiError
 
 log = logging.getLogger("cogumi.teachers")
@@ -72,7 +73,9 @@ def from_sdk(error: Exception, sdk: ModuleType) -> Fault:
         if isinstance(inner, Fault):
             return inner
     if isinstance(error, sdk.APIStatusError):
-        return from_status(error.status_code, error.response.headers, error.body)
+        fault = from_status(error.status_code, error.response.headers, error.body)
+        fault.billed = fault.billed or counts_tokens(_beside(error.response.content))  # OpenAI's SDK keeps what is within "error" alone
+        return fault
     if isinstance(error, sdk.APITimeoutError | sdk.APIConnectionError):
         cause = type(error.__cause__).__name__ if error.__cause__ else ""
         what = "no answer in time" if isinstance(error, sdk.APITimeoutError) else "connection broke"
@@ -84,6 +87,15 @@ def from_sdk(error: Exception, sdk: ModuleType) -> Fault:
     return unexpected(error, "the response")
 
 
+def _beside(content: bytes) -> Any:
+    """The ``usage`` in the body of an error, if any."""
+    try:
+        found = json.loads(content)
+    except (ValueError, RecursionError):
+        return None
+    return found.get("usage") if isinstance(found, dict) else None
+
+
 def from_status(status: int, headers: Mapping[str, str], body: Any) -> Fault:
     """A fault from an HTTP status and the error's body, in whatever form.
 
@@ -91,6 +103,7 @@ def from_status(status: int, headers: Mapping[str, str], body: Any) -> Fault:
     the request itself is final for the request.
     """
     fault = _from_status(status, headers, body)
+    fault.billed = fault.billed or (isinstance(body, dict) and counts_tokens(body.get("usage")))
     fault.gone = status in (404, 410) and not is_page(body)
     return fault
 

@@ -67,10 +67,13 @@ class BatchProvider(Protocol):
         are batches known to be different ones. ``poll_s`` is the pause where it takes several looks to know."""
 
     async def collect(self, batch: str) -> dict[str, Reply | Fault] | None:
-        """All results by key once the batch is done; None before. Under "" what holds for calls without one of their own.
+        """All results by key once the batch is done; None before. Under NAMELESS what holds for calls without one of their own.
         A batch that was refused as a whole raises a reject."""
 
 
+NAMELESS = ""
+"""Stands in results for lines that name no call, or that are not there: a call without a line may have been answered, and
+charged, by one."""
 Maker = Callable[[TeacherModel, str], Provider]
 _makers: dict[str, Maker] = {}
 

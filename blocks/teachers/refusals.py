@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from sqlalchemy import bindparam, select, update
 
 from blocks.journal import ANSWERED, FAILED, REJECTED, Journal, Row, calls
-from blocks.teachers.faults import from_recorded
+from blocks.teachers.faults import Fault, from_recorded
 from blocks.teachers.items import Item
 from configs.phases.teachers import TeacherModel
 
@@ -23,9 +23,10 @@ def declined(reason: str, teacher: TeacherModel) -> str:
     return f"{_DECLINED}{_sent(teacher)}, while others were answered: {reason}"[:LONGEST]
 
 
-def for_now(key: str, name: str, teacher: TeacherModel, reason: str) -> Row:
-    """A refusal that counts in this run only: the journal has a failed call, which the next run asks again."""
-    return Row(key, 0, name, teacher.model, REJECTED, 0, 0, 0, 0, "", declined(reason, teacher))
+def for_now(key: str, name: str, teacher: TeacherModel, fault: Fault) -> Row:
+    """A refusal that counts in this run only: the journal has failed or lost calls, and the next run asks again."""
+    reason = f"unreadable: {fault.reason}" if fault.unreadable else declined(fault.reason, teacher)
+    return Row(key, 0, name, teacher.model, REJECTED, 0, 0, 0, 0, "", reason)
 
 
 def answers_others(journal: Journal, account: str, name: str, teacher: TeacherModel, role: str) -> bool:

@@ -148,14 +148,15 @@ class Session:
         if made is not None:
             return made
         seat, fault = faults[-1]
-        told = "teacher %s refused a request and did not say why; it goes without an answer, the next run asks it again: %s"
+        what = "'s answers to a request cannot be read" if fault.unreadable else " refused a request and did not say why"
+        told = f"teacher %s{what}; it goes without an answer, the next run asks it again: %s"
         log.warning(told, seat.name, fault.reason)
-        return Made(refusals.for_now(item.keys[seat.place], seat.name, seat.settings, fault.reason), free=False)
+        return Made(refusals.for_now(item.keys[seat.place], seat.name, seat.settings, fault), free=False)
 
     def _own(self, faults: list[tuple[Seat, Fault]], *, alone: bool) -> bool:
         """Whether faults that do not say whose they are count as the request's own for now: one of the teachers answers
-        others."""
-        if any(fault.kind != "unclear" or seat.out is not None for seat, fault in faults):
+        others. So do answers that came, to every try, and cannot be read."""
+        if any((fault.kind != "unclear" and not fault.unreadable) or seat.out is not None for seat, fault in faults):
             return False
         if any(seat.name in self._answered for seat, _ in faults):
             return True

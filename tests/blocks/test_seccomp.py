@@ -67,6 +67,8 @@ REFUSED = {
     "attributes by newer calls": "assert libc.syscall(463, -100, path.encode(), 0, b'user.x', bytes(16), 16) == -1\n"
     "assert libc.syscall(469, -100, path.encode(), bytes(64), 32, 0) == -1",
     "shared memory": "assert call('shmget', 1, 10, 0o666) == -1\nassert call('shmctl', 0, 0, None) == -1\nassert call('shmat', 0, None, 0) == -1",
+    "what others do with files": "assert call('inotify_init1', 0) == -1\nassert call('inotify_add_watch', 0, path.encode(), 0xFFF) == -1",
+    "attributes of a file": "assert tried(os.getxattr, path, 'user.x') == -1\nassert call('listxattr', path.encode(), None, 0) == -1",
     "typing into a terminal": "assert tried(fcntl.ioctl, 0, 0x5412, b'x') == -1",
 }
 

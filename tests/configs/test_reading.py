@@ -181,6 +181,11 @@ except BadInput as error:
         (["seed=\x1b[31m"], "special characters"),
         (["modifiers.each.0.name=" + "x" * 100_000], "has no file of its name"),
         (["modifiers.each.0.name=.."], "pattern"),
+        (["teachers.concurrency=true"], "concurrency is true; write a number"),
+        (["seed=yes"], "seed is true; write a number"),
+        (["teachers.cap_dollars=false"], "cap_dollars is false; write a number"),
+        (["teachers.models.rehearsal-small.prices.input=on"], "input is true; write a number"),
+        (["data.answering.easy.mix={rehearsal-small: true}"], "mix is true; write a number"),
     ],
 )
 def test_a_number_that_is_none_or_a_value_without_end_is_refused_briefly(settings: list[str], said: str) -> None:

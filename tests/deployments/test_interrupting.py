@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM in a command's first half second, while Python imports: one line and 130 or 143, never a traceback.
+"""Ctrl-C, SIGTERM and SIGHUP in a command's first half second, while Python imports: one line and 130, 143 or 129, never a traceback.
 
 The moments are facts: the signal comes with the n-th import that the command begins. Before its first own instruction the interpreter
 starts and ``site`` runs; what a signal does there no package settles.
@@ -28,8 +28,8 @@ main()
 """
 
 
-def start(at_import: str, *arguments: str, home: Path) -> "subprocess.Popen[str]":
-    command = [sys.executable, "-c", BEGINNING.format(at_import=at_import), *arguments]
+def start(at_import: str, *arguments: str, home: Path, ignored: bool = False) -> "subprocess.Popen[str]":
+    command = [sys.executable, "-c", ("import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)\n" if ignored else "") + BEGINNING.format(at_import=at_import), *arguments]
     env = {**os.environ, "COGUMI_HOME": str(home)}
     return subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
@@ -41,6 +41,7 @@ def start(at_import: str, *arguments: str, home: Path) -> "subprocess.Popen[str]
         (signal.SIGTERM, 1, "--version"),
         (signal.SIGINT, 100, "plan"),
         (signal.SIGTERM, 350, "plan"),
+        (signal.SIGHUP, 350, "plan"),
         (signal.SIGINT, 700, "run"),
         (signal.SIGTERM, 1200, "run"),
     ],
@@ -49,6 +50,14 @@ def test_a_signal_amid_the_imports_is_one_line(number: signal.Signals, moment: i
     process = start(f"if Counting.seen == {moment}: os.kill(os.getpid(), {int(number)})", command, home=tmp_path / "home")
     out, told = process.communicate(timeout=280)
     assert (process.returncode, out, told) == (128 + number, "", "cogumi: interrupted\n")
+
+
+def test_the_end_of_the_terminal_is_nothing_to_who_has_it_ignored(tmp_path: Path) -> None:
+    """As nohup has."""
+    process = start(f"if Counting.seen == 1: signal.raise_signal({int(signal.SIGHUP)})", "--version", home=tmp_path / "home", ignored=True)
+    out, told = process.communicate(timeout=280)
+    assert (process.returncode, told) == (0, "")
+    assert out.startswith("cogumi ")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

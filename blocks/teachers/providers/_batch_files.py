@@ -12,7 +12,7 @@ from blocks.teachers import chat
 from blocks.teachers.error_bodies import told
 from blocks.teachers.faults import Fault, from_status, unreadable
 from blocks.teachers.provider import Call, Reply
-from blocks.teachers.providers._batch_lines import Results, identity, read_lines
+from blocks.teachers.providers._batch_lines import Results, expect, identity, read_lines
 
 URL = "/v1/chat/completions"
 DONE = ("completed", "failed", "expired", "cancelled")
@@ -65,12 +65,15 @@ class BatchFiles:
         found = await self._fetch(self._client.batches.with_raw_response.retrieve(batch))
         if found.get("status") not in DONE:
             return None
-        files = [identity(found[name], "a file of results") for name in ("output_file_id", "error_file_id") if found.get(name)]
+        files = {name: identity(found[name], "a file of results") for name in ("output_file_id", "error_file_id") if found.get(name)}
         if found["status"] == "failed" and not found.get("output_file_id"):
             raise Fault("reject", f"batch {batch} failed: {_errors(found)}")
         results: Results = {}
-        for name in files:
-            await read_lines(self.sdk, lambda name=name: self._content(name), _line, results)  # type: ignore[misc]
+        for name in ("output_file_id", "error_file_id"):
+            if name in files:
+                await read_lines(self.sdk, lambda name=name: self._content(files[name]), _line, results)  # type: ignore[misc]
+            if name == "output_file_id":
+                expect(results, found.get("request_counts"), "completed")
         return results
 
     async def _content(self, name: str) -> Any:

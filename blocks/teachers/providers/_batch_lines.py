@@ -12,7 +12,7 @@ from typing import Any
 
 from blocks.teachers.bounded import FILE_BYTES, FILE_SECONDS, Room, expecting
 from blocks.teachers.faults import Fault, from_sdk, unexpected, unreadable
-from blocks.teachers.provider import Reply
+from blocks.teachers.provider import NAMELESS, Reply
 
 LINE_BYTES = 32 * 2**20
 MOST_LINES = 50_000
@@ -20,8 +20,6 @@ MOST_LINES = 50_000
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:=-]{0,199}")
 _KEY = re.compile(r"[0-9a-f]{32}")
 Results = dict[str, Reply | Fault]
-NAMELESS = ""
-"""Stands in results for lines that name no call: a call without a line may have been answered, and charged, by one."""
 
 
 def identity(found: Any, what: str) -> str:
@@ -53,6 +51,17 @@ async def read_lines(sdk: ModuleType, sent: Callable[[], Awaitable[Any]], take: 
             if len(results) >= MOST_LINES:
                 return
             _take(line, take, results)
+
+
+def expect(results: Results, counts: Any, name: str) -> None:
+    """Note where there are fewer results than the batch says to have answered: ``counts`` is its own account, ``name`` that of
+    the answers there. The others are charged all the same."""
+    said = counts.get(name) if isinstance(counts, dict) else None
+    lacking = min(said, MOST_LINES) - len(results.keys() - {NAMELESS}) if type(said) is int else 0
+    if lacking > 0:
+        fault = unreadable(f"the batch ended without it: {lacking} of {said} answers are not among its results")
+        fault.unanswered = True
+        _keep(results, NAMELESS, fault)
 
 
 def _take(line: bytes, take: Callable[[dict[str, Any]], Reply | Fault], results: Results) -> None:

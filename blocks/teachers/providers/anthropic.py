@@ -14,11 +14,11 @@ import httpx2
 from blocks.teachers import chat
 from blocks.teachers.bounded import for_tokens, http
 from blocks.teachers.counts import usage_of_messages
-from blocks.teachers.error_bodies import told
+from blocks.teachers.error_bodies import is_error, told
 from blocks.teachers.faults import Fault, from_status, unexpected, unreadable
 from blocks.teachers.parts import parts_of
 from blocks.teachers.provider import Call, Reply, provider
-from blocks.teachers.providers._batch_lines import Results, identity, read_lines
+from blocks.teachers.providers._batch_lines import Results, expect, identity, read_lines
 from configs.phases.teachers import TeacherModel
 
 MOST_PAGES = 100
@@ -42,7 +42,7 @@ class Anthropic:
         made = body(call)
         further = {name: made.pop(name) for name in ("temperature",) if name in made} | call.options
         sent = self._client.messages.with_raw_response.create(**made, extra_body=further or None, extra_headers=chat.headers(call))
-        return read(await chat.fetch(anthropic, sent, for_tokens(call.max_tokens)))
+        return read(await chat.fetch(anthropic, sent, for_tokens(call.max_tokens, self._timeout_s)))
 
     async def submit(self, marker: str, calls: Mapping[str, Call]) -> str:
         """Submit calls as one batch. Its requests carry the keys; the provider keeps no marker."""
@@ -80,12 +80,14 @@ class Anthropic:
 
     async def collect(self, batch: str) -> Results | None:
         """The replies and errors of a finished batch, by key; of a repeated line the first counts."""
-        if (await self._fetch(self._client.messages.batches.with_raw_response.retrieve(batch))).get("processing_status") != "ended":
+        found = await self._fetch(self._client.messages.batches.with_raw_response.retrieve(batch))
+        if found.get("processing_status") != "ended":
             return None
         results: Results = {}
         # Not the SDK's ``results``: it goes where the provider's ``results_url`` leads, with the key.
         sent = lambda: self._client.get(f"/v1/messages/batches/{batch}/results", cast_to=httpx2.Response)  # noqa: E731
         await read_lines(anthropic, sent, _line, results)
+        expect(results, found.get("request_counts"), "succeeded")
         return results
 
     async def _fetch(self, sent: Any) -> dict[str, Any]:
@@ -157,8 +159,8 @@ def read(found: Any) -> Reply:
 
 
 def _read(found: Any) -> Reply:
-    if isinstance(found, dict) and found.get("error") and "content" not in found:
-        raise chat.error_in_200(found, billed=bool(found.get("usage")))
+    if is_error(found) and "content" not in found:
+        return chat.error_in_200(found, found.get("usage"), usage_of_messages)
     parts = parts_of(found.get("content")) if isinstance(found, dict) and found.get("type") == "message" else None
     if parts is None:
         raise unreadable("the answer is not in the messages format")

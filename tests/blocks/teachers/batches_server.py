@@ -42,7 +42,7 @@ class Batches:
             self.files[name] = _upload(headers, raw)
             return _json({"id": name, "object": "file", "bytes": 1, "created_at": 1, "filename": "x", "purpose": "batch", "status": "processed"})
         if found := re.fullmatch(r"/files/([\w-]+)/content", path):
-            return 200, self.files[found[1]]
+            return 200, self._cut(self.files[found[1]])
         if path == "/batches" and method == "POST":
             asked = json.loads(raw)
             lines = [json.loads(line) for line in self.files[asked["input_file_id"]].decode().split("\n") if line]
@@ -90,6 +90,7 @@ class Batches:
                 self.teacher.nano += cost // 2
                 answered = {"id": "r", "custom_id": key, "response": {"status_code": 200, "request_id": "x", "body": made}, "error": None}
                 out.append((answered, body["messages"][-1]["content"]))
+        batch["completed"] = len(out)
         lines = [self._line(line, asked) for line, asked in reversed(out)]
         batch["output"], batch["errors"] = f"file-{len(self.files)}", f"file-{len(self.files) + 1}"
         self.files[batch["output"]] = b"\n".join([*lines, *lines[:1]])
@@ -100,6 +101,7 @@ class Batches:
         return {
             "id": batch["id"], "object": "batch", "endpoint": "/v1/chat/completions", "completion_window": "24h", "created_at": int(batch["created"]),
             "input_file_id": batch["input_file_id"], "metadata": batch["metadata"], "status": "failed" if failed else "completed" if batch["done"] else "in_progress",
+            "request_counts": {"total": len(batch["keys"]), "completed": batch.get("completed", 0), "failed": 0},
             "output_file_id": batch.get("output"), "error_file_id": batch.get("errors"), "errors": {"object": "list", "data": [{"message": "token limit"}]} if failed else None,
         }  # fmt: skip
 
@@ -135,7 +137,14 @@ class Batches:
                 result = {"type": "succeeded", "message": made}
             lines.append(self._line({"custom_id": request["custom_id"], "result": result}, content))
         self.made[name]["charged"] = True
-        return 200, b"\n".join([*lines, lines[0]])
+        return 200, self._cut(b"\n".join([*lines, lines[0]]))
+
+    def _cut(self, content: bytes) -> bytes:
+        """Results of which the plan has a connection lose all but some lines, so many times."""
+        if self.teacher.plan.get("cuts", 0) <= 0 or b'"custom_id"' not in content:
+            return content
+        self.teacher.plan["cuts"] -= 1
+        return b"".join(content.splitlines(keepends=True)[: self.teacher.plan.get("cut_at", 0)])
 
     def _line(self, line: dict[str, Any], asked: str) -> bytes:
         """A line of results: as it should be, or as the plan has it for this question."""

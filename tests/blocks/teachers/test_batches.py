@@ -205,3 +205,17 @@ def test_a_batch_keeps_the_cap_and_is_filled_up_in_rounds(server: Running) -> No
 def test_a_provider_without_batches_says_so(server: Running) -> None:
     with pytest.raises(BadInput, match="provider together has no batch API"):
         ask(requests(1), "questions", settings(teacher(server.url, provider="together", batch=True)))
+
+
+@pytest.mark.parametrize("provider", ["openai", "anthropic"])
+@pytest.mark.parametrize("cuts", [1, 9])
+def test_results_that_lack_answers_are_fetched_again_and_stay_counted(server: Running, provider: str, cuts: int) -> None:
+    """A connection that ends between two lines loses answers that are charged, and nothing in the file says so."""
+    server.plan(looks=1, cuts=cuts, cut_at=1)
+    teachers = settings(batched(server, provider, max_retries=1), teacher(server.url, "backup"))
+    answers = ask(requests(4), "questions", teachers)
+    assert [answer.text for answer in answers] == [f"answer to question {at}" for at in range(4)]
+    counts, told = server.counts(), summary(teachers)
+    assert counts["batches"]["submissions"] == (1 if cuts == 1 else 2)
+    assert sum(one.spent for one in told) >= Decimal(counts["nano"]).scaleb(-9)
+    assert sum(one.reserved for one in told) == 0

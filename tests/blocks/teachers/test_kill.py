@@ -69,7 +69,7 @@ def test_an_intent_whose_process_lives_is_waited_for_and_one_that_is_dead_is_not
     assert set(server.counts()["tries"].values()) == {1}
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_interrupted_ask_keeps_what_is_on_its_way(server: Running, number: signal.Signals) -> None:
     server.plan(latency_s=0.3)
     process = asking(server.url, 200, concurrency=8)

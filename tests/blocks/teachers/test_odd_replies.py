@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from blocks.teachers import bounded
 from blocks.teachers.ask import Request, ask
 from blocks.teachers.summary import summary
 from configs.errors import BadInput
@@ -145,3 +146,84 @@ def test_a_redirect_carries_no_key_along(server: Running) -> None:
             raw = {f"{provider} {status}": body(b"", status, f"location: {server.url}/control/counts")}
             with pytest.raises(BadInput, match=rf"t0: {status}.*set base_url"):
                 ask([question(f"{provider} {status}")], "questions", settings(chain(server, provider, raw).models["t0"]))
+
+
+USED = {"usage": {"prompt_tokens": 50, "completion_tokens": 400, "input_tokens": 50, "output_tokens": 400}}
+CHARGED = (50 * 1_000 + 400 * 4_000) * Decimal("1e-9")
+FLAGGED = {"code": 403, "message": "content was flagged"}
+
+
+def plainly(found: Any) -> dict[str, Any]:
+    return body(json.dumps(found))
+
+
+@pytest.mark.parametrize("provider", WIRES)
+@pytest.mark.parametrize("name", ["large", "encoded", "not gzip", "no JSON"])
+def test_an_answer_that_nobody_can_read_ends_no_run(server: Running, provider: str, name: str) -> None:
+    """Not even one that is asked last or alone, when nobody else's answer shows that the teacher is well."""
+    raw = {
+        "large": body(b" " * 2_000_000),
+        "encoded": body(b"x", 200, "content-encoding: br"),
+        "not gzip": body(b"plain", 200, "content-encoding: gzip"),
+        "no JSON": body(b'data: {"choices": []}\n\ndata: [DONE]\n\n'),
+    }
+    teachers = settings(chain(server, provider, {name: raw[name]}).models["t0"])
+    first, odd = ask([question("plain"), question(name)], "questions", teachers)
+    assert (first.reject, odd.text) == (None, "")
+    assert str(odd.reject).startswith("unreadable: ")
+    spent = summary(teachers)[0].spent
+    assert ask([question(name)], "questions", teachers)[0].reject == odd.reject
+    assert summary(teachers)[0].spent >= spent >= first.call.dollars + odd.call.dollars
+
+
+@pytest.mark.parametrize("provider", WIRES)
+def test_an_error_with_tokens_is_charged_as_it_says(server: Running, provider: str) -> None:
+    found = {"top": {"error": FLAGGED} | USED}
+    if provider == "openai":
+        found["choice"] = {"choices": [{"message": {"content": "half"}, "finish_reason": "error", "error": FLAGGED}]} | USED
+    teachers = settings(chain(server, provider, {name: plainly(one) for name, one in found.items()}).models["t0"])
+    answers = ask([question(name) for name in found], "questions", teachers)
+    assert [answer.reject for answer in answers] == ["content filter: 403: content was flagged"] * len(found)
+    assert summary(teachers)[0].spent == len(found) * CHARGED
+
+
+@pytest.mark.parametrize("provider", WIRES)
+@pytest.mark.parametrize(("status", "message"), [(400, "content was flagged by moderation"), (402, "Insufficient credits"), (429, "slow down"), (500, "broke")])
+def test_a_status_of_failure_with_tokens_stays_counted(server: Running, provider: str, status: int, message: str) -> None:
+    found = {"error": {"message": message}} | USED
+    teachers = chain(server, provider, {"odd": body(json.dumps(found), status, "retry-after: 0")}, max_retries=0)
+    assert ask([question("odd")], "questions", teachers)[0].call.teacher == "t1"
+    told = {one.teacher: one for one in summary(teachers)}["t0"]
+    assert (told.spent > 0, told.reserved) == (True, 0)
+
+
+@pytest.mark.parametrize("provider", WIRES)
+@pytest.mark.parametrize(
+    ("found", "words"),
+    [
+        ({"base_resp": {"status_code": 1008, "status_msg": "insufficient balance"}, "choices": None}, "1008: insufficient balance"),
+        ({"error_code": 110, "error_msg": "Access token invalid: invalid API key"}, "110: Access token invalid"),
+        ({"detail": "Invalid API key"}, "Invalid API key"),
+        ({"code": 401, "message": "Incorrect API key provided"}, "Incorrect API key provided"),
+    ],
+)
+def test_an_account_fault_in_a_200_is_one_in_the_providers_words(server: Running, provider: str, found: Any, words: str) -> None:
+    teachers = settings(chain(server, provider, {"odd": plainly(found)}).models["t0"])
+    with pytest.raises(BadInput, match=words):
+        ask([question("odd")], "questions", teachers)
+    assert sum(server.counts()["tries"].values()) == 1
+    assert summary(teachers)[0].spent == 0
+
+
+@pytest.mark.parametrize("provider", [*WIRES, "groq", "together"])
+def test_an_answer_may_take_as_long_as_the_setting_says(server: Running, provider: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    rooms: list[bounded.Room] = []
+    usual = bounded._content
+
+    async def content(response: Any, room: bounded.Room) -> bytes:
+        rooms.append(room)
+        return await usual(response, room)
+
+    monkeypatch.setattr(bounded, "_content", content)
+    ask([question("plain")], "questions", settings(teacher(server.url, WIRES.get(provider, "m"), provider, timeout_s=4000)))
+    assert [room.seconds for room in rooms] == [4000]
