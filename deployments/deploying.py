@@ -77,6 +77,8 @@ def _merged(config: dict[str, Any], there: "DeploymentResponse | None", applied:
         return config
     held = _held(there)
     chosen = {**held, **applied.changed(full_name(config), wanted, held, ours=("description", "tags"))}
+    if "name" not in chosen["work_pool"]:  # somebody deleted its pool, and one of that name may be there again
+        chosen["work_pool"] = wanted["work_pool"]
     return {field: value for field, value in {**config, **chosen}.items() if field != "schedules" and value is not None}
 
 

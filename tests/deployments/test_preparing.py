@@ -219,6 +219,19 @@ def test_a_template_of_an_older_version_is_made_new(place: Place) -> None:
     assert get(place.api, "/work_pools/cpu")["base_job_template"] == json.loads((preparing.POOLS / "process.json").read_text())
 
 
+def test_a_pool_of_another_type_takes_the_place_of_one_of_ours(place: Place) -> None:
+    """Last in this file: its deployments lost their pool, and are given it again."""
+    ask("DELETE", f"{place.api}/work_pools/cpu").raise_for_status()
+    assert get(place.api, "/deployments/name/release/cpu")["work_pool_name"] is None
+    template = json.loads((preparing.POOLS / "docker.json").read_text())
+    post(place.api, "/work_pools/", name="cpu", type="docker", base_job_template=template)
+    prepare(place.api)
+    found = get(place.api, "/work_pools/cpu")
+    assert (found["type"], found["base_job_template"]) == ("docker", template)
+    assert {get(place.api, f"/deployments/name/{name}")["work_pool_name"] for name in KEPT} == {"cpu"}
+    assert get(place.api, "/deployments/name/nightly/nano")["work_queue_name"] == "nightly"
+
+
 def automating_block() -> str:
     (name,) = {name for path in automating.files() for name in automating.needs(path)}
     return name
