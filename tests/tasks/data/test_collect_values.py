@@ -119,6 +119,38 @@ def test_tables_of_every_dialect(name: str, encoding: str, end: str, delimiter: 
 
 
 @pytest.mark.parametrize(
+    "content",
+    [
+        "sep=;\ninstruction;output\nName a hill, please.;The Aventine; or so\n".replace("; or", ", or"),
+        "instruction, output\nName a hill; please.,The Aventine\n".replace("; please", " please"),
+        "instruction,output,,\nName a hill please.,The Aventine,,\n",
+        ",instruction,output\n7,Name a hill please.,The Aventine,,\n",
+    ],
+)
+def test_what_spreadsheets_put_around_a_table(content: str, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(content)
+    examples, report = collected(tmp_path / "a.csv")
+    assert (len(examples), report.unusable) == (1, 0)
+    assert examples[0].prompt.startswith("Name a hill")
+    assert examples[0].response.startswith("The Aventine")
+
+
+def test_utf_16_that_was_cut_off_and_utf_32_are_named(tmp_path: Path) -> None:
+    content = "instruction,output\nName a hill please.,The Aventine\n"
+    for data, fault in ((content.encode("utf-16")[:-1], "truncated data"), (content.encode("utf-32"), "UTF-32; save it as UTF-8")):
+        (tmp_path / "a.csv").write_bytes(data)
+        with pytest.raises(BadInput, match=rf"a.csv: damaged, or no csv \(.*{fault}"):
+            collected(tmp_path / "a.csv")
+
+
+def test_a_name_with_brackets_is_a_file_and_nobody_has_no_home(tmp_path: Path) -> None:
+    (tmp_path / "a[1].jsonl").write_text(json.dumps({"instruction": "Name a hill.", "output": "The Aventine."}) + "\n")
+    assert len(collected(tmp_path / "a[1].jsonl")[0]) == 1
+    with pytest.raises(BadInput, match=r"'~nobody-of-that-name/a.jsonl': "):
+        collect_files(["alpaca=~nobody-of-that-name/a.jsonl"], tmp_path / "out.jsonl", 100)
+
+
+@pytest.mark.parametrize(
     ("content", "fault"),
     [
         ('instruction,output\n"a,b\n', r"unexpected end of data"),
