@@ -15,7 +15,8 @@ LONGEST = 1000
 _MOST = 60  # items of a list or a matrix
 
 _SPACING = re.compile(
-    r"(?<!\\)\\(?:left|right|[Bb]igg?[lr]?|displaystyle|textstyle|quad|qquad|limits|boxed|ensuremath|blacksquare|square)(?![A-Za-z])|(?<!\\)\\[,;:! ]|\\tag\s*\{[^{}]*\}|\\\\(?=\s*$)|[$~]|\\[()\[\]](?=\s*$)|^\s*\\[()\[\]]"
+    r"(?<!\\)\\(?:left|right|[Bb]igg?[lr]?|displaystyle|textstyle|quad|qquad|limits|boxed|ensuremath|blacksquare|square)(?![A-Za-z])"
+    r"|(?<!\\)\\[,;:! ]|\\tag\s*\{[^{}]*\}|\\\\(?=\s*$)|[$~]|\\[()\[\]](?=\s*$)|^\s*\\[()\[\]]"
 )
 _SAME = [
     (re.compile(r"\\\$|[€£]"), ""),

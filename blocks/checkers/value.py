@@ -93,11 +93,8 @@ def number(text: str) -> Fraction | None:
     """The last number of a text, where it says so its final one; None without any, and where a marked answer is something else."""
     text = _typed(text)
     final = _final(text)
-    if final is text:
-        part = _last_formula(text[-_WORTH_READING:])
-    else:
-        part = final if len(final) <= answers.LONGEST else None
-    if part is not None:
+    part = _last_formula(text[-_WORTH_READING:]) if final is text else final
+    if part is not None and len(part) <= answers.LONGEST:
         try:
             return _rational(answers.read(part))
         except Unreadable:
@@ -129,7 +126,7 @@ def _last_formula(text: str) -> str | None:
     if not holding:
         return None
     last = re.split("=|≈|\\\\approx", next(filter(None, holding[0].groups())))[-1]
-    return last if len(last) <= answers.LONGEST else None
+    return last
 
 
 def _name(text: str) -> str:

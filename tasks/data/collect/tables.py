@@ -60,13 +60,11 @@ def _delimiter(path: Path, head: str) -> str:
 
 def _lines(path: Path) -> Iterator[str]:
     """The lines with their ends."""
-    parts = raw_pieces(path)
-    first = next(parts, b"")
-    found = chain((first,), parts)
-    if first.startswith((b"\xff\xfe", b"\xfe\xff")) and not first.startswith(UTF32):
-        parts = (part.encode() for part in codecs.iterdecode(found, "utf-16"))
-    else:
-        parts = iter(found)
+    came = raw_pieces(path)
+    first = next(came, b"")
+    found = chain((first,), came)
+    wide = first.startswith((b"\xff\xfe", b"\xfe\xff")) and not first.startswith(UTF32)
+    parts = (part.encode() for part in codecs.iterdecode(found, "utf-16")) if wide else iter(found)
     for data in whole_lines(unmarked(parts, path), path):
         for line in data.decode("utf-8").split("\n")[:-1]:
             yield f"{line}\n"

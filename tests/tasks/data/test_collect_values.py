@@ -15,6 +15,7 @@ from tasks.data.collect.collect import Collected, collect_source
 from tasks.data.collect.sources import SOURCES
 from tasks.data.collect.values import readable
 from tasks.data.commands.collect import collect_files
+from tasks.data.tokens import counter
 from tests.tasks.data.test_collect import SHAPES
 
 ODD: tuple[Any, ...] = (None, 5, 1.5, float("nan"), True, [], [1], {}, {"a": 1}, "", " ", "2024-03-01", 10**40, [[]], [None], [{"type": "image"}])
@@ -148,6 +149,8 @@ def test_a_name_with_brackets_is_a_file_and_nobody_has_no_home(tmp_path: Path) -
     assert len(collected(tmp_path / "a[1].jsonl")[0]) == 1
     with pytest.raises(BadInput, match=r"'~nobody-of-that-name/a.jsonl': "):
         collect_files(["alpaca=~nobody-of-that-name/a.jsonl"], tmp_path / "out.jsonl", 100)
+    with pytest.raises(BadInput, match="~nobody-of-that-name/a"):
+        counter("~nobody-of-that-name/a")
 
 
 @pytest.mark.parametrize(
