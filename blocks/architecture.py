@@ -3,6 +3,7 @@
 Not here: what a size costs in time and memory (blocks/hardware.py), and how small it can be made (tasks/compression/floor.py).
 """
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -95,7 +96,7 @@ def of_student(student: Student) -> Architecture:
         return Architecture(hidden=student.hidden, layers=student.layers, feed_forward=student.feed_forward, queries=student.hidden,
                             keys=student.hidden // student.heads * student.key_value_heads, vocabulary=student.vocabulary.tokens, tied=True)  # fmt: skip
     if isinstance(student, Local):
-        return architecture(_read(Path(student.path).expanduser() / "config.json"))
+        return architecture(_read(Path(os.path.expanduser(student.path)) / "config.json"))
     known = {name.split("/")[1]: config for name, config in CONFIGS.items()}
     if (name := student.repository.split("/")[1]) in known:  # mirrors carry the same name
         return architecture(known[name])

@@ -1,7 +1,8 @@
 """Call: the answer's tool calls are the expected ones, compared by value; the order of arguments and of parallel calls is free.
 
 Read: JSON objects ``{"tool": name, …arguments}``, ``{"name": …, "arguments": {…}}`` (also ``parameters``, and OpenAI's ``function`` wrapper),
-``{name: {…}}``, arrays and sequences of them, and Python calls ``name(argument=value)``. The expected value is the same JSON, or
+Anthropic's ``tool_use``, Llama's ``<function=name>{…}</function>``, Mistral's ``[TOOL_CALLS]``, ``{name: {…}}``, arrays and sequences
+of them, and Python calls ``name(argument=value)``. The expected value is the same JSON, or
 ``{"alternatives": [{name: {argument: [allowed, …]}}]}`` as in the Berkeley Function-Calling Leaderboard, where ``""`` among the allowed
 values, or no value, means that the argument may be left out, and text is compared without case, space and punctuation.
 """
@@ -19,6 +20,8 @@ from configs.errors import BadInput
 _DECODER = json.JSONDecoder(object_pairs_hook=lambda pairs: _unique(pairs), parse_constant=lambda name: _refuse(name))
 _JSON = re.compile(r"[{\[]")
 _NAMED = re.compile(r"(?<![\w.])[\w.]++\(")  # a word is tried from its beginning only: time is linear
+_MARK = re.compile(r"\[/?(?:TOOL_CALLS|AVAILABLE_TOOLS|TOOL_RESULTS)\]")  # Mistral's
+_TAGGED = re.compile(r"<function=([\w.-]{1,100})>\s*(?=\{)([^<]*+)</function>")  # Llama's
 _PUNCTUATION = re.compile(r"[ ,./\-_*^']")
 
 
@@ -70,6 +73,7 @@ def calls(text: str) -> list[Call]:
     Raises:
         ValueError: it holds none, or something that is almost one.
     """
+    text = _MARK.sub(" ", _TAGGED.sub(_as_object, text))
     start = _JSON.search(text)
     python = _python_start(text)
     if python is not None and (start is None or python <= start.start()):
@@ -82,6 +86,10 @@ def calls(text: str) -> list[Call]:
     if not found:
         raise ValueError("no call")
     return found
+
+
+def _as_object(found: "re.Match[str]") -> str:
+    return f'{{"name": "{found[1]}", "arguments": {found[2]}}}'
 
 
 def _python_start(text: str) -> int | None:
@@ -103,6 +111,8 @@ def _calls(value: Any) -> list[Call]:
         value = value["function"]
     if isinstance(value.get("tool_calls"), list):
         return _calls(value["tool_calls"])
+    if value.get("type") == "tool_use" and isinstance(value.get("name"), str) and isinstance(value.get("input"), dict):
+        return [Call(value["name"], value["input"])]
     for key in ("name", "tool", "function"):
         if isinstance(value.get(key), str):
             rest = {name: item for name, item in value.items() if name not in (key, "id", "type")} if key != "tool" else {name: item for name, item in value.items() if name != key}
@@ -113,11 +123,11 @@ def _calls(value: Any) -> list[Call]:
 
 
 def _arguments(rest: dict[str, Any]) -> dict[str, Any]:
-    """The arguments beside a name: nested under one key, as an object or its JSON text, or flat. Null and an empty text are no arguments."""
+    """The arguments beside a name: nested under one key, as an object or its JSON text, or flat. Null, an empty text and an empty list are no arguments."""
     for key in ("arguments", "parameters"):
-        if set(rest) == {key}:
+        if set(rest) - {"index"} == {key}:
             nested = _DECODER.decode(rest[key].strip() or "{}") if isinstance(rest[key], str) else rest[key]
-            if nested is None:
+            if nested is None or nested == []:
                 return {}
             if isinstance(nested, dict):
                 return nested

@@ -236,7 +236,10 @@ class _Reader:
         if text in ("|", "lvert", "lfloor", "lceil"):
             found = self._sum()
             self._need(*{"|": "|", "lvert": ("rvert",), "lfloor": ("rfloor",), "lceil": ("rceil",)}[text])
-            return _each({"lfloor": _floor, "lceil": lambda a: -_floor(-a)}.get(text, lambda a: abs(a) if isinstance(a, Fraction) else complex(abs(a))), found)
+            if text in ("lfloor", "lceil"):
+                return _each(_floor if text == "lfloor" else lambda a: -_floor(-a), found)
+            first, second, third = _each(lambda a: abs(a) if isinstance(a, Fraction) else complex(abs(a)), found)
+            return first, second, third if found[0] == found[1] else -third  # an unknown is positive here, but its amount is not itself
         if kind == "command":
             return self._command(text)
         _fail("no value")
@@ -282,6 +285,8 @@ class _Reader:
             argument = self._factor()
             while self._begins_factor() and self._peek()[1] not in _FUNCTIONS and self._peek()[1] not in _ENDS:
                 argument = _each(lambda a, b: a * b, argument, self._factor())
+        if power is not None and name in ("sin", "cos", "tan") and all(one == -1 for one in power):
+            name, power = f"arc{name}", None
         found = _each(lambda a: _bounded(_FUNCTIONS[name](complex(a))), argument)
         if base is not None:
             found = _each(lambda a, b: a / cmath.log(complex(b)), found, base)

@@ -7,6 +7,7 @@ that define what it needs itself; blocks of other languages, output, tests and e
 
 import ast
 import builtins
+import html
 import re
 import textwrap
 from collections.abc import Iterator
@@ -16,12 +17,15 @@ from typing import NamedTuple
 from markdown_it import MarkdownIt
 
 _TAGS = re.compile(r"</?(?:answer|final_answer|final|solution|code|response|output|result|python)>", re.IGNORECASE)
+_HTML = re.compile(r"</?(?:pre|code)\b[^<>]*>", re.IGNORECASE)
+_PROMPT = re.compile(r"\s*(?:>>>|\.\.\.:?|In \[\d*\]:) ?")  # of Python and of IPython
 _PYTHON = re.compile(r"[{.\s]*(?:language-|lang=)?(?:i?py(?:thon)?[\d.]*|pycon|sage)\b", re.IGNORECASE)
 _UNTAGGED = ("", "text", "txt", "plaintext", "plain", "code", "none")
 _STARTS = ("def ", "class ", "import ", "from ", "@", "async ", "if ", "try:", "for ", "while ", "with ")
 _UNSEEN = str.maketrans({"\u00a0": " ", "\u202f": " ", "\ufeff": None, "\u200b": None, "\u200c": None, "\u200d": None, "\u2060": None})
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom, ast.Assign, ast.AnnAssign, ast.AugAssign)
 _NAMELESS = (ast.Constant, ast.expr_context, ast.operator, ast.unaryop, ast.cmpop, ast.boolop)
+_OUTSIDE = frozenset(("input", "exit", "quit", "sys.exit", "sys.stdin.read", "sys.stdin.readline", "unittest.main"))
 _MOST_PARTS = 12  # how far a piece of code that begins at the margin is followed over other lines at the margin
 _MOST_TRIES = 500  # pieces of one text that are tried at most
 _FAULTS = (SyntaxError, ValueError, RecursionError, MemoryError)
@@ -39,7 +43,7 @@ def program(response: str, tests: str) -> str:
     text = response.replace("\r\n", "\n").replace("\r", "\n")
     wanted = _wanted(tests)
     readings = list(dict.fromkeys((text, _TAGS.sub("\n\n", text))))
-    for reading in dict.fromkeys((*readings, *map(_own_lines, readings), _outermost(text))):
+    for reading in dict.fromkeys((*readings, *map(_own_lines, readings), _outermost(text), html.unescape(_HTML.sub("\n\n", text)), _unfenced(text))):
         blocks = [_Block(code, block.python) for block in _blocks(reading) if (code := _parsing(block.code)) is not None]
         for fitting in ([block.code for block in blocks if block.python], [block.code for block in blocks]):
             found = _chosen(fitting, wanted)
@@ -126,9 +130,9 @@ def _parsing(code: str) -> str | None:
     for tried in dict.fromkeys((code, textwrap.dedent(code), textwrap.dedent(code.translate(_UNSEEN)))):
         if _tree(tried) is not None:
             return tried
-    if ">>> " in code:
-        lines = [line.strip()[4:] for line in code.split("\n") if line.strip()[:4] in (">>> ", "... ")]
-        if _tree("\n".join(lines)) is not None:
+    if ">>> " in code or "In [" in code:
+        lines = [line[found.end() :] for line in code.split("\n") if (found := _PROMPT.match(line))]
+        if lines and _tree("\n".join(lines)) is not None:
             return "\n".join(lines)
     return "\n".join(_definitions(textwrap.dedent(code.translate(_UNSEEN)))) or None
 
@@ -195,28 +199,55 @@ def _with_decorators(tree: ast.Module) -> list[ast.stmt]:
 
 
 def _without_examples(code: str, tree: ast.Module) -> str:
-    """Code without the prints and assertions at its end."""
+    """Code without the prints, assertions, inputs and exits at its end, and without the marks around it, such as [BEGIN] and [DONE]."""
     kept = list(tree.body)
     while kept and _is_example(kept[-1]):
         kept.pop()
-    if len(kept) == len(tree.body) or not kept:
+    begin = 0
+    while begin < len(kept) and _is_mark(kept[begin]):
+        begin += 1
+    if not kept or (len(kept) == len(tree.body) and not begin):
         return code
-    first = tree.body[len(kept)]
     lines = code.split("\n")
-    return "\n".join([*lines[: first.lineno - 1], lines[first.lineno - 1].encode()[: first.col_offset].decode()])
+    if len(kept) < len(tree.body):
+        first = tree.body[len(kept)]
+        lines = [*lines[: first.lineno - 1], lines[first.lineno - 1].encode()[: first.col_offset].decode()]
+    return "\n".join(lines[kept[begin].lineno - 1 :] if begin and kept[begin].lineno > (kept[begin - 1].end_lineno or 0) else lines)
 
 
 def _is_example(node: ast.stmt) -> bool:
     if isinstance(node, ast.Assert):
         return True
     call = node.value if isinstance(node, ast.Expr) else None
-    return isinstance(call, ast.Constant) or (isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "print")
+    if isinstance(call, ast.Constant) or _is_mark(node):
+        return True
+    if not isinstance(node, ast.Expr | ast.Assign | ast.AnnAssign | ast.For | ast.While):
+        return False
+    if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "print":
+        return True
+    return any(isinstance(one, ast.Call) and ast.unparse(one.func) in _OUTSIDE for one in ast.walk(node) if isinstance(getattr(one, "func", None), ast.Name | ast.Attribute))
+
+
+def _is_mark(node: ast.stmt) -> bool:
+    """Whether it is a bare word, or one in brackets: a mark of where an answer begins or ends, which as code is only an error."""
+    word = node.value if isinstance(node, ast.Expr) else None
+    if isinstance(word, ast.List) and len(word.elts) == 1:
+        word = word.elts[0]
+    return isinstance(word, ast.Name)
 
 
 def _is_stub(tree: ast.Module, name: str) -> bool:
-    """Whether a function's body says nothing: a signature shown again."""
+    """Whether a function's body says nothing, a signature shown again; or the name is only imported, as tests import what they test."""
     bodies = [node.body for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == name]
-    return bool(bodies) and all(isinstance(node, ast.Pass) or (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)) for node in bodies[-1])
+    if not bodies:
+        return name not in set().union(*(_bound(ast.Module([node], [])) for node in tree.body if not isinstance(node, ast.Import | ast.ImportFrom)))
+    return all(isinstance(node, ast.Pass) or (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)) or _is_unwritten(node) for node in bodies[-1])
+
+
+def _is_unwritten(node: ast.stmt) -> bool:
+    raised = node.exc if isinstance(node, ast.Raise) else None
+    raised = raised.func if isinstance(raised, ast.Call) else raised
+    return isinstance(raised, ast.Name) and raised.id == "NotImplementedError"
 
 
 def _children(node: ast.AST) -> list[ast.AST]:

@@ -25,12 +25,24 @@ _POWER_OF_TEN = re.compile(r"(?<=[0-9])\s?(?:\\times|\\cdot|[*×·])\s?10\s?\^\s
 _LONGEST = 100  # characters of one number; beyond it is noise, and slow to compare
 _MINUS = dict.fromkeys(map(ord, "\u2010\u2011\u2012\u2013\u2212\ufe63\uff0d"), "-")
 _NOTHING = dict.fromkeys(map(ord, "\u200b\u200c\u200d\u200e\u200f\u2060\u2061\u2062\u2063\u00ad\ufeff\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"))
-_SPACED = re.compile(r"(?<=[0-9])(?:[\u00a0\u2007\u2009\u202f]|\\,|\\;|\\ )(?=[0-9]{3}(?![0-9]))")
+_SPACED = re.compile(r"(?<=[0-9])(?:[\u00a0\u2007\u2009\u202f]|\\,|\\;|\\ |['~_])(?=[0-9]{3}(?![0-9]))")
 _VULGAR = re.compile(r"(?<![0-9])([0-9]*+)\s?([\u00bc-\u00be\u2150-\u215e])")
 _RAISED = re.compile(r"[\u207a\u207b]?[\u00b2\u00b3\u00b9\u2070\u2074-\u2079]+")
 _SAID = re.compile(r"(?:answer|result|solution|value)\b[^.\n:=]{0,80}?(?:\bis\b|\bare\b|:|=)|\btherefore\b,?|[=:]|\bis\b|\bare\b", re.IGNORECASE)
 _MATHS = re.compile(r"\$\$?([^$]+)\$\$?|\\\((.+?)\\\)|\\\[(.+?)\\\]", re.DOTALL)
 _TEXT, _COMMAND = re.compile(r"\\(?:text|mbox|mathrm)"), re.compile(r"\\[a-z]{3}")
+# What a number stands in that is part of something larger, of which it is not the value: 3\sqrt{2}, x^2, \frac{\pi}{3}, (1, 2), x < 3, 2n.
+_PART_OF = re.compile(
+    r"(?:√|\^|[A-Za-z}\])]_|\\(?:sqrt|overline|pm|mp|[lg]eq?|[lg]t|neq?|[lg]eqslant|p?mod)(?![A-Za-z])|±|\b(?:sqrt|sin|cos|tan|log|ln)|[<≤≥≠]|(?<![<\w/])[A-Za-z0-9]{1,2}\s?>=?"
+    r"|[A-Za-z)}π]\s?/|\}\s?(?=\{)|[0-9]:|[0-9]\s?or\b|[({\[][^(){}\[\]\n]{0,80}[0-9]\s?,)\s{0,3}[({]?\s?$"
+)
+_GOES_ON = re.compile(
+    r"\s?(?:π|√|\\(?:pi|sqrt|theta|alpha|beta|lambda|pm|p?mod|cup|cap|log|ln|sin|cos|tan|infty|l?dots)(?![A-Za-z]))|[xyznabi](?![A-Za-z0-9])|\s?\^\s?(?!\{?\s?\\circ)[\\A-Za-z({]"
+    r"|\s?\+\s?(?:[\\(]|[A-Za-zα-ω](?![A-Za-z]))"
+)
+_UNIT_POWER = re.compile(r"(?<![A-Za-z])((?:[cmk]?m|ft|in|yd|mi|units?|inch(?:es)?|feet|met(?:er|re)s?|s)\s?\}?)\s?\^\s?(?:\{-?[1-3]\}|[1-3])(?![0-9])")
+_NO_NUMBER = re.compile(r"\\(?!(?:text|math(?:rm|bf|it)|[dtc]?frac|mbox|quad|qquad|circ|cdot|times|left|right|approx|boxed|displaystyle)(?![A-Za-z]))[A-Za-z]{2}")
+_DENIED = re.compile(r"\b(?:no|not|none|never)\b", re.IGNORECASE)
 _WORTH_READING = 5000  # characters at the end of an answer without a mark, where an expression is looked for
 
 
@@ -45,6 +57,8 @@ def check(expected: str, response: str) -> Verdict:
         found_right = any(_means(part, right, expected) for part in _last_words(response))
         return Verdict(correct=found_right, reason="the same answer" if found_right else f"not {expected.strip()[:80]}")
     found = number(response)
+    if found == right and answers.apart(name := _name(expected), other := _name(response)):
+        return Verdict(correct=False, reason=f"{other} is {found}, not {name}")
     if found is None:
         return Verdict(correct=False, reason="no number in the answer")
     return Verdict(correct=found == right, reason=f"{found} " + ("is right" if found == right else f"is not {right}"))
@@ -66,7 +80,9 @@ def wanted(expected: str) -> Fraction | answers.Read:
         return read
     if read is not None and read.kind == "words" and (_TEXT.search(expected) or len(read.text) == 1):
         return read
-    if read is None and exact is None and _COMMAND.search(marked):
+    if read is None and (_COMMAND.search(marked) if exact is None else not _one_number(marked)):
+        return answers.Read("written", text=answers.written(marked))
+    if read is None and exact is None and len(_NUMBER.findall(marked[: answers.LONGEST])) > 1:  # 2:30 PM
         return answers.Read("written", text=answers.written(marked))
     if exact is None or marked.strip().lower() == "n/a":
         raise BadInput(f"expected value {expected[:80]!r} is not a number; give one such as 12, 1,000, 3/4 or 2.5, or an expression such as 3\\sqrt{{2}}")
@@ -77,16 +93,49 @@ def number(text: str) -> Fraction | None:
     """The last number of a text, where it says so its final one; None without any, and where a marked answer is something else."""
     text = _typed(text)
     final = _final(text)
-    if final is not text and len(final) <= answers.LONGEST:
+    part = _last_formula(text[-_WORTH_READING:]) if final is text else final
+    if part is not None and len(part) <= answers.LONGEST:
         try:
-            read = answers.read(final)
+            return _rational(answers.read(part))
         except Unreadable:
             pass
-        else:
-            return _rational(read)
-    final = _POWER_OF_TEN.sub(lambda found: f"e{found[1] or found[2]}", _FRACTION.sub(_as_quotient, final))
+    if final is not text and "####" not in text and not _one_number(final):
+        return None
+    final = _counted(final)
     numbers = deque(_NUMBER.finditer(final), maxlen=1)
-    return _exact(numbers[0]) if numbers else None
+    if not numbers or _PART_OF.search(final, max(0, numbers[0].start() - 100), numbers[0].start()) or _GOES_ON.match(final, numbers[0].end()):
+        return None
+    return _exact(numbers[0])
+
+
+def _counted(text: str) -> str:
+    """The text with fractions and powers of ten of TeX as numbers, and without the powers of units."""
+    return _POWER_OF_TEN.sub(lambda found: f"e{found[1] or found[2]}", _FRACTION.sub(_as_quotient, _UNIT_POWER.sub(r"\1", text)))
+
+
+def _one_number(marked: str) -> bool:
+    """Whether a marked answer that is no expression has one number and else only words and units."""
+    last = re.split("=|≈|\\\\approx", marked)[-1]
+    return len(_NUMBER.findall(_counted(last)[: answers.LONGEST])) == 1 and not (_NO_NUMBER.search(last) or _DENIED.search(marked[: answers.LONGEST]))
+
+
+def _last_formula(text: str) -> str | None:
+    """What the formula that holds a text's last number says at its end, None where that number stands in none."""
+    numbers, formulas = deque(_NUMBER.finditer(text), maxlen=1), deque(_MATHS.finditer(text), maxlen=2)
+    holding = [formula for formula in formulas if numbers and formula.start() < numbers[0].start("top") < formula.end()]
+    if not holding:
+        return None
+    last = re.split("=|≈|\\\\approx", next(filter(None, holding[0].groups())))[-1]
+    return last
+
+
+def _name(text: str) -> str:
+    """The unknown that a marked answer is said to be the value of."""
+    final = _final(_typed(text[-_WORTH_READING:]))
+    try:
+        return answers.read(final).name
+    except Unreadable:
+        return ""
 
 
 def _rational(read: answers.Read) -> Fraction | None:
@@ -99,12 +148,10 @@ def _rational(read: answers.Read) -> Fraction | None:
 
 
 def _means(part: str, right: answers.Read, expected: str) -> bool:
-    if answers.written(part) == answers.written(_final(_typed(expected))):
-        return True
     try:
-        return answers.same(answers.read(part), right)
-    except Unreadable:
-        return False
+        return answers.same(answers.read(part), right if right.kind != "written" else answers.read(_final(_typed(expected))))
+    except Unreadable:  # one of them
+        return answers.written(part) == answers.written(_final(_typed(expected)))
 
 
 def _last_words(response: str) -> list[str]:

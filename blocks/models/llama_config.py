@@ -116,6 +116,12 @@ def _faults(config: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield from ((field, "true, false, or left out") for field in _OPTIONAL_TRUTHS if not isinstance(config.get(field, False), bool))
     if not _number(config.get("rms_norm_eps"), 0, 1):
         yield "rms_norm_eps", "a number above 0 and below 1, such as 1e-05"
+    if config.get("is_causal", True) is not True:
+        yield "is_causal", "llama.cpp's Llama looks back only: true, or left out"
+    if config.get("partial_rotary_factor", 1.0) != 1.0:
+        yield "partial_rotary_factor", "positions turn whole heads: 1, or left out"
+    if config.get("layer_types") is not None:
+        yield "layer_types", "every layer of a Llama attends to all that is before: left out"
     if "rope_theta" in config and not _number(config["rope_theta"], 0, math.inf):
         yield "rope_theta", "a number above 0"
     for field in ("rope_parameters", "rope_scaling"):

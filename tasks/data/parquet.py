@@ -3,6 +3,7 @@
 Not here: which rows are records (record.py), and writing (parquet_table.py).
 """
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,8 @@ def batches(path: Path) -> Iterator[Any]:
         expansion = Expansion(path)
         with ParquetFile(path) as file:
             _check_declared(file.metadata, path)
+            if double := [name for name, count in Counter(file.schema_arrow.names).items() if count > 1]:
+                raise BadInput(f"{path}: the column {double[0][:100]!r} is there twice; rename one")
             for batch in file.iter_batches(batch_size=_at_once(file.metadata), use_threads=False):
                 expansion.add(_size(batch))
                 row += len(batch)
@@ -45,7 +48,7 @@ def rows(path: Path) -> Iterator[tuple[int, dict[str, Any], tuple[Any, int]]]:
     for batch in batches(path):
         try:
             found = _values(batch)
-        except (ValueError, OverflowError, TypeError, KeyError, ArithmeticError) as error:
+        except (ValueError, OverflowError, TypeError, KeyError, ArithmeticError, NotImplementedError) as error:
             fault = " ".join(str(error).split())[:300]
             raise BadInput(f"{path}: a value in rows {number + 1} to {number + len(batch)} cannot be read ({fault})") from None
         for place, row in enumerate(found):
@@ -77,9 +80,7 @@ def taken(batch: Any, places: Any) -> Any:
 
 def _values(batch: Any) -> list[dict[str, Any]]:
     """The rows in Python's types."""
-    import pyarrow as pa
-
-    if not any(pa.types.is_time64(field.type) for field in batch.schema):
+    if not any(_has_time(field.type) for field in batch.schema):
         try:
             found: list[dict[str, Any]] = batch.to_pylist(maps_as_pydicts="strict")
             return found
@@ -91,10 +92,10 @@ def _values(batch: Any) -> list[dict[str, Any]]:
 
 
 def _column(column: Any) -> list[Any]:
-    """Its values: a map with a key twice as pairs, times of nanoseconds and beyond the year 9999 as text."""
+    """Its values: a map with a key twice as pairs, times of nanoseconds and beyond the year 9999 as text, inside of lists too."""
     import pyarrow as pa
 
-    if not pa.types.is_time64(column.type):
+    if not _has_time(column.type):
         for maps in ("strict", None):
             try:
                 found: list[Any] = column.to_pylist(maps_as_pydicts=maps)
@@ -102,10 +103,40 @@ def _column(column: Any) -> list[Any]:
             except (OverflowError, KeyError):
                 continue
             except ValueError:
-                if not pa.types.is_temporal(column.type):
+                if not (pa.types.is_temporal(column.type) or pa.types.is_nested(column.type)):
                     raise
+    if pa.types.is_nested(column.type):
+        return _nested(column)
     text: list[Any] = column.cast(pa.string()).to_pylist()
     return text
+
+
+def _nested(column: Any) -> list[Any]:
+    """The values of a column of structs, maps or lists, each part by itself."""
+    import pyarrow as pa
+
+    if pa.types.is_struct(column.type):
+        names = [field.name for field in column.type]
+        parts = [_column(part) for part in column.flatten()]
+        return [dict(zip(names, (part[row] for part in parts), strict=True)) if there else None for row, there in enumerate(column.is_valid().to_pylist())]
+    if not pa.types.is_map(column.type):
+        return [_column(one.values) if one.is_valid else None for one in column]
+    found: list[Any] = []
+    for one in column:
+        pairs = list(zip(*(_column(part) for part in one.values.flatten()), strict=True)) if one.is_valid else None
+        found.append(pairs if pairs is None or len(dict(pairs)) < len(pairs) else dict(pairs))
+    return found
+
+
+def _has_time(kind: Any) -> bool:
+    """Whether a time of day that may have nanoseconds, which Python's has not, is in an Arrow type."""
+    import pyarrow as pa
+
+    if pa.types.is_struct(kind):
+        return any(_has_time(field.type) for field in kind)
+    if pa.types.is_map(kind):
+        return _has_time(kind.key_type) or _has_time(kind.item_type)
+    return bool(pa.types.is_time64(kind)) or (pa.types.is_nested(kind) and hasattr(kind, "value_type") and _has_time(kind.value_type))
 
 
 def _check_declared(metadata: Any, path: Path) -> None:

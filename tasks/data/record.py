@@ -17,6 +17,7 @@ from tasks.data.json_text import dumps
 
 QUALITY = ("metadata", "quality_score")
 _PLAIN = frozenset((str, type(None)))
+FIELDS = ("id", "prompt", "response", "instruction", "input", "context", "output", "draft", "thinking")
 _MADE = ("id", "prompt", "response", "instruction", "input", "context", "output")
 
 

@@ -3,6 +3,7 @@
 Not here: training a tokenizer (tasks/training).
 """
 
+import os
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -46,7 +47,7 @@ def counter(tokenizer: str) -> Count:
 
 def _file(tokenizer: str) -> Path:
     """The tokenizer.json that ``tokenizer`` names, fetched from the hub where it is not in its local cache."""
-    folder, pinned = Path(tokenizer).expanduser(), PINNED.fullmatch(tokenizer)
+    folder, pinned = Path(os.path.expanduser(tokenizer)), PINNED.fullmatch(tokenizer)
     if folder.is_dir():
         return folder / "tokenizer.json"
     if pinned is None:

@@ -15,7 +15,8 @@ LINE = 2**26  # bytes of a line, which is in memory as a whole; the longest of t
 UNPACKED = 2**28  # bytes that any file may unpack to …
 RATIO = 100  # … and beyond them so many times its own size; text packs 3 to 20 times, a bomb 200 times and more
 MARK = b"\xef\xbb\xbf"
-_UTF16 = (b"\xff\xfe", b"\xfe\xff")
+UTF32 = (b"\xff\xfe\0\0", b"\0\0\xfe\xff")
+_UTF16 = (b"\xff\xfe", b"\xfe\xff", *UTF32)
 
 
 class Expansion:
@@ -70,7 +71,7 @@ def unmarked(parts: Iterator[bytes], path: Path) -> Iterator[bytes]:
     """
     for first in parts:
         if first.startswith(_UTF16):
-            raise BadInput(f"{path}: UTF-16; save it as UTF-8")
+            raise BadInput(f"{path}: UTF-{32 if first.startswith(UTF32) else 16}; save it as UTF-8")
         yield first.removeprefix(MARK)
         break
     yield from parts
@@ -129,6 +130,8 @@ def _gzip(path: Path, at_once: int) -> Iterator[bytes]:
     """Through Arrow, whose reader notices a file that was cut off."""
     from pyarrow import input_stream
 
+    if path.stat().st_size == 0:
+        raise OSError("empty, not even the beginning of a gzip file")
     with input_stream(str(path), compression="gzip") as stream:
         while data := stream.read(at_once):
             yield data

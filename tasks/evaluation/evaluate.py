@@ -61,7 +61,7 @@ class Taken(Record):
     seconds: float
 
 
-@step(version=2)
+@step(version=3)
 def evaluate(model: Artifact, questions: Artifact, settings: Evaluation, adapter: Artifact | None = None) -> Artifact:
     """Answer every question greedily, alone or with ``adapter`` on the model.
 

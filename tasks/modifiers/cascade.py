@@ -54,7 +54,7 @@ class Case:
         self.example: Example | None = None
 
 
-@step(version=3)
+@step(version=4)
 def cascade(name: str, failures: Artifact, coverage: Coverage, roles: list[str], settings: Cascade, teachers: Teachers, licenses: dict[str, str]) -> Artifact:
     """Have every failure of ``failures`` answered rightly, as cheaply as the tiers ``roles`` allow. ``licenses``: by teacher name.
 

@@ -17,7 +17,7 @@ from tasks.modifiers.failures import RIGHT, Tried, read_tried
 from tasks.step import step
 
 
-@step(version=2)
+@step(version=3)
 def mixture(mended: Artifact, failures: Artifact, dataset: Artifact, domains: list[str], settings: Mixture, seed: int) -> Artifact:
     """Mended failures, own right answers and replayed examples of other domains, shuffled and split.
 

@@ -34,7 +34,7 @@ class Written:
     batches: Counter[tuple[Domain, Difficulty]] = field(default_factory=Counter)
 
 
-@step(version=2)
+@step(version=3)
 def fresh_questions(avoid: list[Artifact], coverages: list[Coverage], count: int, hard_share: float, source: Source, teachers: Teachers, seed: int) -> Artifact:
     """``count`` questions for each domain of ``coverages``, ``hard_share`` of them hard where the source has both; no prompt is in the
     JSON lines of ``avoid`` (datasets, questions). Fewer where the source has no more, which the log says.

@@ -6,6 +6,7 @@ this project's chat template, which is Llama 3.1's without a system text. Pickle
 
 import hashlib
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -77,7 +78,7 @@ def adopt(settings: Local) -> Artifact:
     Raises:
         BadInput: no such folder, or other content.
     """
-    folder = Path(settings.path).expanduser()
+    folder = Path(os.path.expanduser(settings.path))
     if not (folder / "config.json").is_file():
         raise BadInput(f"training.student.path: {folder} holds no config.json; name a folder in Hugging Face's layout")
     student_folder.inside(folder, _files(folder))
@@ -107,6 +108,7 @@ def _keep(source: Path, settings: Hub | Local) -> Artifact:
         BadInput: something that a later phase could not work with, whatever file or field it is.
     """
     found = student_folder.look_over(source, _files(source))
+    _check_fields(found.config, source)
     with store.create("model", settings={**settings.identity(), "path": None}) as folder:
         folder.metrics["parameters"] = sum(_keep_weights(source / name, folder.path / name, settings) for name in found.weights)
         for path in _files(source):
@@ -116,6 +118,20 @@ def _keep(source: Path, settings: Hub | Local) -> Artifact:
         (folder.path / "config.json").write_text(json.dumps(config | {"dtype": settings.dtype}, indent=2, sort_keys=True) + "\n")
         _keep_tokenizer(source, folder.path, config["vocab_size"])
     return folder.artifact
+
+
+def _check_fields(config: dict[str, Any], source: Path) -> None:
+    """Refuse what transformers would refuse when training begins: it checks the type of every field, also of those that mean nothing here.
+
+    Raises:
+        BadInput: names the first line of what it says.
+    """
+    from transformers import LlamaConfig
+
+    try:
+        LlamaConfig.from_dict(config)
+    except Exception as error:  # it raises whatever it meets
+        raise BadInput(f"{source / 'config.json'}: transformers cannot load it ({' '.join(str(error).split())[:300]}); correct the field, or leave it out") from None
 
 
 def _keep_weights(source: Path, target: Path, settings: Hub | Local) -> int:

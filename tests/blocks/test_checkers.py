@@ -159,7 +159,21 @@ def test_what_is_not_the_call_is_never_right_and_never_an_error(answer: str) -> 
     assert not right("call", '{"tool":"a","x":1}', answer)
 
 
-@pytest.mark.parametrize("arguments", ['""', "null", '" "', "{}", '"{}"', '"null"'])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        '<function=f>{"x": 1}</function>',
+        '[TOOL_CALLS] [{"name": "f", "arguments": {"x": 1}}]',
+        '{"type": "tool_use", "id": "a", "name": "f", "input": {"x": 1}}',
+        '{"name": "f", "arguments": {"x": 1}, "id": "call_1", "type": "function", "index": 0}',
+    ],
+)
+def test_calls_in_the_form_of_a_provider(answer: str) -> None:
+    assert right("call", '{"tool":"f","x":1}', answer)
+    assert not right("call", '{"tool":"f","x":2}', answer)
+
+
+@pytest.mark.parametrize("arguments", ['""', "null", '" "', "{}", '"{}"', '"null"', "[]"])
 @pytest.mark.parametrize("field", ["arguments", "parameters"])
 def test_a_call_without_arguments(field: str, arguments: str) -> None:
     for way in (

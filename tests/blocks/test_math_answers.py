@@ -118,6 +118,101 @@ def test_a_marked_answer_that_is_something_else_is_not_its_last_number(text: str
 
 
 @pytest.mark.parametrize(
+    ("wanted", "text"),
+    [
+        *[
+            ("3", f"\\boxed{{{text}}}")
+            for text in ("0.\\overline{3}", "x \\ge 3", "x>3", "x \\neq 3", "\\leq 3", "2 < x < 3", "\\text{no solution for }x=3", "x \\equiv 4 \\pmod 3", "1, \\ldots, 3")
+        ],
+        *[("2", f"\\boxed{{{text}}}") for text in ("1:2", "1;2", "\\sum_{i=1}^{n} i^2", "\\mathbb{Z}_2", "\\vec{v}_2", "4 \\mod 2", "\\text{H}_2\\text{O}")],
+        *[
+            ("2", f"The answer is {text}.")
+            for text in ("$3\\sqrt{2}$", "3√2", "3 sqrt(2)", "$x^2$", "n²", "(1, 2)", "$(1,2)$", "[1, 2]", "1:2", "2n", "2π", "x = ±2", "$\\pm 2$", "1 or 2", "2 + x")
+        ],
+        *[("3", f"The answer is {text}.") for text in ("x/3", "π/3", "$\\frac{\\pi}{3}$", "\\(\\frac{\\pi}{3}\\)", "sin(3)", "log 3", "2 < x < 3", "\\frac{x}{3}")],
+        *[("x=3", "\\boxed{y=3}"), ("y = 2x+3", "\\boxed{x=2x+3}"), ("x<3", "\\boxed{x>3}"), ("x<3", "\\boxed{x \\le 3}"), ("x \\le 3", "\\boxed{x<3}"), ("x<3", "\\boxed{3}")],
+        *[("2<x<3", "\\boxed{2 \\le x<3}"), ("3:4", "\\boxed{4}"), ("2:30 PM", "\\boxed{2:30 AM}"), ("|x|", "\\boxed{x}"), ("\\sin^{-1} x", "\\boxed{1/\\sin x}")],
+        *[("x^{2y}", "\\boxed{x^2y}"), ("\\frac{1}{2}x", "\\boxed{\\frac{1}{2x}}"), ("\\mathbb{R}\\setminus\\{0\\}", "\\boxed{0}"), ("\\lim_{x\\to 0}", "\\boxed{0}")],
+        *[("\\textbf{(C)}\\ 12", "\\boxed{\\textbf{(D)}\\ 12}"), ("\\begin{vmatrix}1&2\\\\3&4\\end{vmatrix}", "\\boxed{\\begin{pmatrix}1&2\\\\3&4\\end{pmatrix}}")],
+    ],
+)
+def test_a_number_that_is_only_part_of_an_answer_is_not_the_answer(wanted: str, text: str) -> None:
+    assert not right(wanted, text)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "text"),
+    [
+        *[("1/2", text) for text in ("{1 \\over 2}", "1\\over 2", "\\nicefrac{1}{2}", "\\sfrac{1}{2}")],
+        *[
+            ("1000000", text)
+            for text in ("10^6", "2\\cdot 500000", "1'000'000", "1_000_000", "1~000~000", "\\color{red}{1000000}", "\\bm{1000000}", "\\bf 1000000", "\\underline{1000000}")
+        ],
+        *[
+            ("1000000", text)
+            for text in (
+                "f(3)=1000000",
+                "\\theta = 1000000",
+                "AB = 1000000",
+                "1000000\\ \\text{units}^2",
+                "1000000\\,\\mathrm{m/s^2}",
+                "999999 + 1 = 1000000",
+                "1000000^\\circ\\text{C}",
+            )
+        ],
+        *[("12", text) for text in ("12_{10}", "12 \\tag{1}", "\\textbf{(D)}\\ 12", "(D) 12")],
+        *[("-\\frac{3}{4}", text) for text in ("- 0.75", "{-}0.75", "-{3 \\over 4}", "-\\left(\\frac{3}{4}\\right)")],
+        *[("x \\le 3", text) for text in ("x \\leqslant 3", "x<=3", "x ≤ 3", "3 \\ge x")],
+        *[("2 < x \\le 5", text) for text in ("5 \\ge x > 2", "2<x≤5")],
+        *[("\\emptyset", text) for text in ("\\varnothing", "∅", "\\{\\}")],
+        *[("\\begin{pmatrix}1\\\\2\\end{pmatrix}", text) for text in ("\\left(\\begin{array}{c}1\\\\2\\end{array}\\right)", "\\begin{pmatrix}1\\cr 2\\end{pmatrix}")],
+        *[
+            ("3:4", "3 : 4"),
+            ("\\text{no solution}", "\\mathrm{no\\ solution}"),
+            ("x^2+2x", "x^2+2\\,x"),
+            ("|x-1|", "|1-x|"),
+            ("\\arcsin x", "\\sin^{-1} x"),
+            ("\\text{Monday}", "\\emph{Monday}"),
+        ],
+    ],
+)
+def test_what_is_set_in_another_type_is_the_same(wanted: str, text: str) -> None:
+    assert right(wanted, f"\\boxed{{{text}}}")
+    assert right(wanted, f"The answer is ${text}$.")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "text"),
+    [
+        *[
+            ("42", text)
+            for text in (
+                "<answer>42</answer>",
+                "<b>42</b>",
+                "*42* apples",
+                "=> 42",
+                "-> 42",
+                "x >= 41, so 42",
+                "(42)",
+                "{42}",
+                "`42`",
+                "| total | 42 |",
+                "42<|im_end|>",
+                "3 or 4? No, 42",
+            )
+        ],
+        *[
+            ("5", text)
+            for text in ("$5/hour", "She earns $2 and then $3, total of $5.", "f(2) = 5", "5 a.m.", "5th", "$2 + 3 = 5$", "#### 5 dollars", "#### Step 1\n2+3\n#### Answer: 5")
+        ],
+        *[("25", text) for text in ("The area is 25 cm^2.", "The area is 25 cm².", "$25\\text{ cm}^2$", "25 m^3", "25°", "$25^\\circ$", "$$\nx = 25\n$$")],
+    ],
+)
+def test_a_number_in_everyday_text_is_the_answer(wanted: str, text: str) -> None:
+    assert right(wanted, text)
+
+
+@pytest.mark.parametrize(
     ("expected", "others", "wrong"),
     [
         ("3\\sqrt{13}", ["3 \\sqrt {13}", "3√13", "\\sqrt{117}", "3*sqrt(13)", "\\sqrt{13} \\cdot 3"], ["13", "3", "\\sqrt{13}", "3\\sqrt{14}", "-3\\sqrt{13}"]),

@@ -87,6 +87,15 @@ WRAPPINGS = {
     "prompts": "```python\n{prompted}\n```",
     "fences in a docstring": "```python\n{code}\n\ndef g():\n    \"\"\"Like this:\n```\nf(2)\n```\n    \"\"\"\n```",
     "an empty block before": "```python\n```\n\n```python\n{code}\n```",
+    "elements of HTML": "<pre><code class=\"language-python\">{code}</code></pre>",
+    "a session of IPython": "```\nIn [1]: {ipython}\n\nIn [2]: f(2)\nOut[2]: 5\n```",
+    "marks around": "[BEGIN]\n{code}\n[DONE]",
+    "words around": "BEGIN\n{code}\nEND",
+    "only a closing fence": "{code}\n```",
+    "tests that import it": "```python\n{code}\n```\n\n```python\nfrom solution import f\ndef test_f():\n    assert f(1) == 4\n```",
+    "a template last": "```python\n{code}\n```\nThe template was\n```python\ndef f(x):\n    raise NotImplementedError\n```",
+    "an input in the block": "```python\n{code}\n\nn = int(input())\nprint(f(n))\n```",
+    "an exit in the block": "```python\n{code}\n\nimport sys\nsys.exit(0)\n```",
     "a main guard": "```python\n{code}\n\nif __name__ == '__main__':\n    print(f(int(input())))\n```",
 }  # fmt: skip
 ONE_LINE = {
@@ -105,6 +114,7 @@ def wrapped(wrapping: str, code: str) -> str:
         quoted=code.replace("\n", "\n> "),
         deep="    " + code.replace("\n", "\n    "),
         wide=code.replace("    ", "\u00a0\u00a0\u00a0 "),
+        ipython=code.replace("\n", "\n   ...: "),
         prompted=">>> " + code.replace("\n", "\n... "),
     )
     for start, end in (("crlf:", "\r\n"), ("cr:", "\r")):

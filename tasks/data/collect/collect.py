@@ -39,7 +39,7 @@ class Collected(Record):
     reasons: dict[str, int]
 
 
-@step(version=2)
+@step(version=3)
 def collect(settings: Collecting, tokenizer: str) -> Artifact:
     """The best records of every source; an artifact of kind "examples" with sources.json. Without sources it is empty."""
     count = counter(tokenizer) if settings.sources else None

@@ -7,6 +7,7 @@ adapters).
 import glob
 import hashlib
 import logging
+import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -72,7 +73,11 @@ def local_files(patterns: Iterable[str]) -> list[Path]:
     """
     found: list[Path] = []
     for pattern in patterns:
-        matches = sorted(glob.glob(str(Path(pattern).expanduser()), recursive=True))
+        try:
+            named = str(Path(pattern).expanduser())
+        except RuntimeError as error:  # ~nobody
+            raise BadInput(f"{pattern!r}: {error}") from None
+        matches = [named] if os.path.lexists(named) else sorted(glob.glob(named, recursive=True))
         if not matches:
             raise BadInput(f"no file matches {pattern!r}")
         if folder := next((match for match in matches if Path(match).is_dir()), None):

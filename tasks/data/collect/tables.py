@@ -7,21 +7,23 @@ Not here: what a row means (the adapters).
 
 import codecs
 import csv
+import re
 from collections import Counter
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
 
 from configs.errors import BadInput
-from tasks.data.unpacked import LINE, raw_pieces, unmarked, whole_lines
+from tasks.data.unpacked import LINE, UTF32, raw_pieces, unmarked, whole_lines
 
 SHOWN = 40  # characters of a name in a message
 _DELIMITERS = ",;\t|"
+_SEPARATOR = re.compile("sep=(.)")  # a first line as Excel writes it
 
 
 def table_rows(path: Path) -> Iterator[dict[str, str | None]]:
     """The rows by the names in the first line; a cell that is missing at the end of a row is None. A row of more cells than names is
-    empty: there is no telling which cell is which.
+    empty: there is no telling which cell is which. A column without a name is left out, and so are empty cells beyond the last name.
 
     Raises:
         BadInput: a row cannot be read, or a name is there twice; names file and line.
@@ -29,18 +31,22 @@ def table_rows(path: Path) -> Iterator[dict[str, str | None]]:
     """
     lines = _lines(path)
     head = next((line for line in lines if line.strip()), None)
+    said = _SEPARATOR.fullmatch(head.strip("\r\n")) if head else None
+    if said:
+        head = next(lines, None)
     if head is None:
         return
     csv.field_size_limit(LINE)
-    rows = csv.reader(chain((head,), lines), delimiter=_delimiter(path, head), strict=True)
+    rows = csv.reader(chain((head,), lines), delimiter=said[1] if said else _delimiter(path, head), strict=True)
     try:
-        names = next(rows)
-        if double := [name for name, count in Counter(names).items() if count > 1]:
+        names = [name.strip() for name in next(rows)]
+        if double := [name for name, count in Counter(names).items() if count > 1 and name]:
             raise BadInput(f"{path}: the column {double[0][:SHOWN]!r} is there twice; rename one")
         for cells in rows:
             if not cells:
                 continue
-            yield {} if len(cells) > len(names) else dict(zip(names, [*cells, *[None] * (len(names) - len(cells))], strict=True))
+            filled = [*cells[: len(names)], *[None] * (len(names) - len(cells))]
+            yield {} if any(cells[len(names) :]) else {name: cell for name, cell in zip(names, filled, strict=True) if name}
     except csv.Error as error:
         raise BadInput(f"{path}:{rows.line_num}: {error}; quote cells and double the quotes in them") from None
 
@@ -54,12 +60,11 @@ def _delimiter(path: Path, head: str) -> str:
 
 def _lines(path: Path) -> Iterator[str]:
     """The lines with their ends."""
-    parts = raw_pieces(path)
-    first = next(parts, b"")
-    found = chain((first,), parts)
-    if first.startswith((b"\xff\xfe", b"\xfe\xff")):
-        decoder = codecs.getincrementaldecoder("utf-16")()
-        found = chain((decoder.decode(part).encode() for part in found), (decoder.decode(b"", final=True).encode(),))
-    for data in whole_lines(unmarked(iter(found), path), path):
+    came = raw_pieces(path)
+    first = next(came, b"")
+    found = chain((first,), came)
+    wide = first.startswith((b"\xff\xfe", b"\xfe\xff")) and not first.startswith(UTF32)
+    parts = (part.encode() for part in codecs.iterdecode(found, "utf-16")) if wide else iter(found)
+    for data in whole_lines(unmarked(parts, path), path):
         for line in data.decode("utf-8").split("\n")[:-1]:
             yield f"{line}\n"

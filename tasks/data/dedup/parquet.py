@@ -13,8 +13,10 @@ import numpy as np
 from configs.errors import BadInput
 from tasks.data import parquet, parquet_table
 from tasks.data.json_text import dumps, parse
+from tasks.data.record import FIELDS, Unfit, identity, texts
 
 AT_ONCE = 2**20
+_PLAIN = frozenset((str, int, type(None)))
 
 
 def rows_as_lines(path: Path) -> Iterator[bytes]:
@@ -27,7 +29,11 @@ def rows_as_lines(path: Path) -> Iterator[bytes]:
     size = 0
     for number, row, _ in parquet.rows(path):
         try:
+            if not _PLAIN.issuperset(map(type, map(row.get, FIELDS))):  # JSON would make text of bytes and decimals
+                texts(row), identity(row)
             ready.append(dumps(row) + b"\n")
+        except Unfit as fault:
+            raise BadInput(f"{path}:{number}: {fault}") from None
         except (TypeError, ValueError, RecursionError) as error:
             raise BadInput(f"{path}:{number}: cannot be read as JSON ({error}); leave the column out") from None
         size += len(ready[-1])

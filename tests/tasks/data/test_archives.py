@@ -76,6 +76,16 @@ def test_a_long_window_is_read_and_damage_in_it_is_noticed(window: int, tmp_path
             list(objects(path))
 
 
+def test_an_empty_gzip_file_is_one_that_was_cut_off(tmp_path: Path) -> None:
+    path = tmp_path / "in.jsonl.gz"
+    path.touch()
+    for command in (lambda: list(read([path])), lambda: dedup_files([path], tmp_path / "out.jsonl")):
+        with pytest.raises(BadInput, match="empty, not even the beginning of a gzip file"):
+            command()
+    path.write_bytes(gzip.compress(b""))
+    assert list(read([path])) == []
+
+
 def test_a_window_beyond_what_the_zstd_command_makes_is_named(tmp_path: Path) -> None:
     path = tmp_path / "in.jsonl.zst"
     path.write_bytes(b"\x28\xb5\x2f\xfd" + bytes([0, (40 - 10) << 3]) + b"\x01\x00\x00")

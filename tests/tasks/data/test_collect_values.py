@@ -15,6 +15,7 @@ from tasks.data.collect.collect import Collected, collect_source
 from tasks.data.collect.sources import SOURCES
 from tasks.data.collect.values import readable
 from tasks.data.commands.collect import collect_files
+from tasks.data.tokens import counter
 from tests.tasks.data.test_collect import SHAPES
 
 ODD: tuple[Any, ...] = (None, 5, 1.5, float("nan"), True, [], [1], {}, {"a": 1}, "", " ", "2024-03-01", 10**40, [[]], [None], [{"type": "image"}])
@@ -116,6 +117,40 @@ def test_tables_of_every_dialect(name: str, encoding: str, end: str, delimiter: 
     examples, report = collected(tmp_path / name)
     assert {e.prompt: e.response for e in examples} == SAID
     assert (report.read, report.unusable) == (5, 2)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "sep=;\ninstruction;output\nName a hill, please.;The Aventine; or so\n".replace("; or", ", or"),
+        "instruction, output\nName a hill; please.,The Aventine\n".replace("; please", " please"),
+        "instruction,output,,\nName a hill please.,The Aventine,,\n",
+        ",instruction,output\n7,Name a hill please.,The Aventine,,\n",
+    ],
+)
+def test_what_spreadsheets_put_around_a_table(content: str, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(content)
+    examples, report = collected(tmp_path / "a.csv")
+    assert (len(examples), report.unusable) == (1, 0)
+    assert examples[0].prompt.startswith("Name a hill")
+    assert examples[0].response.startswith("The Aventine")
+
+
+def test_utf_16_that_was_cut_off_and_utf_32_are_named(tmp_path: Path) -> None:
+    content = "instruction,output\nName a hill please.,The Aventine\n"
+    for data, fault in ((content.encode("utf-16")[:-1], "truncated data"), (content.encode("utf-32"), "UTF-32; save it as UTF-8")):
+        (tmp_path / "a.csv").write_bytes(data)
+        with pytest.raises(BadInput, match=rf"a.csv: damaged, or no csv \(.*{fault}"):
+            collected(tmp_path / "a.csv")
+
+
+def test_a_name_with_brackets_is_a_file_and_nobody_has_no_home(tmp_path: Path) -> None:
+    (tmp_path / "a[1].jsonl").write_text(json.dumps({"instruction": "Name a hill.", "output": "The Aventine."}) + "\n")
+    assert len(collected(tmp_path / "a[1].jsonl")[0]) == 1
+    with pytest.raises(BadInput, match=r"'~nobody-of-that-name/a.jsonl': "):
+        collect_files(["alpaca=~nobody-of-that-name/a.jsonl"], tmp_path / "out.jsonl", 100)
+    with pytest.raises(BadInput, match="~nobody-of-that-name/a"):
+        counter("~nobody-of-that-name/a")
 
 
 @pytest.mark.parametrize(

@@ -91,3 +91,41 @@ def test_more_fields_than_a_table_takes_are_refused(tmp_path: Path) -> None:
     (tmp_path / "in.jsonl").write_text("".join(f"{line}\n" for line in lines))
     with pytest.raises(BadInput, match=r"60,002 different fields, too many for the columns of one table"):
         copied(tmp_path / "in.jsonl", tmp_path / "out.parquet")
+
+
+def test_times_inside_of_lists_maps_and_structs_keep_their_value(tmp_path: Path) -> None:
+    import pyarrow as pa
+    from pyarrow.parquet import write_table
+
+    far = pa.array([[2**30, 1], None], pa.list_(pa.date32()))
+    fine = pa.array([[1, None], []], pa.list_(pa.time64("ns")))
+    inner = pa.array([{"day": 2**30}, None], pa.struct([("day", pa.date32())]))
+    keyed = pa.array([[("k", 1)], [("k", 1), ("k", 2)]], pa.map_(pa.string(), pa.time64("ns")))
+    texts = ["Name a hill in Rome.", "Name a river there."]
+    path = tmp_path / "in.parquet"
+    write_table(pa.table({"prompt": texts, "response": texts, "far": far, "fine": fine, "inner": inner, "keyed": keyed}), path)
+    first, second = (found.record.row for found in read([path]))
+    assert str(first["far"][1]) == "1970-01-02"
+    assert "1073741824" in first["far"][0]
+    assert "1073741824" in first["inner"]["day"]
+    assert first["fine"] == ["00:00:00.000000001", None]
+    assert first["keyed"] == {"k": "00:00:00.000000001"}
+    assert (second["far"], second["fine"], second["inner"]) == (None, [], None)
+    assert second["keyed"] == [("k", "00:00:00.000000001"), ("k", "00:00:00.000000002")]
+    assert dedup_files([path], tmp_path / "out.parquet")["kept"] == 2
+
+
+def test_every_command_refuses_bytes_for_text_and_a_column_that_is_there_twice(tmp_path: Path) -> None:
+    import pyarrow as pa
+    from pyarrow.parquet import write_table
+
+    path = tmp_path / "in.parquet"
+    for table, fault in (
+        (pa.table({"prompt": [b"a b"], "response": ["c d"]}), r"in.parquet:1: field 'prompt' is bytes, not text"),
+        (pa.table({"id": [Decimal(1)], "prompt": ["a b"], "response": ["c d"]}), r"in.parquet:1: field 'id' is Decimal, not text"),
+        (pa.table([["a b"], ["c d"], [1], [2]], names=["prompt", "response", "x", "x"]), r"in.parquet: the column 'x' is there twice; rename one"),
+    ):
+        write_table(table, path)
+        for command in (lambda: list(read([path])), lambda: dedup_files([path], tmp_path / "out.jsonl")):
+            with pytest.raises(BadInput, match=fault):
+                command()

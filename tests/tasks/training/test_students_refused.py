@@ -69,6 +69,9 @@ ROPE = {"rope_theta": 10000.0, "factor": 8.0, "low_freq_factor": 1.0, "high_freq
     [
         ({"auto_map": {"AutoModelForCausalLM": "model.Evil"}}, "auto_map is .* never run"),
         ({"architectures": ["MistralForCausalLM"]}, "architectures is"), ({"model_type": "mistral"}, "model_type is 'mistral'"), ({"model_type": ["llama"]}, "model_type is"),
+        ({"is_causal": False}, "is_causal is False; .* looks back only"), ({"partial_rotary_factor": 0.5}, "partial_rotary_factor is 0.5; positions turn whole heads"),
+        ({"layer_types": ["sliding_attention"]}, "layer_types is .*; every layer of a Llama attends"),
+        ({"pretraining_tp": "x"}, "config.json: transformers cannot load it .*pretraining_tp"),
         ({"hidden_act": "relu"}, "hidden_act is 'relu'; .* silu"), ({"hidden_act": "gelu"}, "hidden_act is 'gelu'"), ({"hidden_act": None}, "hidden_act is None"),
         ({"quantization_config": {"quant_method": "gptq"}}, "quantization_config is"),
         *[({"rope_parameters": ROPE | {"rope_type": kind}}, "rope_parameters is .*default and llama3") for kind in ("linear", "yarn", "dynamic", "longrope", "su", None, [])],
