@@ -70,10 +70,11 @@ def shows_the_figures(page: str, report: Artifact) -> None:
     shown = [[html.unescape(cell) for cell in re.findall(r"<td[^>]*>(.*?)</td>", row)] for row in re.findall(r"<tr>(.*?)</tr>", page)]
     cells = {tuple(row) for row in shown}
     for row in figures.ledger:
-        mine = next(one for one in cells if one[:1] == (row.step,) and len(one) == 9)
+        mine = next(one for one in cells if one[:1] == (row.step,) and len(one) == 8)
         told = (f"{row.bytes / 1e6:.2f}", f"{row.bits_per_parameter:.2f}", f"{row.perplexity:.3f}")
         assert mine[1:4] == told
         assert mine[5] == f"{row.tokens_per_second:.0f}"
+        assert mine[7] == ": ".join(filter(None, (row.verdict, row.note)))
         assert row.by_domain
     assert {(one.gate, one.check, f"{one.value:.4g}", one.rule, f"{one.threshold:.4g}") for one in figures.gates} <= cells
     assert {(one.before, one.after, points_of(one.difference)) for one in figures.changes} <= cells
