@@ -9,7 +9,6 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-import httpx
 import pytest
 
 from blocks import store
@@ -24,7 +23,7 @@ from flows.pipeline import pipeline
 from tasks.improvement.account import read_account
 from tasks.release.contents import describe
 from tasks.release.current import current, releases, rollback
-from tests.deployments.up_process import Up, post, until
+from tests.deployments.up_process import Up, get, post, until
 from tests.ports import free_port
 from tests.tiny import TINY
 
@@ -146,7 +145,7 @@ def test_a_worker_asks_a_person_before_spending_and_before_promotion(home: Path)
     up = Up(home, "--port", str(free_port()), PREFECT_WORKER_QUERY_SECONDS="1")
     try:
         up.says("ready")
-        deployment = httpx.get(f"{up.api}/deployments/name/nightly/nano", timeout=60).json()
+        deployment = get(up.api, "/deployments/name/nightly/nano")
 
         def submit() -> str:
             run: str = post(up.api, f"/deployments/{deployment['id']}/create_flow_run", parameters={"profile": "nano", "overrides": overrides})["id"]
@@ -154,10 +153,10 @@ def test_a_worker_asks_a_person_before_spending_and_before_promotion(home: Path)
 
         def reaches(run: str, *names: str) -> str:
             def state() -> str | None:
-                found: str = httpx.get(f"{up.api}/flow_runs/{run}", timeout=60).json()["state_name"]
+                found: str = get(up.api, f"/flow_runs/{run}")["state_name"]
                 return found if found in names else None
 
-            reached: str = until(state, 240, lambda: f"{httpx.get(f'{up.api}/flow_runs/{run}', timeout=60).json()['state']} {up.logs()}")
+            reached: str = until(state, 240, lambda: f"{get(up.api, f'/flow_runs/{run}')['state']} {up.logs()}")
             return reached
 
         def asked(run: str, **form: object) -> None:
@@ -171,7 +170,7 @@ def test_a_worker_asks_a_person_before_spending_and_before_promotion(home: Path)
         reaches(refused, "Running", "Completed", "Failed")
         asked(refused, approve=False, reason="not this week")
         assert reaches(refused, "Completed", "Failed") == "Failed"
-        assert "approval refused in the UI: not this week" in httpx.get(f"{up.api}/flow_runs/{refused}", timeout=60).json()["state"]["message"]
+        assert "approval refused in the UI: not this week" in get(up.api, f"/flow_runs/{refused}")["state"]["message"]
         assert releases() == before
 
         approved = submit()
