@@ -22,7 +22,6 @@ from websockets.sync.client import connect
 from websockets.typing import Origin, Subprotocol
 
 from blocks.code_version import code_version
-from deployments import database
 from tests import postgres
 from tests.deployments.test_cli import cogumi
 from tests.deployments.test_prefect_yaml import ROOT, document, full_name
@@ -237,14 +236,6 @@ def test_prometheus_is_answered_beside_it(up: Up) -> None:
     assert (done.returncode, done.stderr) == (2, f"cogumi: already up at {up.api}, without metrics on port {port}; first: cogumi down\n")
 
 
-def test_a_port_for_prometheus_that_is_taken_is_told_before_anything_starts(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-        done = cogumi("up", "--port", str(free_port()), "--metrics", str(port), home=tmp_path)
-    assert (done.returncode, done.stderr) == (2, f"cogumi: cannot listen on 127.0.0.1:{port}: Address already in use; choose another port with --metrics\n")
-    assert not (tmp_path / "logs").exists()
-
-
 def test_a_worker_that_is_killed_is_started_again(up: Up) -> None:
     before = only(up, "worker start --pool gpu")
     kill(before)
@@ -266,42 +257,6 @@ def test_a_pool_that_is_not_there_names_those_that_are(up: Up, tmp_path: Path) -
 def test_a_clock_that_is_wrong_is_told_before_a_worker_joins(up: Up, tmp_path: Path) -> None:
     done = cogumi("up", "--pool", "gqu", "--api", up.api, home=tmp_path, **joining(up), LD_PRELOAD=str(FAKETIME), FAKETIME="-1h", DONT_FAKE_MONOTONIC="1")
     assert re.search(r"warning: this machine's clock is 3[56]\d\d s behind the server's, so a worker here takes runs that much too late", done.stdout)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "said"),
-    [
-        (["--api", "http://127.0.0.1:9/api"], "no Prefect server answers at http://127.0.0.1:9/api"),
-        (["--api", "127.0.0.1:4200"], "write the address that `cogumi up` printed"),
-        (["--api", "http://127.0.0.1:4200/api", "--database", "postgresql://x/y"], "--database belongs to the server that is started"),
-        (["--server-only", "--pool", "gpu"], "give one of them"),
-        (["--server-only", "--api", "http://127.0.0.1:4200/api", "--metrics", "9464"], "--metrics lasts"),
-        (["--database", "mysql://root:hunter2@h/d"], "--database mysql://root@h/d: write postgresql://"),
-        (["--database", "postgresql://me:hunter2@127.0.0.1:9/d"], "cannot use postgresql://me@127.0.0.1:9/d as Prefect's database"),
-    ],
-)
-def test_what_cannot_be_is_one_clear_line(arguments: list[str], said: str, tmp_path: Path) -> None:
-    done = cogumi("up", "--port", str(free_port()), *arguments, home=tmp_path)
-    assert done.returncode == 2
-    assert said in done.stderr
-    assert len(done.stderr.strip().split("\n")) == 1
-    assert "hunter2" not in done.stderr
-
-
-@pytest.mark.all
-def test_a_postgresql_without_the_extension_is_one_clear_line(tmp_path: Path) -> None:
-    found = postgres.programs()
-    if found is None or list(found.parent.rglob("pg_trgm.control")) or found.is_relative_to("/usr/lib"):
-        pytest.skip("no PostgreSQL without pg_trgm is installed")
-    with postgres.running("asyncpg") as url:
-        done = cogumi("up", "--port", str(free_port()), "--database", url, home=tmp_path)
-    assert done.returncode == 2
-    assert "has no extension pg_trgm" in done.stderr
-
-
-def test_no_password_is_shown() -> None:
-    assert database.shown("postgresql://me:p%40ss@db.example:5432/prefect?password=x") == "postgresql://me@db.example:5432/prefect"
-    assert database.shown("postgresql:///prefect") == "postgresql:///prefect"
 
 
 @pytest.mark.all
