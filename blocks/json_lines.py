@@ -1,6 +1,6 @@
 """Records as JSON lines: one to a line, UTF-8, split on "\\n" only, since other line separators may be part of a text.
 
-Not here: files from outside, whose rows may be anything (tasks/data/files.py).
+Not here: files from outside, whose rows may be anything (tasks/data/plain/files.py).
 """
 
 from collections.abc import Iterable

@@ -1,7 +1,7 @@
 """Text for a terminal or a log, without what would command it: escape sequences, carriage returns, backspaces, text turned around.
 
 A person's arguments, a file's name, a model's answer, a server's error: all of it is text of others. Not here: where it is printed
-(deployments/console.py, log_lines.py).
+(deployments/terminal/console.py, log_lines.py).
 """
 
 import re

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from blocks.home import json_lines
+from blocks.storage.home import json_lines
 
 log = logging.getLogger("cogumi.progress")
 EVERY_SECONDS = 10.0

@@ -21,10 +21,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from blocks import disk, memory, objects, places, remote
-from blocks.folders import MANIFEST, MOST_BYTES, digest_of, files_of, fsync, manifest_in, may_stay, parsed, reference, verify_content, verify_folder
-from blocks.places import location, new_work_folder
 from blocks.records import Artifact, Manifest
+from blocks.storage import disk, objects, peak_memory, places, remote
+from blocks.storage.folders import MANIFEST, MOST_BYTES, digest_of, files_of, fsync, manifest_in, may_stay, parsed, reference, verify_content, verify_folder
+from blocks.storage.places import location, new_work_folder
 from configs.errors import BadInput, CogumiError, DamagedArtifact
 from configs.settings import Settings
 
@@ -55,7 +55,7 @@ class Folder:
 def within_step(name: str) -> Iterator[None]:
     """The step whose artifacts are made in the block: the first took its time and memory from here on, each other one from the one before."""
     step, since = current_step.set(name), _since.set([time.monotonic()])
-    memory.reset_peak()
+    peak_memory.reset_peak()
     try:
         yield
     finally:
@@ -86,7 +86,7 @@ def create(kind: str, *, parents: Sequence[Artifact] = (), settings: Settings | 
     since = _since.get()
     started = since[0] if since else time.monotonic()
     if not since:
-        memory.reset_peak()
+        peak_memory.reset_peak()
     try:
         lock = os.open(work / ".taking", os.O_CREAT | os.O_RDWR)
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -106,7 +106,7 @@ def create(kind: str, *, parents: Sequence[Artifact] = (), settings: Settings | 
             code_version=version("cogumi"),
             created=datetime.now(UTC).isoformat(timespec="seconds"),
             seconds=round(time.monotonic() - started, 3),
-            peak_memory_bytes=memory.peak(),
+            peak_memory_bytes=peak_memory.peak(),
             dollars=folder.dollars,
             metrics=_finite(kind, folder.metrics),
         )
@@ -114,7 +114,7 @@ def create(kind: str, *, parents: Sequence[Artifact] = (), settings: Settings | 
         folder._artifact = _publish(content, manifest)
         if since:
             since[0] = time.monotonic()
-            memory.reset_peak()
+            peak_memory.reset_peak()
     except CogumiError:
         raise
     except Exception as error:

@@ -3,17 +3,17 @@
 from blocks.records import Artifact, GateCheck, GateReport, Record
 from flows.parameters import Chosen, Stored
 from flows.phase import phase
-from tasks.compression.awq import fold
 from tasks.compression.calibrate import calibrate
 from tasks.compression.choose import Book, count_parameters, keep
-from tasks.compression.gguf_sparse import smallest_packed
-from tasks.compression.gguf_write import to_gguf
-from tasks.compression.importance import importance
-from tasks.compression.prune import prune
-from tasks.compression.recover import recover
+from tasks.compression.export.gguf_sparse import smallest_packed
+from tasks.compression.export.gguf_write import to_gguf
+from tasks.compression.export.importance import importance
+from tasks.compression.packing.zstd import pack
+from tasks.compression.pruning.prune import prune
+from tasks.compression.pruning.recover import recover
 from tasks.compression.show import show_compression
-from tasks.compression.w4a16 import unpacked, w4a16
-from tasks.compression.zstd import pack
+from tasks.compression.weights.awq import fold
+from tasks.compression.weights.w4a16 import unpacked, w4a16
 from tasks.evaluation.agreement import agreement
 from tasks.evaluation.gates import gate
 from tasks.evaluation.ledger import ledger

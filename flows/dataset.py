@@ -4,21 +4,21 @@ from blocks.records import Artifact
 from blocks.teachers.block import with_blocks
 from flows.parameters import Chosen, Stored
 from flows.phase import phase
-from tasks.data.answers import answer_easy
-from tasks.data.balance import balance
+from tasks.data.clean.decontaminate import decontaminate
+from tasks.data.clean.filter import filter_examples
+from tasks.data.clean.near_duplicates import remove_near_duplicates
 from tasks.data.collect.collect import collect
-from tasks.data.decontaminate import decontaminate
-from tasks.data.drafts import answer_hard
-from tasks.data.filter import filter_examples
-from tasks.data.judge import judge
-from tasks.data.near_duplicates import remove_near_duplicates
-from tasks.data.plan import plan
-from tasks.data.questions import write_questions
-from tasks.data.show import show_dataset
-from tasks.data.spending import show_dataset_spending
-from tasks.data.split import split
-from tasks.data.validate import validate
-from tasks.data.verify import verify
+from tasks.data.finish.balance import balance
+from tasks.data.finish.show import show_dataset
+from tasks.data.finish.spending import show_dataset_spending
+from tasks.data.finish.split import split
+from tasks.data.finish.verify import verify
+from tasks.data.write.answers import answer_easy
+from tasks.data.write.drafts import answer_hard
+from tasks.data.write.judge import judge
+from tasks.data.write.plan import plan
+from tasks.data.write.questions import write_questions
+from tasks.data.write.validate import validate
 from tasks.evaluation.gates import gate
 
 

@@ -18,8 +18,8 @@ from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
 from prefect.results import ResultRecordMetadata
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from blocks import results
-from blocks.code_version import code_version, compare, deploying, release
+from blocks.prefect.code_version import code_version, compare, deploying, release
+from blocks.storage import results
 from configs import errors
 from configs.errors import BadInput, CogumiError, DamagedArtifact, Transient
 from flows.waiting import Waiting

@@ -6,7 +6,7 @@ from blocks.verdicts import Gain
 from configs.phases.modifiers import coverage
 from flows.parameters import Chosen, Stored
 from flows.phase import phase
-from tasks.compression.adapter_to_gguf import adapter_to_gguf
+from tasks.compression.export.adapter_to_gguf import adapter_to_gguf
 from tasks.evaluation.evaluate import evaluate
 from tasks.evaluation.held_out import held_out
 from tasks.modifiers.cascade import cascade

@@ -11,7 +11,8 @@ from typing import Literal, cast
 from prefect import flow, get_client
 from prefect.context import FlowRunContext
 
-from blocks import history, store
+from blocks import store
+from blocks.journal import history
 from blocks.records import Artifact, Domain, GateCheck, Record
 from configs.errors import BadInput, GateFailed
 from configs.phases.modifiers import coverage
@@ -22,11 +23,11 @@ from flows.dispatch import dispatch
 from flows.retraining import Retrained, retraining
 from tasks.evaluation.gates import gate
 from tasks.evaluation.ledger import percent
-from tasks.improvement import marker as mark
+from tasks.improvement import read_mark as mark
 from tasks.improvement.account import account
-from tasks.improvement.clusters import Cluster, clusters, moved
+from tasks.improvement.moved_domains import Cluster, clusters, moved
 from tasks.improvement.observe import observe, read_choices, read_observed
-from tasks.improvement.standing import Standing, rates, standing
+from tasks.improvement.release_parts import Standing, rates, standing
 from tasks.release.change import change_report
 from tasks.release.contents import Description, describe
 from tasks.release.current import Overtaken, current, promote

@@ -10,9 +10,9 @@ from typing import ParamSpec, TypeVar
 from prefect import Flow, flow
 from prefect.utilities.hashing import file_hash
 
-from blocks import history
-from blocks.result_records import SERIALIZER
-from blocks.results import RESULTS
+from blocks.journal import history
+from blocks.storage.result_records import SERIALIZER
+from blocks.storage.results import RESULTS
 from configs.schema import Profile
 
 P = ParamSpec("P")

@@ -7,7 +7,7 @@ from typing import Literal, get_args
 
 from prefect import flow
 
-from blocks import history
+from blocks.journal import history
 from blocks.records import Artifact, Record
 from configs.schema import load
 from flows import spending

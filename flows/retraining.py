@@ -13,12 +13,12 @@ from configs.phases.modifiers import coverage
 from configs.schema import Profile
 from flows.parameters import Chosen, Stored
 from flows.phase import phase
-from tasks.compression.adapter_to_gguf import adapter_to_gguf
+from tasks.compression.export.adapter_to_gguf import adapter_to_gguf
 from tasks.evaluation.evaluate import evaluate
 from tasks.improvement.examine import Comparison, compare, examination
-from tasks.improvement.join import join
-from tasks.improvement.logged import logged_questions
-from tasks.improvement.standing import Member, Standing
+from tasks.improvement.joined import join
+from tasks.improvement.logged_questions import logged_questions
+from tasks.improvement.release_parts import Member, Standing
 from tasks.modifiers.cascade import cascade
 from tasks.modifiers.failures import failures
 from tasks.modifiers.gain import gain

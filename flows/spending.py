@@ -1,13 +1,13 @@
 """The most that a phase's teacher calls may cost, in dollars: what a person is asked about before it starts (approval.py).
 
 Bounded by the account's cap. What the journal holds already costs nothing, so a rerun is asked about more than it can spend.
-Not here: the plan with expected costs (`cogumi plan`), and the cap itself (blocks/budget.py).
+Not here: the plan with expected costs (`cogumi plan`), and the cap itself (blocks/journal/budget.py).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 
-from blocks.estimates import Asked, together
+from blocks.estimates.calls import Asked, together
 from blocks.records import Domain
 from blocks.teachers.block import with_blocks
 from configs.phases.modifiers import Coverage, coverage

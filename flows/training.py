@@ -5,13 +5,13 @@ from flows.parameters import Chosen, Stored
 from flows.phase import phase
 from tasks.evaluation.evaluate import evaluate
 from tasks.evaluation.gates import gate
-from tasks.training.adaptation import compare_adaptation
-from tasks.training.anil import anil, control
 from tasks.training.choose import Choice, choose_adapter, gain
 from tasks.training.merge import merge
+from tasks.training.meta.adaptation import compare_adaptation
+from tasks.training.meta.anil import anil, control
 from tasks.training.sft import sft
 from tasks.training.show import show_training
-from tasks.training.student import student as make_student
+from tasks.training.students.student import student as make_student
 
 
 class Trained(Record):

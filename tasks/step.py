@@ -21,11 +21,13 @@ from prefect.context import FlowRunContext, TaskRunContext
 from prefect.tasks import exponential_backoff
 from pydantic import BaseModel, TypeAdapter
 
-from blocks import folders, history, locks, objects, places, remote, result_records, store
-from blocks.home import home
+from blocks import store
+from blocks.journal import history
 from blocks.records import Artifact
-from blocks.result_records import SERIALIZER
-from blocks.results import RESULTS
+from blocks.storage import folders, locks, objects, places, remote, result_records
+from blocks.storage.home import home
+from blocks.storage.result_records import SERIALIZER
+from blocks.storage.results import RESULTS
 from configs.errors import BadInput, BudgetSpent, DamagedArtifact, Transient
 from configs.settings import Settings
 

@@ -17,7 +17,7 @@ for inherited in [name for name in os.environ if name.startswith(("COGUMI_", "PR
 _SESSION = tempfile.mkdtemp(prefix=f"cogumi-tests-{os.environ.get('PYTEST_XDIST_WORKER', 'alone')}-")
 os.environ["COGUMI_HOME"] = _SESSION
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
-# One login for every server that tests start and ask; what is done without one is tested in tests/deployments/test_login.py.
+# One login for every server that tests start and ask; what is done without one is tested in tests/deployments/up/servers/test_login.py.
 os.environ["PREFECT_API_AUTH_STRING"] = "tests:only-here"
 
 # The same examples every time and everywhere, however slow the machine: a test run is a verdict on what was changed. To search for new
@@ -26,7 +26,7 @@ properties.register_profile("repeatable", derandomize=True, deadline=None, datab
 properties.register_profile("searching", deadline=None, max_examples=1000, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
 properties.load_profile("repeatable")
 
-from blocks.home import configure_prefect  # noqa: E402 - Prefect reads its settings when it is first imported
+from blocks.storage.home import configure_prefect  # noqa: E402 - Prefect reads its settings when it is first imported
 
 configure_prefect()
 
@@ -43,8 +43,8 @@ def prefect_server() -> Iterator[None]:
     """A real Prefect server for the session, the one that ``cogumi run`` starts, on a database of its own."""
     from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
-    from deployments.leaving import drain
-    from deployments.server import LOG, Temporary, wait_for
+    from deployments.terminal.leaving import drain
+    from deployments.up.servers.own_server import LOG, Temporary, wait_for
     from tests.migrated import migrated
 
     migrated(Path(_SESSION))

@@ -1,6 +1,6 @@
 """An empty database of Prefect's, already migrated: some three seconds of each server that a test starts go into the same migrations.
 
-A server without one is still started where a test says so (tests/deployments/test_server.py), and in every run by a person.
+A server without one is still started where a test says so (tests/deployments/up/servers/test_own_server.py), and in every run by a person.
 """
 
 import fcntl
@@ -13,7 +13,7 @@ from pathlib import Path
 
 MAKE = """
 import asyncio
-from blocks.home import configure_prefect
+from blocks.storage.home import configure_prefect
 configure_prefect()
 from prefect.server.database import provide_database_interface
 asyncio.run(provide_database_interface().create_db())

@@ -2,7 +2,7 @@
 
 import socket
 
-from deployments.server import keep_port
+from deployments.up.servers.own_server import keep_port
 
 _kept: list[socket.socket] = []
 

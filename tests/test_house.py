@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from configs.schema import load
+from tests.places import ROOT
 
-ROOT = Path(__file__).parent.parent
 FLOORS = ("configs", "blocks", "tasks", "flows", "deployments")
 FILES = sorted(path for floor in FLOORS for path in (ROOT / floor).rglob("*.py"))
 

@@ -11,8 +11,9 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from blocks import chat_format, store
-from blocks.chat_format import BEGIN, END, PAD, SPECIAL_TOKENS, TEMPLATE
+from blocks import store
+from blocks.models import template
+from blocks.models.template import BEGIN, END, PAD, SPECIAL_TOKENS, TEMPLATE
 from blocks.records import Artifact
 
 SPLIT = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
@@ -46,7 +47,7 @@ def _teach(model: Any, words: Any) -> None:
     """Learn to answer every prompt, closing token included."""
     import torch
 
-    asked = [chat_format.prompt(prompt) for prompt in PROMPTS]
+    asked = [template.prompt(prompt) for prompt in PROMPTS]
     whole = words([one + saying(text) + END for one, text in zip(asked, PROMPTS, strict=True)], add_special_tokens=False, padding=True, padding_side="right", return_tensors="pt")
     labels = whole.input_ids.masked_fill(whole.attention_mask == 0, -100)
     for row, prompt in enumerate(asked):
@@ -103,8 +104,8 @@ class Tiny:
     """The student, its adapters and GGUFs, as artifacts in a store of their own."""
 
     def __init__(self) -> None:
-        from tasks.compression.adapter_to_gguf import adapter_to_gguf
-        from tasks.compression.gguf_write import to_gguf
+        from tasks.compression.export.adapter_to_gguf import adapter_to_gguf
+        from tasks.compression.export.gguf_write import to_gguf
 
         self.model = make_model()
         self.adapters = {name: make_adapter(self.model, seed) for seed, name in enumerate(("code", "math"))}

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from blocks import sandbox
 from blocks.checkers.program import program
 from blocks.records import Verdict
+from blocks.sandbox import sandbox
 
 # Of processor time, for a program and for its tests each. The slowest reference solution of HumanEval and MBPP needs 5 seconds,
 # almost all of them a hundredth.

@@ -7,8 +7,8 @@ import ast
 import warnings
 from collections.abc import Callable, Sequence
 
-from blocks.chat_format import sections
 from blocks.checkers import call, code, text, value
+from blocks.models.template import sections
 from blocks.records import Expected, Verdict
 from configs.errors import BadInput
 

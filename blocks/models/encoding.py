@@ -1,12 +1,12 @@
 """Rendered conversations as token ids by a transformers tokenizer: control tokens where a turn begins or ends, all else as ordinary text.
 
-Not here: the same by llama.cpp (blocks/llama_cpp/native.py), and the chat format (blocks/chat_format.py).
+Not here: the same by llama.cpp (blocks/engines/llama_cpp/native.py), and the chat format (blocks/models/template.py).
 """
 
 from collections.abc import Sequence
 from typing import Any
 
-from blocks import chat_format
+from blocks.models import template
 
 
 def token_ids(tokenizer: Any, rendered: Sequence[str]) -> list[list[int]]:
@@ -16,4 +16,4 @@ def token_ids(tokenizer: Any, rendered: Sequence[str]) -> list[list[int]]:
         found: list[list[int]] = tokenizer(texts, add_special_tokens=False, split_special_tokens=True)["input_ids"]
         return found
 
-    return chat_format.token_ids(rendered, tokenizer.convert_tokens_to_ids, ordinary)
+    return template.token_ids(rendered, tokenizer.convert_tokens_to_ids, ordinary)

@@ -1,7 +1,7 @@
 """Where the tensors of a GGUF file lie, read within bounds and checked against the file.
 
 Nothing is allocated by a count that the file only declares: every count is held against the bytes that are left. Not here: the metadata
-as such (skipped), writing (tasks/compression/gguf_write.py), and llama.cpp's own loading, which checks for itself.
+as such (skipped), writing (tasks/compression/export/gguf_write.py), and llama.cpp's own loading, which checks for itself.
 """
 
 import mmap

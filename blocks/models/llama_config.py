@@ -1,7 +1,7 @@
 """What config.json may say of a Llama, in one place: all that training, pruning, AWQ, GGUF and llama.cpp can do, and nothing else.
 
 A student is held against it when it is adopted, a model before it is exported. Not here: its weights (student_folder.py), its vocabulary
-(vocabulary.py), sizes for a plan (blocks/architecture.py).
+(vocabulary.py), sizes for a plan (blocks/models/architecture.py).
 """
 
 import math

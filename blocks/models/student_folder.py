@@ -1,13 +1,12 @@
 """A folder that shall become the student, looked over before any library loads from it: a Llama that every later phase can work with.
 
-Not here: its configuration's rules (llama_config.py), its vocabulary's (vocabulary.py), copying it (tasks/training/student.py).
+Not here: its configuration's rules (llama_config.py), its vocabulary's (vocabulary.py), copying it (tasks/training/students/student.py).
 """
 
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from blocks import chat_format
-from blocks.models import json_object, llama_config, safetensors_file, vocabulary, weights
+from blocks.models import json_object, llama_config, safetensors_file, template, vocabulary, weights
 from blocks.models.safetensors_file import Tensor
 from configs.errors import BadInput
 
@@ -59,10 +58,10 @@ def inside(folder: Path, files: list[Path]) -> None:
 
 def _vocabulary(folder: Path, size: int) -> None:
     found = vocabulary.read(folder, size)
-    missing = [token for token in chat_format.SPECIAL_TOKENS if token not in found.ids]
+    missing = [token for token in template.SPECIAL_TOKENS if token not in found.ids]
     if missing:
         raise BadInput(f"{folder}: its tokenizer lacks {', '.join(missing)}; the student has to speak Llama 3.1's chat format")
-    ordinary = [token for token in chat_format.SPECIAL_TOKENS if found.kinds[found.ids[token]] != "control"]
+    ordinary = [token for token in template.SPECIAL_TOKENS if found.kinds[found.ids[token]] != "control"]
     if ordinary:
         raise BadInput(f"{folder / 'tokenizer.json'}: {', '.join(ordinary)} are not added tokens with special true; a text could then open and close turns")
 

@@ -1,7 +1,7 @@
 """The byte-level BPE vocabulary in a model's folder, checked to be one that transformers and llama.cpp read alike.
 
 llama.cpp splits text before BPE by a rule it knows by name, so the tokenizer's own rule must be one of those; any other is refused
-rather than written wrongly. Not here: SentencePiece vocabularies, and the GGUF fields (tasks/compression/vocabulary.py).
+rather than written wrongly. Not here: SentencePiece vocabularies, and the GGUF fields (tasks/compression/export/vocabulary.py).
 """
 
 import json

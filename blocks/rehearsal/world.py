@@ -10,8 +10,8 @@ from itertools import cycle
 from random import Random
 from typing import Literal
 
-from blocks.chat_format import Sections
 from blocks.checkers.example import example_of
+from blocks.models.template import Sections
 from blocks.records import DOMAINS, Difficulty, Domain, Example, Expected, Question
 from blocks.rehearsal import coding, common_sense, instruction, math, reading, reasoning, summarization, tool_use
 from blocks.rehearsal.family import Family, Fields

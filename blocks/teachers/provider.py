@@ -2,7 +2,7 @@
 
 A provider is a class with ``complete`` and ``close`` under ``@provider("name")``. Those that come with Cogumi are the files
 in providers/; another package adds its own through the entry point group ``cogumi.providers`` (name = provider, value =
-module that registers it), or by registering before the first call. Not here: retries, budget and journal (asking.py).
+module that registers it), or by registering before the first call. Not here: retries, budget and journal (one_call.py).
 """
 
 import importlib
@@ -12,9 +12,9 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-from blocks.budget import Usage
-from blocks.chat_format import Message
-from blocks.teachers.faults import Fault
+from blocks.journal.budget import Usage
+from blocks.models.template import Message
+from blocks.teachers.calling.faults import Fault
 from configs.errors import BadInput
 from configs.phases.teachers import TeacherModel
 

@@ -141,7 +141,7 @@ class Data(Settings):
     answering: Answering = setting("answers")
     judging: Judging = setting("answer scores")
     collecting: Collecting = setting("public records that fill a domain the teachers left short")
-    filters: Filters = setting("rule filters, in the order of tasks/data/filters/table.py")
+    filters: Filters = setting("rule filters, in the order of tasks/data/clean/filters/table.py")
     decontamination: Decontamination = setting("removal of what evaluation sets contain")
     near_duplicates: NearDuplicates = setting("near-duplicate removal")
     balancing: Balancing = setting("shares of domains and difficulties")

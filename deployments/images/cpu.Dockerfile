@@ -31,4 +31,4 @@ ENV PATH=/opt/venv/bin:$PATH \
     PYTHONUNBUFFERED=1
 USER 10001:10001
 WORKDIR /var/lib/cogumi
-CMD ["python", "-m", "deployments.worker_command", "worker", "start", "--pool", "cpu"]
+CMD ["python", "-m", "deployments.up.worker_command", "worker", "start", "--pool", "cpu"]

@@ -33,4 +33,4 @@ ENV PATH=/opt/venv/bin:$PATH \
     PYTHONUNBUFFERED=1
 USER 10001:10001
 WORKDIR /var/lib/cogumi
-CMD ["python", "-m", "deployments.worker_command", "worker", "start", "--pool", "gpu", "--limit", "1"]
+CMD ["python", "-m", "deployments.up.worker_command", "worker", "start", "--pool", "gpu", "--limit", "1"]

@@ -1,13 +1,13 @@
 """Write down what is served, as far as the release allows it. An unwritable log is reported and stops no answer.
 
-Not here: the log itself (blocks/served.py), and answering (responder.py).
+Not here: the log itself (blocks/journal/served.py), and answering (responder.py).
 """
 
 import logging
 from collections.abc import Sequence
 
-from blocks import served
-from blocks.chat_format import Message
+from blocks.journal import served
+from blocks.models.template import Message
 from blocks.records import Artifact
 from configs.errors import BadInput
 from deployments.serving.responder import Reply

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from blocks import chat_format, store
+from blocks import store
+from blocks.models import template
 from blocks.models.encoding import token_ids
 from blocks.records import Artifact, Example
 from configs.errors import BadInput
@@ -81,11 +82,11 @@ def encode(examples: list[Example], model: Path) -> Iterator[Conversation]:
     from transformers import AutoTokenizer
 
     tokenizer: Any = AutoTokenizer.from_pretrained(model, local_files_only=True, trust_remote_code=False)
-    closing = tokenizer.convert_tokens_to_ids(chat_format.END)
+    closing = tokenizer.convert_tokens_to_ids(template.END)
     for start in range(0, len(examples), 256):
         piece = examples[start : start + 256]
-        prompts = token_ids(tokenizer, [chat_format.prompt(one.prompt) for one in piece])
-        answers = token_ids(tokenizer, [chat_format.answer(one) for one in piece])
+        prompts = token_ids(tokenizer, [template.prompt(one.prompt) for one in piece])
+        answers = token_ids(tokenizer, [template.answer(one) for one in piece])
         for prompt, answer in zip(prompts, answers, strict=True):
             yield Conversation([*prompt, *answer, closing], len(prompt))
 

@@ -3,9 +3,9 @@
 Every step's model is measured on the same questions against the last model that was kept. Not here: the verdicts (tasks/evaluation/ledger.py).
 """
 
+from blocks.models.checkpoint import Checkpoint, llama
 from blocks.records import Artifact, LedgerRow, Record
 from configs.phases.evaluation import Evaluation
-from tasks.compression.checkpoint import Checkpoint, llama
 from tasks.evaluation.evaluate import evaluate
 from tasks.evaluation.ledger import ledger_row
 from tasks.step import step

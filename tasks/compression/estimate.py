@@ -1,11 +1,11 @@
 """What the compression phase will take, from settings alone: pruning, recovery, AWQ, exports, packing, and an evaluation after each.
 
-Not here: the size floor (floor.py), adding phases up (deployments/planning.py).
+Not here: the size floor (floor.py), adding phases up (deployments/commands/plan.py).
 """
 
-from blocks.architecture import Architecture
-from blocks.estimates import Estimate, Work
-from blocks.hardware import CPU_LORA, PROCESS_BYTES, Device, training_seconds
+from blocks.estimates.calls import Estimate, Work
+from blocks.estimates.hardware import CPU_LORA, PROCESS_BYTES, Device, training_seconds
+from blocks.models.architecture import Architecture
 from configs.phases.compression import Compression, Recovery
 from configs.phases.evaluation import Evaluation
 from tasks.compression.floor import BITS

@@ -8,11 +8,11 @@ Not here: what quality is left at a size (the ledger measures it).
 import math
 from typing import Any
 
-from blocks.architecture import CONFIGS, Architecture, architecture
+from blocks.models.architecture import CONFIGS, Architecture, architecture
 from blocks.records import Record
 from configs.errors import BadInput
 from configs.phases.compression import Compression
-from tasks.compression.mixtures import KEEPS_ZEROS
+from tasks.compression.export.mixtures import KEEPS_ZEROS
 
 VALUE_CODING = 0.85
 # Bits of a value in the mixtures' main type, its share of scales included.

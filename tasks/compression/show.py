@@ -1,6 +1,6 @@
 """The compression in Prefect's UI: the ledger. Not here: the verdicts in it (tasks/evaluation/ledger.py)."""
 
-from blocks.pages import leave_table
+from blocks.prefect.pages import leave_table
 from blocks.records import Artifact
 from tasks.evaluation.ledger import percent, read_ledger
 from tasks.step import step

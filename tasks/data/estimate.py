@@ -1,18 +1,18 @@
 """What the dataset phase will ask and take, from its settings alone. The same plan, prompts and rounds as the steps themselves.
 
-Not here: adding phases up, and refusing what cannot be (deployments/planning.py).
+Not here: adding phases up, and refusing what cannot be (deployments/commands/plan.py).
 """
 
 import math
 
-from blocks.chat_format import Message
-from blocks.estimates import Asked, Estimate, Work, ask, lengths
-from blocks.hardware import PROCESS_BYTES
+from blocks.estimates.calls import Asked, Estimate, Work, ask, lengths
+from blocks.estimates.hardware import PROCESS_BYTES
+from blocks.models.template import Message
 from blocks.records import Difficulty
 from configs.phases.data import Answers, Data
 from configs.phases.teachers import Teachers
-from tasks.data import prompts
-from tasks.data.plan import Cell, share_out
+from tasks.data.write import prompts
+from tasks.data.write.plan import Cell, share_out
 
 REPEATED = 0.04  # share of written questions that came before and are asked for again, measured in a nano run
 UNREADABLE = 0.006  # share of replies without the shape asked for, measured in a nano run

@@ -7,14 +7,15 @@ tokenise the prompts alike. Not here: whether a difference matters for the answe
 
 from contextlib import closing
 
-from blocks import chat_format, store
-from blocks.llama_cpp.native import Model
-from blocks.llama_cpp.scoring import Scorer
+from blocks import store
+from blocks.engines.llama_cpp.native import Model
+from blocks.engines.llama_cpp.scoring import Scorer
+from blocks.engines.transformers import Student
+from blocks.models import template
 from blocks.progress import progress
 from blocks.records import Artifact, GateCheck, Record
 from configs.errors import BadInput
 from configs.phases.evaluation import Evaluation
-from tasks.evaluation.generate import Student
 from tasks.evaluation.held_out import read_questions, spread
 from tasks.step import step
 
@@ -50,7 +51,7 @@ def agreement(model: Artifact, gguf: Artifact, questions: Artifact, settings: Ev
     """
     if (model.kind, gguf.kind) != ("model", "gguf"):
         raise BadInput(f"agreement compares a model with a gguf, got {model.short} and {gguf.short}")
-    prompts = [chat_format.prompt(question.prompt) for question in spread(read_questions(questions), settings.agreement_questions)]
+    prompts = [template.prompt(question.prompt) for question in spread(read_questions(questions), settings.agreement_questions)]
     with Student(store.open(model), None, settings) as student, progress("agreement", len(prompts)) as advance:
         answers = student.generate(prompts, advance)
         ids = student.encode(prompts)

@@ -5,9 +5,9 @@ Not here: which models a phase evaluates (the phases' own estimates).
 
 import math
 
-from blocks.architecture import Architecture
-from blocks.estimates import CHARACTERS_PER_TOKEN, LENGTHS, REHEARSAL, Work
-from blocks.hardware import PROCESS_BYTES, Device, cpu_decoding_seconds, decoding_seconds
+from blocks.estimates.calls import CHARACTERS_PER_TOKEN, LENGTHS, REHEARSAL, Work
+from blocks.estimates.hardware import PROCESS_BYTES, Device, cpu_decoding_seconds, decoding_seconds
+from blocks.models.architecture import Architecture
 from blocks.records import DOMAINS
 from configs.errors import BadInput
 from configs.phases.evaluation import Evaluation

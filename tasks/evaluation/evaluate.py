@@ -13,15 +13,16 @@ from pathlib import Path
 
 import numpy as np
 
-from blocks import chat_format, json_lines, store
+from blocks import json_lines, store
 from blocks.checkers.judge import check_all, unusable
-from blocks.llama_cpp.scoring import Scorer
-from blocks.llama_cpp.server import LlamaCpp
+from blocks.engines.llama_cpp.scoring import Scorer
+from blocks.engines.llama_cpp.server import LlamaCpp
+from blocks.engines.transformers import Generated, Student, refuse_too_long
+from blocks.models import template
 from blocks.progress import progress
 from blocks.records import Answered, Artifact, Interval, Question, Record
 from configs.errors import BadInput
 from configs.phases.evaluation import Evaluation
-from tasks.evaluation.generate import Generated, Student, refuse_too_long
 from tasks.evaluation.held_out import read_questions, read_references, spread
 from tasks.evaluation.perplexity import OVER, perplexity
 from tasks.evaluation.statistics import wilson
@@ -82,10 +83,10 @@ def evaluate(model: Artifact, questions: Artifact, settings: Evaluation, adapter
     if unchecked or not asked:
         raise BadInput(f"{questions.short}: {len(unchecked)} of {len(asked)} questions have no check (first: {unchecked[:1]}); evaluate only questions with one")
     asked, left_out = _usable(asked, questions)
-    pairs = [(chat_format.prompt(question.prompt), references[question.id]) for question in spread([q for q in asked if q.id in references], settings.perplexity_questions)]
+    pairs = [(template.prompt(question.prompt), references[question.id]) for question in spread([q for q in asked if q.id in references], settings.perplexity_questions)]
     run = _by_llama_cpp if model.kind == "gguf" else _by_transformers
     with store.create("evaluation", parents=[model, *([adapter] if adapter else []), questions], settings=_described(settings)) as folder:
-        generated, scores, taken = run(store.open(model), store.open(adapter) if adapter else None, [chat_format.prompt(question.prompt) for question in asked], pairs, settings)
+        generated, scores, taken = run(store.open(model), store.open(adapter) if adapter else None, [template.prompt(question.prompt) for question in asked], pairs, settings)
         answered = _check(asked, generated)
         summary = summarise(answered, generated, scores, settings)
         json_lines.write(folder.path / "answers.jsonl", answered)

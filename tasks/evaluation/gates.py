@@ -5,7 +5,7 @@ Not here: how the numbers were measured, and the decision what a failed gate sto
 
 import logging
 
-from blocks import history
+from blocks.journal import history
 from blocks.records import GateCheck, GateReport
 from configs.errors import GateFailed
 from tasks.step import step

@@ -9,7 +9,8 @@ import random
 from collections.abc import Iterable
 from typing import Literal, TypeVar, get_args
 
-from blocks import chat_format, json_lines, store
+from blocks import json_lines, store
+from blocks.models import template
 from blocks.records import DOMAINS, Artifact, Difficulty, Question
 from blocks.rehearsal import world
 from configs.errors import BadInput
@@ -82,10 +83,10 @@ def _draw(settings: Evaluation, seed: int, *, calibration: bool) -> Iterable[Pos
             for difficulty in DIFFICULTIES:
                 asked = world.questions(domain, difficulty, "held_out", count, seed)
                 worked = world.examples(domain, difficulty, "held_out", count, seed)
-                pairs = [(question, chat_format.answer(example)) for question, example in zip(asked, worked, strict=True)]
+                pairs = [(question, template.answer(example)) for question, example in zip(asked, worked, strict=True)]
                 yield from _part(pairs, wanted.test, wanted.calibration, seen, calibration=calibration, source=f"rehearsal {domain} {difficulty}")
     for benchmark in settings.benchmarks:
-        posed = [(question, chat_format.escape(answer)) for question, answer in benchmarks.questions(benchmark)]
+        posed = [(question, template.escape(answer)) for question, answer in benchmarks.questions(benchmark)]
         random.Random(f"{benchmark.format} {seed}").shuffle(posed)
         yield from _part(posed, benchmark.test, benchmark.calibration, seen, calibration=calibration, source=benchmark.format)
 

@@ -5,11 +5,11 @@ from decimal import Decimal
 from typing import Any
 
 from blocks import store
-from blocks.lineage import ancestors
+from blocks.journal.lineage import ancestors
 from blocks.records import Artifact, Interval, Record
 from tasks.evaluation.ledger import percent
-from tasks.improvement.clusters import Cluster
 from tasks.improvement.examine import Comparison
+from tasks.improvement.moved_domains import Cluster
 from tasks.step import step
 
 ACCOUNT = "nightly.json"

@@ -1,7 +1,7 @@
 """What serving and evaluation wrote down about the current release since they were last read, judged where the answer can be checked.
 
 An answer is judged by the checker where the rehearsal world knows the question, else by what a person said of it; otherwise it counts
-as unjudged. Not here: what follows from it (clusters.py).
+as unjudged. Not here: what follows from it (moved_domains.py).
 """
 
 import json
@@ -9,8 +9,9 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Literal
 
-from blocks import json_lines, served, store
+from blocks import json_lines, store
 from blocks.checkers.judge import check_all
+from blocks.journal import served
 from blocks.records import Artifact, Record
 from blocks.rehearsal import world
 from tasks.evaluation.evaluate import read_answers

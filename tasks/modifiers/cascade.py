@@ -13,7 +13,7 @@ from blocks import json_lines, store
 from blocks.checkers.example import example_of
 from blocks.checkers.judge import check_all
 from blocks.records import Artifact, CallRef, Example, Question, Record, Verdict
-from blocks.teachers.ask import Answer, Request, ask
+from blocks.teachers.calling.ask import Answer, Request, ask
 from configs.phases.modifiers import Cascade, Coverage
 from configs.phases.teachers import Teachers
 from tasks.modifiers.failures import FAILED, read_tried

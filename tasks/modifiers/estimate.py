@@ -1,13 +1,13 @@
 """What the modifiers phase will ask and take, from settings alone. Nearly half the fresh questions are expected to fail.
 
-Not here: the training itself, whose estimate the caller gives (it is training's), adding phases up (deployments/planning.py).
+Not here: the training itself, whose estimate the caller gives (it is training's), adding phases up (deployments/commands/plan.py).
 """
 
 import math
 from collections.abc import Callable
 
-from blocks.architecture import Architecture
-from blocks.estimates import Asked, Estimate, Work, ask
+from blocks.estimates.calls import Asked, Estimate, Work, ask
+from blocks.models.architecture import Architecture
 from blocks.records import Domain, Question
 from configs.phases.evaluation import Evaluation
 from configs.phases.modifiers import Coverage, Modifiers, TeacherSource, coverage

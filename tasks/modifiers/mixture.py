@@ -7,8 +7,8 @@ import json
 from random import Random
 
 from blocks import json_lines, store
-from blocks.chat_format import sections
 from blocks.checkers.example import example_of
+from blocks.models.template import sections
 from blocks.records import Artifact, Example
 from configs.errors import BadInput
 from configs.phases.modifiers import Mixture

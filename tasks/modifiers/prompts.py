@@ -6,8 +6,8 @@ else, so that a question cannot pose as an instruction. Not here: sending them (
 
 import re
 
-from blocks.chat_format import Message, Sections
-from blocks.reasoning import after_leading, answer_of
+from blocks.models.reasoning import after_leading, answer_of
+from blocks.models.template import Message, Sections
 from blocks.records import Question
 from configs.phases.modifiers import Coverage
 

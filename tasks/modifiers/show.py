@@ -1,6 +1,6 @@
 """The modifiers in Prefect's UI: what each gains where, and why it is released or not. Not here: the rule (gain.py)."""
 
-from blocks.pages import leave_table
+from blocks.prefect.pages import leave_table
 from blocks.records import Interval
 from blocks.verdicts import Gain
 from tasks.evaluation.ledger import percent

@@ -1,13 +1,13 @@
 """The page of the modifiers phase's teachers in Prefect's UI: by modifier what was asked, paid and rejected, and what the rest will cost.
 
-Runs every time, also when everything came from the cache. Not here: the page's tables (blocks/teachers/bill.py), and the plan before a
+Runs every time, also when everything came from the cache. Not here: the page's tables (blocks/teachers/paying/bill.py), and the plan before a
 run (estimate.py).
 """
 
-from blocks.estimates import together
+from blocks.estimates.calls import together
 from blocks.records import Artifact
-from blocks.teachers.bill import bill, paid
-from blocks.teachers.page import leave_page
+from blocks.teachers.paying.bill import bill, paid
+from blocks.teachers.reporting.page import leave_page
 from configs.phases.modifiers import Modifiers, coverage
 from configs.phases.teachers import Teachers
 from tasks.modifiers.estimate import fresh_questions, mending

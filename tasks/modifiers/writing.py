@@ -15,13 +15,13 @@ from typing import Any, Literal, NamedTuple
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from blocks.chat_format import Message
 from blocks.checkers.judge import check_all, unusable
+from blocks.models.template import Message
 from blocks.records import CallRef, Difficulty, Domain, Expected, Question
 from blocks.rehearsal import world
-from blocks.teachers.ask import Request, ask_parsed
-from blocks.teachers.parsing import Fields, Several, usable
-from blocks.teachers.refused import unless_all_refused
+from blocks.teachers.calling.all_refused import unless_all_refused
+from blocks.teachers.calling.ask import Request, ask_parsed
+from blocks.teachers.replies.parsing import Fields, Several, usable
 from configs.phases.modifiers import Coverage, TeacherSource
 from configs.phases.teachers import Teachers
 

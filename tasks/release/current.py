@@ -1,6 +1,6 @@
 """The pointer to the current release: one small JSON file in the store, with the releases before it; promotion and rollback.
 
-Moves are atomic and made one after the other (blocks/pointer.py). Not here: deciding what is promoted (flows), and making a release
+Moves are atomic and made one after the other (blocks/storage/pointer.py). Not here: deciding what is promoted (flows), and making a release
 (assemble.py).
 """
 
@@ -11,8 +11,8 @@ from typing import Literal
 
 from pydantic import ValidationError
 
-from blocks import folders, objects, places, pointer, remote
 from blocks.records import Artifact, Record, unknown_fields
+from blocks.storage import folders, objects, places, pointer, remote
 from configs.errors import BadInput, CogumiError, DamagedArtifact
 
 POINTER = "releases.json"
@@ -51,7 +51,7 @@ def promote(release: Artifact, report: Artifact, keep: int, compared_with: str |
     Raises:
         Overtaken: ``compared_with`` is given and is not the digest of the current release any more; nothing was changed.
     """
-    from blocks import history  # a database's library takes a third of a second to import, and whoever only reads the pointer needs none
+    from blocks.journal import history  # a database's library takes a third of a second to import, and whoever only reads the pointer needs none
 
     moved = True
 
@@ -92,7 +92,7 @@ def rollback(digest: str | None = None) -> Entry:
         return (*[entry for entry in entries if entry != target], new)
 
     entry = _move(change)[-1]
-    from blocks import history  # after the move, so that what its library takes to import delays nothing
+    from blocks.journal import history  # after the move, so that what its library takes to import delays nothing
 
     history.release_rolled_back(entry.release, entry.report, entry.replaced)
     return entry

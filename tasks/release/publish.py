@@ -5,7 +5,7 @@ phases show (tasks/*/show.py).
 """
 
 from blocks import store
-from blocks.pages import leave_text
+from blocks.prefect.pages import leave_text
 from blocks.records import Artifact
 from configs.phases.release import Release
 from tasks.release.current import promote

@@ -6,7 +6,7 @@ Not here: its numbers (figures.py), the page's look (page.py), what is drawn (pl
 from collections.abc import Iterator
 
 from blocks import store
-from blocks.lineage import ancestors
+from blocks.journal.lineage import ancestors
 from blocks.records import Artifact
 from tasks.evaluation.ledger import percent
 from tasks.evaluation.plots import domains_plot, ledger_plot

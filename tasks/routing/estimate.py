@@ -1,10 +1,10 @@
-"""What the routing phase will ask and take, from settings alone. Not here: adding phases up (deployments/planning.py)."""
+"""What the routing phase will ask and take, from settings alone. Not here: adding phases up (deployments/commands/plan.py)."""
 
 from collections.abc import Sequence
 
-from blocks.architecture import Architecture
-from blocks.estimates import Asked, Estimate, Work
-from blocks.hardware import PROCESS_BYTES
+from blocks.estimates.calls import Asked, Estimate, Work
+from blocks.estimates.hardware import PROCESS_BYTES
+from blocks.models.architecture import Architecture
 from configs.phases.evaluation import Evaluation
 from configs.phases.modifiers import Modifiers, coverage
 from configs.phases.routing import Routing

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from blocks import store
-from blocks.pages import leave_table
+from blocks.prefect.pages import leave_table
 from blocks.records import Artifact
 from tasks.step import step
 

@@ -10,7 +10,7 @@ from blocks.records import Artifact, Interval, Record
 from tasks.evaluation.evaluate import read_answers
 from tasks.evaluation.statistics import paired_difference
 from tasks.step import step
-from tasks.training.adaptation import Adaptation
+from tasks.training.meta.adaptation import Adaptation
 
 
 class Choice(Record):

@@ -1,7 +1,7 @@
 """Examples as token ids with a loss mask, and the order in which they are batched.
 
 The loss falls on the assistant's sections (easy: response; hard: draft, thinking, response). Prompt and answer are
-tokenised apart, as they are when the model answers. Not here: the chat format itself (blocks/chat_format.py).
+tokenised apart, as they are when the model answers. Not here: the chat format itself (blocks/models/template.py).
 """
 
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 
 import numpy as np
 
-from blocks import chat_format
+from blocks.models import template
 from blocks.models.encoding import token_ids
 from blocks.records import Example
 
@@ -35,9 +35,9 @@ def encode(examples: Sequence[Example], tokenizer: "PreTrainedTokenizerFast", *,
     """
     if not examples:
         return []
-    prompts = token_ids(tokenizer, [chat_format.prompt(example.prompt) for example in examples])
-    answers = token_ids(tokenizer, [chat_format.answer(example) for example in examples])
-    closing = [cast(int, tokenizer.convert_tokens_to_ids(chat_format.END))] if close else []
+    prompts = token_ids(tokenizer, [template.prompt(example.prompt) for example in examples])
+    answers = token_ids(tokenizer, [template.answer(example) for example in examples])
+    closing = [cast(int, tokenizer.convert_tokens_to_ids(template.END))] if close else []
     encoded = (Encoded(prompt + answer + closing, [IGNORE] * len(prompt) + answer + closing) for prompt, answer in zip(prompts, answers, strict=True))
     return [one for one in encoded if len(one.ids) <= max_length]
 

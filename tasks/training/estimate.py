@@ -1,12 +1,12 @@
 """What the training phase will take, and what any LoRA training takes, from settings alone.
 
 Operations a token: 6·N where every weight learns (Kaplan et al. 2020, arXiv 2001.08361), 4·N where the base is frozen (no gradient of its
-weights), 2·N more where activations are computed again. Not here: adding phases up (deployments/planning.py).
+weights), 2·N more where activations are computed again. Not here: adding phases up (deployments/commands/plan.py).
 """
 
-from blocks.architecture import Architecture
-from blocks.estimates import Estimate, Work
-from blocks.hardware import CPU_ANIL, CPU_PRETRAINING, PROCESS_BYTES, Device, training_seconds
+from blocks.estimates.calls import Estimate, Work
+from blocks.estimates.hardware import CPU_ANIL, CPU_PRETRAINING, PROCESS_BYTES, Device, training_seconds
+from blocks.models.architecture import Architecture
 from configs.phases.data import Planning
 from configs.phases.evaluation import Evaluation
 from configs.phases.training import Anil, Lora, Scratch, Training

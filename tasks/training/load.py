@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from blocks import store
-from blocks.hardware import refuse_missing
+from blocks.estimates.hardware import refuse_missing
 from blocks.models import adapter_folder
 from blocks.records import Artifact, Example
 from configs.errors import BadInput

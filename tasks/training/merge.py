@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from blocks import store
+from blocks.models.seeding import reproducible
 from blocks.records import Artifact
 from configs.errors import BadInput, GateFailed
 from configs.phases.training import Merging
@@ -20,7 +21,6 @@ from tasks.step import step
 from tasks.training.adapter import Update, read_base, read_updates
 from tasks.training.encoding import IGNORE, Encoded, encode
 from tasks.training.load import load_adapter, load_model, load_tokenizer, require, rows
-from tasks.training.reproducible import reproducible
 
 if TYPE_CHECKING:
     import torch

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from blocks import store
-from blocks.home import home
+from blocks.models.seeding import reproducible
 from blocks.records import Artifact
+from blocks.storage.home import home
 from configs.errors import BadInput
 from configs.phases.training import Lora
 from tasks.step import step
@@ -22,7 +23,6 @@ from tasks.training.adapter import write_adapter
 from tasks.training.arithmetic import in_bfloat16
 from tasks.training.encoding import Encoded, bucketed_order, encode
 from tasks.training.load import load_model, load_tokenizer, require, rows
-from tasks.training.reproducible import reproducible
 
 if TYPE_CHECKING:
     from trl import SFTTrainer

@@ -3,7 +3,7 @@
 import json
 
 from blocks import store
-from blocks.pages import leave_text, table
+from blocks.prefect.pages import leave_text, table
 from blocks.records import Artifact
 from tasks.evaluation.evaluate import read_summary
 from tasks.evaluation.ledger import percent

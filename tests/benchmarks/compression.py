@@ -15,15 +15,15 @@ from blocks import store
 from blocks.records import Artifact
 from configs.phases.compression import Compression
 from configs.schema import load as profile
-from tasks.compression.activations import load
-from tasks.compression.awq import fold
 from tasks.compression.calibration import conversations
-from tasks.compression.dequantise import dequantised
-from tasks.compression.gguf_write import to_gguf
-from tasks.compression.importance import importance
-from tasks.compression.prune import prune
-from tasks.compression.recover import divergence, recover
-from tasks.compression.zstd import pack
+from tasks.compression.export.dequantise import dequantised
+from tasks.compression.export.gguf_write import to_gguf
+from tasks.compression.export.importance import importance
+from tasks.compression.packing.zstd import pack
+from tasks.compression.pruning.activations import load
+from tasks.compression.pruning.prune import prune
+from tasks.compression.pruning.recover import divergence, recover
+from tasks.compression.weights.awq import fold
 
 R = TypeVar("R")
 SEED = 0

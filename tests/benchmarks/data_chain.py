@@ -18,13 +18,13 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 from configs.phases.data import Data
 from configs.schema import PROFILES
-from tasks.data.commands.collect import collect_files
-from tasks.data.commands.dedup import dedup_files
-from tasks.data.commands.filter import filter_files
-from tasks.data.commands.stats import stats_files
-from tasks.data.commands.verify import verify_files
+from tasks.data.plain.commands.collect import collect_files
+from tasks.data.plain.commands.dedup import dedup_files
+from tasks.data.plain.commands.filter import filter_files
+from tasks.data.plain.commands.stats import stats_files
+from tasks.data.plain.commands.verify import verify_files
+from tests.places import CORPORA
 
-CORPORA = Path(os.environ.get("COGUMI_CORPORA", "../shared/corpora")).absolute()
 SOURCES = {
     "alpaca": "alpaca/alpaca_data.jsonl.zst",
     "alpaca_gpt4": "alpaca_gpt4/alpaca_en_demo.json.zst",

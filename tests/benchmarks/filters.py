@@ -11,10 +11,10 @@ from collections import Counter
 from collections.abc import Iterator
 
 from configs.schema import load
-from tasks.data.files import objects
-from tasks.data.filters import personal_data as personal
-from tasks.data.filters.table import TABLE
-from tasks.data.filters.text import Text
+from tasks.data.clean.filters import personal_data as personal
+from tasks.data.clean.filters.table import TABLE
+from tasks.data.clean.filters.text import Text
+from tasks.data.plain.files import objects
 from tests.tasks.data.conftest import CORPORA
 from tests.tasks.data.planted import PLANTED, numbers
 

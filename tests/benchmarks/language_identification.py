@@ -7,17 +7,16 @@ language is at least that of the column "sure". The last row is the filter as th
 
 import gzip
 import json
-import os
 import random
 import sys
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import zstandard
 
-CORPORA = Path(os.environ.get("COGUMI_CORPORA", "../shared/corpora"))
+from tests.places import CORPORA
+
 SURE = (0.5, 0.7, 0.9)
 BUCKETS = ((1, 25), (25, 60), (60, 200), (200, 2000))
 Identify = Callable[[str], tuple[str, float]]
@@ -112,9 +111,9 @@ def identifiers() -> Iterator[tuple[str, Identify]]:
 
 
 def the_filter() -> tuple[str, Identify, float]:
-    """The filter itself (tasks/data/filters/english.py), as the llama-8b profile sets it; what it does not judge counts as English."""
+    """The filter itself (tasks/data/clean/filters/english.py), as the llama-8b profile sets it; what it does not judge counts as English."""
     from configs.schema import load
-    from tasks.data.filters.english import language
+    from tasks.data.clean.filters.english import language
 
     settings = load("llama-8b").data.filters.english
     return "the filter (py3langid, 74 languages, rules)", lambda text: language(text, settings.letters) or ("en", 0.0), settings.probability

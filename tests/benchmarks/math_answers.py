@@ -8,14 +8,14 @@
 import argparse
 import importlib.util
 import json
-import os
 import re
 import time
 from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 
-CORPORA = Path(os.environ.get("COGUMI_CORPORA", Path(__file__).parents[3] / "shared" / "corpora"))
+from tests.places import CORPORA
+
 Judge = Callable[[str, str], bool]
 
 

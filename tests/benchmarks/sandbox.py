@@ -16,8 +16,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-HERE = Path(__file__).parents[2]
-CORPORA = Path(os.environ.get("COGUMI_CORPORA", HERE.parent / "shared" / "corpora"))
+from tests.places import CORPORA, ROOT
+
+HERE = ROOT
 SETS = {
     "humaneval": "humaneval/HumanEval.jsonl.gz",
     "mbpp": "mbpp/mbpp.jsonl.zst",

@@ -17,9 +17,9 @@ import httpx2
 os.environ["COGUMI_HOME"] = tempfile.mkdtemp(prefix="cogumi-bench-")
 os.environ["TEST_KEY"] = "sk-test-0123456789abcdef"
 
-from blocks.budget import Usage
-from blocks.home import configure_prefect
-from blocks.teachers.ask import ask
+from blocks.journal.budget import Usage
+from blocks.storage.home import configure_prefect
+from blocks.teachers.calling.ask import ask
 from blocks.teachers.provider import Call, Reply, provider
 from blocks.teachers.providers._openai_wire import OpenAIWire
 from configs.phases.teachers import TeacherModel, Teachers

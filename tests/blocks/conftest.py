@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from blocks import places
+from blocks.storage import places
 from tests import s3
 
 

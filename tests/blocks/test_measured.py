@@ -1,6 +1,6 @@
 """Tests that measure how far a result is from what they expect, or that let a runner count: no object says for itself that it is near."""
 
-from blocks import sandbox
+from blocks.sandbox import sandbox
 
 NEAR = "assert abs(f(2) - 5) < 1e-6"
 SAME = "assert f(2) - 5 == 0"

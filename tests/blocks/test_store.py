@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from blocks import places, store
+from blocks import store
+from blocks.storage import places
 from configs.errors import BadInput, DamagedArtifact
 from tests.blocks.things import change, forget, leftovers, make
 from tests.small_disk import mounted

@@ -6,8 +6,9 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from blocks import objects, places, store
+from blocks import store
 from blocks.records import Artifact
+from blocks.storage import objects, places
 
 SHA = hashlib.sha256(b"hello").hexdigest()  # of what `make` writes
 

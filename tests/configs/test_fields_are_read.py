@@ -4,14 +4,13 @@ A field counts as read where something of its own class is: a field of the same 
 """
 
 import ast
-from pathlib import Path
 
 import pytest
 
 from tests.configs.declared import Declared
 from tests.configs.reads import reads
+from tests.places import ROOT
 
-ROOT = Path(__file__).resolve().parent.parent.parent
 FOLDERS = ("blocks", "tasks", "flows", "deployments", "configs")
 COMPRESSION, PACKING, BASE = "configs.phases.compression", "class Packing(Settings):", "configs.settings.Settings"
 

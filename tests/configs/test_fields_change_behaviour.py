@@ -3,18 +3,17 @@
 import ast
 import re
 from functools import cache
-from pathlib import Path
 
 import pytest
 
 from configs.schema import Profile
 from configs.settings import Settings
+from tests.places import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 COMPRESSION, COMPRESSION_PHASE = "tests/tasks/compression/test_settings.py", "tests/flows/test_compression_settings.py"
 MODIFIERS, PHASES, ROUTING = "tests/tasks/modifiers/test_settings.py", "tests/flows/test_modifiers_and_routing.py", "tests/tasks/routing/test_settings.py"
-DATA, FILTERS, DATASET = "tests/tasks/data/test_settings.py", "tests/tasks/data/test_filters.py", "tests/tasks/data/test_dataset.py"
-TRAINING, SFT, ANIL, MERGE = (f"tests/tasks/training/test_{name}.py" for name in ("settings", "sft", "anil", "merge"))
+DATA, FILTERS, DATASET = "tests/tasks/data/test_settings.py", "tests/tasks/data/clean/test_filters.py", "tests/tasks/data/test_dataset.py"
+TRAINING, SFT, ANIL, MERGE = (f"tests/tasks/training/{name}.py" for name in ("test_settings", "test_sft", "meta/test_anil", "test_merge"))
 EVALUATION, EVALUATE = "tests/tasks/evaluation/test_settings.py", "tests/tasks/evaluation/test_evaluate.py"
 TEACHERS, RELEASE, PROFILE = "tests/blocks/teachers/test_fields.py", "tests/tasks/release/test_settings.py", "tests/flows/test_profile.py"
 EXTRACTED = f"{FILTERS}::test_every_field_of_a_filter_changes_what_it_says"
@@ -43,15 +42,15 @@ SHOWN: dict[str, dict[str, str]] = {
         "tests/blocks/teachers/test_providers.py::test_what_is_sent_and_read": "provider model options",
         "tests/blocks/teachers/test_providers.py::test_a_model_that_refuses_a_temperature_gets_none": "temperature",
         "tests/blocks/teachers/test_prefect.py::test_a_block_holds_key_model_prices_and_limits": "block",
-        "tests/blocks/teachers/test_ask.py::test_rate_limits_hold_over_processes": "requests_per_minute",
-        "tests/blocks/teachers/test_ask.py::test_a_slow_answer_is_a_lost_one": "timeout_s",
+        "tests/blocks/teachers/calling/test_ask.py::test_rate_limits_hold_over_processes": "requests_per_minute",
+        "tests/blocks/teachers/calling/test_ask.py::test_a_slow_answer_is_a_lost_one": "timeout_s",
         f"{TEACHERS}::test_the_base_url_is_where_it_is_asked": "base_url",
         f"{TEACHERS}::test_the_key_is_that_of_key_env": "key_env",
         f"{TEACHERS}::test_the_prices_of_a_teacher_are_what_a_call_costs": "prices",
         f"{TEACHERS}::test_tokens_per_minute_space_the_calls": "tokens_per_minute",
         f"{TEACHERS}::test_max_retries_decide_when_the_next_teacher_is_asked": "max_retries",
         f"{TEACHERS}::test_batch_decides_whether_calls_go_through_the_batch_api": "batch",
-        "tests/blocks/teachers/test_repeats.py::test_a_killed_call_is_billed_once_where_the_provider_honours_its_idempotency_key": "idempotent_s",
+        "tests/blocks/teachers/calling/test_repeats.py::test_a_killed_call_is_billed_once_where_the_provider_honours_its_idempotency_key": "idempotent_s",
     },
     "Teachers": {
         f"{TEACHERS}::test_account_and_cap_dollars_are_what_is_charged": "account cap_dollars",
@@ -89,13 +88,13 @@ SHOWN: dict[str, dict[str, str]] = {
         f"{DATA}::test_attempts_and_max_tokens_of_validating_and_judging_are_what_is_asked": "attempts max_tokens",
     },
     "Decontamination": {
-        "tests/tasks/data/test_decontaminate.py::test_the_share_of_the_questions_n_grams_decides": "words overlap",
-        "tests/tasks/data/test_decontaminate.py::test_a_very_short_question_counts_only_as_the_whole_prompt": "short_words",
+        "tests/tasks/data/clean/test_decontaminate.py::test_the_share_of_the_questions_n_grams_decides": "words overlap",
+        "tests/tasks/data/clean/test_decontaminate.py::test_a_very_short_question_counts_only_as_the_whole_prompt": "short_words",
     },
     "NearDuplicates": {
-        "tests/tasks/data/test_near_duplicates.py::test_every_field_of_the_search_changes_what_is_found": "threshold shingle permutations bands rows linkage",
-        "tests/tasks/data/test_near_duplicates.py::test_fold_decides_whether_what_cannot_be_seen_is_a_difference": "fold",
-        "tests/tasks/data/test_near_duplicates.py::test_threads_are_those_that_compute": "threads",
+        "tests/tasks/data/clean/test_near_duplicates.py::test_every_field_of_the_search_changes_what_is_found": "threshold shingle permutations bands rows linkage",
+        "tests/tasks/data/clean/test_near_duplicates.py::test_fold_decides_whether_what_cannot_be_seen_is_a_difference": "fold",
+        "tests/tasks/data/clean/test_near_duplicates.py::test_threads_are_those_that_compute": "threads",
     },
     "Balancing": {f"{DATA}::test_tolerance_and_validation_share_change_the_dataset": "tolerance"},
     "Splitting": {f"{DATA}::test_tolerance_and_validation_share_change_the_dataset": "validation_share"},
@@ -129,20 +128,20 @@ SHOWN: dict[str, dict[str, str]] = {
     "Scratch": {
         f"{TRAINING}::test_the_source_decides_where_the_student_comes_from": "source",
         f"{TRAINING}::test_the_vocabulary_is_the_students": "vocabulary",
-        "tests/tasks/training/test_pretrain.py::test_every_setting_changes_the_weights": "hidden layers feed_forward heads key_value_heads rope_theta examples tokens drafted "
-        "initial_std batch length learning_rate warmup weight_decay clip",
-        "tests/tasks/training/test_pretrain.py::test_the_context_is_the_models": "context",
+        "tests/tasks/training/students/test_pretrain.py::test_every_setting_changes_the_weights": "hidden layers feed_forward heads key_value_heads "
+        "rope_theta examples tokens drafted initial_std batch length learning_rate warmup weight_decay clip",
+        "tests/tasks/training/students/test_pretrain.py::test_the_context_is_the_models": "context",
         "tests/tasks/training/test_arithmetic.py::test_pretraining_in_bfloat16_learns_as_in_float32": "arithmetic",
     },
     "Hub": {
         f"{TRAINING}::test_the_source_decides_where_the_student_comes_from": "source repository dtype",
-        "tests/tasks/training/test_student.py::test_a_hub_model_is_taken_at_its_commit": "revision",
+        "tests/tasks/training/students/test_student.py::test_a_hub_model_is_taken_at_its_commit": "revision",
     },
     "Local": {
         f"{TRAINING}::test_the_source_decides_where_the_student_comes_from": "source",
-        "tests/tasks/training/test_student.py::test_other_content_than_the_pinned_is_refused": "path",
+        "tests/tasks/training/students/test_student.py::test_other_content_than_the_pinned_is_refused": "path",
         f"{TRAINING}::test_another_sha256_than_the_folders_is_refused": "sha256",
-        "tests/tasks/training/test_student.py::test_weights_are_stored_in_the_wanted_type": "dtype",
+        "tests/tasks/training/students/test_student.py::test_weights_are_stored_in_the_wanted_type": "dtype",
     },
     "Lora": {
         f"{SFT}::test_every_setting_changes_the_weights": "rank alpha dropout targets dtype epochs batch accumulation max_length closing learning_rate schedule warmup "
@@ -223,7 +222,7 @@ SHOWN: dict[str, dict[str, str]] = {
     "Packing": {
         f"{COMPRESSION}::test_level_and_byte_planes_change_the_packed_bytes": "level byte_planes",
         f"{COMPRESSION}::test_as_many_threads_as_the_settings_say_pack": "threads",
-        "tests/tasks/compression/test_zstd.py::test_a_dictionary_serves_many_alike_files_and_never_makes_one_larger": "dictionary_kb",
+        "tests/tasks/compression/packing/test_zstd.py::test_a_dictionary_serves_many_alike_files_and_never_makes_one_larger": "dictionary_kb",
     },
     # configs/phases/modifiers.py
     "Hints": {f"{MODIFIERS}::test_description_and_hints_are_what_teachers_are_told": "questions answers"},
@@ -290,7 +289,7 @@ SHOWN: dict[str, dict[str, str]] = {
     },
     "Moving": {
         f"{PHASES}::test_moving_decides_what_a_night_takes_up": "records share",
-        "tests/tasks/improvement/test_clusters.py::test_answers_that_nobody_judged_move_a_domain_by_their_escalations_and_fallbacks": "drift",
+        "tests/tasks/improvement/test_moved_domains.py::test_answers_that_nobody_judged_move_a_domain_by_their_escalations_and_fallbacks": "drift",
     },
     "Examination": {f"{PHASES}::test_a_nights_examination_has_the_size_that_the_settings_say": "affected elsewhere"},
     "Nightly": {

@@ -12,6 +12,7 @@ import yaml
 from configs.errors import BadInput
 from configs.reading import ALIASES, BYTES, DEPTH, NODES, parse_yaml, read_yaml
 from configs.schema import PROFILES, load
+from tests.places import ROOT
 
 OPTIONS = "teachers.models.rehearsal-small.options"
 NANO = (PROFILES / "nano.yaml").read_text()
@@ -92,7 +93,7 @@ def test_what_settings_hold_is_read(text: str, value: object) -> None:
 
 
 def test_every_file_that_comes_with_cogumi_reads_as_any_yaml_does() -> None:
-    root = Path(__file__).resolve().parents[2]
+    root = ROOT
     files = [path for folder in ("configs/profiles", "configs/domains", "deployments/pools", "deployments/automations") for path in (root / folder).glob("*.yaml")]
     assert len(files) >= 12
     for path in files:

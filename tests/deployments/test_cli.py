@@ -1,127 +1,91 @@
-"""The command line as a person meets it: exit codes, one clear line, kill and continue."""
+"""What the command line says whatever was asked: help, version, closed streams, narrow terminals. Cheap; runs are in test_cli.py."""
 
+import errno
+import io
 import os
-import random
-import re
-import signal
-import sqlite3
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
+from rich.console import Console
+from rich.table import Table
 
-from tests.migrated import migrated
-from tests.tiny import TINY
+from configs.schema import load
+from deployments.cli import outcome as _outcome
+from deployments.commands import plan_page
+from deployments.commands.plan import plan
+from deployments.terminal.console import tabulate
 
-COGUMI = [sys.executable, "-c", "from deployments.cli import main; main()"]
-
-
-def cogumi(*arguments: str, home: Path, **environment: str) -> "subprocess.CompletedProcess[str]":
-    env = {**os.environ, "COGUMI_HOME": str(home), "PREFECT_HOME": str(home / "prefect"), "PREFECT_RESULTS_LOCAL_STORAGE_PATH": str(home / "results"), **environment}
-    env.pop("PREFECT_API_URL", None)
-    return subprocess.run([*COGUMI, *arguments], env=env, capture_output=True, text=True, timeout=280, check=False)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "said"),
-    [
-        (["run", "--profile", "nope"], "unknown profile 'nope'; there are: llama-1b, llama-8b, nano"),
-        (["run", "--set", "training.fine_tuning.ranks=3"], "no field 'training.fine_tuning.ranks'; did you mean 'training.fine_tuning.rank'"),
-        (["run", "--set", "training.fine_tuning.rank=high"], "training.fine_tuning.rank: Input should be a valid integer"),
-        (["run", "--set", "seed"], "write it as a.b=value"),
-        (["run", "--phase", "cooking"], "unknown phase 'cooking'"),
-        (["run", "--colour"], "No such option"),
-        (["chat", "--prompt", "hello"], "there is no release here yet"),
-        (["report"], "there is no release here yet"),
-        (["data", "dedup", "missing.jsonl", "out.jsonl"], "missing.jsonl"),
-    ],
-)
-def test_bad_input_is_one_clear_line_and_exit_code_2(arguments: list[str], said: str, tmp_path: Path) -> None:
-    done = cogumi(*arguments, home=tmp_path)
-    assert done.returncode == 2
-    assert said in done.stderr
-    assert len(done.stderr.strip().split("\n")) == 1
-    assert not (tmp_path / "store").exists()
+COGUMI = [sys.executable, "-c", "from deployments.start import main; main()"]
 
 
-def test_an_unwritable_state_folder_is_one_clear_line() -> None:
-    done = cogumi("run", home=Path("/proc/cogumi"))
-    assert done.returncode == 2
-    assert "set COGUMI_HOME to a writable folder" in done.stderr
+def outcome(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+    monkeypatch.setattr(sys, "argv", ["cogumi", *arguments])
+    return _outcome()
 
 
-def test_a_port_in_use_is_one_clear_line(tmp_path: Path) -> None:
-    import socket
-
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        done = cogumi("up", "--port", str(taken.getsockname()[1]), home=tmp_path)
-    assert done.returncode == 2
-    assert "choose another port with --port" in done.stderr
-
-
-def test_a_missing_key_of_a_real_teacher_is_named_before_anything_is_asked(tmp_path: Path) -> None:
-    real = (
-        "teachers.models.rehearsal-medium={provider: openai, model: gpt-4o-mini, base_url: null, options: {}, temperature: true, key_env: COGUMI_TEST_KEY, "
-        "block: null, prices: {input: 1, cached: 1, cache_write: 1, output: 1, batch: 1}, requests_per_minute: null, tokens_per_minute: null, timeout_s: 5, "
-        "max_retries: 0, batch: false, idempotent_s: 0}"
-    )
-    done = cogumi("run", "--phase", "dataset", *(part for one in [*TINY, real, "teachers.roles.questions=[rehearsal-medium]"] for part in ("--set", one)), home=migrated(tmp_path))
-    assert done.returncode == 2, done.stderr
-    assert "COGUMI_TEST_KEY" in done.stderr.strip().split("\n")[-1]
+def test_help_version_and_plain_files_make_no_state_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, state: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "in.jsonl").write_text('{"id": "1", "prompt": "a", "response": "b"}\n')
+    for arguments in (["--help"], ["run", "--help"], ["--version"], ["data", "stats", str(tmp_path / "in.jsonl")]):
+        assert outcome(monkeypatch, *arguments) == 0
+    assert not state.exists()
+    monkeypatch.setenv("COGUMI_HOME", "/proc/nowhere")
+    assert outcome(monkeypatch, "--help") == 0
+    assert outcome(monkeypatch, "releases") == 2
+    told = capsys.readouterr()
+    assert "cogumi 0." in told.out
+    assert told.err == "cogumi: cannot use /proc/nowhere as state folder (No such file or directory); set COGUMI_HOME to a writable folder\n"
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(600)
-def test_killed_at_random_moments_it_continues_and_asks_only_what_was_in_flight(tmp_path: Path) -> None:
-    dice = random.Random(7)
-    command = [*COGUMI, "run", "--phase", "dataset", *(part for one in TINY for part in ("--set", one))]
-    env = {**os.environ, "COGUMI_HOME": str(tmp_path), "PREFECT_HOME": str(tmp_path / "prefect"), "PREFECT_RESULTS_LOCAL_STORAGE_PATH": str(tmp_path / "results")}
-    env.pop("PREFECT_API_URL", None)
-    migrated(tmp_path)
-    answered: set[str] = set()
-    finished: set[str] = set()
-    for _ in range(3):
-        process = subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-        assert process.stderr is not None
-        for line in process.stderr:  # the first step is done: the kill lands anywhere behind it
-            if " ran " in line or " cached " in line:
-                break
-        time.sleep(dice.uniform(0, 2))
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        assert answered <= recorded(tmp_path), "no recorded answer is lost"
-        answered = recorded(tmp_path)
-        assert finished <= manifests(tmp_path), "no finished step is lost"
-        finished = manifests(tmp_path)
-    done = cogumi("run", "--phase", "dataset", *(part for one in TINY for part in ("--set", one)), home=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert re.search(r"cached", done.stderr)
-    assert answered <= recorded(tmp_path)
-    assert list((tmp_path / "store" / "tmp").iterdir()) == []
-    assert paid_twice(tmp_path) == 0
+@pytest.mark.parametrize("arguments", [[], ["data"]])
+def test_no_command_is_the_help_and_nothing_on_the_error_stream(arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert outcome(monkeypatch, *arguments) == 2
+    told = capsys.readouterr()
+    assert "Usage: " in told.out
+    assert told.err == ""
 
 
-def manifests(home: Path) -> set[str]:
-    return {str(path) for path in (home / "store").glob("*/*/manifest.json")}
+@pytest.mark.parametrize("end", ["| head -1", "| true", "> /dev/full", ">&-", "2>&- >/dev/null"])
+def test_a_stream_that_is_closed_or_full_brings_no_traceback(end: str, tmp_path: Path) -> None:
+    command = f"{sys.executable} -c 'from deployments.start import main; main()' plan {end}"
+    done = subprocess.run(command, shell=True, env={**os.environ, "COGUMI_HOME": str(tmp_path)}, capture_output=True, text=True, check=False)
+    assert "Traceback" not in done.stderr
+    assert done.stderr.strip() in {"", "cogumi: No space left on device", "cogumi: Bad file descriptor"}
 
 
-def journal(home: Path, question: str) -> list[tuple[str, int]]:
-    path = home / "journal.db"
-    if not path.exists():
-        return []
-    with sqlite3.connect(path) as database:
-        return list(database.execute(question))
+@pytest.mark.parametrize(("number", "code"), [(errno.ENOSPC, 2), (errno.EDQUOT, 2), (errno.EROFS, 2), (errno.EIO, 1)])
+def test_a_disk_that_is_full_or_read_only_is_bad_input_also_where_nobody_looked_for_it(
+    number: int, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken() -> None:
+        raise OSError(number, os.strerror(number), "/some/file")
+
+    monkeypatch.setattr("deployments.commands.releases.show", broken)
+    assert outcome(monkeypatch, "releases") == code
+    assert capsys.readouterr().err == f"cogumi: {os.strerror(number)} (/some/file)\n"
 
 
-def recorded(home: Path) -> set[str]:
-    """Keys of the calls whose answer is in the journal."""
-    return {key for key, _ in journal(home, "select key, number from calls where state = 'answered'")}
+def test_every_number_of_a_plan_is_there_however_narrow_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = plan(load("nano"), [], "h100")
+    for width in (40, 80, 240):
+        written = io.StringIO()
+        monkeypatch.setattr(plan_page, "page", lambda _, file=written, columns=width: Console(file=file, width=columns))
+        plan_page.show(made)
+        text = " ".join(written.getvalue().split())
+        assert "…" not in text
+        for phase in made.phases:
+            for number in (f"{phase.most_calls:,.0f}", f"{phase.most_dollars:,.2f}", f"{phase.cpu_s / 60:,.1f}"):
+                assert number in text, (width, phase.phase)
+    assert "━" in written.getvalue(), "a table where there is room"
 
 
-def paid_twice(home: Path) -> int:
-    """Calls that have more than one recorded answer."""
-    return len(journal(home, "select key, count(*) from calls where state = 'answered' group by key having count(*) > 1"))
+def test_rows_of_a_table_that_is_too_wide_are_lines() -> None:
+    table = Table(title="things", show_footer=True)
+    table.add_column("name", footer="in all")
+    table.add_column("how many of them there are", footer="3")
+    table.add_column("")
+    table.add_row("one [b]", "3", "current")
+    written = io.StringIO()
+    tabulate(Console(file=written, width=44), table)
+    assert written.getvalue() == "things\none [b]: how many of them there are 3, \ncurrent\nin all: how many of them there are 3\n"

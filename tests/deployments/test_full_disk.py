@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from blocks import store
-from tests.deployments.test_cli import COGUMI
+from tests.deployments.test_start import COGUMI
 from tests.small_disk import growing, mounting, unshared
 from tests.tiny import TINY
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import typer.main
 
-from deployments.command_line import app, outcome
+from deployments.cli import app, outcome
 
 ROW = '{"id": "1", "prompt": "Explain how a river finds its way to the sea.", "response": "It follows the slope of the land."}\n'
 # Fit for any option: none of them is a name, a number or an address that means something.

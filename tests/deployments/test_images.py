@@ -11,7 +11,8 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.places import ROOT
+
 IMAGES = sorted((ROOT / "deployments" / "images").glob("*.Dockerfile"))
 
 
@@ -70,7 +71,7 @@ def test_what_is_copied_exists_and_is_enough(path: Path) -> None:
 def test_its_worker_is_the_one_that_cogumi_up_starts(path: Path) -> None:
     """Prefect's own takes a run's ``env``, whatever the pool offers."""
     (command,) = [json.loads(text) for word, text in instructions(path) if word == "CMD"]
-    assert command[:6] == ["python", "-m", "deployments.worker_command", "worker", "start", "--pool"]
+    assert command[:6] == ["python", "-m", "deployments.up.worker_command", "worker", "start", "--pool"]
 
 
 @pytest.mark.parametrize("path", IMAGES, ids=lambda path: path.stem)

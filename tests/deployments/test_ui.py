@@ -7,7 +7,7 @@ import pytest
 
 from blocks.records import DOMAINS
 from tests.chromium import CHROMIUM, Browser
-from tests.deployments.test_cli import cogumi
+from tests.deployments.test_start import cogumi
 from tests.deployments.up_process import DEFAULT, Up, get, post
 from tests.ports import free_port
 from tests.tiny import TINY

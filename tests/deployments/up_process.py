@@ -10,8 +10,8 @@ from typing import Any, Self
 
 import httpx
 
-from deployments.noting import Running
-from tests.deployments.test_cli import COGUMI
+from deployments.up.state_file import Running
+from tests.deployments.test_start import COGUMI
 from tests.living import living
 from tests.migrated import migrated
 

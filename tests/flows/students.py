@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
-from blocks import chat_format, store
+from blocks import store
+from blocks.models import template
 from blocks.records import Answered, Artifact, Question
 from blocks.rehearsal import world
 from configs.phases.evaluation import Evaluation
@@ -51,7 +52,7 @@ def _answer(model: Artifact, question: Question, chance: float) -> Answered:
     worked = f"<draft>{parts.draft}</draft><thinking>{parts.thinking}</thinking>" if parts.draft is not None else ""
     logprobs = [-0.01] * draw.randint(4, 12) + [float(np.log(guess))]
     return Answered(question=question.id, domain=question.domain, difficulty=question.difficulty, task_type=question.task_type, prompt=question.prompt,
-                    text=chat_format.escape(worked + (parts.response if right else "I do not know")), correct=right, reason="", logprobs=tuple(logprobs))  # fmt: skip
+                    text=template.escape(worked + (parts.response if right else "I do not know")), correct=right, reason="", logprobs=tuple(logprobs))  # fmt: skip
 
 
 def watched(patch: pytest.MonkeyPatch, module: Any) -> list[Call]:

@@ -15,9 +15,9 @@ from prefect.settings import PREFECT_API_URL
 
 from blocks import store
 from configs.errors import DamagedArtifact
+from tests.places import ROOT
 
 SKEWS = ("+2d", "-2d")
-ROOT = Path(__file__).resolve().parents[2]
 FAKETIME = Path(libfaketime.__file__).parent / "vendor" / "libfaketime" / "src" / "libfaketime.so.1"
 
 MAKE = """
@@ -36,7 +36,7 @@ print(folder.artifact.digest)
 STEP = """
 import logging, sys, time
 logging.basicConfig(level=logging.INFO, stream=sys.stdout, format="%(message)s")
-from blocks.home import configure_prefect
+from blocks.storage.home import configure_prefect
 configure_prefect()
 from prefect import flow
 from tests.flows.skewed_step import skewed

@@ -7,7 +7,7 @@ from blocks.records import Artifact
 from configs.errors import GateFailed
 from configs.schema import Profile, load
 from flows.compression import compression
-from tasks.compression.prune import zero_share
+from tasks.compression.pruning.prune import zero_share
 from tasks.evaluation.held_out import held_out
 from tasks.evaluation.ledger import read_ledger
 from tests.tasks.compression.conftest import compression as settings

@@ -14,14 +14,14 @@ from prefect import Flow, flow, get_client
 from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.settings import PREFECT_API_URL
 
-from blocks import code_version as code
+from blocks.prefect import code_version as code
 from configs.errors import BadInput, GateFailed
 from flows import waiting
 from flows.dispatch import _fresh as told_fresh
 from flows.dispatch import compare_code, dispatch
 from tests.flows.remote import Doubled, die_once, double, misplaced, refuse
+from tests.places import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 POOL = "remote"
 OURS = code.code_version()
 RELEASE = OURS.split("+")[0]
@@ -50,7 +50,7 @@ def test_the_version_is_that_of_the_code(monkeypatch: pytest.MonkeyPatch, tmp_pa
     for package in code.PACKAGES:
         (tmp_path / package).mkdir()
     (tmp_path / "flows" / "one.py").write_text("1")
-    monkeypatch.setattr(code, "__file__", str(tmp_path / "blocks" / "code_version.py"))
+    monkeypatch.setattr(code, "ROOT", tmp_path)
 
     def fresh() -> str:
         code.code_version.cache_clear()
@@ -86,7 +86,7 @@ def deploy(client: Any, each: Flow[Any, Any], deployed: str) -> None:
         version=OURS,
         work_pool_name=POOL,
         entrypoint=f"tests.flows.remote.{each.fn.__name__}",
-        pull_steps=[{"blocks.code_version.check": {"deployed": deployed}}],
+        pull_steps=[{"blocks.prefect.code_version.check": {"deployed": deployed}}],
         enforce_parameter_schema=False,
     )
 

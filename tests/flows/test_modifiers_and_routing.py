@@ -28,7 +28,7 @@ from tasks.evaluation.evaluate import read_answers
 from tasks.evaluation.held_out import held_out, read_questions
 from tasks.improvement.examine import Comparison
 from tasks.improvement.observe import Observed, read_observed
-from tasks.improvement.standing import Member, Standing
+from tasks.improvement.release_parts import Member, Standing
 from tasks.modifiers.failures import FAILED, RIGHT, failures, read_tried
 from tests.flows.students import answering, given, watched
 from tests.tasks.modifiers.world import dataset, examples

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from blocks import store
-from blocks.chat_format import Message
+from blocks.models.template import Message
 from blocks.records import Difficulty, Domain
 from blocks.rehearsal import world
 from configs.errors import BadInput
@@ -117,7 +117,7 @@ def test_the_night_after_has_nothing_to_do_and_a_rollback_goes_back() -> None:
     assert night(*LEARNING).verdict == "unmoved"
     new, old = current().release, releases().entries[-2].release
     for goal in (old, new, old, new):
-        done = subprocess.run([sys.executable, "-c", "from deployments.cli import main; main()", "rollback"], capture_output=True, text=True, check=True)
+        done = subprocess.run([sys.executable, "-c", "from deployments.start import main; main()", "rollback"], capture_output=True, text=True, check=True)
         assert goal.digest[:12] in done.stdout
         assert current().release == goal
     assert [entry.release for entry in releases().entries] == [old, new]

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import func, select
 
-from blocks import history
-from blocks.journal import Journal, calls
+from blocks.journal import history
+from blocks.journal.journal import Journal, calls
 from blocks.records import GateCheck
 from configs.schema import load
 from flows.parameters import Chosen

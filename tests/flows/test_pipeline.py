@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from blocks import store
-from blocks.chat_format import Message
+from blocks.models.template import Message
 from blocks.records import Artifact
 from configs.errors import GateFailed
 from deployments.serving.responder import Responder

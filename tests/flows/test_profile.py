@@ -9,7 +9,7 @@ from blocks import store
 from blocks.records import Artifact, Interval
 from configs.errors import BadInput, GateFailed
 from configs.schema import load
-from deployments.running import announcement
+from deployments.commands.run import announcement
 from flows import nightly as nightly_phase
 from flows import pipeline as pipeline_phase
 from flows.release import Released

@@ -13,7 +13,8 @@ import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import DatabaseError
 
-from blocks import places, store
+from blocks import store
+from blocks.storage import places
 from tests.living import living
 from tests.migrated import migrated
 from tests.tiny import TINY

@@ -6,9 +6,9 @@ import time
 from pathlib import Path
 
 from blocks import store
-from blocks.home import configure_prefect, home
 from blocks.records import Artifact
-from deployments.leaving import catch_sigterm, leave
+from blocks.storage.home import configure_prefect, home
+from deployments.terminal.leaving import catch_sigterm, leave
 from tasks.step import step
 
 SECONDS = 0.4
@@ -34,9 +34,9 @@ def slow(number: int, before: list[Artifact]) -> Artifact:
 def main(steps: int) -> int:
     from prefect import flow
 
-    from deployments import console
-    from deployments.running import find_server
-    from deployments.server import watched
+    from deployments.commands.run import find_server
+    from deployments.terminal import console
+    from deployments.up.servers.own_server import watched
 
     find_server()
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.deployments.test_cli import COGUMI
+from tests.deployments.test_start import COGUMI
 from tests.living import kill
 from tests.production.machines import anew, answers, check_store, finished, paid_twice, processes, recomputed, said, start, until
 
@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.all, pytest.mark.timeout(7200)]
 
 
 def server_of(home: Path) -> int | None:
-    return next((pid for pid, command in processes(home).items() if "deployments.server" in command), None)
+    return next((pid for pid, command in processes(home).items() if "deployments.up.servers.own_server" in command), None)
 
 
 def test_thirty_kills_lose_nothing(databases: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from deployments.server import wait_for
+from deployments.up.servers.own_server import wait_for
 from tests.living import kill
 from tests.ports import free_port
 from tests.production.machines import check_store, finished, processes, recomputed, said, start, until
@@ -26,7 +26,7 @@ def begun(home: Path) -> Counter[str]:
 
 
 def server_of(home: Path) -> int | None:
-    return next((pid for pid, command in processes(home).items() if "deployments.server" in command), None)
+    return next((pid for pid, command in processes(home).items() if "deployments.up.servers.own_server" in command), None)
 
 
 def gone(home: Path) -> bool:
@@ -94,7 +94,7 @@ def test_a_run_whose_server_is_lost_for_good_ends_with_one_clear_line(tmp_path: 
     """The server of ``cogumi up``, say: nothing here starts it again."""
     port = free_port()
     api = f"http://127.0.0.1:{port}/api"
-    other = start(tmp_path / "server", "-m", "deployments.server", str(port), str(os.getpid()))
+    other = start(tmp_path / "server", "-m", "deployments.up.servers.own_server", str(port), str(os.getpid()))
     wait_for(api, other, "server.log")
     run = start(tmp_path / "run", *SMALL, "4", PREFECT_API_URL=api, PREFECT_CLIENT_MAX_RETRIES="1")
     try:

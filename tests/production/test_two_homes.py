@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from tests import postgres, s3
-from tests.deployments.test_cli import COGUMI
+from tests.deployments.test_start import COGUMI
 from tests.deployments.up_process import login
 from tests.ports import free_port
 from tests.production.machines import check_store, environment, processes, said, start, until

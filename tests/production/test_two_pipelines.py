@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.deployments.test_cli import COGUMI
+from tests.deployments.test_start import COGUMI
 from tests.production.machines import check_store, finished, processes, said, start
 from tests.tiny import TINY
 

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.deployments.test_cli import COGUMI
+from tests.deployments.test_start import COGUMI
 from tests.deployments.up_process import login
 from tests.living import environment, kill
 from tests.ports import free_port

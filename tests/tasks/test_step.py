@@ -10,10 +10,11 @@ from prefect import flow
 from prefect.results import ResultStore
 from prefect.serializers import JSONSerializer
 
-from blocks import objects, results, store
+from blocks import store
 from blocks.records import Artifact
-from blocks.result_records import SERIALIZER
-from blocks.results import RESULTS
+from blocks.storage import objects, results
+from blocks.storage.result_records import SERIALIZER
+from blocks.storage.results import RESULTS
 from configs.errors import BadInput, DamagedArtifact, Transient
 from configs.settings import Settings, runtime, setting
 from tasks.step import step

@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from types import ModuleType
 from typing import Any
 
-from blocks.teachers import chat
-from blocks.teachers.error_bodies import told
-from blocks.teachers.faults import Fault, from_status, unreadable
+from blocks.teachers.calling.faults import Fault, from_status, unreadable
 from blocks.teachers.provider import Call, Reply
 from blocks.teachers.providers._batch_lines import Results, expect, identity, read_lines
+from blocks.teachers.replies import chat
+from blocks.teachers.replies.error_bodies import told
 
 URL = "/v1/chat/completions"
 DONE = ("completed", "failed", "expired", "cancelled")

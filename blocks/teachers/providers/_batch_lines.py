@@ -10,8 +10,8 @@ from collections.abc import Awaitable, Callable, Iterator
 from types import ModuleType
 from typing import Any
 
-from blocks.teachers.bounded import FILE_BYTES, FILE_SECONDS, Room, expecting
-from blocks.teachers.faults import Fault, from_sdk, unexpected, unreadable
+from blocks.teachers.calling.bounded import FILE_BYTES, FILE_SECONDS, Room, expecting
+from blocks.teachers.calling.faults import Fault, from_sdk, unexpected, unreadable
 from blocks.teachers.provider import NAMELESS, Reply
 
 LINE_BYTES = 32 * 2**20

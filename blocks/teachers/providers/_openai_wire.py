@@ -8,9 +8,9 @@ from typing import Any
 import httpx2
 import openai
 
-from blocks.teachers import chat
-from blocks.teachers.bounded import bounded, for_tokens, http
+from blocks.teachers.calling.bounded import bounded, for_tokens, http
 from blocks.teachers.provider import Call, Reply
+from blocks.teachers.replies import chat
 from configs.phases.teachers import TeacherModel
 
 

@@ -11,14 +11,14 @@ from typing import Any
 import anthropic
 import httpx2
 
-from blocks.teachers import chat
-from blocks.teachers.bounded import for_tokens, http
-from blocks.teachers.counts import usage_of_messages
-from blocks.teachers.error_bodies import is_error, told
-from blocks.teachers.faults import Fault, from_status, unexpected, unreadable
-from blocks.teachers.parts import parts_of
+from blocks.teachers.calling.bounded import for_tokens, http
+from blocks.teachers.calling.faults import Fault, from_status, unexpected, unreadable
 from blocks.teachers.provider import Call, Reply, provider
 from blocks.teachers.providers._batch_lines import Results, expect, identity, read_lines
+from blocks.teachers.replies import chat
+from blocks.teachers.replies.counts import usage_of_messages
+from blocks.teachers.replies.error_bodies import is_error, told
+from blocks.teachers.replies.parts import parts_of
 from configs.phases.teachers import TeacherModel
 
 MOST_PAGES = 100

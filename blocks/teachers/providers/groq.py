@@ -3,10 +3,10 @@
 import groq
 import httpx
 
-from blocks.teachers import chat
-from blocks.teachers.bounded import for_tokens, http
+from blocks.teachers.calling.bounded import for_tokens, http
 from blocks.teachers.provider import Call, Reply, provider
 from blocks.teachers.providers._batch_files import BatchFiles
+from blocks.teachers.replies import chat
 from configs.phases.teachers import TeacherModel
 
 

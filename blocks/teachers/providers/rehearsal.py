@@ -5,9 +5,9 @@ import json
 import httpx2
 
 from blocks.rehearsal import teachers
-from blocks.teachers import chat
 from blocks.teachers.provider import Call, Reply, provider
 from blocks.teachers.providers._openai_wire import OpenAIWire
+from blocks.teachers.replies import chat
 from configs.errors import BadInput
 from configs.phases.teachers import TeacherModel
 

@@ -3,9 +3,9 @@
 import httpx
 import together
 
-from blocks.teachers import chat
-from blocks.teachers.bounded import for_tokens, http
+from blocks.teachers.calling.bounded import for_tokens, http
 from blocks.teachers.provider import Call, Reply, provider
+from blocks.teachers.replies import chat
 from configs.phases.teachers import TeacherModel
 
 

@@ -16,8 +16,8 @@ from configs.errors import BadInput, Transient
 from tasks.data.collect.pair import Row
 from tasks.data.collect.sources import Source
 from tasks.data.collect.tables import table_rows
-from tasks.data.files import numbered
-from tasks.data.unpacked import check
+from tasks.data.plain.files import numbered
+from tasks.data.plain.packing.unpacked import check
 
 log = logging.getLogger("cogumi.data")
 _KINDS = {".jsonl": "json", ".ndjson": "json", ".json": "json", ".parquet": "parquet", ".csv": "csv", ".tsv": "tsv"}

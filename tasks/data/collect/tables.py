@@ -14,7 +14,7 @@ from itertools import chain
 from pathlib import Path
 
 from configs.errors import BadInput
-from tasks.data.unpacked import LINE, UTF32, raw_pieces, unmarked, whole_lines
+from tasks.data.plain.packing.unpacked import LINE, UTF32, raw_pieces, unmarked, whole_lines
 
 SHOWN = 40  # characters of a name in a message
 _DELIMITERS = ",;\t|"

@@ -1,6 +1,6 @@
 """What a line of a dataset says: its text, which is compared, and its quality, which ranks copies.
 
-Not here: what a record is (tasks/data/record.py), the whole Example with its checks (blocks/records.py).
+Not here: what a record is (tasks/data/plain/record.py), the whole Example with its checks (blocks/records.py).
 """
 
 from collections.abc import Sequence
@@ -10,8 +10,8 @@ import orjson
 
 from configs.errors import BadInput
 from tasks.data.dedup.block import Block
-from tasks.data.json_text import parse, too_deep
-from tasks.data.record import Unfit, identity, quality, texts
+from tasks.data.plain.json_text import parse, too_deep
+from tasks.data.plain.record import Unfit, identity, quality, texts
 
 
 def read(block: Block, names: Sequence[str]) -> tuple[list[str], list[float]]:

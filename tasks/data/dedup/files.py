@@ -20,9 +20,9 @@ from tasks.data.dedup.lines import KINDS
 from tasks.data.dedup.near import Dedup, Linkage, Method, resolve
 from tasks.data.dedup.parallel import Workers
 from tasks.data.dedup.parquet import ParquetRows
-from tasks.data.json_text import dumps, parse
-from tasks.data.packed import packed
-from tasks.data.whole import whole
+from tasks.data.plain.json_text import dumps, parse
+from tasks.data.plain.packing.packed import packed
+from tasks.data.plain.whole import whole
 
 Sink = IO[bytes] | ParquetRows
 _USERS = (  # what whoever named the files can mend

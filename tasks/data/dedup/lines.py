@@ -16,10 +16,10 @@ from typing import IO, NamedTuple
 import numpy as np
 
 from configs.errors import BadInput
-from tasks.data.arrays import Layout, elements, layout
 from tasks.data.dedup.block import Block
 from tasks.data.dedup.parquet import ParquetRows, rows_as_lines
-from tasks.data.unpacked import MARK, check, pieces, unmarked, whole_lines
+from tasks.data.plain.arrays import Layout, elements, layout
+from tasks.data.plain.packing.unpacked import MARK, check, pieces, unmarked, whole_lines
 
 BLOCK = 2**20
 PACKED = (".zst", ".gz")

@@ -1,7 +1,7 @@
 """Parquet at both ends of deduplication: rows as lines of JSON, and a file of the rows that stay.
 
 Rows that come from Parquet go to Parquet as they are, with their types. Not here: lines (lines.py), batches
-(tasks/data/parquet.py), tables (tasks/data/parquet_table.py).
+(tasks/data/plain/columnar/parquet.py), tables (tasks/data/plain/columnar/parquet_table.py).
 """
 
 from collections.abc import Iterator
@@ -11,9 +11,9 @@ from typing import IO
 import numpy as np
 
 from configs.errors import BadInput
-from tasks.data import parquet, parquet_table
-from tasks.data.json_text import dumps, parse
-from tasks.data.record import FIELDS, Unfit, identity, texts
+from tasks.data.plain.columnar import parquet, parquet_table
+from tasks.data.plain.json_text import dumps, parse
+from tasks.data.plain.record import FIELDS, Unfit, identity, texts
 
 AT_ONCE = 2**20
 _PLAIN = frozenset((str, int, type(None)))

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blocks import chat_format
-from blocks.chat_format import END, GUARD, SPECIAL_TOKENS, Message
-from blocks.llama_cpp.native import Model
+from blocks.engines.llama_cpp.native import Model
+from blocks.models import template
 from blocks.models.encoding import token_ids
+from blocks.models.template import END, GUARD, SPECIAL_TOKENS, Message
 from tests.tiny_llama import tokenizer
 
 RESERVED = ("<|reserved_special_token_0|>", "<|python_tag|>", "<|eom_id|>", "<|im_end|>")
@@ -35,8 +35,8 @@ def served(words: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A GGUF with that vocabulary."""
     from transformers import LlamaConfig, LlamaForCausalLM
 
-    from tasks.compression.checkpoint import Checkpoint
-    from tasks.compression.gguf_write import write
+    from blocks.models.checkpoint import Checkpoint
+    from tasks.compression.export.gguf_write import write
 
     folder = tmp_path_factory.mktemp("words")
     shape = {"hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 1, "max_position_embeddings": 64}
@@ -49,10 +49,10 @@ def served(words: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_served_and_learned_ids_are_equal_and_give_back_what_was_written(words: Any, served: Path) -> None:
     control = {words.convert_tokens_to_ids(token) for token in (*SPECIAL_TOKENS, *RESERVED)}
-    frame = [1 for _, is_control in chat_format.parts(chat_format.prompt("x")) if is_control]
+    frame = [1 for _, is_control in template.parts(template.prompt("x")) if is_control]
     with closing(Model(served, vocabulary_only=True)) as vocabulary:
         for text in TEXTS:
-            for rendered, controls in ((chat_format.prompt(text), len(frame)), (chat_format.escape(text), 0)):
+            for rendered, controls in ((template.prompt(text), len(frame)), (template.escape(text), 0)):
                 ids = token_ids(words, [rendered])[0]
                 assert vocabulary.tokenize(rendered) == ids, repr(text)
                 assert sum(token in control for token in ids) == controls, repr(text)
@@ -66,19 +66,19 @@ def test_what_has_no_control_token_in_it_has_the_ids_it_always_had(words: Any) -
         Message(role="assistant", content="g |> y "),
         Message(role="user", content="?"),
     ]
-    rendered = chat_format.render(turns, generate=True)
+    rendered = template.render(turns, generate=True)
     assert token_ids(words, [rendered])[0] == words(rendered, add_special_tokens=False).input_ids
     assert GUARD not in rendered
 
 
 @given(st.lists(st.sampled_from([*SPECIAL_TOKENS, *RESERVED, "<", "|", ">", GUARD, "eot_id", "|>", "<|", "a", "\n"])).map("".join))
 def test_guarding_loses_nothing_and_leaves_no_control_token(text: str) -> None:
-    guarded = chat_format.escape(text)
-    assert chat_format.unescape(guarded) == text
-    assert [(part, False) for part in [text] if part] == list(chat_format.parts(guarded))
+    guarded = template.escape(text)
+    assert template.unescape(guarded) == text
+    assert [(part, False) for part in [text] if part] == list(template.parts(guarded))
     assert not any(token in guarded for token in SPECIAL_TOKENS)
 
 
 def test_an_answer_is_shown_as_it_was_written() -> None:
     for text in filter(str.strip, TEXTS):
-        assert chat_format.sections(f"<draft>x</draft>{text}").shown == text.strip()
+        assert template.sections(f"<draft>x</draft>{text}").shown == text.strip()

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from blocks.chat_format import Message
-from blocks.teachers.ask import Request
+from blocks.models.template import Message
+from blocks.teachers.calling.ask import Request
 from configs.phases.teachers import Prices, TeacherModel, Teachers
 from tests.blocks.teachers import server as wire
 
@@ -24,7 +24,7 @@ def running() -> Iterator[wire.Running]:
 def server(running: wire.Running, monkeypatch: pytest.MonkeyPatch) -> wire.Running:
     """The server, with nothing planned or counted yet; the first wait before a retry is short."""
     monkeypatch.setenv("TEST_KEY", wire.KEY)
-    monkeypatch.setattr("blocks.teachers.faults.FIRST_WAIT_S", 0.01)
+    monkeypatch.setattr("blocks.teachers.calling.faults.FIRST_WAIT_S", 0.01)
     running.reset()
     return running
 

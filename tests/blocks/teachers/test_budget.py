@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blocks.budget import Usage, nano, price, to_dollars, worst_case
-from blocks.chat_format import Message
-from blocks.journal import Journal
-from blocks.teachers.ask import ask, dollars
-from blocks.teachers.summary import summary
+from blocks.journal.budget import Usage, nano, price, to_dollars, worst_case
+from blocks.journal.journal import Journal
+from blocks.models.template import Message
+from blocks.teachers.calling.ask import ask, dollars
+from blocks.teachers.reporting.summary import summary
 from configs.errors import BudgetSpent
 from configs.phases.teachers import Prices
 from tests.blocks.teachers.conftest import PRICES, requests, settings, teacher
@@ -113,8 +113,8 @@ def test_two_processes_that_ask_the_same_pay_once(server: Running) -> None:
 def test_the_account_is_what_the_calls_say(server: Running) -> None:
     from sqlalchemy import func, select
 
-    from blocks.budget import accounts
-    from blocks.journal import INTENT, calls
+    from blocks.journal.budget import accounts
+    from blocks.journal.journal import INTENT, calls
 
     server.plan(shares={"cut": 0.2, "500": 0.2, "504": 0.1})
     ask(requests(80), "questions", settings(teacher(server.url)))

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from blocks.budget import Usage, nano, price, worst_case
-from blocks.teachers.ask import ask
-from blocks.teachers.summary import summary
+from blocks.journal.budget import Usage, nano, price, worst_case
+from blocks.teachers.calling.ask import ask
+from blocks.teachers.reporting.summary import summary
 from configs.errors import BadInput, BudgetSpent, Transient
 from tests.blocks.teachers.conftest import PRICES, requests, settings, teacher
 from tests.blocks.teachers.server import KEY, Running

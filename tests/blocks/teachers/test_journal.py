@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from blocks.journal import Journal
-from blocks.teachers.ask import ask, dollars
-from blocks.teachers.summary import markdown, summary
+from blocks.journal.journal import Journal
+from blocks.teachers.calling.ask import ask, dollars
+from blocks.teachers.reporting.summary import markdown, summary
 from configs.errors import BadInput
 from tests.blocks.teachers.conftest import requests, settings, teacher
 from tests.blocks.teachers.server import KEY, Running
@@ -88,7 +88,7 @@ def test_the_summary_tells_what_happened(server: Running) -> None:
 def test_many_calls_share_a_transaction(server: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     server.plan(latency_s=0.02)
     written: list[int] = []
-    from blocks.teachers import claims, writer
+    from blocks.teachers.paying import claims, writer
 
     def counted(journal: Journal, operations: list[claims.Operation]) -> list[claims.Result]:
         written.append(len(operations))

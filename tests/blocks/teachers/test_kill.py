@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select, update
 
-from blocks.journal import INTENT, Journal, calls, sessions
-from blocks.teachers.ask import ask
-from blocks.teachers.summary import summary
+from blocks.journal.journal import INTENT, Journal, calls, sessions
+from blocks.teachers.calling.ask import ask
+from blocks.teachers.reporting.summary import summary
 from tests.blocks.teachers.conftest import requests, settings, teacher
 from tests.blocks.teachers.server import Running
 from tests.blocks.teachers.workers import INTERRUPTED, asking, code

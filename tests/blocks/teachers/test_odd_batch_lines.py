@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from blocks.teachers.ask import ask
-from blocks.teachers.summary import summary
+from blocks.teachers.calling.ask import ask
+from blocks.teachers.reporting.summary import summary
 from tests.blocks.teachers.conftest import requests, settings, teacher
 from tests.blocks.teachers.server import Running
 

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from blocks.teachers import bounded
-from blocks.teachers.ask import Request, ask
-from blocks.teachers.summary import summary
+from blocks.teachers.calling import bounded
+from blocks.teachers.calling.ask import Request, ask
+from blocks.teachers.reporting.summary import summary
 from configs.errors import BadInput
 from configs.phases.teachers import Teachers
 from tests.blocks.teachers.conftest import requests, settings, teacher
@@ -118,7 +118,7 @@ def chain(server: Running, provider: str, raw: dict[str, dict[str, Any]], **chan
 
 @pytest.mark.parametrize("provider", WIRES)
 def test_no_body_ends_more_than_its_own_call(server: Running, provider: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("blocks.teachers.items.BREAKS_AFTER", 10_000)
+    monkeypatch.setattr("blocks.teachers.calling.items.BREAKS_AFTER", 10_000)
     teachers = chain(server, provider, BODIES)
     mixed = [question(text) for name in BODIES for text in (name, f"plain {name}")]
     answers = ask(mixed, "questions", teachers)

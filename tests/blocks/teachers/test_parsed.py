@@ -7,8 +7,8 @@ import sys
 import pytest
 from pydantic import BaseModel, Field
 
-from blocks.teachers.ask import ask_parsed
-from blocks.teachers.parsing import Fields, Points, parse, usable
+from blocks.teachers.calling.ask import ask_parsed
+from blocks.teachers.replies.parsing import Fields, Points, parse, usable
 from tests.blocks.teachers.conftest import requests, settings, teacher
 from tests.blocks.teachers.server import Running
 
@@ -137,7 +137,7 @@ def test_half_of_a_character_in_an_escape_is_text_that_a_file_can_hold() -> None
 
 HOSTILE = """
 from pydantic import BaseModel
-from blocks.teachers.parsing import parse
+from blocks.teachers.replies.parsing import parse
 class Score(BaseModel):
     accuracy: int
 for piece in ('{', '{"', '{"a', '{"a":', '{"a":[', '{"a"}', '{}', '{"a":1}', '}', '"', '{"\\\\"', '{"a":{}', '{ ', '{"a":1}</think>', '<think>{"a":1}'):

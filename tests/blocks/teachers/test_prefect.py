@@ -19,10 +19,10 @@ from pydantic import SecretStr
 
 from blocks import store
 from blocks.records import Artifact
-from blocks.teachers.ask import ask
 from blocks.teachers.block import TeacherCredentials, with_blocks
-from blocks.teachers.page import leave_page
-from blocks.teachers.prefect_limits import limits
+from blocks.teachers.calling.ask import ask
+from blocks.teachers.limits.prefect_limits import limits
+from blocks.teachers.reporting.page import leave_page
 from configs.errors import BadInput, BudgetSpent
 from configs.phases.teachers import Teachers
 from tasks.step import step

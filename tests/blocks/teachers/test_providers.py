@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from blocks.budget import Usage, price
-from blocks.chat_format import Message
-from blocks.teachers.ask import Request, ask
-from blocks.teachers.faults import Fault, backoff, from_status, redact, retry_after
-from blocks.teachers.summary import summary
+from blocks.journal.budget import Usage, price
+from blocks.models.template import Message
+from blocks.teachers.calling.ask import Request, ask
+from blocks.teachers.calling.faults import Fault, backoff, from_status, redact, retry_after
+from blocks.teachers.reporting.summary import summary
 from configs.errors import BadInput, Transient
 from tests.blocks.teachers.conftest import PRICES, requests, settings, teacher
 from tests.blocks.teachers.server import Running
@@ -87,7 +87,7 @@ def test_the_rehearsal_teachers_answer_by_the_same_path() -> None:
 
 
 PLUGIN = """
-from blocks.budget import Usage
+from blocks.journal.budget import Usage
 from blocks.teachers.provider import Reply, provider
 
 @provider("parrot")
@@ -159,7 +159,7 @@ def test_no_key_survives_redaction() -> None:
 
 
 def test_openrouters_error_inside_a_200_is_an_error(server: Running) -> None:
-    from blocks.teachers.chat import read
+    from blocks.teachers.replies.chat import read
 
     with pytest.raises(Fault) as fault:
         read({"error": {"code": 429, "message": "upstream is busy"}})

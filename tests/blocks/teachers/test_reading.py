@@ -10,14 +10,14 @@ from hypothesis import given
 from hypothesis import settings as how
 from hypothesis import strategies as st
 
-from blocks.budget import Usage, price, worst_case
-from blocks.teachers import chat
-from blocks.teachers.ask import ask
-from blocks.teachers.faults import Fault
-from blocks.teachers.finish import end_of
+from blocks.journal.budget import Usage, price, worst_case
+from blocks.teachers.calling.ask import ask
+from blocks.teachers.calling.faults import Fault
 from blocks.teachers.provider import Reply
 from blocks.teachers.providers import anthropic
-from blocks.teachers.summary import summary
+from blocks.teachers.replies import chat
+from blocks.teachers.replies.finish import end_of
+from blocks.teachers.reporting.summary import summary
 from tests.blocks.teachers.conftest import PRICES, requests, settings, teacher
 from tests.blocks.teachers.server import Running
 

@@ -11,10 +11,10 @@ from decimal import Decimal
 from multiprocessing.context import ForkServerProcess
 from typing import Any
 
-from blocks.teachers.ask import ask
+from blocks.teachers.calling.ask import ask
 from configs.errors import BudgetSpent
 from configs.phases.teachers import Teachers
-from deployments.leaving import catch_sigterm
+from deployments.terminal.leaving import catch_sigterm
 from tests.blocks.teachers.conftest import requests, settings, teacher
 
 INTERRUPTED = 130

@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from blocks import served, store
-from blocks.chat_format import Message, Sections
+from blocks import store
+from blocks.journal import served
+from blocks.journal.served import Remark, Served
+from blocks.models.template import Message, Sections
 from blocks.records import Artifact, Interval
-from blocks.served import Remark, Served
 from deployments.serving.recording import Recorder
 from deployments.serving.responder import Reply
 from tasks.release.contents import Description

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from blocks import chat_format, store
+from blocks import store
+from blocks.models import template
 from blocks.records import DOMAINS, Artifact, Example
 from blocks.rehearsal import world
 from configs.phases.compression import Compression
@@ -45,11 +46,11 @@ def make_tokenizer(folder: Path, split: str = SPLIT) -> None:
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Split(Regex(split), "isolated"), pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
-        vocab_size=500, special_tokens=list(chat_format.SPECIAL_TOKENS), initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False, min_frequency=1
+        vocab_size=500, special_tokens=list(template.SPECIAL_TOKENS), initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False, min_frequency=1
     )
-    tokenizer.train_from_iterator(CORPUS * 20 + [text for one in examples("train", 160) for text in (one.prompt, chat_format.answer(one))], trainer)
-    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token=chat_format.BEGIN, eos_token=chat_format.END, pad_token=chat_format.PAD)
-    fast.chat_template = chat_format.TEMPLATE
+    tokenizer.train_from_iterator(CORPUS * 20 + [text for one in examples("train", 160) for text in (one.prompt, template.answer(one))], trainer)
+    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token=template.BEGIN, eos_token=template.END, pad_token=template.PAD)
+    fast.chat_template = template.TEMPLATE
     fast.save_pretrained(folder)
 
 
@@ -71,7 +72,7 @@ def make_model(folder: Path, *, seed: int = 0, tied: bool = True, dtype: str = "
             weight.add_(0.2 * torch.randn_like(weight)) if "norm" in name else weight.mul_(2.0)
     if steps:
         tokenizer = AutoTokenizer.from_pretrained(folder)
-        chats = [chat_format.prompt(one.prompt) + chat_format.answer(one) + chat_format.END for one in examples("train", 8 * steps)]
+        chats = [template.prompt(one.prompt) + template.answer(one) + template.END for one in examples("train", 8 * steps)]
         optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3, weight_decay=0.0)
         for i in range(steps):
             batch = tokenizer(CORPUS + sorted(chats, key=len)[8 * i : 8 * i + 8], padding=True, return_tensors="pt")

@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from blocks import chat_format
+from blocks.models import template
 
-END_TOKENS = [chat_format.SPECIAL_TOKENS.index(token) for token in (chat_format.END, chat_format.END_TEXT)]  # special tokens come first in the vocabulary
+END_TOKENS = [template.SPECIAL_TOKENS.index(token) for token in (template.END, template.END_TEXT)]  # special tokens come first in the vocabulary
 
 
 @contextmanager

@@ -12,13 +12,13 @@ from blocks import store
 from blocks.records import Artifact
 from configs.errors import BadInput
 from configs.phases.compression import Temperature
-from tasks.compression.activations import load
 from tasks.compression.calibrate import TEMPERATURES, calibrate, losses
 from tasks.compression.calibration import packed
-from tasks.compression.dequantise import dequantised, restore
-from tasks.compression.gguf_write import permute, to_gguf
+from tasks.compression.export.dequantise import dequantised, restore
+from tasks.compression.export.gguf_write import permute, to_gguf
+from tasks.compression.pruning.activations import load
 from tests.tasks.compression import served
-from tests.tasks.compression.test_prune import CALIBRATION
+from tests.tasks.compression.pruning.test_prune import CALIBRATION
 
 SETTINGS = Temperature(examples=48, tokens=512, batch=16, device="cpu")
 

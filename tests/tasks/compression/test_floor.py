@@ -8,17 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from blocks import store
+from blocks.models.checkpoint import Checkpoint
 from blocks.records import Artifact
 from configs.errors import BadInput
-from tasks.compression.checkpoint import Checkpoint
+from tasks.compression.export.gguf_write import to_gguf
+from tasks.compression.export.mixtures import QUANTISATIONS
 from tasks.compression.floor import KNOWN, entropy, refuse_impossible, shape, size_floor
-from tasks.compression.gguf_write import to_gguf
-from tasks.compression.mixtures import QUANTISATIONS
-from tasks.compression.prune import prune
-from tasks.compression.zstd import pack
+from tasks.compression.packing.zstd import pack
+from tasks.compression.pruning.prune import prune
 from tests.tasks.compression.conftest import compression
-from tests.tasks.compression.test_prune import CALIBRATION, pruning
-from tests.tasks.compression.test_zstd import packing
+from tests.tasks.compression.packing.test_zstd import packing
+from tests.tasks.compression.pruning.test_prune import CALIBRATION, pruning
 
 EIGHT = KNOWN["meta-llama/Llama-3.1-8B-Instruct"]
 

@@ -11,17 +11,17 @@ from blocks import store
 from blocks.records import Artifact
 from configs.errors import BadInput, GateFailed
 from configs.phases.compression import Calibration, Compression
-from tasks.compression import packing_list, zstd
-from tasks.compression.activations import load
-from tasks.compression.awq import fold
 from tasks.compression.calibrate import calibrate
 from tasks.compression.calibration import packed
-from tasks.compression.gguf_write import to_gguf
-from tasks.compression.importance import importance
-from tasks.compression.prune import prune, zero_share
-from tasks.compression.recover import recover
-from tasks.compression.w4a16 import w4a16
-from tasks.compression.zstd import pack
+from tasks.compression.export.gguf_write import to_gguf
+from tasks.compression.export.importance import importance
+from tasks.compression.packing import packing_list, zstd
+from tasks.compression.packing.zstd import pack
+from tasks.compression.pruning.activations import load
+from tasks.compression.pruning.prune import prune, zero_share
+from tasks.compression.pruning.recover import recover
+from tasks.compression.weights.awq import fold
+from tasks.compression.weights.w4a16 import w4a16
 from tests import tiny_llama
 from tests.tasks.compression.conftest import compression, make_artifact, make_dataset
 

@@ -1,6 +1,5 @@
 """The nano profile's data and teachers settings at a tenth of the size, one dataset made from them, and the corpora."""
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,8 +14,7 @@ from configs.phases.data import Data
 from configs.phases.teachers import Teachers
 from configs.schema import PROFILES
 from tasks.data import rows
-
-CORPORA = Path(os.environ.get("COGUMI_CORPORA", Path(__file__).parents[4] / "shared" / "corpora"))
+from tests.places import CORPORA
 
 
 def section(profile: str, name: str) -> Any:

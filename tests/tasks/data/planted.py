@@ -2,7 +2,7 @@
 
 import random
 
-from tasks.data.filters.personal.accounts import luhn, mod_97
+from tasks.data.clean.filters.personal.accounts import luhn, mod_97
 
 
 def numbers(draw: random.Random) -> str:

@@ -11,9 +11,9 @@ import zstandard
 from configs.errors import BadInput
 from tasks.data.collect.reader import local_files
 from tasks.data.dedup.files import dedup_files
-from tasks.data.files import objects, read, writer
-from tasks.data.record import Plain
-from tasks.data.unpacked import LINE, UNPACKED, pieces
+from tasks.data.plain.files import objects, read, writer
+from tasks.data.plain.packing.unpacked import LINE, UNPACKED, pieces
+from tasks.data.plain.record import Plain
 
 ROW = b'{"prompt": "Name a hill.", "response": "The Aventine."}\n'
 MIB = b"a" * 2**20

@@ -8,9 +8,9 @@ from blocks import store
 from blocks.records import DOMAINS, Artifact, Difficulty
 from configs.phases.data import Balancing, Splitting
 from tasks.data import rows
-from tasks.data.balance import balance, choose, off_balance
-from tasks.data.plan import Cell, plan
-from tasks.data.split import divide, read_split, split
+from tasks.data.finish.balance import balance, choose, off_balance
+from tasks.data.finish.split import divide, read_split, split
+from tasks.data.write.plan import Cell, plan
 from tests.tasks.data.conftest import example, examples_artifact, small
 
 DIFFICULTIES: tuple[Difficulty, ...] = ("easy", "hard")

@@ -2,7 +2,6 @@
 test_record_shapes.py, test_collect_values.py, test_archives.py and test_parquet_types.py."""
 
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,14 +10,14 @@ import pytest
 
 from configs.errors import BadInput
 from configs.phases.data import Data
-from tasks.data.commands.collect import collect_files
-from tasks.data.commands.dedup import dedup_files
-from tasks.data.commands.filter import filter_files
-from tasks.data.commands.stats import stats_files
-from tasks.data.commands.verify import verify_files
+from tasks.data.plain.commands.collect import collect_files
+from tasks.data.plain.commands.dedup import dedup_files
+from tasks.data.plain.commands.filter import filter_files
+from tasks.data.plain.commands.stats import stats_files
+from tasks.data.plain.commands.verify import verify_files
+from tests.places import CASES
 from tests.tasks.data.conftest import section
 
-CASES = Path(os.environ.get("COGUMI_CASES", Path(__file__).parents[4] / "shared" / "cases"))
 HOSTILE = {"cr", "deep", "float-score-text", "huge-score", "latin1", "null-response", "trailing-nul", "utf16"}
 
 

@@ -14,7 +14,7 @@ from configs.phases.collecting import SourceQuota
 from tasks.data.collect.collect import Collected, collect_source
 from tasks.data.collect.sources import SOURCES
 from tasks.data.collect.values import readable
-from tasks.data.commands.collect import collect_files
+from tasks.data.plain.commands.collect import collect_files
 from tasks.data.tokens import counter
 from tests.tasks.data.test_collect import SHAPES
 

@@ -7,21 +7,22 @@ from pathlib import Path
 
 import pytest
 
-from blocks import places, store
+from blocks import store
 from blocks.checkers.judge import check
 from blocks.records import Artifact, Example
 from blocks.rehearsal import world
-from blocks.teachers.summary import summary
+from blocks.storage import places
+from blocks.teachers.reporting.summary import summary
 from configs.errors import BadInput, BudgetSpent, GateFailed
 from tasks.data import rows
-from tasks.data.answers import answer_easy, first_teacher
-from tasks.data.drafts import answer_hard
-from tasks.data.judge import judge
-from tasks.data.plan import plan, share_out
-from tasks.data.questions import write_questions
-from tasks.data.split import CARD, STATS, TRAIN, read_split
-from tasks.data.validate import Rating, validate, why_not
-from tasks.data.verify import verify
+from tasks.data.finish.split import CARD, STATS, TRAIN, read_split
+from tasks.data.finish.verify import verify
+from tasks.data.write.answers import answer_easy, first_teacher
+from tasks.data.write.drafts import answer_hard
+from tasks.data.write.judge import judge
+from tasks.data.write.plan import plan, share_out
+from tasks.data.write.questions import write_questions
+from tasks.data.write.validate import Rating, validate, why_not
 from tasks.evaluation.gates import gate
 from tests.tasks.data.conftest import Small, small
 

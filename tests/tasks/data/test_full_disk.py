@@ -6,15 +6,15 @@ import shlex
 import sys
 from pathlib import Path
 
+from tasks.data.clean.filters.table import TABLE
 from tasks.data.dedup.files import dedup_files
-from tasks.data.filters.table import TABLE
 from tests.small_disk import mounting, unshared
 
 KINDS = ("jsonl", "jsonl.zst", "jsonl.gz", "parquet")
 # In one process, to the end of its interpreter: some libraries speak only when their files are forgotten.
 COMMANDS = """
 import sys
-from deployments.command_line import outcome
+from deployments.cli import outcome
 source, disk, *options = sys.argv[1:]
 for kind in %r:
     for command in (["filter", *options], ["dedup", "--threshold", "1"]):

@@ -12,7 +12,7 @@ from pyarrow.parquet import read_table, write_table
 
 from configs.errors import BadInput
 from tasks.data.dedup.files import dedup_files
-from tasks.data.files import read, writer
+from tasks.data.plain.files import read, writer
 
 NAN = float("nan")
 COLUMNS: dict[str, tuple[pa.Array, list[Any]]] = {

@@ -13,10 +13,10 @@ import pytest
 from pyarrow.parquet import ParquetFile, read_table, write_table
 
 from configs.errors import BadInput
-from tasks.data import parquet_table
 from tasks.data.dedup.files import dedup_files
-from tasks.data.files import writer
-from tasks.data.record import Plain
+from tasks.data.plain.columnar import parquet_table
+from tasks.data.plain.files import writer
+from tasks.data.plain.record import Plain
 from tests.tasks.data.test_parquet_types import COLUMNS
 from tests.tasks.data.test_parquet_types import put as write_typed
 

@@ -9,10 +9,10 @@ import pytest
 
 from configs.errors import BadInput
 from configs.phases.data import Data
-from tasks.data.commands.dedup import dedup_files
-from tasks.data.commands.filter import filter_files
-from tasks.data.commands.stats import stats_files
-from tasks.data.commands.verify import verify_files
+from tasks.data.plain.commands.dedup import dedup_files
+from tasks.data.plain.commands.filter import filter_files
+from tasks.data.plain.commands.stats import stats_files
+from tasks.data.plain.commands.verify import verify_files
 from tests.tasks.data.conftest import section
 
 PAIR = '"prompt": "Name a hill in Rome, please.", "response": "The Aventine, for one."'

@@ -15,17 +15,17 @@ from configs.errors import GateFailed
 from configs.phases.data import Data
 from flows import dataset as dataset_phase
 from tasks.data import rows
-from tasks.data.answers import answer_easy
-from tasks.data.balance import balance
-from tasks.data.drafts import answer_hard
-from tasks.data.judge import Score, judge
-from tasks.data.judge import why_not as judged_out
-from tasks.data.plan import plan, read_plan
-from tasks.data.questions import write_questions
-from tasks.data.split import split
-from tasks.data.validate import Rating, validate
-from tasks.data.validate import why_not as rated_out
-from tasks.data.verify import verify
+from tasks.data.finish.balance import balance
+from tasks.data.finish.split import split
+from tasks.data.finish.verify import verify
+from tasks.data.write.answers import answer_easy
+from tasks.data.write.drafts import answer_hard
+from tasks.data.write.judge import Score, judge
+from tasks.data.write.judge import why_not as judged_out
+from tasks.data.write.plan import plan, read_plan
+from tasks.data.write.questions import write_questions
+from tasks.data.write.validate import Rating, validate
+from tasks.data.write.validate import why_not as rated_out
 from tests.flows.students import given, watched
 from tests.tasks.data.conftest import Small, example, examples_artifact, held_out, section, small
 from tests.tiny_llama import tokenizer

@@ -7,12 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from blocks import chat_format, json_lines, store
+from blocks import json_lines, store
+from blocks.engines.transformers import Student
+from blocks.models import template
 from blocks.records import Artifact, Expected
 from configs.errors import BadInput
 from tasks.evaluation.agreement import agreement
 from tasks.evaluation.evaluate import evaluate, read_answers, read_left_out, read_summary
-from tasks.evaluation.generate import Student
 from tasks.evaluation.held_out import read_questions
 from tasks.modifiers.failures import failures
 from tests.tasks.evaluation.sayings import sayings
@@ -69,7 +70,7 @@ def test_an_adapter_changes_the_answers_alike_in_both_engines() -> None:
 def test_batches_change_neither_answers_nor_likelihoods_and_agree_with_generate() -> None:
     import torch
 
-    prompts = [chat_format.prompt(text) for text in ["Say apple", *PROMPTS, "Say fig fig fig fig plum", "What else?"]]
+    prompts = [template.prompt(text) for text in ["Say apple", *PROMPTS, "Say fig fig fig fig plum", "What else?"]]
     pairs = [(prompt, "fig apple and something else") for prompt in prompts]
     by_batch = []
     for batch in (1, 4, 15):

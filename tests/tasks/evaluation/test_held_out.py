@@ -3,7 +3,6 @@
 import gzip
 import hashlib
 import json
-import os
 from pathlib import Path
 
 import pytest
@@ -16,9 +15,8 @@ from configs.errors import BadInput
 from configs.phases.evaluation import Rehearsal
 from tasks.evaluation import benchmarks
 from tasks.evaluation.held_out import held_out, read_questions, read_references, spread
+from tests.places import CORPORA
 from tests.tasks.evaluation.settings import benchmark, settings
-
-CORPORA = Path(os.environ.get("COGUMI_CORPORA", Path(__file__).parents[3].parent / "shared" / "corpora"))
 
 
 def test_test_and_calibration_never_share_a_question() -> None:

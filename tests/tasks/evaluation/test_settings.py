@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 import torch
 
+from blocks.engines.transformers import Student
 from blocks.records import Artifact
 from configs.errors import BadInput
 from configs.phases.evaluation import Rehearsal
 from tasks.evaluation.agreement import Agreement
 from tasks.evaluation.evaluate import evaluate
-from tasks.evaluation.generate import Student
 from tasks.evaluation.held_out import held_out, read_questions
 from tests.tasks.evaluation.sayings import sayings
 from tests.tasks.evaluation.settings import benchmark, settings

@@ -2,15 +2,16 @@
 
 import json
 
-from blocks import served, store
+from blocks import store
+from blocks.journal import served
+from blocks.journal.served import Remark, Served
 from blocks.records import Answered, Artifact, Question
 from blocks.rehearsal import world
-from blocks.served import Remark, Served
-from tasks.improvement import marker as mark
-from tasks.improvement.clusters import clusters
-from tasks.improvement.logged import logged_questions
+from tasks.improvement import read_mark as mark
+from tasks.improvement.logged_questions import logged_questions
+from tasks.improvement.moved_domains import clusters
 from tasks.improvement.observe import Observed, observe, place, read_observed
-from tests.tasks.improvement.test_clusters import COVERS, MOVING
+from tests.tasks.improvement.test_moved_domains import COVERS, MOVING
 from tests.tasks.modifiers.world import answers as answered
 
 SINCE = "2026-11-20T00:00:00+00:00"

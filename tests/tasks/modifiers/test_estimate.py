@@ -5,7 +5,7 @@ from decimal import Decimal
 import pytest
 
 from blocks import store
-from blocks.estimates import together
+from blocks.estimates.calls import together
 from configs.phases.modifiers import Modifiers, TeacherSource, coverage
 from configs.schema import load
 from tasks.modifiers.estimate import fresh_questions, mending

@@ -9,7 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from blocks import store
-from blocks.journal import Journal, calls
+from blocks.journal.journal import Journal, calls
 from blocks.records import Artifact, Interval, Question
 from configs.errors import BadInput
 from configs.phases.modifiers import Acceptance, Cascade, Coverage, Hints, Mixture, Modifiers, TeacherSource, coverage

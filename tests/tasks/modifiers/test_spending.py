@@ -5,8 +5,8 @@ from prefect import flow
 from sqlalchemy import func, select
 
 from blocks import store
-from blocks.estimates import together
-from blocks.journal import Journal, calls
+from blocks.estimates.calls import together
+from blocks.journal.journal import Journal, calls
 from blocks.records import Artifact
 from configs.phases.modifiers import Modifiers, TeacherSource, coverage
 from configs.schema import load
@@ -14,7 +14,7 @@ from tasks.modifiers.cascade import cascade
 from tasks.modifiers.estimate import mending
 from tasks.modifiers.questions import fresh_questions
 from tasks.modifiers.spending import show_modifiers_spending
-from tests.blocks.teachers.test_bill import rows
+from tests.blocks.teachers.paying.test_bill import rows
 from tests.blocks.teachers.test_prefect import pages
 from tests.tasks.modifiers.world import CASCADE, LICENSES, TIERS, failed, teachers
 

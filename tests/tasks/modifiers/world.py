@@ -2,8 +2,9 @@
 
 from decimal import Decimal
 
-from blocks import chat_format, store
+from blocks import store
 from blocks.checkers.judge import check_all
+from blocks.models import template
 from blocks.records import DOMAINS, Answered, Artifact, Domain, Example, Question
 from blocks.rehearsal import world
 from configs.phases.modifiers import Cascade, RehearsalSource, coverage
@@ -52,7 +53,7 @@ def answers(questions: list[Question], fails: set[str]) -> list[Answered]:
         parts = world.worked(question.prompt)
         assert parts is not None
         draft = f"<draft>{parts.draft}</draft><thinking>{parts.thinking}</thinking>" if parts.draft is not None else ""
-        texts.append(chat_format.escape(draft + ("I do not know" if question.task_type in fails else parts.response)))
+        texts.append(template.escape(draft + ("I do not know" if question.task_type in fails else parts.response)))
     verdicts = check_all([(question.expected, text) for question, text in zip(questions, texts, strict=True) if question.expected])
     return [
         Answered(question=q.id, domain=q.domain, difficulty=q.difficulty, task_type=q.task_type, prompt=q.prompt, text=t, correct=v.correct, reason=v.reason, logprobs=(-0.1,))

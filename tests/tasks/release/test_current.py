@@ -8,8 +8,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from blocks import pointer, store
+from blocks import store
 from blocks.records import Artifact
+from blocks.storage import pointer
 from configs.errors import BadInput
 from tasks.release.current import POINTER, Overtaken, current, promote, releases, rollback
 

@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from blocks import served, store
-from blocks.chat_format import Message
+from blocks import store
+from blocks.journal import served
+from blocks.models.template import Message
 from blocks.records import Artifact
 from configs.errors import BadInput
 from configs.phases.release import Release

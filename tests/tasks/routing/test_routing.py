@@ -20,6 +20,7 @@ from tasks.routing.calibrate import calibrate_router
 from tasks.routing.decide import Network, Router, beside, covering, inputs, narrowest
 from tasks.routing.domains import learn_domains
 from tasks.routing.router import learn_router
+from tests.places import ROOT
 from tests.tasks.routing.answers import answered, draw, evaluation, guesses
 
 DOMAINS: tuple[Domain, ...] = ("math", "coding", "tool_use", "reading")
@@ -134,7 +135,7 @@ def test_decisions_say_why(parts: dict[str, object]) -> None:
 
 def test_serving_needs_neither_torch_nor_prefect() -> None:
     code = "import sys, tasks.routing.decide; assert not {'torch', 'prefect', 'transformers'} & set(sys.modules)"
-    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[3])
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
 
 
 def test_a_prompt_goes_to_the_most_probable_owner_not_the_most_probable_domain(parts: dict[str, object]) -> None:

@@ -69,7 +69,7 @@ def threads() -> None:
 
 @pytest.fixture(scope="session")
 def tokenizer_artifact() -> Artifact:
-    from tasks.training.tokenizer import tokenizer
+    from tasks.training.students.tokenizer import tokenizer
 
     return tokenizer(SCRATCH.vocabulary, 0)
 
@@ -83,7 +83,7 @@ def tokenizer(tokenizer_artifact: Artifact) -> Any:
 
 @pytest.fixture(scope="session")
 def model(tokenizer_artifact: Artifact) -> Artifact:
-    from tasks.training.pretrain import pretrain
+    from tasks.training.students.pretrain import pretrain
 
     return pretrain(tokenizer_artifact, SCRATCH, 0)
 

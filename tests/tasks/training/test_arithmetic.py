@@ -7,8 +7,8 @@ import pytest
 
 from blocks.records import Artifact
 from tasks.training.arithmetic import in_bfloat16, products
-from tasks.training.pretrain import pretrain
 from tasks.training.sft import sft
+from tasks.training.students.pretrain import pretrain
 from tests.tasks.training.conftest import LORA, SCRATCH, changed
 
 

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blocks import chat_format
+from blocks.models import template
 from blocks.rehearsal import world
 from tasks.training.encoding import IGNORE, Encoded, bucketed_order, encode, packed, padded
 
@@ -78,8 +78,8 @@ def test_the_loss_falls_on_the_assistants_sections_only(tokenizer: Any) -> None:
     (closed,) = encode([example], tokenizer, max_length=500, close=True)
     learned = tokenizer.decode([label for label in opened.labels if label != IGNORE])
     assert learned == f"<draft>{example.draft}</draft><thinking>{example.thinking}</thinking>{example.response}"
-    assert tokenizer.decode(opened.ids) == chat_format.prompt(example.prompt) + learned
-    end = tokenizer.convert_tokens_to_ids(chat_format.END)
+    assert tokenizer.decode(opened.ids) == template.prompt(example.prompt) + learned
+    end = tokenizer.convert_tokens_to_ids(template.END)
     assert closed == Encoded([*opened.ids, end], [*opened.labels, end])
     assert encode([example], tokenizer, max_length=len(opened.ids), close=False)
     assert not encode([example], tokenizer, max_length=len(opened.ids) - 1, close=False)

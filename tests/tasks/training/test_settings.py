@@ -10,17 +10,17 @@ from blocks import store
 from blocks.records import Answered, Artifact
 from configs.errors import BadInput, Transient
 from configs.phases.training import Hub
-from tasks.training.anil import anil
 from tasks.training.choose import choose_adapter
 from tasks.training.merge import merge
+from tasks.training.meta.anil import anil
 from tasks.training.sft import sft
-from tasks.training.student import student
-from tasks.training.tokenizer import tokenizer
+from tasks.training.students.student import student
+from tasks.training.students.tokenizer import tokenizer
 from tests import tiny_llama
 from tests.tasks.modifiers.world import evaluation
 from tests.tasks.training.conftest import ANIL, LORA, MERGING, SCRATCH, changed
-from tests.tasks.training.test_student import REVISION, hub, local
-from tests.tasks.training.test_student import folder as folder
+from tests.tasks.training.students.test_student import REVISION, hub, local
+from tests.tasks.training.students.test_student import folder as folder
 
 
 @pytest.mark.parametrize("fields", [{"tokens": 380}, {"examples": 8}])

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from blocks import store
-from blocks.home import home
 from blocks.records import Artifact
+from blocks.storage.home import home
 from configs.errors import BadInput
 from tasks.training.load import load_adapter, load_model, rows
 from tasks.training.sft import last_checkpoint, plan_steps, read_curve, sft

@@ -10,11 +10,11 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from blocks.chat_format import SPECIAL_TOKENS
-from blocks.home import home
+from blocks.models.template import SPECIAL_TOKENS
+from blocks.storage.home import home
 from configs.errors import BadInput
 from configs.phases.training import Hub, Local
-from tasks.training.student import adopt, content_hash, download
+from tasks.training.students.student import adopt, content_hash, download
 from tests.tiny_llama import tokenizer
 
 

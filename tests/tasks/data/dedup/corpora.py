@@ -1,12 +1,10 @@
 """Alpaca and Dolly as the text that is compared, from ``COGUMI_CORPORA``."""
 
-import os
-from pathlib import Path
-
 import orjson
 import zstandard
 
-CORPORA = Path(os.environ.get("COGUMI_CORPORA", Path(__file__).parents[5] / "shared" / "corpora"))
+from tests.places import CORPORA
+
 FILES = (CORPORA / "alpaca" / "alpaca_data.jsonl.zst", CORPORA / "dolly" / "databricks-dolly-15k.jsonl.zst")
 MISSING = f"Alpaca and Dolly are not under COGUMI_CORPORA ({CORPORA})"
 

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.places import ROOT
 from tests.small_disk import mounted
 
 CODE = """
@@ -31,7 +32,7 @@ def run(tmp_path: Path, patch: str = "log", **environment: str) -> tuple[str, st
         capture_output=True,
         text=True,
         check=False,
-        cwd=Path(__file__).parents[4],
+        cwd=ROOT,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout.strip(), done.stderr

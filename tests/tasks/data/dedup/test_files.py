@@ -21,6 +21,7 @@ from configs.errors import BadInput
 from tasks.data.dedup import lines, sets
 from tasks.data.dedup.files import dedup_files
 from tasks.data.dedup.near import deduplicate
+from tests.places import ROOT
 from tests.small_disk import mounted
 
 BASE = ["Sort the list of numbers in ascending order", "Name three colours of the rainbow", "Translate the word naïve: 素朴な — done", "Add two and two"]
@@ -154,7 +155,7 @@ def test_nothing_is_left_of_a_run_that_is_killed(tmp_path: Path) -> None:
         "lines.Lines.copy = slow\n"
         "files.dedup_files([Path(sys.argv[1])], Path(sys.argv[2]), pairs=Path(sys.argv[3]))"
     )
-    process = subprocess.Popen([sys.executable, "-c", code, source, tmp_path / "out.jsonl", tmp_path / "pairs.jsonl"], stdout=subprocess.PIPE, cwd=Path(__file__).parents[4])
+    process = subprocess.Popen([sys.executable, "-c", code, source, tmp_path / "out.jsonl", tmp_path / "pairs.jsonl"], stdout=subprocess.PIPE, cwd=ROOT)
     assert process.stdout is not None
     assert process.stdout.readline() == b"written\n"
     process.kill()

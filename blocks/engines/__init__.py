@@ -1,0 +1,1 @@
+"""What answers: llama.cpp in this process, or transformers."""

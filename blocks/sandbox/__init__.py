@@ -1,0 +1,1 @@
+"""Generated code: where it runs, shut in, and how its tests judge it from another process."""

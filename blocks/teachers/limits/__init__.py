@@ -1,0 +1,1 @@
+"""How many calls a minute: the journal's own buckets, or Prefect's limits."""

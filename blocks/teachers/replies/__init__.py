@@ -1,0 +1,1 @@
+"""What providers send back: the wire formats, read strictly."""

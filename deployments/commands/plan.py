@@ -1,0 +1,264 @@
+"""The plan of a profile: what every phase will ask, compute and leave, added up before anything is spent; and the refusal of what cannot be.
+
+Not here: the estimates of a phase (tasks/*/estimate.py), and showing a plan (plan_page.py).
+"""
+
+import os
+import shutil
+from collections.abc import Sequence
+from decimal import Decimal
+
+from blocks.estimates.calls import Calls, Estimate, Work, together
+from blocks.estimates.hardware import DECODING_STEP_S, PROCESS_BYTES, READING_UTILISATION, TRAINING_UTILISATION, Device, device
+from blocks.models.architecture import Architecture, of_student
+from blocks.records import Record
+from blocks.storage import places
+from blocks.storage.home import home
+from configs.errors import BadInput
+from configs.phases.modifiers import coverage
+from configs.phases.training import Lora, Scratch
+from configs.schema import Profile
+from tasks.compression.estimate import estimate as compression
+from tasks.compression.floor import BITS, SizeFloor, of, refuse_impossible
+from tasks.data.estimate import estimate as dataset
+from tasks.evaluation.estimate import CHANGED, SWITCHED, example_tokens, half_width, needed, questions
+from tasks.modifiers.estimate import estimate as modifiers
+from tasks.modifiers.estimate import fresh_questions
+from tasks.routing.estimate import estimate as routing
+from tasks.training.estimate import estimate as training
+from tasks.training.estimate import fine_tuning
+
+CPU = "cpu"
+LOCAL = "local"
+START_S = 12.0  # Python, Prefect's server and the flows' imports, measured
+STEP_S = 0.12  # Prefect's and the store's part of a step, measured
+STEPS = {"dataset": 14, "training": 12, "compression": 40, "modifiers": 30, "routing": 12, "release": 4}  # steps and gates of a nano run
+RELEASE_EXTRA = 5e5  # bytes of router, card and a small tokenizer
+TOKENIZER_BYTES = 9e6  # of Llama 3's tokenizer.json
+MIXED = 1.03  # a mixture stores some matrices in a larger type than its name says
+
+
+class Column(Calls):
+    """What is added up. ``accelerator_s`` and ``cpu_s``: seconds there; ``wall_s``: both, one after the other, with the steps' overhead; bytes of
+    memory are the most at once."""
+
+    accelerator_s: float
+    cpu_s: float
+    wall_s: float
+    accelerator_bytes: float
+    cpu_bytes: float
+    disk_bytes: float
+
+
+class PhasePlan(Column):
+    """One phase added up."""
+
+    phase: str
+    estimate: Estimate
+
+
+class Plan(Record):
+    """A profile's plan. ``floors``: the smallest packed size of every export; ``release_bytes``: what the release folder should come to."""
+
+    profile: str
+    overrides: tuple[str, ...]
+    accelerator: str | None
+    phases: tuple[PhasePlan, ...]
+    all: Column
+    cap_dollars: Decimal
+    floors: tuple[SizeFloor, ...]
+    release_bytes: float
+    least_release_bytes: float
+    held_out: dict[str, int]
+    interval: float
+    notes: tuple[str, ...]
+    assumptions: tuple[str, ...]
+
+
+def plan(profile: Profile, overrides: list[str], accelerator: str) -> Plan:
+    """Estimate every phase and refuse what cannot be.
+
+    Raises:
+        BadInput: a target that no run can reach, in one line: held-out questions, gates, size, budget, memory or disk.
+    """
+    held_out = questions(profile.evaluation)
+    _refuse_gates(profile, sum(held_out.values()))
+    model = of_student(profile.training.student)
+    floors = refuse_impossible(of(model), profile.compression)
+    expected, least = _release_bytes(profile, model)
+    if least / 2**20 > profile.release.size_limit_mib:
+        raise BadInput(
+            f"release.size_limit_mib {profile.release.size_limit_mib:g} cannot be reached: {model.parameters / 1e6:,.1f} million parameters in "
+            f"{profile.compression.gguf.served} alone are {least / 2**20:,.1f} MiB; raise the limit or serve a smaller mixture"
+        )
+    named = device(accelerator)
+    on = named if _uses_accelerator(profile) else None
+    phases = tuple(_phase(one) for one in _estimates(profile, model, on))
+    made = Plan(
+        profile=profile.name,
+        overrides=tuple(overrides),
+        accelerator=on.name if on else None,
+        phases=phases,
+        all=_all(phases),
+        cap_dollars=profile.teachers.cap_dollars,
+        floors=tuple(floors),
+        release_bytes=expected,
+        least_release_bytes=least,
+        held_out=held_out,
+        interval=half_width(sum(held_out.values()), CHANGED),
+        notes=(),
+        assumptions=(*(line for phase in phases for line in phase.estimate.assumptions), *_machine(on)),
+    )
+    _refuse_budget(made)
+    _refuse_memory(made, on, local=all(pool == LOCAL for pool in profile.pools.model_dump().values()))
+    return made.model_copy(update={"notes": (*_notes(made), *_rehearsed(profile), *_blocks(profile))})
+
+
+def _estimates(profile: Profile, model: Architecture, on: Device | None) -> list[Estimate]:
+    scratch = isinstance(profile.training.student, Scratch)
+    served = BITS[profile.compression.gguf.served]
+    tokens = min(float(profile.training.fine_tuning.max_length), example_tokens(scratch, profile.modifiers.hard_share))
+
+    def train(name: str, lora: Lora, examples: float) -> Work:
+        return fine_tuning(name, lora, model, examples, min(tokens, lora.max_length), on)
+
+    written = [one for rest in profile.modifiers.uncovered() for one in fresh_questions(profile.modifiers, profile.routing.questions, rest, profile.teachers)]
+    return [
+        dataset(profile.data, profile.teachers),
+        training(profile.training, profile.data.planning, profile.evaluation, model, on),
+        compression(profile.compression, profile.evaluation, model, scratch, on),
+        modifiers(profile.modifiers, profile.teachers, profile.evaluation, model, served, scratch, train),
+        routing(profile.routing, profile.modifiers, profile.evaluation, model, served, scratch, profile.data.planning.examples, written),
+        Estimate(phase="release", work=(Work(step="release and report", on=CPU, seconds=2.0, memory_bytes=PROCESS_BYTES, disk_bytes=_release_bytes(profile, model)[0]),)),
+    ]
+
+
+def _phase(one: Estimate) -> PhasePlan:
+    there, here = [work for work in one.work if work.on != CPU], [work for work in one.work if work.on == CPU]
+    on_device, on_cpu = sum(work.seconds for work in there), sum(work.seconds for work in here)
+    return PhasePlan(
+        phase=one.phase,
+        **together(one.asked).model_dump(),
+        accelerator_s=on_device,
+        cpu_s=on_cpu,
+        wall_s=on_device + on_cpu + STEPS[one.phase] * STEP_S,
+        accelerator_bytes=max((work.memory_bytes for work in there), default=0.0),
+        cpu_bytes=max((work.memory_bytes for work in here), default=0.0),
+        disk_bytes=sum(work.disk_bytes for work in one.work),
+        estimate=one,
+    )
+
+
+def _all(phases: Sequence[PhasePlan]) -> Column:
+    """The phases together, one after the other, and the start of it all."""
+    most = {"accelerator_bytes", "cpu_bytes"}
+    added = {name: (max if name in most else sum)(getattr(phase, name) for phase in phases) for name in Column.model_fields}
+    return Column.model_validate(added | {"wall_s": START_S + added["wall_s"]})
+
+
+def _release_bytes(profile: Profile, model: Architecture) -> tuple[float, float]:
+    """Bytes of the release folder: with every modifier, and the base alone in the smallest mixture that may be served."""
+    gguf = profile.compression.gguf
+    base = model.parameters * BITS[gguf.served] / 8 * MIXED
+    adapters = sum(2.0 * model.adapter(one.lora.rank, one.lora.targets) for one in profile.modifiers.each)
+    extra = RELEASE_EXTRA + (0 if isinstance(profile.training.student, Scratch) else TOKENIZER_BYTES)
+    return base + adapters + extra, model.parameters * min(BITS[name] for name in (gguf.served, gguf.fallback)) / 8
+
+
+def _refuse_gates(profile: Profile, count: int) -> None:
+    """Held-out questions too few for a gate to be passed other than by luck."""
+    cases = [
+        ("evaluation", "training.minimum_gain", count, CHANGED, profile.training.minimum_gain),
+        ("evaluation", "routing.tolerance", count, SWITCHED, -profile.routing.tolerance),
+    ]
+    calibration = questions(profile.evaluation, "calibration")
+    for modifier in profile.modifiers.each:
+        mine = sum(calibration.get(domain, 0) for domain in coverage(modifier.name).domains)
+        if not mine:
+            raise BadInput(
+                f"evaluation has no calibration question in the domains of modifier {modifier.name} ({', '.join(coverage(modifier.name).domains)}); add some or leave it out"
+            )
+        cases.append((f"modifier {modifier.name}", "modifiers.acceptance.minimum_gain", mine, CHANGED, profile.modifiers.acceptance.minimum_gain))
+    for what, setting, found, changed, least in cases:
+        if changed - half_width(found, changed) <= least:
+            raise BadInput(
+                f"{what}: {found} held-out questions cannot show {setting}: if {changed:.0%} of the verdicts change, all for the better, the 95% interval is still "
+                f"±{100 * half_width(found, changed):.1f} points; " + (f"{needed(changed - least, changed) + 1} questions are needed" if least < changed else "lower the threshold")
+            )
+
+
+def _refuse_budget(made: Plan) -> None:
+    least = made.all.least_dollars
+    if least > made.cap_dollars:
+        raise BadInput(
+            f"teachers.cap_dollars {made.cap_dollars} cannot be enough: the calls cost at least ${least:,.2f} (expected ${made.all.dollars:,.2f}); "
+            "raise the cap or ask for fewer examples"
+        )
+
+
+def _refuse_memory(made: Plan, on: Device | None, *, local: bool) -> None:
+    for phase in made.phases:
+        dearest = max(phase.estimate.work, key=lambda work: work.memory_bytes if work.on != CPU else 0)
+        if on and phase.accelerator_bytes > on.memory_bytes:
+            raise BadInput(
+                f"phase {phase.phase}: {dearest.step} needs about {phase.accelerator_bytes / 1e9:.0f} GB, the {on.name} has {on.memory_bytes / 1e9:.0f} GB; "
+                "name another with --gpu, quantise the base (nf4), or lower batch or max_length"
+            )
+    if not local:
+        return
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    held = max(made.phases, key=lambda phase: phase.cpu_bytes)
+    if held.cpu_bytes > memory:
+        raise BadInput(
+            f"phase {held.phase} needs about {held.cpu_bytes / 2**30:.1f} GiB of memory, and this machine has {memory / 2**30:.1f} GiB; run it on another pool or lower its batch"
+        )
+    free = shutil.disk_usage(home()).free
+    if "://" not in places.location() and made.all.disk_bytes > free:
+        raise BadInput(f"the run leaves about {made.all.disk_bytes / 2**30:.1f} GiB in {places.location()}, and {free / 2**30:.1f} GiB are free; set COGUMI_STORE to a larger disk")
+
+
+def _notes(made: Plan) -> list[str]:
+    """What is possible and still worth knowing."""
+    found = []
+    if made.all.dollars > made.cap_dollars:
+        found.append(f"the expected ${made.all.dollars:,.2f} are more than teachers.cap_dollars {made.cap_dollars}: the run will stop there with everything kept")
+    elif made.all.most_dollars > made.cap_dollars:
+        found.append(f"teachers.cap_dollars {made.cap_dollars} bounds the worst case of ${made.all.most_dollars:,.2f}")
+    slowest = max(made.phases, key=lambda phase: phase.cpu_s)
+    if made.accelerator and slowest.cpu_s > slowest.accelerator_s and slowest.cpu_s > 4 * 3600:
+        found.append(
+            f"phase {slowest.phase} waits {slowest.cpu_s / 3600:,.0f} hours for the CPU: llama.cpp's wheel answers its questions without the accelerator; "
+            "fewer questions or more threads help"
+        )
+    return found
+
+
+def _rehearsed(profile: Profile) -> list[str]:
+    """Where no teacher is paid, the dollars are part of the rehearsal."""
+    paid = any(model.provider != "rehearsal" for model in profile.teachers.models.values())
+    return [] if paid else ["its teachers are the rehearsal's: their dollars are counted, and nothing is paid"]
+
+
+def _blocks(profile: Profile) -> list[str]:
+    """A plan asks no server: what a credentials block may say is not known."""
+    named = [f"{name} (block {model.block})" for name, model in profile.teachers.models.items() if model.block is not None]
+    return [f"prices of {', '.join(named)} are the profile's; the block may name others"] if named else []
+
+
+def _uses_accelerator(profile: Profile) -> bool:
+    return "cuda" in {profile.training.fine_tuning.device, profile.evaluation.device, profile.compression.recovery.device, *(one.lora.device for one in profile.modifiers.each)}
+
+
+def _machine(on: Device | None) -> list[str]:
+    """What was assumed of the hardware."""
+    found = ["operations a token: 4·N with a frozen base, 6·N where all weights learn, 2·N more with checkpointing, 2·N to answer"]
+    if on:
+        found.append(
+            f"{on.name}: {on.flops / 1e12:.0f} bf16 TFLOP/s at {TRAINING_UTILISATION:.0%}, {on.bandwidth / 1e12:.2f} TB/s at {READING_UTILISATION:.0%}, "
+            f"at least {1000 * DECODING_STEP_S:.0f} ms per decoded token"
+        )
+    return [
+        *found,
+        "CPU: rates measured with the nano student on two cores that have bfloat16 (blocks/estimates/hardware.py; without it training takes "
+        "twice as long); llama.cpp answers on the CPU",
+    ]

@@ -1,0 +1,1 @@
+"""What Prometheus scrapes, its alerts, and Grafana's dashboard."""

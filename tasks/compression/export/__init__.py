@@ -1,0 +1,1 @@
+"""GGUF: which tensor gets which type, quantised, written, and read back."""

@@ -1,0 +1,42 @@
+"""A GGUF Llama back as transformers weights: what a quantised file computes, up to llama.cpp's rounding of activations.
+
+Needed where full probabilities are: llama.cpp reports only the likeliest. Not here: running the file itself (blocks/engines/llama_cpp).
+"""
+
+from pathlib import Path
+from typing import Any
+
+from blocks.models import gguf_file
+from blocks.models.checkpoint import Checkpoint
+from configs.errors import BadInput
+from tasks.compression.export.gguf_write import rotary_heads, tensor_names
+
+
+def dequantised(gguf: Path, original: Path, device: str) -> Any:
+    """The transformers model of the folder ``original`` with the weights of ``gguf``, which was written from it.
+
+    Raises:
+        BadInput: the file is damaged, or was not written from that model.
+    """
+    import torch
+
+    from tasks.compression.pruning.activations import load
+
+    found = {tensor.name: tensor for tensor in gguf_file.tensors(gguf)}
+    model = load(original, device)
+    weights = dict(model.named_parameters())
+    with Checkpoint(original) as checkpoint, torch.no_grad():
+        for source, target in tensor_names(checkpoint).items():
+            tensor, shape = found.get(target), tuple(weights[source].shape)
+            if tensor is None or tuple(reversed(tensor.shape)) != shape:
+                raise BadInput(f"{gguf}: {target} is {'missing' if tensor is None else list(reversed(tensor.shape))}, the model has {list(shape)}; export the model again")
+            values = torch.from_numpy(gguf_file.values(gguf, tensor))
+            heads = rotary_heads(source, checkpoint.config)
+            weights[source].copy_(restore(values, heads) if heads is not None else values)
+    return model
+
+
+def restore(rows: Any, heads: int) -> Any:
+    """The inverse of :func:`tasks.compression.export.gguf_write.permute`."""
+    shape = rows.shape
+    return rows.reshape(heads, shape[0] // heads // 2, 2, *shape[1:]).swapaxes(1, 2).reshape(shape)

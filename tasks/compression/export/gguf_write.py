@@ -1,0 +1,185 @@
+"""A Hugging Face Llama folder as one GGUF file, quantised tensor by tensor with llama.cpp's own quantiser.
+
+Rounds once, from the stored weights. Holds one tensor at a time, so a model of any size passes through.
+Not here: adapters (adapter_to_gguf.py), packing for transport (zstd.py), other architectures.
+"""
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from blocks import store
+from blocks.models import llama_config, safetensors_file
+from blocks.models.checkpoint import Checkpoint, llama
+from blocks.progress import progress
+from blocks.records import Artifact
+from configs.errors import BadInput
+from tasks.compression.export.mixtures import file_type, tensor_type
+from tasks.compression.export.quantiser import block_bytes, quantise
+from tasks.compression.export.vocabulary import write_vocabulary
+from tasks.step import step
+
+if TYPE_CHECKING:
+    import numpy as np
+    from gguf import GGUFWriter
+
+
+@step(version=1)
+def to_gguf(model: Artifact, quantisation: str, importance: Artifact | None = None) -> Artifact:
+    """``model`` as ``model.gguf`` in llama.cpp's mixture ``quantisation`` (see mixtures.QUANTISATIONS).
+
+    ``importance`` (kind importance, from importance.py) weighs rounding errors by how large each input is in use.
+
+    Raises:
+        BadInput: not a Llama, an unknown quantisation or a tokenizer that GGUF cannot carry.
+    """
+    file_type(quantisation)
+    parents = [model] if importance is None else [model, importance]
+    with store.create("gguf", parents=parents, settings={"quantisation": quantisation}) as folder, Checkpoint(llama(model)) as checkpoint:
+        weights = {} if importance is None else _importance(importance)
+        write(checkpoint, folder.path / "model.gguf", quantisation, weights)
+        size, parameters = (folder.path / "model.gguf").stat().st_size, checkpoint.parameters()
+        folder.metrics.update(parameters=parameters, megabytes=size / 1e6, bits_per_parameter=8 * size / parameters)
+    return folder.artifact
+
+
+def write(checkpoint: Checkpoint, path: Path, quantisation: str, importance: "dict[str, np.ndarray]") -> None:
+    """Write the checkpoint to ``path``. ``importance`` maps Hugging Face weight names to (inputs,) float arrays."""
+    from gguf import MODEL_ARCH, MODEL_ARCH_NAMES, GGUFWriter
+    from gguf.constants import GGML_QUANT_VERSION, GGMLQuantizationType
+
+    config = checkpoint.config
+    writer = GGUFWriter(path, MODEL_ARCH_NAMES[MODEL_ARCH.LLAMA])
+    writer.add_type("model")
+    writer.add_file_type(file_type(quantisation))
+    writer.add_quantization_version(GGML_QUANT_VERSION)
+    _write_shape(writer, config)
+    write_vocabulary(writer, checkpoint.folder, config["vocab_size"])
+    names = tensor_names(checkpoint)
+    rope = rope_frequencies(config)
+    kinds = {}
+    for source, target in names.items():
+        shape = checkpoint.shape(source)
+        kinds[source] = tensor_type(quantisation, target, shape, n_layers=config["num_hidden_layers"], tied="lm_head.weight" not in names, weighed=bool(importance))
+        writer.add_tensor_info(target, shape, _float32(), block_bytes(kinds[source], math.prod(shape)), kinds[source])
+    if rope is not None:
+        writer.add_tensor_info("rope_freqs.weight", rope.shape, rope.dtype, rope.nbytes, GGMLQuantizationType.F32)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_ti_data_to_file()
+    with progress(f"writing {quantisation} GGUF", len(names)) as advance:
+        for source in names:
+            writer.write_tensor_data(_blocks(checkpoint, source, kinds[source], importance.get(source)))
+            advance()
+    if rope is not None:
+        writer.write_tensor_data(rope)
+    writer.close()
+
+
+def tensor_names(checkpoint: Checkpoint) -> dict[str, str]:
+    """Hugging Face tensor name → GGUF name, in file order: embedding, layers, norm, head. A tied head is left out.
+
+    Raises:
+        BadInput: a tensor that a Llama does not have.
+    """
+    from gguf import MODEL_ARCH, get_tensor_name_map
+
+    known = get_tensor_name_map(MODEL_ARCH.LLAMA, checkpoint.config["num_hidden_layers"])
+    found = {}
+    for name in sorted(checkpoint.names(), key=_position):
+        if (name == "lm_head.weight" and checkpoint.tied) or name.endswith("rotary_emb.inv_freq"):
+            continue
+        target = known.get_name(name, try_suffixes=(".weight", ".bias"))
+        if target is None:
+            raise BadInput(f"{checkpoint.folder}: tensor {name!r} has no place in a Llama GGUF")
+        found[name] = target
+    return found
+
+
+def permute(rows: Any, heads: int) -> Any:
+    """Rows of a query or key projection in llama.cpp's order: each head's two rotary halves interleaved."""
+    shape = rows.shape
+    return rows.reshape(heads, 2, shape[0] // heads // 2, *shape[1:]).swapaxes(1, 2).reshape(shape)
+
+
+def rotary_heads(name: str, config: dict[str, Any]) -> int | None:
+    """Number of heads whose rows must be permuted in the tensor ``name``, None for all but queries and keys."""
+    if ".q_proj." in name:
+        return int(config["num_attention_heads"])
+    if ".k_proj." in name:
+        return llama_config.key_value_heads(config)
+    return None
+
+
+def rope_frequencies(config: dict[str, Any]) -> "np.ndarray | None":
+    """Llama 3.1's per-frequency divisors (head_dim / 2,), float32; None where positions are not scaled so.
+
+    Long waves are slowed by ``factor``, short ones kept, those between blended (Meta's ``apply_scaling``).
+
+    Raises:
+        BadInput: a scaling of another type.
+    """
+    import numpy as np
+
+    rope = llama_config.rope(config)
+    if rope["rope_type"] == "default":
+        return None
+    if rope["rope_type"] != "llama3":
+        raise BadInput(f"rope type {rope['rope_type']!r} cannot be written to GGUF; only default and llama3 can")
+    size = llama_config.head_size(config)
+    frequencies = llama_config.rope_theta(config) ** (-np.arange(0, size, 2, dtype=np.float64) / size)
+    turns = rope["original_max_position_embeddings"] * frequencies / (2 * np.pi)
+    low, high, factor = rope["low_freq_factor"], rope["high_freq_factor"], rope["factor"]
+    share = np.clip((turns - low) / (high - low), 0.0, 1.0)
+    return (1.0 / ((1.0 - share) / factor + share)).astype(np.float32)
+
+
+def _write_shape(writer: "GGUFWriter", config: dict[str, Any]) -> None:
+    heads, size = config["num_attention_heads"], llama_config.head_size(config)
+    writer.add_vocab_size(config["vocab_size"])
+    writer.add_context_length(config["max_position_embeddings"])
+    writer.add_embedding_length(config["hidden_size"])
+    writer.add_block_count(config["num_hidden_layers"])
+    writer.add_feed_forward_length(config["intermediate_size"])
+    writer.add_head_count(heads)
+    writer.add_head_count_kv(llama_config.key_value_heads(config))
+    writer.add_layer_norm_rms_eps(config["rms_norm_eps"])
+    writer.add_rope_freq_base(llama_config.rope_theta(config))
+    writer.add_rope_dimension_count(size)
+    if size * heads != config["hidden_size"]:
+        writer.add_key_length(size)
+        writer.add_value_length(size)
+
+
+def _blocks(checkpoint: Checkpoint, name: str, kind: Any, importance: "np.ndarray | None") -> "np.ndarray":
+    """One tensor's bytes in GGML type ``kind``."""
+    import numpy as np
+
+    values = checkpoint.read(name)
+    heads = rotary_heads(name, checkpoint.config)
+    if heads is not None:
+        values = permute(values, heads)
+    rows = values.reshape(1, -1) if values.dim() == 1 else values
+    if kind.name == "F32":
+        return rows.float().numpy()
+    step_rows = max(1, (1 << 25) // rows.shape[1])
+    pieces = [quantise(rows[start : start + step_rows].float().numpy(), kind, importance) for start in range(0, rows.shape[0], step_rows)]
+    return np.concatenate(pieces)
+
+
+def _importance(artifact: Artifact) -> "dict[str, np.ndarray]":
+    if artifact.kind != "importance":
+        raise BadInput(f"{artifact.short} is a {artifact.kind}; give an artifact of kind importance")
+    return {name: values.numpy() for name, values in safetensors_file.load(store.open(artifact) / "importance.safetensors").items()}
+
+
+def _position(name: str) -> tuple[int, int, str]:
+    if name.startswith("model.layers."):
+        return (1, int(name.split(".")[2]), name)
+    return ({"model.embed_tokens.weight": 0, "model.norm.weight": 2}.get(name, 3), 0, name)
+
+
+def _float32() -> "np.dtype":
+    import numpy as np
+
+    return np.dtype(np.float32)

@@ -1,0 +1,39 @@
+"""A byte-level BPE vocabulary as GGUF metadata: tokens, merges, special ids, chat template.
+
+Not here: reading and checking it (blocks/models/vocabulary.py).
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from blocks.models import vocabulary
+from blocks.models.template import END
+
+if TYPE_CHECKING:
+    from gguf import GGUFWriter
+
+
+def write_vocabulary(writer: "GGUFWriter", folder: Path, size: int) -> None:
+    """Add the tokenizer in ``folder`` to a GGUF file; ``size`` rows in the embedding (the rest are marked unused).
+
+    Raises:
+        BadInput: as :func:`blocks.models.vocabulary.read`.
+    """
+    from gguf import TokenType
+
+    found = vocabulary.read(folder, size)
+    kinds = {"normal": TokenType.NORMAL, "control": TokenType.CONTROL, "user defined": TokenType.USER_DEFINED, "unused": TokenType.UNUSED}
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre(found.splitting)
+    writer.add_token_list(found.tokens)
+    writer.add_token_types([kinds[kind] for kind in found.kinds])
+    writer.add_token_merges(found.merges)
+    for role, add in (("bos", writer.add_bos_token_id), ("eos", writer.add_eos_token_id), ("pad", writer.add_pad_token_id)):
+        token = found.special.get(f"{role}_token")
+        if token in found.ids:
+            add(found.ids[token])
+    if END in found.ids:
+        writer.add_eot_token_id(found.ids[END])
+    writer.add_add_bos_token(found.begins)
+    if found.template:
+        writer.add_chat_template(found.template)

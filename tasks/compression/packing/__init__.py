@@ -1,0 +1,1 @@
+"""Packed for transport, and unpacked with every byte checked."""

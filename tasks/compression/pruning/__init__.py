@@ -1,0 +1,1 @@
+"""Weights set to zero, and the training that recovers from it."""

@@ -1,0 +1,1 @@
+"""What does not belong into a dataset, found and taken out."""

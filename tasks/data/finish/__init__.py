@@ -1,0 +1,1 @@
+"""The finished dataset: balanced, split, described and measured."""

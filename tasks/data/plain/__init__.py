@@ -1,0 +1,1 @@
+"""Plain files of records, of any origin, and the commands on them."""

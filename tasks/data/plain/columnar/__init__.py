@@ -1,0 +1,1 @@
+"""Parquet: rows as columns, and columns as rows."""

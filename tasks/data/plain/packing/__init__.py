@@ -1,0 +1,1 @@
+"""Packed files: .zst and .gz."""

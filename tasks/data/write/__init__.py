@@ -1,0 +1,1 @@
+"""Questions and answers written by teachers, and rated by them."""

@@ -1,0 +1,1 @@
+"""ANIL: tasks for meta-learning, its gradient, and whether it helped."""

@@ -1,0 +1,1 @@
+"""The student before it is trained: made here, from the hub, or from a folder."""

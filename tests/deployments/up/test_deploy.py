@@ -1,0 +1,14 @@
+"""What a failed `prefect deploy` is told as."""
+
+from deployments.up.deploy import _told
+
+TRACEBACK = """Traceback (most recent call last):
+  File "/x/httpx/_transports/default.py", line 118, in map_httpcore_exceptions
+    raise mapped_exc(message) from exc
+httpx.ConnectError: All connection attempts failed
+"""
+
+
+def test_of_a_traceback_the_error_alone_is_told() -> None:
+    assert _told(TRACEBACK) == "httpx.ConnectError: All connection attempts failed"
+    assert _told("Work pool 'x' was not found.\n") == "Work pool 'x' was not found."
