@@ -17,9 +17,23 @@ def progress(title: str, total: int | None = None) -> Iterator[Callable[..., Non
     """Yield ``advance(n=1, note="")``; ``total`` in the same unit, None where it is not known."""
     if sys.stderr is not None and sys.stderr.isatty() and not json_lines():
         from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeElapsedColumn,
+            TimeRemainingColumn,
+        )
 
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(), TextColumn("{task.fields[note]}"))
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[note]}"),
+        )
         with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
             bar = bars.add_task(title, total=total, note="")
             yield lambda n=1, note="": bars.update(bar, advance=n, note=note)

@@ -23,9 +23,14 @@ class Record(BaseModel):
 
 
 def unknown_fields(error: ValidationError) -> str:
-    """The fields that a record has and this version does not know, for people; empty where anything else is wrong with it as well."""
+    """The fields that a record has and this version does not know, for people; empty where anything else is wrong with
+    it as well."""
     faults = error.errors()
-    return ", ".join(".".join(map(str, fault["loc"])) for fault in faults) if all(fault["type"] == "extra_forbidden" for fault in faults) else ""
+    return (
+        ", ".join(".".join(map(str, fault["loc"])) for fault in faults)
+        if all(fault["type"] == "extra_forbidden" for fault in faults)
+        else ""
+    )
 
 
 class CallRef(Record):
@@ -117,8 +122,9 @@ Metrics = dict[Line, Annotated[float, Field(allow_inf_nan=False)]]
 
 class Artifact(Record):
     """Reference to an immutable, content-addressed folder. ``bytes`` is the sum of its files; ``metrics`` are the few
-    numbers worth showing without opening it; ``account`` is the SHA-256 of what its manifest says of its making and gates and bills read
-    (folders.py), which the digest does not cover (None: written before there was such a field). It is no part of an artifact's identity."""
+    numbers worth showing without opening it; ``account`` is the SHA-256 of what its manifest says of its making and
+    gates and bills read (folders.py), which the digest does not cover (None: written before there was such a field). It
+    is no part of an artifact's identity."""
 
     kind: Name
     digest: Name
@@ -130,7 +136,9 @@ class Artifact(Record):
 
     def __eq__(self, other: object) -> bool:
         """Whether kind, digest, place, bytes, parents and metrics are equal."""
-        return isinstance(other, Artifact) and all(getattr(self, name) == getattr(other, name) for name in type(self).model_fields if name != "account")
+        return isinstance(other, Artifact) and all(
+            getattr(self, name) == getattr(other, name) for name in type(self).model_fields if name != "account"
+        )
 
     def __hash__(self) -> int:
         """By content."""
@@ -194,8 +202,13 @@ class GateCheck(Record):
     @property
     def passed(self) -> bool:
         """Whether the comparison holds (false for NaN)."""
-        return {">=": self.value >= self.threshold, "<=": self.value <= self.threshold, ">": self.value > self.threshold,
-                "<": self.value < self.threshold, "==": self.value == self.threshold}[self.rule]  # fmt: skip
+        return {
+            ">=": self.value >= self.threshold,
+            "<=": self.value <= self.threshold,
+            ">": self.value > self.threshold,
+            "<": self.value < self.threshold,
+            "==": self.value == self.threshold,
+        }[self.rule]
 
 
 class GateReport(Record):
@@ -218,7 +231,12 @@ def _inside(files: Mapping[str, Any]) -> Mapping[str, Any]:
         parts, folded = name.split("/"), _folded(name)
         if any(part in {"", ".", ".."} for part in parts) or "\\" in name or not name.isprintable():
             raise ValueError(f"{ascii(name)[:100]} is no name of a file below the artifact's folder")
-        if len(parts) > 20 or len(name.encode()) > 1000 or any(len(part.encode()) > 255 for part in parts) or folded.split("/")[0] == "manifest.json":
+        if (
+            len(parts) > 20
+            or len(name.encode()) > 1000
+            or any(len(part.encode()) > 255 for part in parts)
+            or folded.split("/")[0] == "manifest.json"
+        ):
             raise ValueError(f"{ascii(name)[:100]} cannot be the name of an artifact's file")
         if folded in seen:
             raise ValueError(f"{ascii(name)[:100]} is another file's name too")

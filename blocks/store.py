@@ -1,8 +1,8 @@
 """The artifact store: immutable, content-addressed folders with a manifest written last.
 
 ``create`` makes an artifact in a temporary folder and renames it into place; ``open`` gives its verified local files.
-Where the store lies: places.py; one that is not a folder here is reached through remote.py. Not here: an artifact's folder as
-such (folders.py), what a step caches (tasks/step.py), and deleting artifacts.
+Where the store lies: places.py; one that is not a folder here is reached through remote.py. Not here: an artifact's
+folder as such (folders.py), what a step caches (tasks/step.py), and deleting artifacts.
 """
 
 import errno
@@ -23,14 +23,28 @@ from typing import Any
 
 from blocks.records import Artifact, Manifest
 from blocks.storage import disk, objects, peak_memory, places, remote
-from blocks.storage.folders import MANIFEST, MOST_BYTES, digest_of, files_of, fsync, manifest_in, may_stay, parsed, reference, verify_content, verify_folder
+from blocks.storage.folders import (
+    MANIFEST,
+    MOST_BYTES,
+    digest_of,
+    files_of,
+    fsync,
+    manifest_in,
+    may_stay,
+    parsed,
+    reference,
+    verify_content,
+    verify_folder,
+)
 from blocks.storage.places import location, new_work_folder
 from configs.errors import BadInput, CogumiError, DamagedArtifact
 from configs.settings import Settings
 
 log = logging.getLogger("cogumi.store")
 current_step: ContextVar[str] = ContextVar("current_step", default="")
-_since: ContextVar[list[float] | None] = ContextVar("since", default=None)  # when the work on the step's next artifact began
+_since: ContextVar[list[float] | None] = ContextVar(
+    "since", default=None
+)  # when the work on the step's next artifact began
 
 
 class Folder:
@@ -53,7 +67,8 @@ class Folder:
 
 @contextmanager
 def within_step(name: str) -> Iterator[None]:
-    """The step whose artifacts are made in the block: the first took its time and memory from here on, each other one from the one before."""
+    """The step whose artifacts are made in the block: the first took its time and memory from here on, each other one
+    from the one before."""
     step, since = current_step.set(name), _since.set([time.monotonic()])
     peak_memory.reset_peak()
     try:
@@ -76,7 +91,9 @@ def ready() -> None:
 
 
 @contextmanager
-def create(kind: str, *, parents: Sequence[Artifact] = (), settings: Settings | dict[str, Any] | None = None) -> Iterator[Folder]:
+def create(
+    kind: str, *, parents: Sequence[Artifact] = (), settings: Settings | dict[str, Any] | None = None
+) -> Iterator[Folder]:
     """Make an artifact of ``kind`` from ``parents`` under ``settings``. On any error nothing stays behind.
 
     Raises:
@@ -90,7 +107,9 @@ def create(kind: str, *, parents: Sequence[Artifact] = (), settings: Settings | 
     try:
         lock = os.open(work / ".taking", os.O_CREAT | os.O_RDWR)
         fcntl.flock(lock, fcntl.LOCK_EX)
-        os.rename(work / ".taking", work / ".lock")  # held before anybody can find it: a sweeper takes a free one for a dead maker's
+        os.rename(
+            work / ".taking", work / ".lock"
+        )  # held before anybody can find it: a sweeper takes a free one for a dead maker's
         content = work / "content"
         content.mkdir()
         folder = Folder(content)
@@ -166,7 +185,10 @@ def is_there(artifact: Artifact) -> None:
 
 def here(artifact: Artifact) -> Artifact:
     """``artifact`` with the place where it lies now: a store may have moved since the reference was written."""
-    place = next((place for place in _places(artifact) if objects.is_remote(place) or (Path(place) / MANIFEST).exists()), artifact.uri)
+    place = next(
+        (place for place in _places(artifact) if objects.is_remote(place) or (Path(place) / MANIFEST).exists()),
+        artifact.uri,
+    )
     return artifact.model_copy(update={"uri": place})
 
 
@@ -190,16 +212,26 @@ def find(digest: str) -> Artifact:
     Raises:
         BadInput: none or several match.
     """
-    matches = [entry for entry in everything() if entry.digest.startswith(digest) or f"{entry.kind}-{entry.digest}".startswith(digest)]
+    matches = [
+        entry
+        for entry in everything()
+        if entry.digest.startswith(digest) or f"{entry.kind}-{entry.digest}".startswith(digest)
+    ]
     if len(matches) != 1:
-        raise BadInput(f"{len(matches)} artifacts match {digest!r} in {location()}; give more of the digest" if matches else f"no artifact matches {digest!r} in {location()}")
+        raise BadInput(
+            f"{len(matches)} artifacts match {digest!r} in {location()}; give more of the digest"
+            if matches
+            else f"no artifact matches {digest!r} in {location()}"
+        )
     return matches[0]
 
 
 def everything() -> list[Artifact]:
     """All artifacts in the store, in no particular order. What cannot be read is left out, with a warning, and so is a
     manifest in a place that is not its own."""
-    return [reference(entry, place) for place, entry in _manifests(location()) if place == _uri(entry.kind, entry.digest)]
+    return [
+        reference(entry, place) for place, entry in _manifests(location()) if place == _uri(entry.kind, entry.digest)
+    ]
 
 
 def _manifests(place: str) -> Iterator[tuple[str, Manifest]]:
@@ -216,7 +248,10 @@ def _manifests(place: str) -> Iterator[tuple[str, Manifest]]:
 def _finite(kind: str, metrics: dict[str, float]) -> dict[str, float]:
     for name, value in metrics.items():
         if not math.isfinite(value):
-            raise CogumiError(f"{kind}: its metric {name} is {float(value)}; what it was measured on is broken, look at the step before")
+            raise CogumiError(
+                f"{kind}: its metric {name} is {float(value)}; what it was measured on is broken, look at the step "
+                "before"
+            )
     return {name: float(value) for name, value in metrics.items()}
 
 
@@ -225,8 +260,8 @@ def _uri(kind: str, digest: str) -> str:
 
 
 def _publish(content: Path, made: Manifest) -> Artifact:
-    """Manifest last, then into place. An equal artifact that is already there and whole is kept, and so is its manifest,
-    unless it is doubted."""
+    """Manifest last, then into place. An equal artifact that is already there and whole is kept, and so is its
+    manifest, unless it is doubted."""
     uri = _uri(made.kind, made.digest)
     written = made.model_dump_json(indent=1).encode()
     (content / MANIFEST).write_bytes(written)

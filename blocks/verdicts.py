@@ -1,4 +1,5 @@
-"""What a modifier and the router are found to be worth: made by the phases that judge them, shown by the release's report.
+"""What a modifier and the router are found to be worth: made by the phases that judge them, shown by the release's
+report.
 
 Not here: the judging (tasks/modifiers/gain.py, tasks/routing/assemble.py), and the report (tasks/release/figures.py).
 """
@@ -7,7 +8,8 @@ from blocks.records import Interval, Record
 
 
 class Gain(Record):
-    """Exact match with the modifier minus without, paired, with 95% intervals: in its domains (``inside``), elsewhere, by domain."""
+    """Exact match with the modifier minus without, paired, with 95% intervals: in its domains (``inside``), elsewhere,
+    by domain."""
 
     modifier: str
     domains: tuple[str, ...]
@@ -23,8 +25,8 @@ class Gain(Record):
 
 
 class Routed(Record):
-    """The router on the test questions: shares of right answers, calibration errors; None where nothing of the kind occurred.
-    ``difference``: routed minus base exact match, paired; ``cost``: tokens over those of the base alone."""
+    """The router on the test questions: shares of right answers, calibration errors; None where nothing of the kind
+    occurred. ``difference``: routed minus base exact match, paired; ``cost``: tokens over those of the base alone."""
 
     threshold: float
     base: float

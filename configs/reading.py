@@ -1,7 +1,8 @@
-"""YAML that a person wrote, read within bounds: its bytes, its depth, what its aliases repeat, and which kinds of values it holds.
+"""YAML that a person wrote, read within bounds: its bytes, its depth, what its aliases repeat, and which kinds of
+values it holds.
 
-A document is what a profile needs and no more: mappings with text as keys, lists, text, numbers, true, false and null. Not here: what the
-fields mean (schema.py, phases/).
+A document is what a profile needs and no more: mappings with text as keys, lists, text, numbers, true, false and null.
+Not here: what the fields mean (schema.py, phases/).
 """
 
 import os
@@ -68,7 +69,8 @@ def quoted(value: object) -> str:
 
 
 def _text(path: Path) -> str:
-    """The file's text. Whatever else has a name is not opened for long: a pipe would wait for its writer, a device may have no end."""
+    """The file's text. Whatever else has a name is not opened for long: a pipe would wait for its writer, a device may
+    have no end."""
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
     except FileNotFoundError:
@@ -93,8 +95,9 @@ def _text(path: Path) -> str:
 
 
 class _Bounded(yaml.SafeLoader):
-    """YAML without surprises. Dates and ``1:30`` are text (YAML 1.1 has 90 for it), numbers of absurd length and foreign tags are errors, and
-    so is a key that stands there twice, of which the later one would count without a word."""
+    """YAML without surprises. Dates and ``1:30`` are text (YAML 1.1 has 90 for it), numbers of absurd length and
+    foreign tags are errors, and so is a key that stands there twice, of which the later one would count without a
+    word."""
 
     def __init__(self, stream: str) -> None:
         super().__init__(stream)
@@ -140,7 +143,9 @@ class _Bounded(yaml.SafeLoader):
                 raise _refused("a list or a mapping as a key; keys are text", key.start_mark)
             if key.tag != _CORE + "str":
                 kind = key.tag.removeprefix(_CORE)
-                raise _refused(f"the key {cut(key.value)!r} is read as {kind}; keys are text, write it in quotes", key.start_mark)
+                raise _refused(
+                    f"the key {cut(key.value)!r} is read as {kind}; keys are text, write it in quotes", key.start_mark
+                )
             if key.value in seen:
                 raise _refused(f"{cut(key.value)!r} stands there twice", key.start_mark)
             seen.add(key.value)
@@ -150,7 +155,8 @@ class _Bounded(yaml.SafeLoader):
         """A value of a kind that settings have."""
         if node.tag not in _PLAIN:
             raise _refused(
-                f"could not determine a constructor for the tag {cut(node.tag)!r}; settings are text, numbers, lists and mappings",
+                f"could not determine a constructor for the tag {cut(node.tag)!r}; settings are text, numbers, lists "
+                "and mappings",
                 node.start_mark,
             )
         if isinstance(node, yaml.ScalarNode) and node.tag in (_CORE + "int", _CORE + "float"):
@@ -174,7 +180,11 @@ class _Bounded(yaml.SafeLoader):
 
 # PyYAML's own but without dates, and without numbers to the base 60.
 _Bounded.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag not in (_CORE + "timestamp", _CORE + "int", _CORE + "float", _CORE + "value")]
+    first: [
+        (tag, pattern)
+        for tag, pattern in resolvers
+        if tag not in (_CORE + "timestamp", _CORE + "int", _CORE + "float", _CORE + "value")
+    ]
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
 _Bounded.add_implicit_resolver(
@@ -184,7 +194,9 @@ _Bounded.add_implicit_resolver(
 )
 _Bounded.add_implicit_resolver(
     _CORE + "float",
-    re.compile(r"^(?:[-+]?(?:[0-9][0-9_]*)\.[0-9_]*(?:[eE][-+][0-9]+)?|\.[0-9][0-9_]*(?:[eE][-+][0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$"),
+    re.compile(
+        r"^(?:[-+]?(?:[0-9][0-9_]*)\.[0-9_]*(?:[eE][-+][0-9]+)?|\.[0-9][0-9_]*(?:[eE][-+][0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$"
+    ),
     list("-+0123456789."),
 )
 

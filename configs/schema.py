@@ -1,4 +1,5 @@
-"""The profile: everything a run builds, phase by phase, in one validated tree; and how a profile is loaded and overridden.
+"""The profile: everything a run builds, phase by phase, in one validated tree; and how a profile is loaded and
+overridden.
 
 Not here: the phases' own settings (configs/phases/), and any behaviour.
 """
@@ -41,7 +42,9 @@ class Profile(Settings):
     """What to build. Complete: every field stands in the profile's YAML file."""
 
     name: str = setting("name of the profile, the YAML file's own")
-    description: str = runtime("one line for people, with which a run begins: what it builds, on which hardware, how long")
+    description: str = runtime(
+        "one line for people, with which a run begins: what it builds, on which hardware, how long"
+    )
     seed: int = setting("base of every random stream", ge=0, le=2**31 - 1)
     pools: Pools = runtime("where each phase runs")
     teachers: Teachers = setting("who is asked for what, at which price, under which limits")
@@ -61,7 +64,9 @@ class Profile(Settings):
         if isinstance(student, Scratch) and awq is not None:
             for name, width in (("hidden", student.hidden), ("feed_forward", student.feed_forward)):
                 if width % awq.group:
-                    raise ValueError(f"compression.awq.group {awq.group} does not divide training.student.{name}, {width}")
+                    raise ValueError(
+                        f"compression.awq.group {awq.group} does not divide training.student.{name}, {width}"
+                    )
         return self
 
 
@@ -81,7 +86,9 @@ def load(name: str, overrides: list[str] | None = None) -> Profile:
     elif name.endswith((".yaml", ".yml")):
         path = Path(name)
     else:
-        raise BadInput(f"unknown profile {quoted(name)}; there are: {', '.join(available())}; a file's name ends in .yaml")
+        raise BadInput(
+            f"unknown profile {quoted(name)}; there are: {', '.join(available())}; a file's name ends in .yaml"
+        )
     tree = read_yaml(path)
     if not isinstance(tree, dict):
         raise BadInput(f"{path}: no settings in it; a profile is a mapping such as {PROFILES / 'nano.yaml'}")
@@ -96,7 +103,8 @@ def load(name: str, overrides: list[str] | None = None) -> Profile:
 
 
 def _beyond(node: Any, path: str = "", depth: int = 0) -> str | None:
-    """What is wrong with a number that Prefect's API and llama.cpp cannot take, or with a tree that overrides made too deep."""
+    """What is wrong with a number that Prefect's API and llama.cpp cannot take, or with a tree that overrides made too
+    deep."""
     if depth > DEPTH:
         return f"{cut(path)} is nested more than {DEPTH} deep"
     if isinstance(node, int) and abs(node) >= 1 << 63:
@@ -104,7 +112,14 @@ def _beyond(node: Any, path: str = "", depth: int = 0) -> str | None:
     if isinstance(node, float) and not math.isfinite(node):
         return f"{cut(path)} is {node}; settings are finite numbers"
     children = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
-    return next((found for key, value in children if (found := _beyond(value, f"{path}.{key}" if path else str(key), depth + 1))), None)
+    return next(
+        (
+            found
+            for key, value in children
+            if (found := _beyond(value, f"{path}.{key}" if path else str(key), depth + 1))
+        ),
+        None,
+    )
 
 
 def _apply(tree: Any, override: str, profile: str) -> None:
@@ -116,10 +131,22 @@ def _apply(tree: Any, override: str, profile: str) -> None:
     node, walked = tree, ""
     parts = [*parents, last]
     for depth, part in enumerate(parts):
-        keys = [str(key) for key in node] if isinstance(node, dict) else [str(i) for i in range(len(node))] if isinstance(node, list) else []
+        keys = (
+            [str(key) for key in node]
+            if isinstance(node, dict)
+            else [str(i) for i in range(len(node))]
+            if isinstance(node, list)
+            else []
+        )
         if part not in keys:
             near = difflib.get_close_matches(part, keys, 1)
-            hint = f"; did you mean {walked + near[0]!r}?" if near else f"; there are: {cut(', '.join(keys), 1000)}" if keys else ""
+            hint = (
+                f"; did you mean {walked + near[0]!r}?"
+                if near
+                else f"; there are: {cut(', '.join(keys), 1000)}"
+                if keys
+                else ""
+            )
             raise BadInput(f"--set {cut(dotted)}: profile {profile} has no field {quoted(walked + part)}{hint}")
         walked += part + "."
         if depth < len(parts) - 1:
@@ -136,7 +163,13 @@ def _first(error: ValidationError) -> str:
     faults = error.errors()
     where = cut(".".join(str(part) for part in faults[0]["loc"]))
     given = quoted(faults[0]["input"])
-    shown = "" if faults[0]["type"] in ("missing", "extra_forbidden", "value_error", SECRET) or len(given) > SHOWN else f" (got {given})"
-    message = {"missing": "field is missing", "extra_forbidden": "unknown field"}.get(faults[0]["type"], cut(faults[0]["msg"].removeprefix("Value error, "), 400))
+    shown = (
+        ""
+        if faults[0]["type"] in ("missing", "extra_forbidden", "value_error", SECRET) or len(given) > SHOWN
+        else f" (got {given})"
+    )
+    message = {"missing": "field is missing", "extra_forbidden": "unknown field"}.get(
+        faults[0]["type"], cut(faults[0]["msg"].removeprefix("Value error, "), 400)
+    )
     more = f"; and {len(faults) - 1} more" if len(faults) > 1 else ""
     return f"{f'{where}: ' if where else ''}{message}{shown}{more}"

@@ -53,7 +53,11 @@ class Settings(BaseModel):
         for name, info in cls.model_fields.items() if isinstance(found, dict) else ():
             kinds = set(_kinds(info.annotation))
             numbers = kinds & {int, float, Decimal} and kinds <= {int, float, Decimal, str, type(None)}
-            if numbers and (truth := next((one for one in _within(found.get(name)) if isinstance(one, bool)), None)) is not None:
+            if (
+                numbers
+                and (truth := next((one for one in _within(found.get(name)) if isinstance(one, bool)), None))
+                is not None
+            ):
                 raise ValueError(f"{name} is {str(truth).lower()}; write a number")
         return found
 
@@ -73,7 +77,11 @@ class Settings(BaseModel):
 
     def identity(self) -> dict[str, Any]:
         """The settings as plain JSON data, without runtime fields, at every depth."""
-        return {name: _plain(getattr(self, name)) for name, info in type(self).model_fields.items() if not _is_runtime(info.json_schema_extra)}
+        return {
+            name: _plain(getattr(self, name))
+            for name, info in type(self).model_fields.items()
+            if not _is_runtime(info.json_schema_extra)
+        }
 
     def digest(self) -> str:
         """SHA-256 (hex) of :meth:`identity`."""

@@ -1,7 +1,7 @@
 """The commands ``cogumi …``: their names and options. Parses, calls, prints; the exit code says how it ended.
 
-0 done · 1 fault · 2 bad input or usage · 3 a gate failed · 4 the budget is spent · 130, 143 or 129 interrupted. Not here: any work of a phase,
-and where the process begins (start.py) and ends (leaving.py).
+0 done · 1 fault · 2 bad input or usage · 3 a gate failed · 4 the budget is spent · 130, 143 or 129 interrupted. Not
+here: any work of a phase, and where the process begins (start.py) and ends (leaving.py).
 """
 
 import errno
@@ -24,7 +24,12 @@ from deployments.terminal.leaving import TERMINATED, work_begins
 
 INTERRUPTED = 130
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # a disk full or read-only, as where it is foreseen
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Build, compress and serve a small specialist language-model system.")
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Build, compress and serve a small specialist language-model system.",
+)
 app.add_typer(data.app, name="data")
 
 
@@ -34,18 +39,29 @@ def _show_version(asked: bool) -> None:
         raise typer.Exit
 
 
-Set = Annotated[list[str] | None, typer.Option("--set", metavar="A.B=VALUE", help="Override one setting of the profile; repeatable.")]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="A.B=VALUE", help="Override one setting of the profile; repeatable."),
+]
 
 
 @app.callback()
-def versioned(version: Annotated[bool, typer.Option("--version", is_eager=True, callback=_show_version, help="Show the version and exit.")] = False) -> None:
+def versioned(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_show_version, help="Show the version and exit.")
+    ] = False,
+) -> None:
     """Build, compress and serve a small specialist language-model system."""
 
 
 @app.command()
 def run(
-    profile: Annotated[str, typer.Option("--profile", "-p", help="What to build: a profile's name, or a YAML file.")] = "nano",
-    phase: Annotated[list[str] | None, typer.Option("--phase", help="Stop after this phase (and what it needs); repeatable.")] = None,
+    profile: Annotated[
+        str, typer.Option("--profile", "-p", help="What to build: a profile's name, or a YAML file.")
+    ] = "nano",
+    phase: Annotated[
+        list[str] | None, typer.Option("--phase", help="Stop after this phase (and what it needs); repeatable.")
+    ] = None,
     set_: Set = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Do every step again, whatever the cache holds.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Log as JSON lines, and print the result as JSON.")] = False,
@@ -61,9 +77,13 @@ def run(
 
 @app.command()
 def plan(
-    profile: Annotated[str, typer.Option("--profile", "-p", help="What to plan: a profile's name, or a YAML file.")] = "nano",
+    profile: Annotated[
+        str, typer.Option("--profile", "-p", help="What to plan: a profile's name, or a YAML file.")
+    ] = "nano",
     set_: Set = None,
-    gpu: Annotated[str, typer.Option("--gpu", help="Accelerator to plan for, where the profile uses one: h100, h200, a100, 4090.")] = "h100",
+    gpu: Annotated[
+        str, typer.Option("--gpu", help="Accelerator to plan for, where the profile uses one: h100, h200, a100, 4090.")
+    ] = "h100",
     json: Annotated[bool, typer.Option("--json", help="Print the plan as JSON.")] = False,
 ) -> None:
     """Say what a run will ask, cost, take and leave, before anything is spent; refuse what cannot be reached."""
@@ -77,9 +97,20 @@ def plan(
 
 @app.command()
 def lineage(
-    identity: Annotated[str | None, typer.Argument(metavar="[ID]", help="Beginning of a digest, or the id of a row, a question, a teacher call or a served answer.")] = None,
-    forward: Annotated[bool, typer.Option("--forward", help="What contains it and was made of it, in place of what it was made of.")] = False,
-    teacher: Annotated[str | None, typer.Option("--teacher", help="Every artifact with rows of this teacher, and what was made of them.")] = None,
+    identity: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[ID]",
+            help="Beginning of a digest, or the id of a row, a question, a teacher call or a served answer.",
+        ),
+    ] = None,
+    forward: Annotated[
+        bool, typer.Option("--forward", help="What contains it and was made of it, in place of what it was made of.")
+    ] = False,
+    teacher: Annotated[
+        str | None,
+        typer.Option("--teacher", help="Every artifact with rows of this teacher, and what was made of them."),
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the trace as JSON.")] = False,
 ) -> None:
     """Follow a release, artifact, row or answer back to teacher calls and their price, or forward.
@@ -98,7 +129,10 @@ def lineage(
 
 @app.command()
 def report(
-    run: Annotated[str | None, typer.Argument(help="A release by its digest, or a run by its id or name; the current release by default.")] = None,
+    run: Annotated[
+        str | None,
+        typer.Argument(help="A release by its digest, or a run by its id or name; the current release by default."),
+    ] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Also copy the report there.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print what is known as JSON.")] = False,
 ) -> None:
@@ -133,7 +167,10 @@ def metrics(
 def chat(
     prompt: Annotated[str | None, typer.Option("--prompt", help="Ask one question and end.")] = None,
     why: Annotated[bool, typer.Option("--why", help="Show the router's decision with every answer.")] = False,
-    release: Annotated[str | None, typer.Option("--release", help="Digest (or its beginning) of a release; the current one by default.")] = None,
+    release: Annotated[
+        str | None,
+        typer.Option("--release", help="Digest (or its beginning) of a release; the current one by default."),
+    ] = None,
 ) -> None:
     """Talk to the release that was built here, through llama.cpp, routed."""
     from deployments.commands.chat import chat as talk
@@ -144,7 +181,12 @@ def chat(
 
 @app.command()
 def nightly(
-    profile: Annotated[str, typer.Option("--profile", "-p", help="What the current release was built from: a profile's name, or a YAML file.")] = "nano",
+    profile: Annotated[
+        str,
+        typer.Option(
+            "--profile", "-p", help="What the current release was built from: a profile's name, or a YAML file."
+        ),
+    ] = "nano",
     set_: Set = None,
 ) -> None:
     """Look at what was served, retrain what moved, and replace the release if a better one comes of it."""
@@ -163,7 +205,9 @@ def releases() -> None:
 
 @app.command()
 def rollback(
-    release: Annotated[str | None, typer.Argument(help="Digest (or its beginning) of a kept release; the one before by default.")] = None,
+    release: Annotated[
+        str | None, typer.Argument(help="Digest (or its beginning) of a kept release; the one before by default.")
+    ] = None,
 ) -> None:
     """Make an earlier release the current one again.
 
@@ -179,13 +223,32 @@ def rollback(
 def up(
     port: Annotated[int, typer.Option(help="Port of the API and the UI.", min=1, max=65535)] = 4200,
     host: Annotated[str, typer.Option(help="Address to bind to; loopback unless told.")] = "127.0.0.1",
-    database: Annotated[str | None, typer.Option(metavar="URL", help="PostgreSQL for the server; SQLite unless told. A password: see the README.")] = None,
+    database: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="PostgreSQL for the server; SQLite unless told. A password: see the README."),
+    ] = None,
     server_only: Annotated[bool, typer.Option("--server-only", help="No worker on this machine.")] = False,
-    pool: Annotated[list[str] | None, typer.Option("--pool", metavar="NAME", help="A worker for this pool only; repeatable.")] = None,
-    api: Annotated[str | None, typer.Option(metavar="URL", help="Start no server: join this one with workers, or with --server-only prepare it and end.")] = None,
-    metrics: Annotated[int | None, typer.Option(metavar="PORT", help="Also answer Prometheus there, on loopback, as `cogumi metrics` does.", min=1, max=65535)] = None,
+    pool: Annotated[
+        list[str] | None, typer.Option("--pool", metavar="NAME", help="A worker for this pool only; repeatable.")
+    ] = None,
+    api: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL", help="Start no server: join this one with workers, or with --server-only prepare it and end."
+        ),
+    ] = None,
+    metrics: Annotated[
+        int | None,
+        typer.Option(
+            metavar="PORT",
+            help="Also answer Prometheus there, on loopback, as `cogumi metrics` does.",
+            min=1,
+            max=65535,
+        ),
+    ] = None,
 ) -> None:
-    """Start server, pools, workers and deployments on this machine, in the foreground; or workers that join a server elsewhere."""
+    """Start server, pools, workers and deployments on this machine, in the foreground; or workers that join a server
+    elsewhere."""
     from deployments.up.servers.addresses import check_host, given
     from deployments.up.up import up as start
 
@@ -217,7 +280,10 @@ def outcome() -> int:
     except CogumiError as error:
         complain(str(error))
         code = error.exit_code
-    except (typer.Abort, KeyboardInterrupt):  # typer itself returns 130 for the latter, where it is the one that catches it
+    except (
+        typer.Abort,
+        KeyboardInterrupt,
+    ):  # typer itself returns 130 for the latter, where it is the one that catches it
         code = INTERRUPTED
     except typer.TyperException as error:
         if message := error.format_message():  # nothing where the help was shown instead
@@ -230,7 +296,9 @@ def outcome() -> int:
         complain(f"{error.strerror or error}{f' ({error.filename})' if error.filename else ''}")
         code = BadInput.exit_code if error.errno in NO_ROOM else 1
     except Exception as error:
-        if (reason := disk.said(error, Path.cwd())) is not None:  # a writer in native code, with a class of its own for it
+        if (
+            reason := disk.said(error, Path.cwd())
+        ) is not None:  # a writer in native code, with a class of its own for it
             complain(f"{reason}; make room and run again: finished steps are kept")
             code = BadInput.exit_code
         else:

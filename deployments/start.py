@@ -1,4 +1,5 @@
-"""Where the command ``cogumi`` begins: before anything that takes time is imported, it is settled what Ctrl-C and SIGTERM do.
+"""Where the command ``cogumi`` begins: before anything that takes time is imported, it is settled what Ctrl-C and
+SIGTERM do.
 
 Not here: the commands (cli.py).
 """

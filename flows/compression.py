@@ -1,4 +1,5 @@
-"""The compression phase: prune → recover → fold AWQ scales → GGUF → temperature → zstd, with a ledger row after each."""
+"""The compression phase: prune → recover → fold AWQ scales → GGUF → temperature → zstd, with a ledger row after
+each."""
 
 from blocks.records import Artifact, GateCheck, GateReport, Record
 from flows.parameters import Chosen, Stored
@@ -20,9 +21,9 @@ from tasks.evaluation.ledger import ledger
 
 
 class Compressed(Record):
-    """``model``: the Hugging Face weights that every export was made of. ``gguf``: what is served. ``gguf_sparse``: the export that packs
-    smallest, None without pruning or where it lost too much. ``reference``: the export that agrees with transformers token by token.
-    ``packed`` and ``packed_sparse``: with zstd. ``w4a16``: for vLLM."""
+    """``model``: the Hugging Face weights that every export was made of. ``gguf``: what is served. ``gguf_sparse``: the
+    export that packs smallest, None without pruning or where it lost too much. ``reference``: the export that agrees
+    with transformers token by token. ``packed`` and ``packed_sparse``: with zstd. ``w4a16``: for vLLM."""
 
     model: Artifact
     gguf: Artifact
@@ -38,13 +39,15 @@ class Compressed(Record):
 
 @phase
 def compression(student: Stored, dataset: Stored, questions: Stored, profile: Chosen) -> Compressed:
-    """Make ``student`` small, step by step; a step that loses more than the profile allows is undone or replaced by its fallback.
+    """Make ``student`` small, step by step; a step that loses more than the profile allows is undone or replaced by its
+    fallback.
 
     Args:
         student: digest of the trained student (kind model)
         dataset: digest of the dataset (kind dataset)
         questions: digest of the held-out questions (kind questions); they only measure
-        profile: what to build: a profile's name (nano, llama-1b, llama-8b), the path of a YAML file, or the whole profile
+        profile: what to build: a profile's name (nano, llama-1b, llama-8b), the path of a YAML file, or the whole
+            profile
     """
     settings, seed = profile.compression, profile.seed
     book = Book(questions, count_parameters(student), profile.evaluation, seed)
@@ -53,19 +56,28 @@ def compression(student: Stored, dataset: Stored, questions: Stored, profile: Ch
     for sparsity in settings.pruning.stages:
         pruned = prune(kept.model, dataset, sparsity, settings.pruning, settings.calibration, seed)
         book.measure(f"pruned to {sparsity:.0%}", pruned, kept, fallback="the same mask after recovery")
-        recovered = book.measure(f"recovered at {sparsity:.0%}", recover(pruned, student, dataset, settings.recovery, seed), kept)
+        recovered = book.measure(
+            f"recovered at {sparsity:.0%}", recover(pruned, student, dataset, settings.recovery, seed), kept
+        )
         recovered = book.within_perplexity(recovered, settings.pruning.max_perplexity_ratio)
         kept = keep(kept, recovered)
         if recovered.reverted:
             break
         reached = sparsity
     if settings.awq is not None:
-        kept = keep(kept, book.measure("AWQ scales folded", fold(kept.model, dataset, settings.awq, settings.calibration, seed), kept))
+        kept = keep(
+            kept,
+            book.measure(
+                "AWQ scales folded", fold(kept.model, dataset, settings.awq, settings.calibration, seed), kept
+            ),
+        )
     model = kept.model
     rounded = None
     if settings.awq is not None and settings.awq.w4a16:
         rounded = w4a16(model, settings.awq)
-        if book.measure_as("W4A16 for vLLM", rounded, unpacked(rounded, model), kept, fallback="no vLLM export").reverted:
+        if book.measure_as(
+            "W4A16 for vLLM", rounded, unpacked(rounded, model), kept, fallback="no vLLM export"
+        ).reverted:
             rounded = None
     reference = to_gguf(model, settings.gguf.reference)
     agreed = gate("agreement", agreement(model, reference, questions, profile.evaluation).checks(profile.evaluation))
@@ -80,7 +92,13 @@ def compression(student: Stored, dataset: Stored, questions: Stored, profile: Ch
     book.repacked("zstd", packed, served)
     sparse = sparse_packed = None
     if reached and settings.gguf.sparse:
-        exported = calibrate(smallest_packed(model, list(settings.gguf.sparse), settings.packing, weighed), model, dataset, settings.temperature, seed)
+        exported = calibrate(
+            smallest_packed(model, list(settings.gguf.sparse), settings.packing, weighed),
+            model,
+            dataset,
+            settings.temperature,
+            seed,
+        )
         measured = book.measure("GGUF that packs smallest", exported, kept, fallback="the served export")
         if not measured.reverted:
             sparse, sparse_packed = exported, pack([exported], settings.packing)
@@ -88,7 +106,10 @@ def compression(student: Stored, dataset: Stored, questions: Stored, profile: Ch
     written = ledger(book.rows)
     show_compression(written)
     smallest = min(one.bytes for one in (packed, sparse_packed) if one is not None)
-    size = gate("size", [GateCheck(name="packed model, MB", value=smallest / 1e6, rule="<=", threshold=settings.target_megabytes)])
+    size = gate(
+        "size",
+        [GateCheck(name="packed model, MB", value=smallest / 1e6, rule="<=", threshold=settings.target_megabytes)],
+    )
     return Compressed(
         model=model,
         gguf=served.model,

@@ -27,7 +27,8 @@ def dataset(profile: Chosen, evaluation: Stored) -> Artifact:
     """Make the dataset that the student is trained on; nothing of ``evaluation`` is left in it.
 
     Args:
-        profile: what to build: a profile's name (nano, llama-1b, llama-8b), the path of a YAML file, or the whole profile
+        profile: what to build: a profile's name (nano, llama-1b, llama-8b), the path of a YAML file, or the whole
+            profile
         evaluation: digest of the held-out questions (kind questions), or its beginning
     """
     settings, teachers, seed = profile.data, with_blocks(profile.teachers), profile.seed
@@ -38,14 +39,28 @@ def dataset(profile: Chosen, evaluation: Stored) -> Artifact:
     easy = answer_easy(valid, settings.answering, settings.tokenizer, teachers.only("answer_easy"))
     hard = answer_hard(valid, settings.answering, settings.tokenizer, teachers.only("answer_hard"))
     scored = judge(easy, hard, settings.judging, teachers.only("judge"))
-    show_dataset_spending({"questions": written, "validate": valid, "answer_easy": easy, "answer_hard": hard, "judge": scored}, settings, teachers)
+    show_dataset_spending(
+        {"questions": written, "validate": valid, "answer_easy": easy, "answer_hard": hard, "judge": scored},
+        settings,
+        teachers,
+    )
     public = collect(settings.collecting, settings.tokenizer)
     clean = filter_examples([scored, public], settings.filters, settings.tokenizer)
     unseen = decontaminate(clean, [evaluation], settings.decontamination)
     distinct = remove_near_duplicates(unseen, settings.near_duplicates, seed)
     balanced = balance(planned, distinct, settings.balancing, settings.source, settings.collecting.fill)
-    stages = {"questions": written, "ratings": valid, "easy answers": easy, "hard answers": hard, "scores": scored, "public records": public,
-              "filters": clean, "decontamination": unseen, "near-duplicates": distinct, "balance": balanced}  # fmt: skip
+    stages = {
+        "questions": written,
+        "ratings": valid,
+        "easy answers": easy,
+        "hard answers": hard,
+        "scores": scored,
+        "public records": public,
+        "filters": clean,
+        "decontamination": unseen,
+        "near-duplicates": distinct,
+        "balance": balanced,
+    }
     made = split(balanced, stages, settings.splitting, seed)
     show_dataset(made)
     gate("dataset", list(verify(made, settings, seed).checks))

@@ -1,7 +1,8 @@
 """The one place that decides where a phase runs: in this process, or on a work pool through its deployment.
 
 A phase ``training`` on pool ``gpu`` is the deployment ``training/gpu``. The flow's own code is the same in both.
-Not here: the waiting for it (waiting.py), pools, workers and deployments themselves (deployments/), caching and retries (tasks/step.py).
+Not here: the waiting for it (waiting.py), pools, workers and deployments themselves (deployments/), caching and retries
+(tasks/step.py).
 """
 
 import inspect
@@ -29,12 +30,15 @@ R = TypeVar("R")
 log = logging.getLogger("cogumi.dispatch")
 LOCAL = "local"
 LOST_WORKERS = 2  # times that one phase is submitted again after its worker was lost
-_ERRORS = {name: kind for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, CogumiError)}
+_ERRORS = {
+    name: kind for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, CogumiError)
+}
 _RAISED = re.compile(rf"(?:^|[\s.])(?P<name>{'|'.join(_ERRORS)}): (?P<message>.*)", re.DOTALL)
 
 
 def dispatch(phase: Callable[P, R], pool: str, /, *args: P.args, **kwargs: P.kwargs) -> R:
-    """Run ``phase`` where ``pool`` says and return its result. A run whose worker was lost is submitted again: finished steps are cached.
+    """Run ``phase`` where ``pool`` says and return its result. A run whose worker was lost is submitted again: finished
+    steps are cached.
 
     Raises:
         BadInput: there is no such pool or deployment, or the deployment is of another version of this code.
@@ -44,7 +48,9 @@ def dispatch(phase: Callable[P, R], pool: str, /, *args: P.args, **kwargs: P.kwa
     flow = cast(Flow[P, R], phase)
     result_type: TypeAdapter[R] = TypeAdapter(get_type_hints(flow.fn)["return"])
     if pool == LOCAL:
-        return _typed(result_type, flow.name, phase(*args, **kwargs))  # plain JSON where a run that began again takes it from its first go
+        return _typed(
+            result_type, flow.name, phase(*args, **kwargs)
+        )  # plain JSON where a run that began again takes it from its first go
     name = f"{flow.name}/{pool}"
     if warning := compare_code(name, deployed(name, pool)):
         log.warning("%s", warning)
@@ -68,7 +74,9 @@ def _typed(result_type: TypeAdapter[R], phase: str, result: Any) -> R:
     except ValidationError as error:
         wrong = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(map(str, wrong["loc"]))
-        raise DamagedArtifact(f"the result of phase {phase} is not of its type ({where}: {wrong['msg']}); run again to make it anew") from None
+        raise DamagedArtifact(
+            f"the result of phase {phase} is not of its type ({where}: {wrong['msg']}); run again to make it anew"
+        ) from None
 
 
 def _fresh(pool: str) -> dict[str, Any]:
@@ -83,25 +91,37 @@ def _fresh(pool: str) -> dict[str, Any]:
         return {"fresh": "1"}
     if "env" in offered:  # a template of somebody else, or of an older version
         return {"env": {"COGUMI_FRESH": "1"}}
-    raise BadInput(f"the job template of work pool {pool} offers neither `fresh` nor `env`, so --fresh does not reach it; those of deployments/pools offer it")
+    raise BadInput(
+        f"the job template of work pool {pool} offers neither `fresh` nor `env`, so --fresh does not reach it; those "
+        "of deployments/pools offer it"
+    )
 
 
 def _submit(deployment: str, parameters: dict[str, Any], job_variables: dict[str, Any] | None) -> FlowRun:
     try:
-        return cast(FlowRun, run_deployment(deployment, parameters=parameters, as_subflow=True, job_variables=job_variables, timeout=0))
+        return cast(
+            FlowRun,
+            run_deployment(deployment, parameters=parameters, as_subflow=True, job_variables=job_variables, timeout=0),
+        )
     except PrefectHTTPStatusError as error:
         if error.response.status_code not in (409, 422):
             raise
         reason = " ".join(error.response.text.split())[:300]
-        raise BadInput(f"deployment {deployment} does not take these parameters ({reason}); it is of other code than this: run `{deploying()}`") from None
+        raise BadInput(
+            f"deployment {deployment} does not take these parameters ({reason}); it is of other code than this: run "
+            f"`{deploying()}`"
+        ) from None
 
 
 def _result(run: FlowRun) -> Any:
-    """What the remote run returned, from the store that both machines share; wherever else the server says that it lies is not looked at."""
+    """What the remote run returned, from the store that both machines share; wherever else the server says that it lies
+    is not looked at."""
     kept = run.state.data if run.state is not None else None
     if isinstance(kept, ResultRecordMetadata) and kept.storage_key is not None:
         return results.value(kept.storage_key)
-    raise DamagedArtifact(f"run {run.name} ended well and left no result in the store; do the machines run the same Cogumi? Run again")
+    raise DamagedArtifact(
+        f"run {run.name} ended well and left no result in the store; do the machines run the same Cogumi? Run again"
+    )
 
 
 def failure(phase: str, pool: str, run: FlowRun) -> CogumiError:
@@ -140,27 +160,42 @@ def deployed(deployment: str, pool: str) -> str:
             client.read_work_pool(pool)
         except ObjectNotFound:
             there = ", ".join(sorted(found.name for found in client.read_work_pools())) or "none"
-            raise BadInput(f"there is no work pool {pool!r}; there are: {there}. `cogumi up` makes those of deployments/pools; or set pools.<phase>={LOCAL}") from None
+            raise BadInput(
+                f"there is no work pool {pool!r}; there are: {there}. `cogumi up` makes those of deployments/pools; or "
+                f"set pools.<phase>={LOCAL}"
+            ) from None
         try:
             found = client.read_deployment_by_name(deployment)
         except ObjectNotFound:
-            raise BadInput(f"there is no deployment {deployment!r}; `{deploying()}` makes those of prefect.yaml") from None
+            raise BadInput(
+                f"there is no deployment {deployment!r}; `{deploying()}` makes those of prefect.yaml"
+            ) from None
     return found.version or ""
 
 
 def compare_code(deployment: str, theirs: str) -> str | None:
-    """Refuse a deployment of another version of Cogumi; a warning where it was made from other code of the same version.
+    """Refuse a deployment of another version of Cogumi; a warning where it was made from other code of the same
+    version.
 
     Raises:
         BadInput: says which of the two is older, and what to run.
     """
     ours, how = code_version(), compare(theirs)
     if how == "older":
-        raise BadInput(f"deployment {deployment} is of version {release(theirs)}, older than this code ({release(ours)}): update the workers, then `{deploying()}` from this code")
+        raise BadInput(
+            f"deployment {deployment} is of version {release(theirs)}, older than this code ({release(ours)}): update "
+            f"the workers, then `{deploying()}` from this code"
+        )
     if how == "newer":
-        raise BadInput(f"this code is of version {release(ours)}, older than deployment {deployment} ({release(theirs)}): update this code, or `{deploying()}` from it")
+        raise BadInput(
+            f"this code is of version {release(ours)}, older than deployment {deployment} ({release(theirs)}): update "
+            f"this code, or `{deploying()}` from it"
+        )
     if how == "other":
-        return f"deployment {deployment} was made from other code of the same version ({theirs}, here {ours}); `{deploying()}` makes it new"
+        return (
+            f"deployment {deployment} was made from other code of the same version ({theirs}, here {ours}); "
+            f"`{deploying()}` makes it new"
+        )
     if how == "unknown":
         return f"deployment {deployment} does not say which code it was made from; `{deploying()}` makes it new"
     return None

@@ -1,4 +1,5 @@
-"""The modifiers phase: fresh questions → the served student's failures → three-tier cascade → LoRA → GGUF → gain, per modifier."""
+"""The modifiers phase: fresh questions → the served student's failures → three-tier cascade → LoRA → GGUF → gain, per
+modifier."""
 
 from blocks.records import Artifact, Domain, Record
 from blocks.teachers.block import with_blocks
@@ -20,8 +21,8 @@ from tasks.training.sft import sft
 
 
 class Modifier(Record):
-    """One modifier. ``tested``: the base's answers to its fresh questions; ``evaluation``: its own to the calibration questions;
-    a modifier that is not ``accepted`` is no part of the release."""
+    """One modifier. ``tested``: the base's answers to its fresh questions; ``evaluation``: its own to the calibration
+    questions; a modifier that is not ``accepted`` is no part of the release."""
 
     name: str
     domains: tuple[Domain, ...]
@@ -36,7 +37,8 @@ class Modifier(Record):
 
 
 class Modified(Record):
-    """Every modifier, the held-out calibration questions on which they were accepted, and the base's answers to these."""
+    """Every modifier, the held-out calibration questions on which they were accepted, and the base's answers to
+    these."""
 
     modifiers: tuple[Modifier, ...]
     calibration: Artifact
@@ -50,15 +52,16 @@ class Modified(Record):
 
 @phase
 def modifiers(model: Stored, gguf: Stored, dataset: Stored, questions: Stored, profile: Chosen) -> Modified:
-    """Train the profile's modifiers on what the compressed student ``gguf`` fails; ``model`` is the Hugging Face model behind it.
-    None of ``questions`` (the test set) is asked or learned.
+    """Train the profile's modifiers on what the compressed student ``gguf`` fails; ``model`` is the Hugging Face model
+    behind it. None of ``questions`` (the test set) is asked or learned.
 
     Args:
         model: digest of the compressed student in Hugging Face's layout (kind model)
         gguf: digest of the same student as llama.cpp serves it (kind gguf)
         dataset: digest of the dataset (kind dataset)
         questions: digest of the held-out questions (kind questions); none of them is learned
-        profile: what to build: a profile's name (nano, llama-1b, llama-8b), the path of a YAML file, or the whole profile
+        profile: what to build: a profile's name (nano, llama-1b, llama-8b), the path of a YAML file, or the whole
+            profile
     """
     settings, teachers, seed = profile.modifiers, with_blocks(profile.teachers), profile.seed
     calibration = held_out(profile.evaluation, seed, "calibration")
@@ -68,20 +71,42 @@ def modifiers(model: Stored, gguf: Stored, dataset: Stored, questions: Stored, p
     for modifier in settings.each:
         name, covers, roles = modifier.name, coverage(modifier.name), settings.tiers(modifier.name)
         known = [dataset, questions, calibration]
-        asked = fresh_questions(known, [covers], settings.questions, settings.hard_share, settings.source, teachers.only(*settings.writers()), seed)
+        asked = fresh_questions(
+            known,
+            [covers],
+            settings.questions,
+            settings.hard_share,
+            settings.source,
+            teachers.only(*settings.writers()),
+            seed,
+        )
         tested = evaluate(gguf, asked, profile.evaluation)
         failed = failures(asked, tested)
-        mended = cascade(name, failed, covers, roles, settings.cascade, teachers.only(*roles), profile.data.answering.licenses)
+        mended = cascade(
+            name, failed, covers, roles, settings.cascade, teachers.only(*roles), profile.data.answering.licenses
+        )
         paid |= {f"{name}: {QUESTIONS}": asked, f"{name}: {ANSWERS}": mended}
         show_modifiers_spending(paid, settings, teachers)
         lessons = mixture(mended, failed, dataset, list(covers.domains), settings.mixture, seed)
         adapter = sft(model, lessons, modifier.lora, seed)
         exported = adapter_to_gguf(adapter, model)
         evaluation = evaluate(gguf, calibration, profile.evaluation, exported)
-        gained = gain(name, list(covers.domains), base, evaluation, settings.acceptance, profile.evaluation.resamples, seed)
+        gained = gain(
+            name, list(covers.domains), base, evaluation, settings.acceptance, profile.evaluation.resamples, seed
+        )
         made.append(
-            Modifier(name=name, domains=covers.domains, description=covers.description, adapter=adapter, gguf=exported, mended=mended, tested=tested,
-                     evaluation=evaluation, gain=gained, accepted=gained.accepted)
-        )  # fmt: skip
+            Modifier(
+                name=name,
+                domains=covers.domains,
+                description=covers.description,
+                adapter=adapter,
+                gguf=exported,
+                mended=mended,
+                tested=tested,
+                evaluation=evaluation,
+                gain=gained,
+                accepted=gained.accepted,
+            )
+        )
     show_modifiers([one.gain for one in made])
     return Modified(modifiers=tuple(made), calibration=calibration, base=base)

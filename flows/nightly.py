@@ -1,7 +1,9 @@
-"""The nightly regeneration: what was served → which domains moved → retraining → gate against the current release → promotion.
+"""The nightly regeneration: what was served → which domains moved → retraining → gate against the current release →
+promotion.
 
-A night that refuses its candidate has done its work: the run completes with the verdict "refused", the failed gate stands in its step and
-its event, and the pointer is not moved. Not here: the schedule (prefect.yaml), the work on a candidate (retraining.py).
+A night that refuses its candidate has done its work: the run completes with the verdict "refused", the failed gate
+stands in its step and its event, and the pointer is not moved. Not here: the schedule (prefect.yaml), the work on a
+candidate (retraining.py).
 """
 
 import logging
@@ -37,7 +39,8 @@ Verdict = Literal["unmoved", "refused", "promoted", "overtaken"]
 
 
 class Night(Record):
-    """How the night ended and why, the release that was current when it began, its candidate if there was one, and its account."""
+    """How the night ended and why, the release that was current when it began, its candidate if there was one, and its
+    account."""
 
     verdict: Verdict
     why: str
@@ -46,7 +49,10 @@ class Night(Record):
     account: Artifact
 
 
-@flow(name="nightly", description="Read what was served, retrain what moved, and replace the release only by a surely better one.")
+@flow(
+    name="nightly",
+    description="Read what was served, retrain what moved, and replace the release only by a surely better one.",
+)
 def nightly(
     profile: str = "nano",
     overrides: list[str] = [],  # noqa: B006 - the run form shows it; never changed
@@ -70,7 +76,16 @@ def nightly(
     why = "Nothing moved that a modifier covers; nothing was made anew."
     if chosen_domains := cast("dict[str, list[Domain]]", moved(found)):
         before_spending("retraining", spending.of_night(chosen_domains, chosen), chosen.approval)
-        made = dispatch(retraining, chosen.pools.modifiers, before, observed, chosen_domains, described.parameters, marker.nights + 1, chosen)
+        made = dispatch(
+            retraining,
+            chosen.pools.modifiers,
+            before,
+            observed,
+            chosen_domains,
+            described.parameters,
+            marker.nights + 1,
+            chosen,
+        )
         verdict, why = _judge(made, chosen)
     if verdict == "promoted" and made.release is not None:
         before_promotion(made.release.digest, why, chosen.approval)
@@ -78,10 +93,14 @@ def nightly(
     told = account(verdict, why, entry.release, made.release, observed, made.made, found, gains, made.comparison)
     if verdict == "promoted" and made.release is not None:
         try:
-            promote(made.release, change_report(made.release, told), chosen.release.keep, compared_with=entry.release.digest)
+            promote(
+                made.release, change_report(made.release, told), chosen.release.keep, compared_with=entry.release.digest
+            )
         except Overtaken as overtaken:
             verdict, why = "overtaken", f"{overtaken}; the next night reads the same again."
-            told = account(verdict, why, entry.release, made.release, observed, made.made, found, gains, made.comparison)
+            told = account(
+                verdict, why, entry.release, made.release, observed, made.made, found, gains, made.comparison
+            )
     if verdict == "refused":
         history.release_refused(made.release, why)
     if verdict != "overtaken":
@@ -91,7 +110,8 @@ def nightly(
 
 
 def _began() -> str:
-    """When this run first began, as the serving log writes time: what is served later is the next night's, also after a resume."""
+    """When this run first began, as the serving log writes time: what is served later is the next night's, also after a
+    resume."""
     context = FlowRunContext.get()
     assert context is not None
     assert context.flow_run is not None
@@ -103,7 +123,10 @@ def _began() -> str:
 def _described(release: Artifact, profile: Profile) -> Description:
     described = describe(store.open(release))
     if described.profile != profile.name:
-        raise BadInput(f"the current release was built from profile {described.profile}, not {profile.name}; give the nightly run --profile {described.profile}")
+        raise BadInput(
+            f"the current release was built from profile {described.profile}, not {profile.name}; give the nightly run "
+            f"--profile {described.profile}"
+        )
     return described
 
 
@@ -117,11 +140,22 @@ def _clusters(observed: Artifact, current: Standing, profile: Profile) -> list[C
 def _judge(made: Retrained, profile: Profile) -> tuple[Verdict, str]:
     """The gate: refused with what it missed, or to be promoted with what speaks for it."""
     if made.release is None or made.comparison is None:
-        return "refused", "No retrained modifier was accepted: " + "; ".join(f"{one.member.name} {one.gain.reason}" for one in made.renewed) + "."
-    size = GateCheck(name="size of the release, MiB", value=made.release.bytes / 2**20, rule="<=", threshold=profile.release.size_limit_mib)
+        return "refused", "No retrained modifier was accepted: " + "; ".join(
+            f"{one.member.name} {one.gain.reason}" for one in made.renewed
+        ) + "."
+    size = GateCheck(
+        name="size of the release, MiB",
+        value=made.release.bytes / 2**20,
+        rule="<=",
+        threshold=profile.release.size_limit_mib,
+    )
     try:
         gate("nightly", [*made.comparison.checks(profile.nightly.minimum_gain, profile.nightly.tolerance), size])
     except GateFailed as missed:
         return "refused", f"The candidate is not surely better: {missed}."
     names = ", ".join(one.member.name for one in made.renewed if one.gain.accepted)
-    return "promoted", f"With {names} retrained, exact match on the affected domains changes by {percent(made.comparison.affected, sign='+')} points against the current release."
+    return (
+        "promoted",
+        f"With {names} retrained, exact match on the affected domains changes by "
+        f"{percent(made.comparison.affected, sign='+')} points against the current release.",
+    )

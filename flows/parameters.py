@@ -1,4 +1,5 @@
-"""Parameters of phases as a person can give them: an artifact by its digest, a profile by its name. Pipelines give them whole.
+"""Parameters of phases as a person can give them: an artifact by its digest, a profile by its name. Pipelines give them
+whole.
 
 Not here: what a phase does with them.
 """

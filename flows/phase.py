@@ -1,5 +1,5 @@
-"""``phase``: Prefect's ``flow`` whose result is kept in the artifact store, where the process that dispatched it finds it, and whose
-history is kept in the journal that its profile names."""
+"""``phase``: Prefect's ``flow`` whose result is kept in the artifact store, where the process that dispatched it finds
+it, and whose history is kept in the journal that its profile names."""
 
 import functools
 import inspect
@@ -17,7 +17,9 @@ from configs.schema import Profile
 
 P = ParamSpec("P")
 R = TypeVar("R")
-logging.getLogger("cogumi").setLevel(logging.INFO)  # in a worker's process too, so that the UI's log has a line per step
+logging.getLogger("cogumi").setLevel(
+    logging.INFO
+)  # in a worker's process too, so that the UI's log has a line per step
 
 
 def phase(function: Callable[P, R]) -> Flow[P, R]:

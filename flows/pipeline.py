@@ -33,7 +33,10 @@ class Built(Record):
     release: Released | None = None
 
 
-@flow(name="pipeline", description="Dataset, training, compression, modifiers, routing, release: every phase of a profile.")
+@flow(
+    name="pipeline",
+    description="Dataset, training, compression, modifiers, routing, release: every phase of a profile.",
+)
 def pipeline(
     profile: str = "nano",
     overrides: list[str] = [],  # noqa: B006 - the run form shows it; never changed
@@ -69,4 +72,7 @@ def pipeline(
     routed = dispatch(routing, chosen.pools.routing, compressed.gguf, modified, data, questions, chosen)
     if last == 4:
         return Built(dataset=data)
-    return Built(dataset=data, release=dispatch(release, chosen.pools.release, data, trained, compressed, modified, routed, chosen, overrides))
+    return Built(
+        dataset=data,
+        release=dispatch(release, chosen.pools.release, data, trained, compressed, modified, routed, chosen, overrides),
+    )

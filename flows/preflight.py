@@ -1,6 +1,8 @@
-"""What later phases will need, looked at before the first begins: hours of work shall not end at a pool that was never there.
+"""What later phases will need, looked at before the first begins: hours of work shall not end at a pool that was never
+there.
 
-Not here: settings (configs/), whether a worker is there (waiting.py says so, and waits), and what a phase checks when it begins.
+Not here: settings (configs/), whether a worker is there (waiting.py says so, and waits), and what a phase checks when
+it begins.
 """
 
 import logging
@@ -15,8 +17,8 @@ log = logging.getLogger("cogumi.preflight")
 
 
 def preflight(phases: Sequence[str], profile: Profile) -> None:
-    """Look for the pools and deployments of ``phases``, and for the API keys of those that run in this process. A missing key is only told:
-    answers that the journal holds need none.
+    """Look for the pools and deployments of ``phases``, and for the API keys of those that run in this process. A
+    missing key is only told: answers that the journal holds need none.
 
     Raises:
         BadInput: there is no such pool or deployment, or the deployment is of another version of this code.
@@ -24,7 +26,19 @@ def preflight(phases: Sequence[str], profile: Profile) -> None:
     pools = {phase: str(getattr(profile.pools, phase)) for phase in phases}
     for phase, pool in pools.items():
         if pool != LOCAL:
-            compare_code(f"{phase}/{pool}", deployed(f"{phase}/{pool}", pool))  # what it warns of is told when the phase begins
-    roles = {one.role for phase, pool in pools.items() if pool == LOCAL for one in asked(phase, profile) if one.most_calls > 0}
+            compare_code(
+                f"{phase}/{pool}", deployed(f"{phase}/{pool}", pool)
+            )  # what it warns of is told when the phase begins
+    roles = {
+        one.role
+        for phase, pool in pools.items()
+        if pool == LOCAL
+        for one in asked(phase, profile)
+        if one.most_calls > 0
+    }
     for variable, teachers in unset(profile.teachers, roles).items():
-        log.warning("environment variable %s is not set: the run will stop where it has something new to ask of %s", variable, ", ".join(teachers))
+        log.warning(
+            "environment variable %s is not set: the run will stop where it has something new to ask of %s",
+            variable,
+            ", ".join(teachers),
+        )

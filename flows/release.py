@@ -21,7 +21,15 @@ class Released(Record):
 
 
 @phase
-def release(dataset: Stored, trained: Trained, compressed: Compressed, modified: Modified, routed: Routed, profile: Chosen, overrides: list[str]) -> Released:
+def release(
+    dataset: Stored,
+    trained: Trained,
+    compressed: Compressed,
+    modified: Modified,
+    routed: Routed,
+    profile: Chosen,
+    overrides: list[str],
+) -> Released:
     """Put together what is served, check its size, describe it, and make it current.
 
     Args:
@@ -30,19 +38,48 @@ def release(dataset: Stored, trained: Trained, compressed: Compressed, modified:
         compressed: what the compression phase returned
         modified: what the modifiers phase returned
         routed: what the routing phase returned
-        profile: what to build: a profile's name (nano, llama-1b, llama-8b), the path of a YAML file, or the whole profile
+        profile: what to build: a profile's name (nano, llama-1b, llama-8b), the path of a YAML file, or the whole
+            profile
         overrides: settings that differ from the profile, for the report to say so, each as a.b=value
     """
     settings, resamples, seed = profile.release, profile.evaluation.resamples, profile.seed
     adapters = {modifier.name: modifier.gguf for modifier in modified.accepted}
     gains = [modifier.gain.model_dump(mode="json") for modifier in modified.modifiers]
     made = assemble(
-        profile.name, compressed.model, compressed.gguf, adapters, gains, routed.router, dataset, routed.base, routed.evaluation, compressed.parameters, settings, resamples, seed
+        profile.name,
+        compressed.model,
+        compressed.gguf,
+        adapters,
+        gains,
+        routed.router,
+        dataset,
+        routed.base,
+        routed.evaluation,
+        compressed.parameters,
+        settings,
+        resamples,
+        seed,
     )
-    size = gate("release", [GateCheck(name="size of the release, MiB", value=made.bytes / 2**20, rule="<=", threshold=settings.size_limit_mib)])
+    size = gate(
+        "release",
+        [
+            GateCheck(
+                name="size of the release, MiB", value=made.bytes / 2**20, rule="<=", threshold=settings.size_limit_mib
+            )
+        ],
+    )
     models = {**trained.models, "compressed": routed.base, "routed": routed.evaluation}
     gates = [*trained.gates, *compressed.gates, *routed.gates, size]
-    sources = Sources(dataset=dataset, curves=trained.curves, models=models, ledger=compressed.ledger, gains=gains, router=routed.router, release=made, gates=gates)
+    sources = Sources(
+        dataset=dataset,
+        curves=trained.curves,
+        models=models,
+        ledger=compressed.ledger,
+        gains=gains,
+        router=routed.router,
+        release=made,
+        gates=gates,
+    )
     page = report(sources, profile.name, overrides, resamples, seed)
     publish(made, page, settings)
     return Released(release=made, report=page)

@@ -1,4 +1,5 @@
-"""Retraining: what moved → new lessons → one modifier each → router → candidate release → examination beside the current one.
+"""Retraining: what moved → new lessons → one modifier each → router → candidate release → examination beside the
+current one.
 
 Not here: what moved, the gate and the promotion (nightly.py).
 """
@@ -41,8 +42,8 @@ class Renewed(Record):
 
 
 class Retrained(Record):
-    """What the night made. Without an accepted modifier there is no candidate. ``before`` and ``after``: answers of current release and
-    candidate to the examination's questions; ``made``: everything, for the account."""
+    """What the night made. Without an accepted modifier there is no candidate. ``before`` and ``after``: answers of
+    current release and candidate to the examination's questions; ``made``: everything, for the account."""
 
     renewed: tuple[Renewed, ...]
     release: Artifact | None = None
@@ -58,8 +59,11 @@ class Retrained(Record):
 
 
 @phase
-def retraining(current: Standing, observed: Stored, moved: dict[str, list[Domain]], parameters: int, night: int, profile: Chosen) -> Retrained:
-    """Make a candidate out of the ``current`` release with the modifiers of ``moved`` (name to domains) trained again, and examine both.
+def retraining(
+    current: Standing, observed: Stored, moved: dict[str, list[Domain]], parameters: int, night: int, profile: Chosen
+) -> Retrained:
+    """Make a candidate out of the ``current`` release with the modifiers of ``moved`` (name to domains) trained again,
+    and examine both.
 
     Args:
         current: what the current release consists of, as the nightly run read it
@@ -67,7 +71,8 @@ def retraining(current: Standing, observed: Stored, moved: dict[str, list[Domain
         moved: the modifiers to train again, each with the domains that moved
         parameters: how many parameters the student has
         night: the number of this night; it changes the random streams
-        profile: what to build: a profile's name (nano, llama-1b, llama-8b), the path of a YAML file, or the whole profile
+        profile: what to build: a profile's name (nano, llama-1b, llama-8b), the path of a YAML file, or the whole
+            profile
     """
     seed = profile.seed + 1000 * night
     renewed = tuple(_renew(name, domains, current, observed, seed, profile) for name, domains in moved.items())
@@ -85,60 +90,156 @@ def retraining(current: Standing, observed: Stored, moved: dict[str, list[Domain
     base = evaluate(current.gguf, asked, profile.evaluation)
     old = _routed(current.router, before, base, asked, current, profile)
     new = _routed(router, after, base, asked, current, profile)
-    return Retrained(renewed=renewed, release=release, before=old, after=new, comparison=compare(old, new, affected, profile.evaluation.resamples, seed))
+    return Retrained(
+        renewed=renewed,
+        release=release,
+        before=old,
+        after=new,
+        comparison=compare(old, new, affected, profile.evaluation.resamples, seed),
+    )
 
 
-def _renew(name: str, domains: list[Domain], current: Standing, observed: Artifact, seed: int, profile: Profile) -> Renewed:
-    """Fresh questions of the moved domains and the logged failures → the base's failures → cascade → lessons, old and new → LoRA → gain."""
+def _renew(
+    name: str, domains: list[Domain], current: Standing, observed: Artifact, seed: int, profile: Profile
+) -> Renewed:
+    """Fresh questions of the moved domains and the logged failures → the base's failures → cascade → lessons, old and
+    new → LoRA → gain."""
     settings, teachers, covers = profile.modifiers, with_blocks(profile.teachers), coverage(name)
     roles = settings.tiers(name)
-    logged = logged_questions(observed, list(domains), [current.test, current.calibration], profile.nightly.logged, seed)
+    logged = logged_questions(
+        observed, list(domains), [current.test, current.calibration], profile.nightly.logged, seed
+    )
     known = [current.dataset, current.test, current.calibration, *current.tested, logged]
     narrowed = covers.model_copy(update={"domains": tuple(domains)})
-    asked = fresh_questions(known, [narrowed], profile.nightly.questions, settings.hard_share, settings.source, teachers.only(*settings.writers()), seed)
+    asked = fresh_questions(
+        known,
+        [narrowed],
+        profile.nightly.questions,
+        settings.hard_share,
+        settings.source,
+        teachers.only(*settings.writers()),
+        seed,
+    )
     posed = join([asked, logged])
     tested = evaluate(current.gguf, posed, profile.evaluation)
     failed = failures(posed, tested)
-    mended = cascade(name, failed, covers, roles, settings.cascade, teachers.only(*roles), profile.data.answering.licenses)
+    mended = cascade(
+        name, failed, covers, roles, settings.cascade, teachers.only(*roles), profile.data.answering.licenses
+    )
     earlier = [member for member in current.modifiers if member.name == name]
-    mended, failed = join([mended, *(member.mended for member in earlier)]), join([failed, *(member.failures for member in earlier)])
+    mended, failed = (
+        join([mended, *(member.mended for member in earlier)]),
+        join([failed, *(member.failures for member in earlier)]),
+    )
     lora = next(modifier.lora for modifier in settings.each if modifier.name == name)
-    adapter = sft(current.model, mixture(mended, failed, current.dataset, list(covers.domains), settings.mixture, seed), lora, seed)
+    adapter = sft(
+        current.model,
+        mixture(mended, failed, current.dataset, list(covers.domains), settings.mixture, seed),
+        lora,
+        seed,
+    )
     exported = adapter_to_gguf(adapter, current.model)
     evaluation = evaluate(current.gguf, current.calibration, profile.evaluation, exported)
-    gained = gain(name, list(covers.domains), current.base_calibration, evaluation, settings.acceptance, profile.evaluation.resamples, profile.seed)
-    member = Member(name=name, domains=covers.domains, gguf=exported, evaluation=evaluation, mended=mended, failures=failed)
+    gained = gain(
+        name,
+        list(covers.domains),
+        current.base_calibration,
+        evaluation,
+        settings.acceptance,
+        profile.evaluation.resamples,
+        profile.seed,
+    )
+    member = Member(
+        name=name, domains=covers.domains, gguf=exported, evaluation=evaluation, mended=mended, failures=failed
+    )
     return Renewed(member=member, tested=tested, gain=gained)
 
 
-def _candidate(members: Mapping[str, Member], renewed: tuple[Renewed, ...], current: Standing, parameters: int, profile: Profile) -> tuple[Artifact, Artifact]:
+def _candidate(
+    members: Mapping[str, Member], renewed: tuple[Renewed, ...], current: Standing, parameters: int, profile: Profile
+) -> tuple[Artifact, Artifact]:
     """The release with these modifiers and a router that knows them, and the router."""
     settings, judged, resamples, seed = profile.routing, profile.evaluation, profile.evaluation.resamples, profile.seed
-    network = learn_router(current.classifier, [*current.tested, *(one.tested for one in renewed)], settings.router, seed)
-    calibration = calibrate_router(network, current.classifier, current.base_calibration, current.base_test, settings.calibration)
+    network = learn_router(
+        current.classifier, [*current.tested, *(one.tested for one in renewed)], settings.router, seed
+    )
+    calibration = calibrate_router(
+        network, current.classifier, current.base_calibration, current.base_test, settings.calibration
+    )
     covers = _covers(members)
     answered = _answered(members, current.test, current, profile)
     tuning = {name: member.evaluation for name, member in members.items()}
-    router = assemble_router(current.classifier, network, calibration, covers, current.base_calibration, tuning, current.base_test, answered, settings.threshold, resamples, seed)
+    router = assemble_router(
+        current.classifier,
+        network,
+        calibration,
+        covers,
+        current.base_calibration,
+        tuning,
+        current.base_test,
+        answered,
+        settings.threshold,
+        resamples,
+        seed,
+    )
     routed = route(router, current.base_test, answered, judged.max_new_tokens)
     gains: list[dict[str, Any]] = [
-        gain(name, list(member.domains), current.base_calibration, member.evaluation, profile.modifiers.acceptance, resamples, seed).model_dump(mode="json")
+        gain(
+            name,
+            list(member.domains),
+            current.base_calibration,
+            member.evaluation,
+            profile.modifiers.acceptance,
+            resamples,
+            seed,
+        ).model_dump(mode="json")
         for name, member in members.items()
     ]
     adapters = {name: member.gguf for name, member in members.items()}
-    release = assemble(profile.name, current.model, current.gguf, adapters, gains, router, current.dataset, current.base_test, routed, parameters, profile.release, resamples, seed)
+    release = assemble(
+        profile.name,
+        current.model,
+        current.gguf,
+        adapters,
+        gains,
+        router,
+        current.dataset,
+        current.base_test,
+        routed,
+        parameters,
+        profile.release,
+        resamples,
+        seed,
+    )
     return release, router
 
 
-def _routed(router: Artifact, members: Mapping[str, Member], base: Artifact, questions: Artifact, current: Standing, profile: Profile) -> Artifact:
+def _routed(
+    router: Artifact,
+    members: Mapping[str, Member],
+    base: Artifact,
+    questions: Artifact,
+    current: Standing,
+    profile: Profile,
+) -> Artifact:
     """What a release with this router and these modifiers answers."""
     return route(router, base, _answered(members, questions, current, profile), profile.evaluation.max_new_tokens)
 
 
-def _answered(members: Mapping[str, Member], questions: Artifact, current: Standing, profile: Profile) -> dict[str, Artifact]:
+def _answered(
+    members: Mapping[str, Member], questions: Artifact, current: Standing, profile: Profile
+) -> dict[str, Artifact]:
     """Every modifier's answers to the questions that are its own."""
     covers = _covers(members)
-    return {name: evaluate(current.gguf, covered_questions(current.classifier, questions, name, covers), profile.evaluation, member.gguf) for name, member in members.items()}
+    return {
+        name: evaluate(
+            current.gguf,
+            covered_questions(current.classifier, questions, name, covers),
+            profile.evaluation,
+            member.gguf,
+        )
+        for name, member in members.items()
+    }
 
 
 def _covers(members: Mapping[str, Member]) -> dict[str, list[str]]:

@@ -1,4 +1,5 @@
-"""The routing phase: domain classifier → confidence network → calibration → threshold → the routed system on the test questions → gate."""
+"""The routing phase: domain classifier → confidence network → calibration → threshold → the routed system on the test
+questions → gate."""
 
 from blocks.records import Artifact, GateCheck, GateReport, Record
 from blocks.teachers.block import with_blocks
@@ -17,7 +18,8 @@ from tasks.routing.show import show_routing
 
 
 class Routed(Record):
-    """The router, its report on the test questions, the routed system's answers to them, the base's, and the gate that was passed."""
+    """The router, its report on the test questions, the routed system's answers to them, the base's, and the gate that
+    was passed."""
 
     router: Artifact
     report: RoutingReport
@@ -35,7 +37,8 @@ def routing(gguf: Stored, modified: Modified, dataset: Stored, questions: Stored
         modified: what the modifiers phase returned: its result in JSON
         dataset: digest of the dataset (kind dataset)
         questions: digest of the held-out questions (kind questions); they only measure
-        profile: what to build: a profile's name (nano, llama-1b, llama-8b), the path of a YAML file, or the whole profile
+        profile: what to build: a profile's name (nano, llama-1b, llama-8b), the path of a YAML file, or the whole
+            profile
     """
     settings, asking, seed, resamples = profile.routing, profile.modifiers, profile.seed, profile.evaluation.resamples
     teachers = with_blocks(profile.teachers)
@@ -43,17 +46,50 @@ def routing(gguf: Stored, modified: Modified, dataset: Stored, questions: Stored
     covers: dict[str, list[str]] = {name: list(modifier.domains) for name, modifier in accepted.items()}
     classifier = learn_domains(dataset, settings.domains, seed)
     base = evaluate(gguf, questions, profile.evaluation)
-    answered = {name: evaluate(gguf, covered_questions(classifier, questions, name, covers), profile.evaluation, modifier.gguf) for name, modifier in accepted.items()}
+    answered = {
+        name: evaluate(gguf, covered_questions(classifier, questions, name, covers), profile.evaluation, modifier.gguf)
+        for name, modifier in accepted.items()
+    }
     trained_on = [modifier.tested for modifier in modified.modifiers]
     for rest in asking.uncovered():
         known = [dataset, questions, modified.calibration]
-        asked = fresh_questions(known, [rest], settings.questions, asking.hard_share, asking.source, teachers.only(*asking.writers()), seed)
+        asked = fresh_questions(
+            known, [rest], settings.questions, asking.hard_share, asking.source, teachers.only(*asking.writers()), seed
+        )
         trained_on.append(evaluate(gguf, asked, profile.evaluation))
     network = learn_router(classifier, trained_on, settings.router, seed)
     calibration = calibrate_router(network, classifier, modified.base, base, settings.calibration)
     tuning = {name: modifier.evaluation for name, modifier in accepted.items()}
-    router = assemble(classifier, network, calibration, covers, modified.base, tuning, base, answered, settings.threshold, resamples, seed)
+    router = assemble(
+        classifier,
+        network,
+        calibration,
+        covers,
+        modified.base,
+        tuning,
+        base,
+        answered,
+        settings.threshold,
+        resamples,
+        seed,
+    )
     report = routing_report(router)
     show_routing(router)
-    passed = gate("routing", [GateCheck(name="routed minus base exact match, lower end", value=report.difference.low, rule=">=", threshold=-settings.tolerance)])
-    return Routed(router=router, report=report, evaluation=route(router, base, answered, profile.evaluation.max_new_tokens), base=base, gates=(passed,))
+    passed = gate(
+        "routing",
+        [
+            GateCheck(
+                name="routed minus base exact match, lower end",
+                value=report.difference.low,
+                rule=">=",
+                threshold=-settings.tolerance,
+            )
+        ],
+    )
+    return Routed(
+        router=router,
+        report=report,
+        evaluation=route(router, base, answered, profile.evaluation.max_new_tokens),
+        base=base,
+        gates=(passed,),
+    )

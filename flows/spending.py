@@ -1,7 +1,8 @@
-"""The most that a phase's teacher calls may cost, in dollars: what a person is asked about before it starts (approval.py).
+"""The most that a phase's teacher calls may cost, in dollars: what a person is asked about before it starts
+(approval.py).
 
-Bounded by the account's cap. What the journal holds already costs nothing, so a rerun is asked about more than it can spend.
-Not here: the plan with expected costs (`cogumi plan`), and the cap itself (blocks/journal/budget.py).
+Bounded by the account's cap. What the journal holds already costs nothing, so a rerun is asked about more than it can
+spend. Not here: the plan with expected costs (`cogumi plan`), and the cap itself (blocks/journal/budget.py).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,8 +18,8 @@ from tasks.modifiers.estimate import fresh_questions, mending
 
 
 def of_phase(phase: str, profile: Profile) -> Decimal:
-    """A phase of the pipeline: every round and attempt is used, by the dearest teacher of each chain, and every fresh question fails and
-    goes through every tier."""
+    """A phase of the pipeline: every round and attempt is used, by the dearest teacher of each chain, and every fresh
+    question fails and goes through every tier."""
     return _most(asked(phase, profile), profile)
 
 
@@ -28,9 +29,17 @@ def asked(phase: str, profile: Profile) -> list[Asked]:
     if phase == "dataset":
         return list(estimate(profile.data, teachers).asked)
     if phase == "modifiers":
-        return [one for modifier in modifiers.each for one in _of_modifier(modifier.name, coverage(modifier.name), modifiers.questions, 0, profile)]
+        return [
+            one
+            for modifier in modifiers.each
+            for one in _of_modifier(modifier.name, coverage(modifier.name), modifiers.questions, 0, profile)
+        ]
     if phase == "routing":  # fresh questions of the domains without a modifier
-        return [one for rest in modifiers.uncovered() for one in fresh_questions(modifiers, profile.routing.questions, rest, teachers)]
+        return [
+            one
+            for rest in modifiers.uncovered()
+            for one in fresh_questions(modifiers, profile.routing.questions, rest, teachers)
+        ]
     return []
 
 
@@ -47,7 +56,10 @@ def _of_modifier(name: str, covers: Coverage, fresh: int, logged: int, profile: 
     """``fresh`` and ``logged``: questions per domain."""
     teachers = with_blocks(profile.teachers)
     posed = (fresh + logged) * len(covers.domains)
-    return [*fresh_questions(profile.modifiers, fresh, covers, teachers), *mending(profile.modifiers, name, covers, posed, teachers)]
+    return [
+        *fresh_questions(profile.modifiers, fresh, covers, teachers),
+        *mending(profile.modifiers, name, covers, posed, teachers),
+    ]
 
 
 def _most(calls: Iterable[Asked], profile: Profile) -> Decimal:

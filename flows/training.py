@@ -1,4 +1,5 @@
-"""The training phase: student → fine-tuning → gate → ANIL beside its control → choice → merge, with an evaluation after each."""
+"""The training phase: student → fine-tuning → gate → ANIL beside its control → choice → merge, with an evaluation after
+each."""
 
 from blocks.records import Artifact, GateCheck, GateReport, Record
 from flows.parameters import Chosen, Stored
@@ -15,8 +16,9 @@ from tasks.training.students.student import student as make_student
 
 
 class Trained(Record):
-    """``base``: the student before fine-tuning; ``student``: with the chosen adapter merged. ``models``: evaluations in the order
-    they were made; ``curves``: what holds each training's curve.json; ``adaptation``: ANIL against its control."""
+    """``base``: the student before fine-tuning; ``student``: with the chosen adapter merged. ``models``: evaluations in
+    the order they were made; ``curves``: what holds each training's curve.json; ``adaptation``: ANIL against its
+    control."""
 
     base: Artifact
     student: Artifact
@@ -34,7 +36,8 @@ def training(dataset: Stored, questions: Stored, profile: Chosen) -> Trained:
     Args:
         dataset: digest of the dataset (kind dataset)
         questions: digest of the held-out questions (kind questions); they only measure
-        profile: what to build: a profile's name (nano, llama-1b, llama-8b), the path of a YAML file, or the whole profile
+        profile: what to build: a profile's name (nano, llama-1b, llama-8b), the path of a YAML file, or the whole
+            profile
     """
     settings, judged, seed, resamples = profile.training, profile.evaluation, profile.seed, profile.evaluation.resamples
     lora, meta = settings.fine_tuning, settings.meta
@@ -44,7 +47,17 @@ def training(dataset: Stored, questions: Stored, profile: Chosen) -> Trained:
     tuned = sft(base, dataset, lora, seed)
     fine_tuned = evaluate(base, questions, judged, tuned)
     gained = gain(pretrained, fine_tuned, resamples, seed)
-    passed = gate("fine-tuning", [GateCheck(name="exact match gained by fine-tuning, lower end", value=gained.low, rule=">", threshold=settings.minimum_gain)])
+    passed = gate(
+        "fine-tuning",
+        [
+            GateCheck(
+                name="exact match gained by fine-tuning, lower end",
+                value=gained.low,
+                rule=">",
+                threshold=settings.minimum_gain,
+            )
+        ],
+    )
     learned = anil(base, tuned, dataset, lora, meta, seed)
     plain = control(base, tuned, dataset, lora, meta, int(learned.metrics["rounds"]), seed)
     adaptation = compare_adaptation(base, tuned, learned, plain, dataset, lora, meta, seed, resamples)
@@ -54,4 +67,6 @@ def training(dataset: Stored, questions: Stored, profile: Chosen) -> Trained:
     models = {"pretrained": pretrained, "fine-tuned": fine_tuned, "ANIL": adapted}
     curves = {"pretraining": base, "fine-tuning": tuned, "ANIL": learned}
     show_training(models, curves, choice)
-    return Trained(base=base, student=student, choice=choice, adaptation=adaptation, models=models, curves=curves, gates=(passed,))
+    return Trained(
+        base=base, student=student, choice=choice, adaptation=adaptation, models=models, curves=curves, gates=(passed,)
+    )

@@ -1,4 +1,5 @@
-"""Waiting for a run on a work pool, and saying what it waits for: no worker, a paused pool, a full one, a server that does not answer.
+"""Waiting for a run on a work pool, and saying what it waits for: no worker, a paused pool, a full one, a server that
+does not answer.
 
 Not here: what is submitted, and what follows from its end (dispatch.py).
 """
@@ -55,9 +56,16 @@ class Waiting:
                     now = time.monotonic()
                     if away is None:
                         away = now
-                        log.warning("the Prefect server does not answer (%s); waiting for it, run %s may go on meanwhile", type(error).__name__, self.name)
+                        log.warning(
+                            "the Prefect server does not answer (%s); waiting for it, run %s may go on meanwhile",
+                            type(error).__name__,
+                            self.name,
+                        )
                     if now - away > SERVER_SECONDS:
-                        raise Transient(f"the Prefect server was away for {SERVER_SECONDS / 60:.0f} minutes while run {self.name} was on pool {self.pool}") from None
+                        raise Transient(
+                            f"the Prefect server was away for {SERVER_SECONDS / 60:.0f} minutes while run {self.name} "
+                            f"was on pool {self.pool}"
+                        ) from None
                 time.sleep(POLL_SECONDS)
 
     def _look(self, client: SyncPrefectClient) -> None:
@@ -83,7 +91,10 @@ def _reason(pool: WorkPool, waited: float) -> str:
         start = f"cogumi up --pool {pool.name} --api {PREFECT_API_URL.value()}"
         return f"no worker serves work pool {pool.name}; start one{where} with: {start}"
     if waited > BUSY_SECONDS:
-        return f"work pool {pool.name} is busy (at most {pool.concurrency_limit or 'unlimited'} at once); the run starts when another ends"
+        return (
+            f"work pool {pool.name} is busy (at most {pool.concurrency_limit or 'unlimited'} at once); the run "
+            "starts when another ends"
+        )
     return ""
 
 

@@ -2,7 +2,8 @@
 
 Cache key: step name, version, and the digests of every argument (artifacts by digest, settings by identity, so that
 runtime-only fields do not count); never the run id. Results are plain JSON. A cached reference is checked against the
-files before it is believed; a damaged one is made again. Not here: what a step does, and where it runs (flows/dispatch.py).
+files before it is believed; a damaged one is made again. Not here: what a step does, and where it runs
+(flows/dispatch.py).
 """
 
 import functools
@@ -35,7 +36,9 @@ P = ParamSpec("P")
 R = TypeVar("R")
 log = logging.getLogger("cogumi.step")
 RETRIES = 3
-EVERY_RUN = " (every run)"  # how the task runs end in name that are never taken from the cache; a tag would cost a request each
+EVERY_RUN = (
+    " (every run)"  # how the task runs end in name that are never taken from the cache; a tag would cost a request each
+)
 
 
 def step(*, version: int, cache: bool = True) -> Callable[[Callable[P, R]], "Step[P, R]"]:
@@ -65,7 +68,9 @@ class Step(Generic[P, R]):
         made = task(
             name=self.name,
             description=(self.fn.__doc__ or "").split("\n")[0],
-            cache_policy=CacheKeyFnPolicy(cache_key_fn=lambda _, inputs: str(inputs["key"])) if self.cache else NO_CACHE,
+            cache_policy=CacheKeyFnPolicy(cache_key_fn=lambda _, inputs: str(inputs["key"]))
+            if self.cache
+            else NO_CACHE,
             persist_result=self.cache,
             refresh_cache=refresh,
             result_serializer=SERIALIZER,
@@ -83,7 +88,9 @@ class Step(Generic[P, R]):
         """The cache key of a call (hex with the step's name and version in front)."""
         bound = inspect.signature(self.fn).bind(*args, **kwargs)
         bound.apply_defaults()
-        described = json.dumps({name: _identity(value, self.name, name) for name, value in bound.arguments.items()}, sort_keys=True)
+        described = json.dumps(
+            {name: _identity(value, self.name, name) for name, value in bound.arguments.items()}, sort_keys=True
+        )
         return hashlib.sha256(f"{self.name} v{self.version} {described}".encode()).hexdigest()
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
@@ -104,12 +111,21 @@ class Step(Generic[P, R]):
         outcome = history.RAN if call.ran else history.CACHED
         history.step_done(self.name, outcome, seconds, made)
         shown = " ".join(artifact.short for artifact in made)
-        log.info("%-22s %-6s %7.1f s  %s", self.name, outcome, seconds, shown, extra={"step": self.name, "step_id": call.task_run})
+        log.info(
+            "%-22s %-6s %7.1f s  %s",
+            self.name,
+            outcome,
+            seconds,
+            shown,
+            extra={"step": self.name, "step_id": call.task_run},
+        )
         return result
 
     def _answered(self, key: str, args: Any, kwargs: Any, fresh: bool) -> tuple[R, "Call"]:
         """The result, and the call that gave it."""
-        with locks.held(places.inside(places.scratch() / "locks") / key):  # the same inputs never run twice at once, on one machine
+        with locks.held(
+            places.inside(places.scratch() / "locks") / key
+        ):  # the same inputs never run twice at once, on one machine
             plain, call = self._run(key, args, kwargs, refresh=fresh)
             if call.ran:
                 return self.result_type.validate_python(plain), call
@@ -120,7 +136,9 @@ class Step(Generic[P, R]):
                 for artifact in held:
                     store.is_there(artifact)
             except (DamagedArtifact, ValueError) as damage:
-                log.warning("%s: cached result not believed (%s); made again", self.name, " ".join(str(damage).split())[:300])
+                log.warning(
+                    "%s: cached result not believed (%s); made again", self.name, " ".join(str(damage).split())[:300]
+                )
                 doubted = folders.doubted.set({artifact.digest: artifact for artifact in held})
                 try:
                     plain, call = self._run(key, args, kwargs, refresh=True)
@@ -130,7 +148,8 @@ class Step(Generic[P, R]):
         return result, call
 
     def result_of(self, plain: Any) -> R:
-        """The result that was written down as ``plain``, exactly of the step's type: no number for a text, no text for a number.
+        """The result that was written down as ``plain``, exactly of the step's type: no number for a text, no text for
+        a number.
 
         Raises:
             ValueError: it is not of that type.
@@ -160,8 +179,8 @@ class Call:
         self.done: list[Any] = [] if refresh else self._read_kept()
 
     def run(self) -> Any:
-        """Run the function; the result as plain JSON data. When its artifacts cannot be sent to the store, the work is kept:
-        a retry, also one after the end of this process, only sends them.
+        """Run the function; the result as plain JSON data. When its artifacts cannot be sent to the store, the work is
+        kept: a retry, also one after the end of this process, only sends them.
 
         Raises:
             Transient: the store cannot be reached.
@@ -173,7 +192,9 @@ class Call:
         try:
             with store.within_step(self.step.name):
                 if not self.done:
-                    self.done = [self.step.result_type.dump_python(self.step.fn(*self.args, **self.kwargs), mode="json")]
+                    self.done = [
+                        self.step.result_type.dump_python(self.step.fn(*self.args, **self.kwargs), mode="json")
+                    ]
                 if objects.is_remote(places.location()):
                     self._send()
                 return self.done[0]
@@ -227,7 +248,9 @@ def _identity(value: Any, step: str, name: str) -> Any:
         return [_identity(item, step, name) for item in value]
     if value is None or isinstance(value, bool | int | float | str):
         return value
-    raise BadInput(f"step {step}: argument {name} is a {type(value).__name__}; pass artifacts, settings or plain values")
+    raise BadInput(
+        f"step {step}: argument {name} is a {type(value).__name__}; pass artifacts, settings or plain values"
+    )
 
 
 def _artifacts(value: Any) -> Iterator[Artifact]:

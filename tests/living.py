@@ -1,4 +1,5 @@
-"""Living processes, found by their environment, and killed. One that ends while it is looked at is left out, not an error: nobody times another process's end."""
+"""Living processes, found by their environment, and killed. One that ends while it is looked at is left out, not an
+error: nobody times another process's end."""
 
 import contextlib
 import os
@@ -7,7 +8,8 @@ from pathlib import Path
 
 
 def environment(pid: int) -> list[str]:
-    """The ``NAME=value`` of this process; none of one that has ended, also where nobody has asked for its exit code yet, or of another user's."""
+    """The ``NAME=value`` of this process; none of one that has ended, also where nobody has asked for its exit code
+    yet, or of another user's."""
     try:
         return [setting for setting in os.fsdecode(Path(f"/proc/{pid}/environ").read_bytes()).split("\0") if setting]
     except OSError:

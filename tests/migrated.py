@@ -1,6 +1,8 @@
-"""An empty database of Prefect's, already migrated: some three seconds of each server that a test starts go into the same migrations.
+"""An empty database of Prefect's, already migrated: some three seconds of each server that a test starts go into the
+same migrations.
 
-A server without one is still started where a test says so (tests/deployments/up/servers/test_own_server.py), and in every run by a person.
+A server without one is still started where a test says so (tests/deployments/up/servers/test_own_server.py), and in
+every run by a person.
 """
 
 import fcntl
@@ -40,6 +42,8 @@ def _template() -> Path:
         if not (home / "made").exists():
             environment = {**os.environ, "COGUMI_HOME": str(home), "PREFECT_HOME": str(home / "prefect")}
             subprocess.run([sys.executable, "-c", MAKE], env=environment, check=True, capture_output=True, timeout=280)
-            assert not (home / "prefect" / "prefect.db-wal").exists(), "closed in good order, so that the file is all of it"
+            assert not (home / "prefect" / "prefect.db-wal").exists(), (
+                "closed in good order, so that the file is all of it"
+            )
             (home / "made").touch()
     return home / "prefect" / "prefect.db"

@@ -8,7 +8,8 @@ _kept: list[socket.socket] = []
 
 
 def free_port() -> int:
-    """A loopback port, kept from everybody else until these tests end: a server that is started needs seconds to take it."""
+    """A loopback port, kept from everybody else until these tests end: a server that is started needs seconds to take
+    it."""
     _kept.append(keep_port())
     port: int = _kept[-1].getsockname()[1]
     return port

@@ -26,7 +26,14 @@ def programs() -> Path | None:
 
 def with_contrib() -> Path | None:
     """The same, with the extensions that the wheel lacks: Prefect's server needs pg_trgm, the journal none."""
-    return next((place for place in _debian() if Path("/usr/share/postgresql", place.parent.name, "extension", "pg_trgm.control").exists()), None)
+    return next(
+        (
+            place
+            for place in _debian()
+            if Path("/usr/share/postgresql", place.parent.name, "extension", "pg_trgm.control").exists()
+        ),
+        None,
+    )
 
 
 def _debian() -> list[Path]:
@@ -35,11 +42,16 @@ def _debian() -> list[Path]:
 
 @contextmanager
 def running(driver: str = "psycopg", contrib: bool = False) -> Iterator[str]:
-    """The URL of a PostgreSQL of our own, in a temporary folder; it does not run as root, so it runs as "nobody" there."""
+    """The URL of a PostgreSQL of our own, in a temporary folder; it does not run as root, so it runs as "nobody"
+    there."""
     pytest.importorskip("psycopg", reason="the PostgreSQL driver is not installed")
     found = with_contrib() if contrib else programs()
     if found is None:
-        pytest.skip("PostgreSQL is not installed under /usr/lib/postgresql, with its contrib package" if contrib else "PostgreSQL is not installed")
+        pytest.skip(
+            "PostgreSQL is not installed under /usr/lib/postgresql, with its contrib package"
+            if contrib
+            else "PostgreSQL is not installed"
+        )
     folder = Path(tempfile.mkdtemp(prefix="cogumi-postgres-", dir="/tmp"))  # short: a socket's path must be
     other: dict[str, Any] = {"user": NOBODY, "group": NOBODY, "extra_groups": []} if os.getuid() == 0 else {}
     if other:

@@ -1,8 +1,9 @@
 """How far rounding to F16 may move a likelihood, in nats: what two right computations may differ by, on any processor.
 
-llama.cpp keeps keys and values in F16, and which products of them are rounded depends on the processor's instructions. A value
-in F16 is off by half a unit at most, 2**-11 of itself, and so is what is computed from it. A last hidden state ``h`` that is off by
-a share e of its length moves a logit by at most e |h| |w|, w being the token's row of the head, and a log probability by twice that.
+llama.cpp keeps keys and values in F16, and which products of them are rounded depends on the processor's instructions.
+A value in F16 is off by half a unit at most, 2**-11 of itself, and so is what is computed from it. A last hidden state
+``h`` that is off by a share e of its length moves a logit by at most e |h| |w|, w being the token's row of the head,
+and a log probability by twice that.
 """
 
 from pathlib import Path
@@ -13,8 +14,8 @@ ADAPTER = 14  # the two matrices of a LoRA in F16, on the seven projections of a
 
 
 def nats(model: Path, ids: list[int], roundings: int = ATTENTION) -> float:
-    """The standard deviation of a token's log probability under independent roundings, ``roundings`` in each layer of the model in
-    a folder, for a text's token ids. The mean over a text's tokens stays well within it.
+    """The standard deviation of a token's log probability under independent roundings, ``roundings`` in each layer of
+    the model in a folder, for a text's token ids. The mean over a text's tokens stays well within it.
     """
     import torch
     from transformers import AutoModelForCausalLM

@@ -1,4 +1,5 @@
-"""A disk too small for what is written to it: in this process where it is root's, otherwise for a script in a namespace of its own."""
+"""A disk too small for what is written to it: in this process where it is root's, otherwise for a script in a namespace
+of its own."""
 
 import os
 import subprocess
@@ -21,14 +22,17 @@ def growing(disk: Path, size: str) -> list[str]:
 
 @contextmanager
 def mounted(disk: Path, size: str) -> Iterator[Callable[[str], None]]:
-    """A disk of ``size`` at the new folder ``disk``, for this process; gives what makes it larger. Skips the test where nobody may mount."""
+    """A disk of ``size`` at the new folder ``disk``, for this process; gives what makes it larger. Skips the test where
+    nobody may mount."""
     disk.mkdir()
     if subprocess.run(mounting(disk, size), capture_output=True, check=False).returncode:
         pytest.skip("mounting a small file system needs root")
     try:
         yield lambda larger: subprocess.run(growing(disk, larger), check=True) and None
     finally:
-        subprocess.run(["umount", "--lazy", disk], check=True)  # also while a connection that is to be collected has a file of it open
+        subprocess.run(
+            ["umount", "--lazy", disk], check=True
+        )  # also while a connection that is to be collected has a file of it open
 
 
 def unshared(script: str, environment: Mapping[str, str], timeout: float = 250) -> "subprocess.CompletedProcess[str]":
@@ -36,4 +40,11 @@ def unshared(script: str, environment: Mapping[str, str], timeout: float = 250) 
     apart = ["unshare", "--user", "--map-root-user", "--mount"]
     if subprocess.run([*apart, *mounting(Path("/tmp"), "1m")], capture_output=True, check=False).returncode:
         pytest.skip("this machine allows no mount in a namespace of one's own")
-    return subprocess.run([*apart, "sh", "-c", script], env={**os.environ, **environment}, capture_output=True, text=True, timeout=timeout, check=False)
+    return subprocess.run(
+        [*apart, "sh", "-c", script],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )

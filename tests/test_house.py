@@ -1,4 +1,5 @@
-"""The house keeps its order: imports run one way, every public thing says what it is for, no vague names, no secrets."""
+"""The house keeps its order: imports run one way, every public thing says what it is for, no vague names, no
+secrets."""
 
 import ast
 import re
@@ -49,7 +50,9 @@ def test_every_file_and_public_name_says_what_it_is_for(path: Path) -> None:
 
 
 def test_nothing_large_or_foreign_is_tracked() -> None:
-    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False).stdout.split("\n")
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False).stdout.split(
+        "\n"
+    )
     for name in filter(None, tracked):
         path = ROOT / name
         if path.is_file():
@@ -58,7 +61,11 @@ def test_nothing_large_or_foreign_is_tracked() -> None:
 
 
 def test_every_setting_that_a_page_tells_people_to_set_is_one_of_nano() -> None:
-    told = [one for name in ("README.md", "CONTRIBUTING.md") for one in re.findall(r"--set ([a-z_.]+\.[a-z_.]+=[^\s\"`]+)", (ROOT / name).read_text())]
+    told = [
+        one
+        for name in ("README.md", "CONTRIBUTING.md")
+        for one in re.findall(r"--set ([a-z_.]+\.[a-z_.]+=[^\s\"`]+)", (ROOT / name).read_text())
+    ]
     assert len(told) >= 2
     for one in told:
         load("nano", [one])

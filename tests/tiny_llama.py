@@ -16,7 +16,10 @@ from blocks.models import template
 from blocks.models.template import BEGIN, END, PAD, SPECIAL_TOKENS, TEMPLATE
 from blocks.records import Artifact
 
-SPLIT = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+SPLIT = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| "
+    r"?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
 WORDS = ["apple", "pear", "fig", "plum"]
 PROMPTS = [f"Say {one} {two}" for one in WORDS for two in WORDS if one != two]
 
@@ -32,13 +35,25 @@ def tokenizer() -> Any:
     from transformers import PreTrainedTokenizerFast
 
     raw = Tokenizer(models.BPE(ignore_merges=True))
-    raw.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Split(Regex(SPLIT), "isolated"), pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])
+    raw.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(SPLIT), "isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
     raw.decoder = decoders.ByteLevel()
     raw.train_from_iterator(
         [*PROMPTS, "user assistant"],
-        trainers.BpeTrainer(vocab_size=290, special_tokens=list(SPECIAL_TOKENS), initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False),
+        trainers.BpeTrainer(
+            vocab_size=290,
+            special_tokens=list(SPECIAL_TOKENS),
+            initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+            show_progress=False,
+        ),
     )
-    fast = PreTrainedTokenizerFast(tokenizer_object=raw, bos_token=BEGIN, eos_token=END, pad_token=PAD, clean_up_tokenization_spaces=False)
+    fast = PreTrainedTokenizerFast(
+        tokenizer_object=raw, bos_token=BEGIN, eos_token=END, pad_token=PAD, clean_up_tokenization_spaces=False
+    )
     fast.chat_template = TEMPLATE
     return fast
 
@@ -48,7 +63,13 @@ def _teach(model: Any, words: Any) -> None:
     import torch
 
     asked = [template.prompt(prompt) for prompt in PROMPTS]
-    whole = words([one + saying(text) + END for one, text in zip(asked, PROMPTS, strict=True)], add_special_tokens=False, padding=True, padding_side="right", return_tensors="pt")
+    whole = words(
+        [one + saying(text) + END for one, text in zip(asked, PROMPTS, strict=True)],
+        add_special_tokens=False,
+        padding=True,
+        padding_side="right",
+        return_tensors="pt",
+    )
     labels = whole.input_ids.masked_fill(whole.attention_mask == 0, -100)
     for row, prompt in enumerate(asked):
         labels[row, : len(words(prompt, add_special_tokens=False).input_ids)] = -100
@@ -71,9 +92,19 @@ def make_model(seed: int = 0, *, teach: bool = True) -> Artifact:
     torch.manual_seed(seed)
     torch.set_num_threads(1)
     config = LlamaConfig(
-        vocab_size=len(words), hidden_size=64, intermediate_size=128, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2, head_dim=32,
-        max_position_embeddings=256, tie_word_embeddings=True, bos_token_id=words.bos_token_id, eos_token_id=words.eos_token_id, pad_token_id=words.pad_token_id,
-    )  # fmt: skip
+        vocab_size=len(words),
+        hidden_size=64,
+        intermediate_size=128,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        head_dim=32,
+        max_position_embeddings=256,
+        tie_word_embeddings=True,
+        bos_token_id=words.bos_token_id,
+        eos_token_id=words.eos_token_id,
+        pad_token_id=words.pad_token_id,
+    )
     model = LlamaForCausalLM(config)
     if teach:
         _teach(model, words)
@@ -91,7 +122,10 @@ def make_adapter(model: Artifact, seed: int) -> Artifact:
 
     torch.manual_seed(seed)
     targets = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
-    wrapped = get_peft_model(AutoModelForCausalLM.from_pretrained(store.open(model)), LoraConfig(r=4, lora_alpha=8, target_modules=targets, task_type="CAUSAL_LM"))
+    wrapped = get_peft_model(
+        AutoModelForCausalLM.from_pretrained(store.open(model)),
+        LoraConfig(r=4, lora_alpha=8, target_modules=targets, task_type="CAUSAL_LM"),
+    )
     for name, values in wrapped.named_parameters():
         if "lora_B" in name:
             torch.nn.init.normal_(values, std=0.3)

@@ -1,8 +1,10 @@
-r"""Mathematical answers compared by what they mean: numbers, expressions, equations, lists, sets, intervals, matrices, words.
+r"""Mathematical answers compared by what they mean: numbers, expressions, equations, lists, sets, intervals, matrices,
+words.
 
-Equal are ``\frac{1}{2}``, ``1/2`` and ``.5``; ``90^\circ`` and 90; ``\$18.90`` and 18.9; ``x = 5`` and 5; polynomials in any order; sets and
-lists in any order; ``1 \pm \sqrt 2`` and both values. What cannot be read is compared as it is written, without what is only set in
-type. Time is bounded for any text. Not here: where in a text the answer stands (value.py), the values of expressions (expressions.py).
+Equal are ``\frac{1}{2}``, ``1/2`` and ``.5``; ``90^\circ`` and 90; ``\$18.90`` and 18.9; ``x = 5`` and 5; polynomials
+in any order; sets and lists in any order; ``1 \pm \sqrt 2`` and both values. What cannot be read is compared as it is
+written, without what is only set in type. Time is bounded for any text. Not here: where in a text the answer stands
+(value.py), the values of expressions (expressions.py).
 """
 
 import re
@@ -21,10 +23,20 @@ _SPACING = re.compile(
 _SAME = [
     (re.compile(r"\\\$|[€£]"), ""),
     (re.compile(r"\\(?:text)?color\s*\{[^{}]*\}|\\[hv]?phantom\s*\{[^{}]*\}|\\hspace\*?\s*\{[^{}]*\}"), ""),
-    (re.compile(r"\\(?:bm|boldsymbol|mathsf|mathtt|underline|fbox|num)(?=\s*\{)|\\(?:bf|rm|it|small|large|Large|LARGE|huge)(?![A-Za-z])"), ""),
+    (
+        re.compile(
+            r"\\(?:bm|boldsymbol|mathsf|mathtt|underline|fbox|num)(?=\s*\{)|\\(?:bf|rm|it|small|large|Large|LARGE|huge)(?![A-Za-z])"
+        ),
+        "",
+    ),
     (re.compile(r"\\[dtc]frac(?![A-Za-z])"), r"\\frac"),
     (re.compile(r"\\[dt]binom(?![A-Za-z])"), r"\\binom"),
-    (re.compile(r"\\(?:mbox|textbf|textit|textrm|textnormal|mathrm|mathbf|mathit|operatorname|hbox|emph|texttt|textsf)(?=\s*\{)"), r"\\text"),
+    (
+        re.compile(
+            r"\\(?:mbox|textbf|textit|textrm|textnormal|mathrm|mathbf|mathit|operatorname|hbox|emph|texttt|textsf)(?=\s*\{)"
+        ),
+        r"\\text",
+    ),
     (re.compile(r"\\(?:nice|s)frac(?![A-Za-z])"), r"\\frac"),
     (re.compile(r"\{?\s*([0-9]+)\s*\\over\s*([0-9]+)\s*\}?"), r"\\frac{\1}{\2}"),
     (re.compile(r"\{-\}|\\text\s*\{-\}"), "-"),
@@ -56,10 +68,14 @@ _PLAIN_UNIT = re.compile(
     r"|metres?|miles?|yards?|hours?|minutes?|seconds?|days?|weeks?|months?|years?|points?)(?:\s*\^\s*(?:[23]|\{[23]\}))?\.?\s*$",
     re.IGNORECASE,
 )
-_WORDS = re.compile(r"\\text\s*\{([^{}]*)\}|\(?([A-Z]|(?=[^()]*[A-Za-z]{3})[A-Za-z]+(?:['-][A-Za-z]+)*(?:\s+[A-Za-z]+(?:['-][A-Za-z]+)*)*+)\)?")
+_WORDS = re.compile(
+    r"\\text\s*\{([^{}]*)\}|\(?([A-Z]|(?=[^()]*[A-Za-z]{3})[A-Za-z]+(?:['-][A-Za-z]+)*(?:\s+[A-Za-z]+(?:['-][A-Za-z]+)*)*+)\)?"
+)
 _CHOICE = re.compile(r"\\text\s*\{\s*\(([A-E])\)\s*\}\s*(?=\S)|\(([A-E])\)\s+(?=\S)")
 _NO_LETTER = re.compile(r"[^A-Za-z]*[0-9][^A-Za-z]*")
-_NAMED = re.compile(r"\s*((?:[A-Za-z]|\\[a-z]{2,7})(?:_(?:[0-9a-z]|\{[0-9a-z]\}))?(?:\([A-Za-z0-9]\))?|[A-Z]{2,3})\s*(?:=|\\in(?![a-z])|\\colon|:)\s*")
+_NAMED = re.compile(
+    r"\s*((?:[A-Za-z]|\\[a-z]{2,7})(?:_(?:[0-9a-z]|\{[0-9a-z]\}))?(?:\([A-Za-z0-9]\))?|[A-Z]{2,3})\s*(?:=|\\in(?![a-z])|\\colon|:)\s*"
+)
 _THOUSANDS = re.compile(r"(?<![0-9.,])([0-9]{1,3})((?:,[0-9]{3})+)(?![0-9,])")
 _MATRIX = re.compile(r"\\begin\s*\{([pbvVB]?matrix|smallmatrix|array)\}(?:\s*\{[^{}]*\})?(.*)\\end\s*\{\1\}", re.DOTALL)
 _ROW = re.compile(r"\\\\(?:\s*\[[^\[\]]*\])?|\\cr(?![A-Za-z])")
@@ -69,7 +85,8 @@ _BASE = re.compile(r"\(?([0-9A-Fa-f]+)\)?\s*_\s*(?:\{\s*([0-9]+)\s*\}|([0-9]+))"
 
 
 class Read(NamedTuple):
-    """An answer: its kind, the values of a number or an equation, the words or brackets that matter, the parts of what has parts."""
+    """An answer: its kind, the values of a number or an equation, the words or brackets that matter, the parts of what
+    has parts."""
 
     kind: str
     value: Value | None = None
@@ -102,13 +119,16 @@ def read(text: str) -> Read:
 
 
 def same(a: Read, b: Read) -> bool:
-    """Whether both mean the same. What is said to be x is not what is said to be y; one without a name may be either."""
+    """Whether both mean the same. What is said to be x is not what is said to be y; one without a name may be
+    either."""
     if apart(a.name, b.name):
         return False
     if a.kind != b.kind or a.text != b.text or len(a.parts) != len(b.parts):
         return False
     if a.value is not None and b.value is not None:
-        return expressions.proportional(a.value, b.value) if a.kind == "equation" else expressions.equal(a.value, b.value)
+        return (
+            expressions.proportional(a.value, b.value) if a.kind == "equation" else expressions.equal(a.value, b.value)
+        )
     if a.kind == "unordered":
         rest = list(b.parts)
         for part in a.parts:
@@ -150,7 +170,10 @@ def _unnamed(text: str) -> Read:
     union = _split(text, r"\cup")
     if len(union) > 1:
         return Read("unordered", text="union", parts=tuple(_item(part)[0] for part in union))
-    items = _split(_THOUSANDS.sub(lambda found: found[0].replace(",", ""), text) if not re.match(r"\s*[(\[\\]", text) else text, ",")
+    items = _split(
+        _THOUSANDS.sub(lambda found: found[0].replace(",", ""), text) if not re.match(r"\s*[(\[\\]", text) else text,
+        ",",
+    )
     parts = [read_one for item in items for read_one in _item(item)]
     return parts[0] if len(parts) == 1 else Read("unordered", text="list", parts=tuple(parts))
 
@@ -167,11 +190,19 @@ def _item(text: str) -> list[Read]:
             Read(
                 "matrix",
                 text=found[1].lower() if found[1] in ("vmatrix", "Vmatrix") else "",
-                parts=tuple(Read("row", parts=tuple(_item(cell)[0] for cell in row.split("&")[:_MOST])) for row in rows),
+                parts=tuple(
+                    Read("row", parts=tuple(_item(cell)[0] for cell in row.split("&")[:_MOST])) for row in rows
+                ),
             )
         ]
     if text.startswith("\\{") and text.endswith("\\}"):
-        return [Read("unordered", text="list", parts=tuple(one for item in _split(text[2:-2], ",") if item.strip() for one in _item(item)))]
+        return [
+            Read(
+                "unordered",
+                text="list",
+                parts=tuple(one for item in _split(text[2:-2], ",") if item.strip() for one in _item(item)),
+            )
+        ]
     if text[:1] in ("(", "[") and text[-1:] in (")", "]") and len(inside := _split(text[1:-1], ",")) > 1:
         return [Read("ordered", text=text[0] + text[-1], parts=tuple(_item(item)[0] for item in inside))]
     if _RATIO.fullmatch(text):

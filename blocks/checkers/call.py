@@ -1,10 +1,12 @@
-"""Call: the answer's tool calls are the expected ones, compared by value; the order of arguments and of parallel calls is free.
+"""Call: the answer's tool calls are the expected ones, compared by value; the order of arguments and of parallel calls
+is free.
 
-Read: JSON objects ``{"tool": name, …arguments}``, ``{"name": …, "arguments": {…}}`` (also ``parameters``, and OpenAI's ``function`` wrapper),
-Anthropic's ``tool_use``, Llama's ``<function=name>{…}</function>``, Mistral's ``[TOOL_CALLS]``, ``{name: {…}}``, arrays and sequences
-of them, and Python calls ``name(argument=value)``. The expected value is the same JSON, or
-``{"alternatives": [{name: {argument: [allowed, …]}}]}`` as in the Berkeley Function-Calling Leaderboard, where ``""`` among the allowed
-values, or no value, means that the argument may be left out, and text is compared without case, space and punctuation.
+Read: JSON objects ``{"tool": name, …arguments}``, ``{"name": …, "arguments": {…}}`` (also ``parameters``, and OpenAI's
+``function`` wrapper), Anthropic's ``tool_use``, Llama's ``<function=name>{…}</function>``, Mistral's ``[TOOL_CALLS]``,
+``{name: {…}}``, arrays and sequences of them, and Python calls ``name(argument=value)``. The expected value is the same
+JSON, or ``{"alternatives": [{name: {argument: [allowed, …]}}]}`` as in the Berkeley Function-Calling Leaderboard, where
+``""`` among the allowed values, or no value, means that the argument may be left out, and text is compared without
+case, space and punctuation.
 """
 
 import ast
@@ -115,7 +117,11 @@ def _calls(value: Any) -> list[Call]:
         return [Call(value["name"], value["input"])]
     for key in ("name", "tool", "function"):
         if isinstance(value.get(key), str):
-            rest = {name: item for name, item in value.items() if name not in (key, "id", "type")} if key != "tool" else {name: item for name, item in value.items() if name != key}
+            rest = (
+                {name: item for name, item in value.items() if name not in (key, "id", "type")}
+                if key != "tool"
+                else {name: item for name, item in value.items() if name != key}
+            )
             return [Call(value[key], _arguments(rest))]
     if len(value) == 1 and isinstance(only := next(iter(value.values())), dict):
         return [Call(next(iter(value)), only)]
@@ -123,7 +129,8 @@ def _calls(value: Any) -> list[Call]:
 
 
 def _arguments(rest: dict[str, Any]) -> dict[str, Any]:
-    """The arguments beside a name: nested under one key, as an object or its JSON text, or flat. Null, an empty text and an empty list are no arguments."""
+    """The arguments beside a name: nested under one key, as an object or its JSON text, or flat. Null, an empty text
+    and an empty list are no arguments."""
     for key in ("arguments", "parameters"):
         if set(rest) - {"index"} == {key}:
             nested = _DECODER.decode(rest[key].strip() or "{}") if isinstance(rest[key], str) else rest[key]
@@ -145,13 +152,20 @@ def _python_calls(text: str) -> list[Call]:
     for item in items:
         if not isinstance(item, ast.Call) or item.args or any(keyword.arg is None for keyword in item.keywords):
             raise ValueError("a call names its arguments")
-        found.append(Call(ast.unparse(item.func), {str(keyword.arg): ast.literal_eval(keyword.value) for keyword in item.keywords}))
+        found.append(
+            Call(
+                ast.unparse(item.func), {str(keyword.arg): ast.literal_eval(keyword.value) for keyword in item.keywords}
+            )
+        )
     return found
 
 
 def _allowed(alternatives: Any) -> list[Call]:
     allowed = [Call(name, arguments) for entry in alternatives for name, arguments in entry.items()]
-    if not all(isinstance(call.arguments, dict) and all(isinstance(values, list) for values in call.arguments.values()) for call in allowed):
+    if not all(
+        isinstance(call.arguments, dict) and all(isinstance(values, list) for values in call.arguments.values())
+        for call in allowed
+    ):
         raise TypeError("every argument has a list of allowed values")
     return allowed
 
@@ -186,7 +200,8 @@ def _all_fit(found: Sequence[Call], allowed: Sequence[Call]) -> bool:
 
 
 def _key(value: Any) -> Hashable:
-    """Equal for what is equal by value: a truth value is not a number, an integer equals its decimal, a list its tuple."""
+    """Equal for what is equal by value: a truth value is not a number, an integer equals its decimal, a list its
+    tuple."""
     if isinstance(value, Call):
         return value.name, _key(value.arguments)
     if isinstance(value, dict):
@@ -208,14 +223,21 @@ def _fits(found: Call, allowed: Call) -> bool:
 
 def _arguments_fit(found: dict[str, Any], allowed: dict[str, list[Any]]) -> bool:
     missing_fine = all(name in found or not values or "" in values for name, values in allowed.items())
-    return missing_fine and all(name in allowed and any(_one_fits(value, choice) for choice in allowed[name] or [[]]) for name, value in found.items())
+    return missing_fine and all(
+        name in allowed and any(_one_fits(value, choice) for choice in allowed[name] or [[]])
+        for name, value in found.items()
+    )
 
 
 def _one_fits(value: Any, choice: Any) -> bool:
     if isinstance(choice, dict) and isinstance(value, dict):
-        return _arguments_fit(value, {name: values if isinstance(values, list) else [values] for name, values in choice.items()})
+        return _arguments_fit(
+            value, {name: values if isinstance(values, list) else [values] for name, values in choice.items()}
+        )
     if isinstance(choice, list) and isinstance(value, list | tuple):
-        return len(choice) == len(value) and all(_one_fits(item, wanted) for item, wanted in zip(value, choice, strict=True))
+        return len(choice) == len(value) and all(
+            _one_fits(item, wanted) for item, wanted in zip(value, choice, strict=True)
+        )
     if isinstance(choice, str) and isinstance(value, str):
         return _PUNCTUATION.sub("", value).lower() == _PUNCTUATION.sub("", choice).lower()
     return _same(value, choice)

@@ -6,8 +6,8 @@ from blocks.checkers.program import program
 from blocks.records import Verdict
 from blocks.sandbox import sandbox
 
-# Of processor time, for a program and for its tests each. The slowest reference solution of HumanEval and MBPP needs 5 seconds,
-# almost all of them a hundredth.
+# Of processor time, for a program and for its tests each. The slowest reference solution of HumanEval and MBPP needs 5
+# seconds, almost all of them a hundredth.
 SECONDS = 10.0
 MEMORY_BYTES = 512 * 1024 * 1024
 

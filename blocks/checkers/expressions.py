@@ -1,8 +1,10 @@
-"""A mathematical expression as a value, evaluated while it is read: numbers, roots, powers, functions, and letters as unknowns.
+"""A mathematical expression as a value, evaluated while it is read: numbers, roots, powers, functions, and letters as
+unknowns.
 
-A value is three numbers, one for each of three fixed choices of the unknowns: two polynomials that agree there are the same. Rational
-values are exact (fractions), others are complex floats. Everything is bounded: nothing is evaluated that would take long, and what
-is too large counts as not readable. Not here: lists, sets, intervals, matrices and words (answers.py).
+A value is three numbers, one for each of three fixed choices of the unknowns: two polynomials that agree there are the
+same. Rational values are exact (fractions), others are complex floats. Everything is bounded: nothing is evaluated that
+would take long, and what is too large counts as not readable. Not here: lists, sets, intervals, matrices and words
+(answers.py).
 """
 
 import cmath
@@ -18,14 +20,49 @@ Value = tuple[Number, Number, Number]
 
 DEEPEST, _BITS, _CLOSE = 40, 8192, 1e-9
 _FUNCTIONS: dict[str, Callable[[complex], complex]] = {
-    "sin": cmath.sin, "cos": cmath.cos, "tan": cmath.tan, "ln": cmath.log, "log": cmath.log, "exp": cmath.exp, "arcsin": cmath.asin, "arccos": cmath.acos, "arctan": cmath.atan,
-    "sinh": cmath.sinh, "cosh": cmath.cosh, "tanh": cmath.tanh, "cot": lambda x: 1 / cmath.tan(x), "sec": lambda x: 1 / cmath.cos(x), "csc": lambda x: 1 / cmath.sin(x),
-}  # fmt: skip
+    "sin": cmath.sin,
+    "cos": cmath.cos,
+    "tan": cmath.tan,
+    "ln": cmath.log,
+    "log": cmath.log,
+    "exp": cmath.exp,
+    "arcsin": cmath.asin,
+    "arccos": cmath.acos,
+    "arctan": cmath.atan,
+    "sinh": cmath.sinh,
+    "cosh": cmath.cosh,
+    "tanh": cmath.tanh,
+    "cot": lambda x: 1 / cmath.tan(x),
+    "sec": lambda x: 1 / cmath.cos(x),
+    "csc": lambda x: 1 / cmath.sin(x),
+}
 _TOKEN = re.compile(
     r"\s*(?:(?P<number>[0-9]{1,100}(?:\.[0-9]{0,100})?(?![0-9])|\.[0-9]{1,100}(?![0-9]))(?P<exponent>[eE][+-]?[0-9]{1,2}(?![0-9]))?|\\(?P<command>[A-Za-z]+)|(?P<word>[A-Za-z]+)|(?P<sign>\S))"
 )
 _GREEK = frozenset(
-    ["alpha", "beta", "gamma", "delta", "epsilon", "theta", "lambda", "mu", "nu", "phi", "varphi", "psi", "omega", "rho", "sigma", "tau", "chi", "xi", "eta", "zeta", "kappa"]
+    [
+        "alpha",
+        "beta",
+        "gamma",
+        "delta",
+        "epsilon",
+        "theta",
+        "lambda",
+        "mu",
+        "nu",
+        "phi",
+        "varphi",
+        "psi",
+        "omega",
+        "rho",
+        "sigma",
+        "tau",
+        "chi",
+        "xi",
+        "eta",
+        "zeta",
+        "kappa",
+    ]
 )
 _ENDS = frozenset([")", "]", "}", "|", "", "+", "-", "rfloor", "rceil"])
 
@@ -48,7 +85,10 @@ def value(text: str, *, sign: int = 1) -> Value:
 
 def equal(a: Value, b: Value) -> bool:
     """Exactly, where both are rational; else to nine digits."""
-    return all(x == y if isinstance(x, Fraction) and isinstance(y, Fraction) else _close(x, y) for x, y in zip(a, b, strict=True))
+    return all(
+        x == y if isinstance(x, Fraction) and isinstance(y, Fraction) else _close(x, y)
+        for x, y in zip(a, b, strict=True)
+    )
 
 
 def proportional(a: Value, b: Value) -> bool:
@@ -147,7 +187,11 @@ class _Reader:
             _fail("too deep")
         total = self._signed_product()
         while operation := self._take("+", "-", "pm", "±", "mp"):
-            negative = operation == "-" or (operation in ("pm", "±") and self._sign < 0) or (operation == "mp" and self._sign > 0)
+            negative = (
+                operation == "-"
+                or (operation in ("pm", "±") and self._sign < 0)
+                or (operation == "mp" and self._sign > 0)
+            )
             term = self._product()
             total = _each(lambda a, b, s=-1 if negative else 1: _bounded(a + s * b), total, term)
         self._depth -= 1
@@ -197,13 +241,23 @@ class _Reader:
 
     def _fraction_behind(self) -> Value | None:
         """The fraction of a mixed number such as 1\\frac{4}{5} or 1 4/5."""
-        numbers = [(kind, text) for kind, text in self._tokens[self._at : self._at + 7] if kind == "number" or text not in "{}"]
+        numbers = [
+            (kind, text) for kind, text in self._tokens[self._at : self._at + 7] if kind == "number" or text not in "{}"
+        ]
         if numbers[:1] == [("command", "frac")]:
             digits = [text if kind == "number" and text.isdigit() else "" for kind, text in numbers[1:3]]
-            if (all(digits[:2]) and len(digits) == 2) or (len(digits[0] if digits else "") == 2 and self._tokens[self._at + 1][0] == "number"):
+            if (all(digits[:2]) and len(digits) == 2) or (
+                len(digits[0] if digits else "") == 2 and self._tokens[self._at + 1][0] == "number"
+            ):
                 return self._atom()
         plain = self._tokens[self._at : self._at + 3]
-        if len(plain) == 3 and plain[1] == ("sign", "/") and plain[0][0] == plain[2][0] == "number" and plain[0][1].isdigit() and plain[2][1].isdigit():
+        if (
+            len(plain) == 3
+            and plain[1] == ("sign", "/")
+            and plain[0][0] == plain[2][0] == "number"
+            and plain[0][1].isdigit()
+            and plain[2][1].isdigit()
+        ):
             self._at += 3
             return _constant(Fraction(int(plain[0][1]), int(plain[2][1])))
         return None
@@ -228,7 +282,13 @@ class _Reader:
         if kind == "number":
             return _constant(Fraction(text))
         if kind == "letter":
-            return _constant(1j) if text == "i" else _constant(complex(math.e)) if text == "e" else _unknown(self._named(text))
+            return (
+                _constant(1j)
+                if text == "i"
+                else _constant(complex(math.e))
+                if text == "e"
+                else _unknown(self._named(text))
+            )
         if kind == "sign" and text in "([{":
             found = self._sum()
             self._need({"(": ")", "[": "]", "{": "}"}[text])
@@ -239,7 +299,11 @@ class _Reader:
             if text in ("lfloor", "lceil"):
                 return _each(_floor if text == "lfloor" else lambda a: -_floor(-a), found)
             first, second, third = _each(lambda a: abs(a) if isinstance(a, Fraction) else complex(abs(a)), found)
-            return first, second, third if found[0] == found[1] else -third  # an unknown is positive here, but its amount is not itself
+            return (
+                first,
+                second,
+                third if found[0] == found[1] else -third,
+            )  # an unknown is positive here, but its amount is not itself
         if kind == "command":
             return self._command(text)
         _fail("no value")
@@ -304,13 +368,24 @@ def _factorial(number: Number) -> Number:
 
 
 def _choose(top: Number, bottom: Number) -> Number:
-    if isinstance(top, Fraction) and isinstance(bottom, Fraction) and top.denominator == bottom.denominator == 1 and 0 <= bottom <= top <= 1000:
+    if (
+        isinstance(top, Fraction)
+        and isinstance(bottom, Fraction)
+        and top.denominator == bottom.denominator == 1
+        and 0 <= bottom <= top <= 1000
+    ):
         return Fraction(math.comb(int(top), int(bottom)))
     _fail("too large a binomial")
 
 
 def _root(number: Number, index: Number) -> Number:
-    if isinstance(number, Fraction) and number < 0 and isinstance(index, Fraction) and index.denominator == 1 and int(index) % 2:
+    if (
+        isinstance(number, Fraction)
+        and number < 0
+        and isinstance(index, Fraction)
+        and index.denominator == 1
+        and int(index) % 2
+    ):
         return -_root(-number, index)
     if isinstance(number, Fraction) and index == 2 and number >= 0:
         top, bottom = math.isqrt(number.numerator), math.isqrt(number.denominator)

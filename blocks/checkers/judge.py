@@ -1,4 +1,5 @@
-"""Judge answers by how their question says they are checked. Only the response counts, never draft, thinking or a model's reasoning.
+"""Judge answers by how their question says they are checked. Only the response counts, never draft, thinking or a
+model's reasoning.
 
 Not here: the checks themselves, one file per kind.
 """
@@ -65,4 +66,8 @@ def _never_fails(tests: str) -> str | None:
             compile(tests, "<check>", "exec")
     except (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError) as error:
         return f"the check is not Python: {str(error)[:80]}"
-    return None if any(isinstance(node, ast.Assert | ast.Raise | ast.Call) for node in ast.walk(tree)) else "the check asserts nothing"
+    return (
+        None
+        if any(isinstance(node, ast.Assert | ast.Raise | ast.Call) for node in ast.walk(tree))
+        else "the check asserts nothing"
+    )

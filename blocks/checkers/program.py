@@ -1,8 +1,9 @@
 """The program in an answer: out of Markdown, prose and examples, whatever way the answer is wrapped.
 
-Code stands in fences (CommonMark, also in lists and quotes, unclosed, or with text on the same line), in a line of code, or bare
-between prose. The program is the block that defines what the tests use, and of several the last that is no stub, with the blocks
-that define what it needs itself; blocks of other languages, output, tests and examples of use are left out. Nothing is run here.
+Code stands in fences (CommonMark, also in lists and quotes, unclosed, or with text on the same line), in a line of
+code, or bare between prose. The program is the block that defines what the tests use, and of several the last that is
+no stub, with the blocks that define what it needs itself; blocks of other languages, output, tests and examples of use
+are left out. Nothing is run here.
 """
 
 import ast
@@ -22,8 +23,19 @@ _PROMPT = re.compile(r"\s*(?:>>>|\.\.\.:?|In \[\d*\]:) ?")  # of Python and of I
 _PYTHON = re.compile(r"[{.\s]*(?:language-|lang=)?(?:i?py(?:thon)?[\d.]*|pycon|sage)\b", re.IGNORECASE)
 _UNTAGGED = ("", "text", "txt", "plaintext", "plain", "code", "none")
 _STARTS = ("def ", "class ", "import ", "from ", "@", "async ", "if ", "try:", "for ", "while ", "with ")
-_UNSEEN = str.maketrans({"\u00a0": " ", "\u202f": " ", "\ufeff": None, "\u200b": None, "\u200c": None, "\u200d": None, "\u2060": None})
-_DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom, ast.Assign, ast.AnnAssign, ast.AugAssign)
+_UNSEEN = str.maketrans(
+    {"\u00a0": " ", "\u202f": " ", "\ufeff": None, "\u200b": None, "\u200c": None, "\u200d": None, "\u2060": None}
+)
+_DEFINITIONS = (
+    ast.FunctionDef,
+    ast.AsyncFunctionDef,
+    ast.ClassDef,
+    ast.Import,
+    ast.ImportFrom,
+    ast.Assign,
+    ast.AnnAssign,
+    ast.AugAssign,
+)
 _NAMELESS = (ast.Constant, ast.expr_context, ast.operator, ast.unaryop, ast.cmpop, ast.boolop)
 _OUTSIDE = frozenset(("input", "exit", "quit", "sys.exit", "sys.stdin.read", "sys.stdin.readline", "unittest.main"))
 _MOST_PARTS = 12  # how far a piece of code that begins at the margin is followed over other lines at the margin
@@ -39,12 +51,23 @@ class _Block(NamedTuple):
 
 
 def program(response: str, tests: str) -> str:
-    """The program to be run for an answer; where none can be found, the answer itself, which then fails with its own error."""
+    """The program to be run for an answer; where none can be found, the answer itself, which then fails with its own
+    error."""
     text = response.replace("\r\n", "\n").replace("\r", "\n")
     wanted = _wanted(tests)
     readings = list(dict.fromkeys((text, _TAGS.sub("\n\n", text))))
-    for reading in dict.fromkeys((*readings, *map(_own_lines, readings), _outermost(text), html.unescape(_HTML.sub("\n\n", text)), _unfenced(text))):
-        blocks = [_Block(code, block.python) for block in _blocks(reading) if (code := _parsing(block.code)) is not None]
+    for reading in dict.fromkeys(
+        (
+            *readings,
+            *map(_own_lines, readings),
+            _outermost(text),
+            html.unescape(_HTML.sub("\n\n", text)),
+            _unfenced(text),
+        )
+    ):
+        blocks = [
+            _Block(code, block.python) for block in _blocks(reading) if (code := _parsing(block.code)) is not None
+        ]
         for fitting in ([block.code for block in blocks if block.python], [block.code for block in blocks]):
             found = _chosen(fitting, wanted)
             if found is not None:
@@ -126,7 +149,8 @@ def _tree(code: str) -> ast.Module | None:
 
 @lru_cache(maxsize=64)
 def _parsing(code: str) -> str | None:
-    """The code as Python can read it: dedented, without prompts and unseen characters, at worst its definitions alone."""
+    """The code as Python can read it: dedented, without prompts and unseen characters, at worst its definitions
+    alone."""
     for tried in dict.fromkeys((code, textwrap.dedent(code), textwrap.dedent(code.translate(_UNSEEN)))):
         if _tree(tried) is not None:
             return tried
@@ -138,13 +162,18 @@ def _parsing(code: str) -> str | None:
 
 
 def _definitions(text: str) -> Iterator[str]:
-    """Pieces of a text that begin at the margin, parse, and define something: code between prose, or before it breaks off."""
+    """Pieces of a text that begin at the margin, parse, and define something: code between prose, or before it breaks
+    off."""
     lines = text.split("\n")
     margins = [number for number, line in enumerate(lines) if line[:1].strip()] + [len(lines)]
     reached = tries = 0
     for place, first in enumerate(margins[:-1]):
         line = lines[first]
-        if first < reached or tries > _MOST_TRIES or not (line.startswith(_STARTS) or re.match(r"[A-Za-z_][\w.,\[\] ]*[-+*/|&]?=[^=]", line)):
+        if (
+            first < reached
+            or tries > _MOST_TRIES
+            or not (line.startswith(_STARTS) or re.match(r"[A-Za-z_][\w.,\[\] ]*[-+*/|&]?=[^=]", line))
+        ):
             continue
         for end in margins[place + 1 : place + 1 + _MOST_PARTS]:
             piece = "\n".join(lines[first:end])
@@ -166,7 +195,8 @@ def _wanted(tests: str) -> set[str]:
 
 
 def _chosen(codes: list[str], wanted: set[str]) -> str | None:
-    """The program out of pieces of code: what defines the wanted names, with what that needs; None where nothing defines any."""
+    """The program out of pieces of code: what defines the wanted names, with what that needs; None where nothing
+    defines any."""
     trees = [(code, tree) for code in dict.fromkeys(codes) if (tree := _tree(code)) is not None]
     solving: dict[int, set[str]] = {}
     for name in wanted:
@@ -177,7 +207,9 @@ def _chosen(codes: list[str], wanted: set[str]) -> str | None:
     if not solving:
         return None
     parts = {number: _without_examples(*trees[number]) for number in solving}
-    missing = set().union(*(_loaded(trees[number][1]) - _bound(trees[number][1]) for number in solving)) - set(dir(builtins))
+    missing = set().union(*(_loaded(trees[number][1]) - _bound(trees[number][1]) for number in solving)) - set(
+        dir(builtins)
+    )
     while missing:
         helping = [number for number, (_, tree) in enumerate(trees) if number not in parts and missing & _bound(tree)]
         if not helping:
@@ -185,7 +217,9 @@ def _chosen(codes: list[str], wanted: set[str]) -> str | None:
         number = helping[-1]
         code, tree = trees[number]
         parts[number] = "\n".join(ast.get_source_segment(code, node) or "" for node in _with_decorators(tree))
-        missing = (missing | (_loaded(tree) - set(dir(builtins)))) - set().union(*(_bound(trees[known][1]) for known in parts))
+        missing = (missing | (_loaded(tree) - set(dir(builtins)))) - set().union(
+            *(_bound(trees[known][1]) for known in parts)
+        )
     return "\n".join(parts[number] for number in sorted(parts, key=lambda number: (number in solving, number))) + "\n"
 
 
@@ -199,7 +233,8 @@ def _with_decorators(tree: ast.Module) -> list[ast.stmt]:
 
 
 def _without_examples(code: str, tree: ast.Module) -> str:
-    """Code without the prints, assertions, inputs and exits at its end, and without the marks around it, such as [BEGIN] and [DONE]."""
+    """Code without the prints, assertions, inputs and exits at its end, and without the marks around it, such as
+    [BEGIN] and [DONE]."""
     kept = list(tree.body)
     while kept and _is_example(kept[-1]):
         kept.pop()
@@ -212,7 +247,9 @@ def _without_examples(code: str, tree: ast.Module) -> str:
     if len(kept) < len(tree.body):
         first = tree.body[len(kept)]
         lines = [*lines[: first.lineno - 1], lines[first.lineno - 1].encode()[: first.col_offset].decode()]
-    return "\n".join(lines[kept[begin].lineno - 1 :] if begin and kept[begin].lineno > (kept[begin - 1].end_lineno or 0) else lines)
+    return "\n".join(
+        lines[kept[begin].lineno - 1 :] if begin and kept[begin].lineno > (kept[begin - 1].end_lineno or 0) else lines
+    )
 
 
 def _is_example(node: ast.stmt) -> bool:
@@ -225,11 +262,16 @@ def _is_example(node: ast.stmt) -> bool:
         return False
     if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "print":
         return True
-    return any(isinstance(one, ast.Call) and ast.unparse(one.func) in _OUTSIDE for one in ast.walk(node) if isinstance(getattr(one, "func", None), ast.Name | ast.Attribute))
+    return any(
+        isinstance(one, ast.Call) and ast.unparse(one.func) in _OUTSIDE
+        for one in ast.walk(node)
+        if isinstance(getattr(one, "func", None), ast.Name | ast.Attribute)
+    )
 
 
 def _is_mark(node: ast.stmt) -> bool:
-    """Whether it is a bare word, or one in brackets: a mark of where an answer begins or ends, which as code is only an error."""
+    """Whether it is a bare word, or one in brackets: a mark of where an answer begins or ends, which as code is only an
+    error."""
     word = node.value if isinstance(node, ast.Expr) else None
     if isinstance(word, ast.List) and len(word.elts) == 1:
         word = word.elts[0]
@@ -237,11 +279,19 @@ def _is_mark(node: ast.stmt) -> bool:
 
 
 def _is_stub(tree: ast.Module, name: str) -> bool:
-    """Whether a function's body says nothing, a signature shown again; or the name is only imported, as tests import what they test."""
+    """Whether a function's body says nothing, a signature shown again; or the name is only imported, as tests import
+    what they test."""
     bodies = [node.body for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == name]
     if not bodies:
-        return name not in set().union(*(_bound(ast.Module([node], [])) for node in tree.body if not isinstance(node, ast.Import | ast.ImportFrom)))
-    return all(isinstance(node, ast.Pass) or (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)) or _is_unwritten(node) for node in bodies[-1])
+        return name not in set().union(
+            *(_bound(ast.Module([node], [])) for node in tree.body if not isinstance(node, ast.Import | ast.ImportFrom))
+        )
+    return all(
+        isinstance(node, ast.Pass)
+        or (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant))
+        or _is_unwritten(node)
+        for node in bodies[-1]
+    )
 
 
 def _is_unwritten(node: ast.stmt) -> bool:
@@ -255,7 +305,11 @@ def _children(node: ast.AST) -> list[ast.AST]:
     found: list[ast.AST] = []
     for name in node._fields:
         value = getattr(node, name, None)
-        found += [one for one in (value if isinstance(value, list) else (value,)) if isinstance(one, ast.AST) and not isinstance(one, _NAMELESS)]
+        found += [
+            one
+            for one in (value if isinstance(value, list) else (value,))
+            if isinstance(one, ast.AST) and not isinstance(one, _NAMELESS)
+        ]
     return found
 
 

@@ -1,9 +1,11 @@
-r"""Value: the answer's final number equals the expected one exactly, as a fraction; or its mathematical expression means the same.
+r"""Value: the answer's final number equals the expected one exactly, as a fraction; or its mathematical expression
+means the same.
 
-Numbers: ``1,000``, ``$5``, ``50%`` (as 50), ``3/4``, ``-\frac{3}{4}``, ``\frac34``, ``1\frac{3}{4}``, ``½``, ``2.50``, ``1.5e3``, ``1.5 \times 10^3``,
-a leading minus in any type; an answer after ``####`` (GSM8K) or in the last ``\boxed{}`` (MATH) counts before any other, and otherwise
-the last number. Where what is expected is no number (``3\sqrt{13}``, ``(2, \infty)``, ``\text{even}``), the answer's last word on it is
-compared by answers.py. Not understood: numbers in words, digits of other scripts.
+Numbers: ``1,000``, ``$5``, ``50%`` (as 50), ``3/4``, ``-\frac{3}{4}``, ``\frac34``, ``1\frac{3}{4}``, ``½``, ``2.50``,
+``1.5e3``, ``1.5 \times 10^3``, a leading minus in any type; an answer after ``####`` (GSM8K) or in the last
+``\boxed{}`` (MATH) counts before any other, and otherwise the last number. Where what is expected is no number
+(``3\sqrt{13}``, ``(2, \infty)``, ``\text{even}``), the answer's last word on it is compared by answers.py. Not
+understood: numbers in words, digits of other scripts.
 """
 
 import re
@@ -18,20 +20,35 @@ from configs.errors import BadInput
 
 _DIGITS = r"(?:[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])|[0-9]+)(?:\.[0-9]+)?|\.[0-9]+"
 # A sign stands right before its number, and nothing right before it that it could be an operation on.
-_NUMBER = re.compile(rf"(?P<sign>(?<![\w)\].])-)?(?:[$€£]\s?)?(?P<top>{_DIGITS})(?P<exponent>[eE][+-]?[0-9]{{1,2}}(?![0-9]))?(?:\s?/\s?(?P<bottom>{_DIGITS}))?")
+_NUMBER = re.compile(
+    rf"(?P<sign>(?<![\w)\].])-)?(?:[$€£]\s?)?(?P<top>{_DIGITS})(?P<exponent>[eE][+-]?[0-9]{{1,2}}(?![0-9]))?(?:\s?/\s?(?P<bottom>{_DIGITS}))?"
+)
 _PART = r"(?:\{\s*(-?\s?[0-9.,]+)\s*\}|([0-9]))"
-_FRACTION = re.compile(rf"(?P<sign>(?<![\w)\].}}])-\s?)?(?P<whole>(?<![\w.,/^])[0-9]{{1,9}})?\s?\\[dtc]?frac\s*{_PART}\s*{_PART}")
-_POWER_OF_TEN = re.compile(r"(?<=[0-9])\s?(?:\\times|\\cdot|[*×·])\s?10\s?\^\s?(?:\{\s?(-?[0-9]{1,2})\s?\}|(-?[0-9]{1,2})(?![0-9]))")
+_FRACTION = re.compile(
+    rf"(?P<sign>(?<![\w)\].}}])-\s?)?(?P<whole>(?<![\w.,/^])[0-9]{{1,9}})?\s?\\[dtc]?frac\s*{_PART}\s*{_PART}"
+)
+_POWER_OF_TEN = re.compile(
+    r"(?<=[0-9])\s?(?:\\times|\\cdot|[*×·])\s?10\s?\^\s?(?:\{\s?(-?[0-9]{1,2})\s?\}|(-?[0-9]{1,2})(?![0-9]))"
+)
 _LONGEST = 100  # characters of one number; beyond it is noise, and slow to compare
 _MINUS = dict.fromkeys(map(ord, "\u2010\u2011\u2012\u2013\u2212\ufe63\uff0d"), "-")
-_NOTHING = dict.fromkeys(map(ord, "\u200b\u200c\u200d\u200e\u200f\u2060\u2061\u2062\u2063\u00ad\ufeff\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"))
+_NOTHING = dict.fromkeys(
+    map(
+        ord,
+        "\u200b\u200c\u200d\u200e\u200f\u2060\u2061\u2062\u2063\u00ad\ufeff\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069",
+    )
+)
 _SPACED = re.compile(r"(?<=[0-9])(?:[\u00a0\u2007\u2009\u202f]|\\,|\\;|\\ |['~_])(?=[0-9]{3}(?![0-9]))")
 _VULGAR = re.compile(r"(?<![0-9])([0-9]*+)\s?([\u00bc-\u00be\u2150-\u215e])")
 _RAISED = re.compile(r"[\u207a\u207b]?[\u00b2\u00b3\u00b9\u2070\u2074-\u2079]+")
-_SAID = re.compile(r"(?:answer|result|solution|value)\b[^.\n:=]{0,80}?(?:\bis\b|\bare\b|:|=)|\btherefore\b,?|[=:]|\bis\b|\bare\b", re.IGNORECASE)
+_SAID = re.compile(
+    r"(?:answer|result|solution|value)\b[^.\n:=]{0,80}?(?:\bis\b|\bare\b|:|=)|\btherefore\b,?|[=:]|\bis\b|\bare\b",
+    re.IGNORECASE,
+)
 _MATHS = re.compile(r"\$\$?([^$]+)\$\$?|\\\((.+?)\\\)|\\\[(.+?)\\\]", re.DOTALL)
 _TEXT, _COMMAND = re.compile(r"\\(?:text|mbox|mathrm)"), re.compile(r"\\[a-z]{3}")
-# What a number stands in that is part of something larger, of which it is not the value: 3\sqrt{2}, x^2, \frac{\pi}{3}, (1, 2), x < 3, 2n.
+# What a number stands in that is part of something larger, of which it is not the value: 3\sqrt{2}, x^2, \frac{\pi}{3},
+# (1, 2), x < 3, 2n.
 _PART_OF = re.compile(
     r"(?:√|\^|[A-Za-z}\])]_|\\(?:sqrt|overline|pm|mp|[lg]eq?|[lg]t|neq?|[lg]eqslant|p?mod)(?![A-Za-z])|±|\b(?:sqrt|sin|cos|tan|log|ln)|[<≤≥≠]|(?<![<\w/])[A-Za-z0-9]{1,2}\s?>=?"
     r"|[A-Za-z)}π]\s?/|\}\s?(?=\{)|[0-9]:|[0-9]\s?or\b|[({\[][^(){}\[\]\n]{0,80}[0-9]\s?,)\s{0,3}[({]?\s?$"
@@ -40,8 +57,12 @@ _GOES_ON = re.compile(
     r"\s?(?:π|√|\\(?:pi|sqrt|theta|alpha|beta|lambda|pm|p?mod|cup|cap|log|ln|sin|cos|tan|infty|l?dots)(?![A-Za-z]))|[xyznabi](?![A-Za-z0-9])|\s?\^\s?(?!\{?\s?\\circ)[\\A-Za-z({]"
     r"|\s?\+\s?(?:[\\(]|[A-Za-zα-ω](?![A-Za-z]))"
 )
-_UNIT_POWER = re.compile(r"(?<![A-Za-z])((?:[cmk]?m|ft|in|yd|mi|units?|inch(?:es)?|feet|met(?:er|re)s?|s)\s?\}?)\s?\^\s?(?:\{-?[1-3]\}|[1-3])(?![0-9])")
-_NO_NUMBER = re.compile(r"\\(?!(?:text|math(?:rm|bf|it)|[dtc]?frac|mbox|quad|qquad|circ|cdot|times|left|right|approx|boxed|displaystyle)(?![A-Za-z]))[A-Za-z]{2}")
+_UNIT_POWER = re.compile(
+    r"(?<![A-Za-z])((?:[cmk]?m|ft|in|yd|mi|units?|inch(?:es)?|feet|met(?:er|re)s?|s)\s?\}?)\s?\^\s?(?:\{-?[1-3]\}|[1-3])(?![0-9])"
+)
+_NO_NUMBER = re.compile(
+    r"\\(?!(?:text|math(?:rm|bf|it)|[dtc]?frac|mbox|quad|qquad|circ|cdot|times|left|right|approx|boxed|displaystyle)(?![A-Za-z]))[A-Za-z]{2}"
+)
 _DENIED = re.compile(r"\b(?:no|not|none|never)\b", re.IGNORECASE)
 _WORTH_READING = 5000  # characters at the end of an answer without a mark, where an expression is looked for
 
@@ -76,7 +97,12 @@ def wanted(expected: str) -> Fraction | answers.Read:
     except Unreadable:
         read = None
     exact = number(expected)
-    if read is not None and read.kind != "words" and marked.strip().lower() != "n/a" and (exact is None or _rational(read) is None):
+    if (
+        read is not None
+        and read.kind != "words"
+        and marked.strip().lower() != "n/a"
+        and (exact is None or _rational(read) is None)
+    ):
         return read
     if read is not None and read.kind == "words" and (_TEXT.search(expected) or len(read.text) == 1):
         return read
@@ -85,12 +111,16 @@ def wanted(expected: str) -> Fraction | answers.Read:
     if read is None and exact is None and len(_NUMBER.findall(marked[: answers.LONGEST])) > 1:  # 2:30 PM
         return answers.Read("written", text=answers.written(marked))
     if exact is None or marked.strip().lower() == "n/a":
-        raise BadInput(f"expected value {expected[:80]!r} is not a number; give one such as 12, 1,000, 3/4 or 2.5, or an expression such as 3\\sqrt{{2}}")
+        raise BadInput(
+            f"expected value {expected[:80]!r} is not a number; give one such as 12, 1,000, 3/4 or 2.5, or an "
+            f"expression such as 3\\sqrt{{2}}"
+        )
     return exact if read is None or (rational := _rational(read)) is None else rational
 
 
 def number(text: str) -> Fraction | None:
-    """The last number of a text, where it says so its final one; None without any, and where a marked answer is something else."""
+    """The last number of a text, where it says so its final one; None without any, and where a marked answer is
+    something else."""
     text = _typed(text)
     final = _final(text)
     part = _last_formula(text[-_WORTH_READING:]) if final is text else final
@@ -103,20 +133,28 @@ def number(text: str) -> Fraction | None:
         return None
     final = _counted(final)
     numbers = deque(_NUMBER.finditer(final), maxlen=1)
-    if not numbers or _PART_OF.search(final, max(0, numbers[0].start() - 100), numbers[0].start()) or _GOES_ON.match(final, numbers[0].end()):
+    if (
+        not numbers
+        or _PART_OF.search(final, max(0, numbers[0].start() - 100), numbers[0].start())
+        or _GOES_ON.match(final, numbers[0].end())
+    ):
         return None
     return _exact(numbers[0])
 
 
 def _counted(text: str) -> str:
     """The text with fractions and powers of ten of TeX as numbers, and without the powers of units."""
-    return _POWER_OF_TEN.sub(lambda found: f"e{found[1] or found[2]}", _FRACTION.sub(_as_quotient, _UNIT_POWER.sub(r"\1", text)))
+    return _POWER_OF_TEN.sub(
+        lambda found: f"e{found[1] or found[2]}", _FRACTION.sub(_as_quotient, _UNIT_POWER.sub(r"\1", text))
+    )
 
 
 def _one_number(marked: str) -> bool:
     """Whether a marked answer that is no expression has one number and else only words and units."""
     last = re.split("=|≈|\\\\approx", marked)[-1]
-    return len(_NUMBER.findall(_counted(last)[: answers.LONGEST])) == 1 and not (_NO_NUMBER.search(last) or _DENIED.search(marked[: answers.LONGEST]))
+    return len(_NUMBER.findall(_counted(last)[: answers.LONGEST])) == 1 and not (
+        _NO_NUMBER.search(last) or _DENIED.search(marked[: answers.LONGEST])
+    )
 
 
 def _last_formula(text: str) -> str | None:
@@ -142,20 +180,29 @@ def _rational(read: answers.Read) -> Fraction | None:
     if read.kind != "number" or read.value is None:
         return None
     first, *others = read.value
-    if isinstance(first, complex) and all(abs(complex(one) - first) < 1e-12 for one in others) and first.imag == 0 and first.real.is_integer() and abs(first.real) < 1e9:
+    if (
+        isinstance(first, complex)
+        and all(abs(complex(one) - first) < 1e-12 for one in others)
+        and first.imag == 0
+        and first.real.is_integer()
+        and abs(first.real) < 1e9
+    ):
         return Fraction(int(first.real))  # a root that is whole
     return first if isinstance(first, Fraction) and others == [first, first] else None
 
 
 def _means(part: str, right: answers.Read, expected: str) -> bool:
     try:
-        return answers.same(answers.read(part), right if right.kind != "written" else answers.read(_final(_typed(expected))))
+        return answers.same(
+            answers.read(part), right if right.kind != "written" else answers.read(_final(_typed(expected)))
+        )
     except Unreadable:  # one of them
         return answers.written(part) == answers.written(_final(_typed(expected)))
 
 
 def _last_words(response: str) -> list[str]:
-    """What may be an answer's last word: what it marks; else all of it where it is short, its last formula, the end of its last line."""
+    """What may be an answer's last word: what it marks; else all of it where it is short, its last formula, the end of
+    its last line."""
     text = _typed(response)
     final = _final(text)
     if final is not text:

@@ -31,8 +31,8 @@ class Generated(NamedTuple):
 
 
 class Student:
-    """A transformers model on its device, with its tokenizer and at most one adapter; a context manager, inside which torch
-    computes with ``settings.threads``."""
+    """A transformers model on its device, with its tokenizer and at most one adapter; a context manager, inside which
+    torch computes with ``settings.threads``."""
 
     def __init__(self, folder: Path, adapter: Path | None, settings: Evaluation) -> None:
         import torch
@@ -45,7 +45,12 @@ class Student:
         self.tokenizer: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         placed = {"device_map": {"": "cuda"}} if settings.device == "cuda" else {}
         model: Any = AutoModelForCausalLM.from_pretrained(
-            folder, dtype=getattr(torch, settings.dtype), local_files_only=True, use_safetensors=True, trust_remote_code=False, **placed
+            folder,
+            dtype=getattr(torch, settings.dtype),
+            local_files_only=True,
+            use_safetensors=True,
+            trust_remote_code=False,
+            **placed,
         )
         if adapter is not None:
             from peft import PeftModel
@@ -53,7 +58,9 @@ class Student:
             adapter_folder.read(adapter)
             model = PeftModel.from_pretrained(model, str(adapter))
         self.model: Any = model.eval()
-        self.closing = [token for text in (END, END_TEXT) if (token := self.tokenizer.convert_tokens_to_ids(text)) is not None]
+        self.closing = [
+            token for text in (END, END_TEXT) if (token := self.tokenizer.convert_tokens_to_ids(text)) is not None
+        ]
 
     def __enter__(self) -> "Student":
         import torch
@@ -62,7 +69,9 @@ class Student:
         torch.set_num_threads(self.settings.threads)
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         import torch
 
         torch.set_num_threads(self._threads)
@@ -88,7 +97,9 @@ class Student:
                 batch = order[start : start + self.settings.batch]
                 answers |= dict(zip(batch, self._batch([ids[i] for i in batch]), strict=True))
                 advance(len(batch))
-        texts = self.tokenizer.batch_decode([answers[i][0] for i in range(len(ids))], skip_special_tokens=True, clean_up_tokenization_spaces=False)
+        texts = self.tokenizer.batch_decode(
+            [answers[i][0] for i in range(len(ids))], skip_special_tokens=True, clean_up_tokenization_spaces=False
+        )
         return [Generated(texts[i], tuple(answers[i][0]), tuple(answers[i][1]), len(ids[i])) for i in range(len(ids))]
 
     def _batch(self, ids: list[list[int]]) -> list[tuple[list[int], list[float]]]:
@@ -108,9 +119,18 @@ class Student:
         rows = list(range(len(ids)))
         open_rows = torch.ones(len(ids), dtype=torch.bool, device=device)
         for _ in range(self.settings.max_new_tokens):
-            out = self.model(input_ids=tokens, attention_mask=mask, position_ids=positions, past_key_values=cache, use_cache=True, logits_to_keep=1)
+            out = self.model(
+                input_ids=tokens,
+                attention_mask=mask,
+                position_ids=positions,
+                past_key_values=cache,
+                use_cache=True,
+                logits_to_keep=1,
+            )
             best, chosen = out.logits[:, -1].float().log_softmax(-1).max(-1)
-            for row, token, logprob, is_open in zip(rows, chosen.tolist(), best.tolist(), open_rows.tolist(), strict=True):
+            for row, token, logprob, is_open in zip(
+                rows, chosen.tolist(), best.tolist(), open_rows.tolist(), strict=True
+            ):
                 if is_open:
                     found[row][0].append(token)
                     found[row][1].append(logprob)
@@ -145,7 +165,9 @@ class Student:
                 room = max(1, LOGITS_AT_ONCE // (len(whole[order[0]]) * self.model.config.vocab_size))
                 batch, order = order[: min(room, self.settings.batch)], order[min(room, self.settings.batch) :]
                 longest = len(whole[batch[0]])
-                tokens = torch.tensor([whole[i] + [self.closing[0]] * (longest - len(whole[i])) for i in batch], device=self.model.device)
+                tokens = torch.tensor(
+                    [whole[i] + [self.closing[0]] * (longest - len(whole[i])) for i in batch], device=self.model.device
+                )
                 logits = self.model(input_ids=tokens, use_cache=False).logits[:, :-1].float()
                 nll = (logits.logsumexp(-1) - logits.gather(-1, tokens[:, 1:, None])[..., 0]).double().cpu().numpy()
                 for row, i in enumerate(batch):
@@ -162,5 +184,6 @@ def refuse_too_long(prompt_tokens: Sequence[int], settings: Evaluation) -> None:
     longest = max(prompt_tokens, default=0)
     if longest + settings.max_new_tokens > settings.context:
         raise BadInput(
-            f"a prompt of {longest} tokens and an answer of {settings.max_new_tokens} do not fit evaluation.context = {settings.context}; raise it or lower max_new_tokens"
+            f"a prompt of {longest} tokens and an answer of {settings.max_new_tokens} do not fit evaluation.context = "
+            f"{settings.context}; raise it or lower max_new_tokens"
         )

@@ -1,7 +1,8 @@
-"""What a phase will ask and do, before anything is spent: the records of a plan, and what teacher calls come to in dollars.
+"""What a phase will ask and do, before anything is spent: the records of a plan, and what teacher calls come to in
+dollars.
 
-Prices are the profile's own; lengths of texts are assumptions, which a plan prints. Not here: how many calls a phase makes and how much
-it computes (tasks/*/estimate.py), and adding it all up (deployments/commands/plan.py).
+Prices are the profile's own; lengths of texts are assumptions, which a plan prints. Not here: how many calls a phase
+makes and how much it computes (tasks/*/estimate.py), and adding it all up (deployments/commands/plan.py).
 """
 
 import re
@@ -24,8 +25,8 @@ _WORDS = re.compile(r"\w+|[^\w\s]")
 
 
 class Lengths(Record):
-    """Mean lengths in the teacher's tokens: a question, a direct answer, one with draft and critique, a rating as JSON, and what a call adds
-    to its prompt. ``easy_characters``, ``hard_characters``: of a whole example."""
+    """Mean lengths in the teacher's tokens: a question, a direct answer, one with draft and critique, a rating as JSON,
+    and what a call adds to its prompt. ``easy_characters``, ``hard_characters``: of a whole example."""
 
     question: float
     easy: float
@@ -38,15 +39,34 @@ class Lengths(Record):
 
 
 LENGTHS = {
-    REHEARSAL: Lengths(question=14, easy=6.5, hard=36, rating=25, overhead=62, easy_characters=57, hard_characters=160, source="measured in a nano run, 2026-11-21"),
-    "": Lengths(question=106, easy=176, hard=616, rating=35, overhead=20, easy_characters=1128, hard_characters=2890,
-                source="questions as long as Dolly-15k's (426 characters), answers as GPT-4's to Alpaca (702), 3.5 times that for draft, critique, steps and revision"),
-}  # fmt: skip
+    REHEARSAL: Lengths(
+        question=14,
+        easy=6.5,
+        hard=36,
+        rating=25,
+        overhead=62,
+        easy_characters=57,
+        hard_characters=160,
+        source="measured in a nano run, 2026-11-21",
+    ),
+    "": Lengths(
+        question=106,
+        easy=176,
+        hard=616,
+        rating=35,
+        overhead=20,
+        easy_characters=1128,
+        hard_characters=2890,
+        source="questions as long as Dolly-15k's (426 characters), answers as GPT-4's to Alpaca (702), 3.5 "
+        "times that for draft, critique, steps and revision",
+    ),
+}
 
 
 class Calls(Record):
-    """What calls come to. ``calls``, tokens and ``dollars`` are expected; ``most_…`` if every repetition is used up by the dearest teacher of
-    the chain with prompts twice as long and answers of full length; ``least_dollars`` with no repetition, short texts and the cheapest teacher."""
+    """What calls come to. ``calls``, tokens and ``dollars`` are expected; ``most_…`` if every repetition is used up by
+    the dearest teacher of the chain with prompts twice as long and answers of full length; ``least_dollars`` with no
+    repetition, short texts and the cheapest teacher."""
 
     calls: float
     most_calls: float
@@ -66,7 +86,8 @@ class Asked(Calls):
 
 
 class Work(Record):
-    """A computation. ``on``: a device's name, or "cpu"; ``memory_bytes``: the most it holds there at once; ``disk_bytes``: what it leaves."""
+    """A computation. ``on``: a device's name, or "cpu"; ``memory_bytes``: the most it holds there at once;
+    ``disk_bytes``: what it leaves."""
 
     step: str
     on: str
@@ -87,7 +108,9 @@ class Estimate(Record):
 def together(parts: Iterable[Calls]) -> Calls:
     """The sum of all parts."""
     found = list(parts)
-    return Calls.model_validate({name: sum((getattr(one, name) for one in found), start=0) for name in Calls.model_fields})
+    return Calls.model_validate(
+        {name: sum((getattr(one, name) for one in found), start=0) for name in Calls.model_fields}
+    )
 
 
 def lengths(teacher: TeacherModel | None) -> Lengths:
@@ -120,7 +143,8 @@ def ask(
         teachers: prices, chains and limits.
         calls, most_calls, least_calls: how many, as expected, at most, at least.
         template: the part of a prompt that is the same in every call.
-        read, written: how often each of the :class:`Lengths` stands in a prompt and in an answer, such as {"question": 10}.
+        read, written: how often each of the :class:`Lengths` stands in a prompt and in an answer, such as {"question":
+            10}.
         max_tokens: the longest answer.
         shares: parts of the calls by teacher.
     """
@@ -153,7 +177,9 @@ def ask(
     return found
 
 
-def _usage(model: TeacherModel, template: str, read: Mapping[str, float], written: Mapping[str, float], max_tokens: int) -> tuple[float, float]:
+def _usage(
+    model: TeacherModel, template: str, read: Mapping[str, float], written: Mapping[str, float], max_tokens: int
+) -> tuple[float, float]:
     """Expected tokens of a call: prompt and answer."""
     known = lengths(model)
     prompt = tokens(template, model) + known.overhead + _sum(known, read)
@@ -172,12 +198,22 @@ def _sum(known: Lengths, parts: Mapping[str, float]) -> float:
 
 def _dollars(model: TeacherModel, prompt: float, completion: float) -> Decimal:
     """The price of a call as the teacher is set, no prompt cache counted on."""
-    return to_dollars(price(model.prices, Usage(prompt=round(prompt), cached=0, written=0, completion=round(completion)), batch=model.batch))
+    return to_dollars(
+        price(
+            model.prices,
+            Usage(prompt=round(prompt), cached=0, written=0, completion=round(completion)),
+            batch=model.batch,
+        )
+    )
 
 
 def _most(model: TeacherModel, prompt: float, completion: float) -> Decimal:
-    """The dearest price of a call: outside a batch, its prompt written to the provider's cache where that costs more."""
-    sizes = [Usage(prompt=round(prompt), cached=0, written=written, completion=round(completion)) for written in (0, round(prompt))]
+    """The dearest price of a call: outside a batch, its prompt written to the provider's cache where that costs
+    more."""
+    sizes = [
+        Usage(prompt=round(prompt), cached=0, written=written, completion=round(completion))
+        for written in (0, round(prompt))
+    ]
     return to_dollars(max(price(model.prices, size, batch=False) for size in sizes))
 
 

@@ -1,6 +1,7 @@
 """What a machine can do: accelerators by name, and how many seconds a piece of work takes on one or on the CPU.
 
-The utilisations are assumptions, each with its source; a plan prints those it used. Not here: how much work there is (tasks/*/estimate.py).
+The utilisations are assumptions, each with its source; a plan prints those it used. Not here: how much work there is
+(tasks/*/estimate.py).
 """
 
 from blocks.records import Record
@@ -8,7 +9,8 @@ from configs.errors import BadInput
 
 
 class Device(Record):
-    """An accelerator. ``flops``: dense bfloat16 operations a second; ``bandwidth``: bytes a second from its memory (vendors' data sheets)."""
+    """An accelerator. ``flops``: dense bfloat16 operations a second; ``bandwidth``: bytes a second from its memory
+    (vendors' data sheets)."""
 
     name: str
     memory_bytes: int
@@ -26,15 +28,19 @@ DEVICES = {
         Device(name="h200", memory_bytes=141 * 10**9, flops=989e12, bandwidth=4.8e12),
     )
 }
-TRAINING_UTILISATION = 0.30  # of peak; Llama 3's pretraining reached 0.38-0.43 (arXiv 2407.21783, table 4), LoRA on one GPU with padding is below it
+# of peak; Llama 3's pretraining reached 0.38-0.43 (arXiv 2407.21783, table 4), LoRA on one GPU with padding is below it
+TRAINING_UTILISATION = 0.30
 READING_UTILISATION = 0.5  # of bandwidth while decoding
 DECODING_STEP_S = 0.03  # Python and kernel launches of one decoding step of transformers' generate, at least
-# Operations a second on one CPU core, measured with the 1.9M-parameter student on two cores (2026-11-21, tests/benchmarks/LOG.md).
+# Operations a second on one CPU core, measured with the 1.9M-parameter student on two cores (2026-11-21,
+# tests/benchmarks/LOG.md).
 CPU_PRETRAINING = 0.5e11  # 6·N operations a token, 8,700 tokens a second on two cores
 CPU_LORA = 0.42e11  # 4·N and 6 for every weight of the adapter a token, 6,800 tokens a second on two cores
 CPU_ANIL = 0.22e11  # the same at 4,100 tokens a second
 CPU_BFLOAT16 = 2.0  # times as fast where a training computes its products in bfloat16 and the processor can (measured)
-CPU_DECODING = 0.34e11  # 2·N operations a token; llama.cpp and transformers alike at 9,000 tokens a second on one thread
+CPU_DECODING = (
+    0.34e11  # 2·N operations a token; llama.cpp and transformers alike at 9,000 tokens a second on one thread
+)
 PROCESS_BYTES = 950 * 2**20  # Python, torch, transformers and Prefect's client before any work, measured
 
 
@@ -59,16 +65,27 @@ def refuse_missing(device: str) -> None:
         import torch
 
         if not torch.cuda.is_available():
-            raise BadInput('device "cuda" was asked for and this machine has none; run the phase on a GPU work pool, or set device to "cpu"')
+            raise BadInput(
+                'device "cuda" was asked for and this machine has none; run the phase on a GPU work pool, or set '
+                'device to "cpu"'
+            )
 
 
-def training_seconds(operations: float, on: Device | None, cores: int, cpu: float = CPU_LORA, arithmetic: str = "float32") -> float:
-    """Seconds for ``operations`` of training on a device, or on ``cores`` at ``cpu`` operations a second each in float32."""
-    return operations / (on.flops * TRAINING_UTILISATION) if on else operations / (cpu * cores * (CPU_BFLOAT16 if arithmetic == "bfloat16" else 1.0))
+def training_seconds(
+    operations: float, on: Device | None, cores: int, cpu: float = CPU_LORA, arithmetic: str = "float32"
+) -> float:
+    """Seconds for ``operations`` of training on a device, or on ``cores`` at ``cpu`` operations a second each in
+    float32."""
+    return (
+        operations / (on.flops * TRAINING_UTILISATION)
+        if on
+        else operations / (cpu * cores * (CPU_BFLOAT16 if arithmetic == "bfloat16" else 1.0))
+    )
 
 
 def decoding_seconds(weights_bytes: float, sequences: float, batch: int, tokens: float, on: Device) -> float:
-    """Seconds to generate ``tokens`` for each of ``sequences``, ``batch`` at a time, on a device: every step reads all weights."""
+    """Seconds to generate ``tokens`` for each of ``sequences``, ``batch`` at a time, on a device: every step reads all
+    weights."""
     step = max(DECODING_STEP_S, weights_bytes / (on.bandwidth * READING_UTILISATION))
     return -(-sequences // batch) * tokens * step
 

@@ -1,8 +1,8 @@
 """Money: exact prices of calls, and the budget account that no sum of calls may exceed.
 
-Amounts are integers of a billionth of a dollar ("nano"), rounded up per call, and Decimal dollars outside. An account is
-one row of the journal's database: ``spent`` is settled, ``reserved`` is the worst case of calls in flight; both count
-against the cap. Every process that shares the database shares the account. Not here: the calls (journal.py).
+Amounts are integers of a billionth of a dollar ("nano"), rounded up per call, and Decimal dollars outside. An account
+is one row of the journal's database: ``spent`` is settled, ``reserved`` is the worst case of calls in flight; both
+count against the cap. Every process that shares the database shares the account. Not here: the calls (journal.py).
 """
 
 from collections.abc import Sequence
@@ -47,7 +47,12 @@ def to_dollars(amount: int) -> Decimal:
 def price(prices: Prices, usage: Usage, *, batch: bool) -> int:
     """What a call with ``usage`` costs, in nano-dollars."""
     fresh = max(0, usage.prompt - usage.cached - usage.written)
-    millionths = fresh * prices.input + usage.cached * prices.cached + usage.written * prices.cache_write + usage.completion * prices.output
+    millionths = (
+        fresh * prices.input
+        + usage.cached * prices.cached
+        + usage.written * prices.cache_write
+        + usage.completion * prices.output
+    )
     return nano(millionths * (prices.batch if batch else 1) / 1_000_000)
 
 
@@ -84,4 +89,6 @@ class Account:
 
     def save(self) -> None:
         """Write the account; the transaction's commit makes it count."""
-        self._db.execute(update(accounts).where(accounts.c.name == self.name).values(spent=self.spent, reserved=self.reserved))
+        self._db.execute(
+            update(accounts).where(accounts.c.name == self.name).values(spent=self.spent, reserved=self.reserved)
+        )

@@ -1,11 +1,11 @@
-"""What happened in runs: every step, gate, release, spent budget and what teachers were asked, one row each in the journal's database; and
-as Prefect events.
+"""What happened in runs: every step, gate, release, spent budget and what teachers were asked, one row each in the
+journal's database; and as Prefect events.
 
-A run's history is kept beside its teacher calls: in ``COGUMI_JOURNAL``, else in the journal that the run's profile names
-(``teachers.journal``), else in the state folder's. Reports, metrics and lineage, which know no profile, look into the first or the last; so
-a journal that several machines or runs share is best named by ``COGUMI_JOURNAL``. It outlives the processes that wrote it and the server
-they ran against. A note that cannot be written is left out and never fails a run. Not here: teacher calls (journal.py), artifacts
-(store.py), what is made of the rows.
+A run's history is kept beside its teacher calls: in ``COGUMI_JOURNAL``, else in the journal that the run's profile
+names (``teachers.journal``), else in the state folder's. Reports, metrics and lineage, which know no profile, look into
+the first or the last; so a journal that several machines or runs share is best named by ``COGUMI_JOURNAL``. It outlives
+the processes that wrote it and the server they ran against. A note that cannot be written is left out and never fails a
+run. Not here: teacher calls (journal.py), artifacts (store.py), what is made of the rows.
 """
 
 import getpass
@@ -32,7 +32,17 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("cogumi.history")
 What = Literal["step", "gate", "release", "budget", "teachers"]
-RAN, CACHED, FAILED, PASSED, PROMOTED, KEPT, REFUSED, SPENT, ASKED = "ran", "cached", "failed", "passed", "promoted", "kept", "refused", "spent", "asked"
+RAN, CACHED, FAILED, PASSED, PROMOTED, KEPT, REFUSED, SPENT, ASKED = (
+    "ran",
+    "cached",
+    "failed",
+    "passed",
+    "promoted",
+    "kept",
+    "refused",
+    "spent",
+    "asked",
+)
 ROLLED_BACK = "rolled back"
 PATIENCE = 1.5  # seconds that a rollback waits for the journal: with these too it takes under two
 
@@ -55,7 +65,8 @@ happenings = Table(
 
 
 class Where(NamedTuple):
-    """A run: the outermost flow run's id and name, this flow run's id, and the flow's name; all empty for what was done outside of runs."""
+    """A run: the outermost flow run's id and name, this flow run's id, and the flow's name; all empty for what was done
+    outside of runs."""
 
     run: str
     run_name: str
@@ -67,8 +78,8 @@ OUTSIDE = Where("", "", "", "")
 
 
 class Happening(Record):
-    """One row. ``seconds``: of a step. ``detail``: a step's artifacts and error, a gate's checks, a release's digest and report
-    (of a rollback also who, and in whose place), by teacher what was asked."""
+    """One row. ``seconds``: of a step. ``detail``: a step's artifacts and error, a gate's checks, a release's digest
+    and report (of a rollback also who, and in whose place), by teacher what was asked."""
 
     id: int
     at: float
@@ -84,7 +95,9 @@ class Happening(Record):
 
 
 _kept_in: dict[str, str | None] = {}  # id of a run → the journal that its profile names
-_outermost: dict[str, tuple[str, str]] = {}  # id of this process's outermost flow run → id and name of the run above all
+_outermost: dict[
+    str, tuple[str, str]
+] = {}  # id of this process's outermost flow run → id and name of the run above all
 
 
 def where() -> Where | None:
@@ -98,12 +111,17 @@ def where() -> Where | None:
     outer = _outermost_here(context).flow_run
     assert outer is not None
     if str(outer.id) not in _outermost:
-        _outermost[str(outer.id)] = (str(outer.id), outer.name) if outer.parent_task_run_id is None else _read_outermost(str(outer.parent_task_run_id))
+        _outermost[str(outer.id)] = (
+            (str(outer.id), outer.name)
+            if outer.parent_task_run_id is None
+            else _read_outermost(str(outer.parent_task_run_id))
+        )
     return Where(*_outermost[str(outer.id)], str(run.id), context.flow.name if context.flow else "")
 
 
 def keep_in(journal: str | None) -> None:
-    """Keep the history of the run that this code is in where its profile keeps its teacher calls (``teachers.journal``, a database URL)."""
+    """Keep the history of the run that this code is in where its profile keeps its teacher calls (``teachers.journal``,
+    a database URL)."""
     try:
         at = where()
     except Exception as fault:  # a run does not fail for its notes
@@ -122,11 +140,17 @@ def known_where() -> dict[str, str | None]:
         return {}
     outer = _outermost_here(context).flow_run
     assert outer is not None
-    run = _outermost.get(str(outer.id), (str(outer.id), ""))[0] if outer.parent_task_run_id is None or str(outer.id) in _outermost else None
+    run = (
+        _outermost.get(str(outer.id), (str(outer.id), ""))[0]
+        if outer.parent_task_run_id is None or str(outer.id) in _outermost
+        else None
+    )
     return {"run": run, "flow_run": str(context.flow_run.id), "flow": context.flow.name if context.flow else None}
 
 
-def step_done(name: str, outcome: str, seconds: float, artifacts: Sequence[Artifact] = (), error: BaseException | None = None) -> None:
+def step_done(
+    name: str, outcome: str, seconds: float, artifacts: Sequence[Artifact] = (), error: BaseException | None = None
+) -> None:
     """Note the end of a step: ran, cached or failed."""
     detail: dict[str, Any] = {"artifacts": [artifact.short for artifact in artifacts]}
     if error is not None:
@@ -139,7 +163,11 @@ def gate_done(report: GateReport) -> None:
     outcome = PASSED if report.passed else FAILED
     checks = [{**check.model_dump(), "passed": check.passed} for check in report.checks]
     _note("gate", report.gate, outcome, 0.0, {"checks": checks})
-    numbers = {check.name: f"{check.value:.4g}, must be {check.rule} {check.threshold:.4g}" for check in report.checks if report.passed or not check.passed}
+    numbers = {
+        check.name: f"{check.value:.4g}, must be {check.rule} {check.threshold:.4g}"
+        for check in report.checks
+        if report.passed or not check.passed
+    }
     _emit(f"cogumi.gate.{outcome}", {"gate": report.gate, **numbers})
 
 
@@ -155,23 +183,34 @@ def teachers_asked(role: str, by_teacher: dict[str, Any]) -> None:
 
 
 def release_promoted(release: Artifact, report: Artifact, moved: bool) -> None:
-    """Note that ``release`` is the current one; where it was not before (``moved``), emit ``cogumi.release.promoted``."""
-    _note("release", release.short, PROMOTED if moved else KEPT, 0.0, {"release": release.digest, "report": report.digest})
+    """Note that ``release`` is the current one; where it was not before (``moved``), emit
+    ``cogumi.release.promoted``."""
+    _note(
+        "release", release.short, PROMOTED if moved else KEPT, 0.0, {"release": release.digest, "report": report.digest}
+    )
     if moved:
         _emit("cogumi.release.promoted", {"release": release.digest, "uri": release.uri, "report": report.uri})
 
 
 def release_refused(candidate: Artifact | None, why: str) -> None:
     """Note that a candidate was not promoted and emit ``cogumi.release.refused``."""
-    _note("release", candidate.short if candidate else "", REFUSED, 0.0, {"release": candidate.digest if candidate else None, "why": why})
+    _note(
+        "release",
+        candidate.short if candidate else "",
+        REFUSED,
+        0.0,
+        {"release": candidate.digest if candidate else None, "why": why},
+    )
     _emit("cogumi.release.refused", {"release": candidate.digest if candidate else "", "why": why})
 
 
 def release_rolled_back(release: Artifact, report: Artifact, replaced: str | None) -> None:
-    """Note who made ``release`` the current one again, in place of the release with the digest ``replaced``. A journal that does not answer
-    within ``PATIENCE`` holds nobody up: the row is written whole a little later, or not at all."""
+    """Note who made ``release`` the current one again, in place of the release with the digest ``replaced``. A journal
+    that does not answer within ``PATIENCE`` holds nobody up: the row is written whole a little later, or not at all."""
     detail = {"release": release.digest, "report": report.digest, "replaced": replaced, "who": _who()}
-    writer = threading.Thread(target=_note, args=("release", release.short, ROLLED_BACK, 0.0, detail, OUTSIDE), daemon=True)
+    writer = threading.Thread(
+        target=_note, args=("release", release.short, ROLLED_BACK, 0.0, detail, OUTSIDE), daemon=True
+    )
     writer.start()
     writer.join(PATIENCE)
     if writer.is_alive():
@@ -199,7 +238,11 @@ def read(*conditions: ColumnElement[bool], journal: str | None = None) -> list[H
 def so_far(what: What) -> list[Happening]:
     """The rows of a kind that this flow run has already; none outside of flows. Raises as :func:`read`."""
     at = where()
-    return [] if at is None else read(happenings.c.flow_run == at.flow_run, happenings.c.what == what, journal=_kept_in.get(at.run))
+    return (
+        []
+        if at is None
+        else read(happenings.c.flow_run == at.flow_run, happenings.c.what == what, journal=_kept_in.get(at.run))
+    )
 
 
 def last_run() -> str | None:
@@ -207,7 +250,9 @@ def last_run() -> str | None:
     if not there():
         return None
     with _journal().reading() as db:
-        return db.execute(select(happenings.c.run).where(happenings.c.run != OUTSIDE.run).order_by(happenings.c.id.desc()).limit(1)).scalar()
+        return db.execute(
+            select(happenings.c.run).where(happenings.c.run != OUTSIDE.run).order_by(happenings.c.id.desc()).limit(1)
+        ).scalar()
 
 
 def _note(what: What, name: str, outcome: str, seconds: float, detail: dict[str, Any], at: Where | None = None) -> None:
@@ -215,7 +260,15 @@ def _note(what: What, name: str, outcome: str, seconds: float, detail: dict[str,
         at = at or where()
         if at is None:
             return
-        row = {**at._asdict(), "at": time.time(), "what": what, "name": name, "outcome": outcome, "seconds": round(seconds, 3), "detail": json.dumps(detail)}
+        row = {
+            **at._asdict(),
+            "at": time.time(),
+            "what": what,
+            "name": name,
+            "outcome": outcome,
+            "seconds": round(seconds, 3),
+            "detail": json.dumps(detail),
+        }
         with _journal(_kept_in.get(at.run)).writing() as db:
             db.execute(insert(happenings).values(**row))
     except Exception as fault:  # a run does not fail for its notes
@@ -231,7 +284,13 @@ def _emit(event: str, payload: dict[str, str]) -> None:
         from prefect.events import emit_event
 
         resource = {"prefect.resource.id": f"cogumi.run.{at.run}", "prefect.resource.name": at.run_name}
-        related = [{"prefect.resource.id": f"prefect.flow-run.{at.run}", "prefect.resource.role": "flow-run", "prefect.resource.name": at.run_name}]
+        related = [
+            {
+                "prefect.resource.id": f"prefect.flow-run.{at.run}",
+                "prefect.resource.role": "flow-run",
+                "prefect.resource.name": at.run_name,
+            }
+        ]
         emit_event(event, resource=resource, related=related, payload={"phase": at.flow, **payload})
     except Exception as fault:
         log.warning("event %s is not sent: %s", event, fault)

@@ -14,7 +14,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, Connection, Engine, Float, Index, Integer, String, Table, Text, create_engine, event, select, text
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    Engine,
+    Float,
+    Index,
+    Integer,
+    String,
+    Table,
+    Text,
+    create_engine,
+    event,
+    select,
+    text,
+)
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DatabaseError, NoSuchModuleError, OperationalError
 
@@ -23,8 +38,8 @@ from blocks.storage.home import home, keep_database_private
 from configs.errors import BadInput, Transient
 
 ANSWERED, REJECTED, INTENT, LOST, FAILED = "answered", "rejected", "intent", "lost", "failed"
-"""States of a call. Answered and rejected are final and free from then on; an intent is in flight; lost was in flight when
-its process died or its connection broke, and counts as spent; failed cost nothing and may be asked again."""
+"""States of a call. Answered and rejected are final and free from then on; an intent is in flight; lost was in flight
+when its process died or its connection broke, and counts as spent; failed cost nothing and may be asked again."""
 FINAL = (ANSWERED, REJECTED)
 BATCH = "batch:"
 """An intent whose owner begins so belongs to a batch, not to a session."""
@@ -122,7 +137,8 @@ ROW = [calls.c[name] for name in Row.__slots__]
 
 
 class Journal:
-    """The database, opened and with its tables made. ``notes``: for rows that may be lost with the machine's power, at no wait for the disk.
+    """The database, opened and with its tables made. ``notes``: for rows that may be lost with the machine's power, at
+    no wait for the disk.
 
     Raises:
         BadInput: the URL is wrong, its driver missing, or the database cannot be opened or written.
@@ -141,20 +157,34 @@ class Journal:
         how = "write sqlite:////path/journal.db or postgresql+psycopg://user@host/database"
         try:
             parsed = make_url(self.url)
-            self.name = parsed.set(query={}).render_as_string(hide_password=True)  # a password may stand in the query too
+            self.name = parsed.set(query={}).render_as_string(
+                hide_password=True
+            )  # a password may stand in the query too
             if parsed.get_dialect().is_async or parsed.get_backend_name() not in {"sqlite", "postgresql"}:
-                raise BadInput(f"{said} {self.name}: a journal is in SQLite or in PostgreSQL, by a driver that is not asynchronous; {how}")
+                raise BadInput(
+                    f"{said} {self.name}: a journal is in SQLite or in PostgreSQL, by a driver that is not "
+                    f"asynchronous; {how}"
+                )
             if parsed.get_backend_name() == "sqlite" and parsed.database in {None, "", ":memory:"}:
                 raise BadInput(f"{said} {self.name}: a journal in memory forgets what was paid for; {how}")
             if parsed.get_backend_name() == "sqlite":
                 keep_database_private(Path(parsed.database or ""))
-                engine = create_engine(parsed, connect_args={"timeout": NOTES_SECONDS if self._notes else BUSY_SECONDS, "check_same_thread": False})
+                engine = create_engine(
+                    parsed,
+                    connect_args={
+                        "timeout": NOTES_SECONDS if self._notes else BUSY_SECONDS,
+                        "check_same_thread": False,
+                    },
+                )
                 event.listen(engine, "connect", _sqlite_connect_for_notes if self._notes else _sqlite_connect)
                 event.listen(engine, "begin", _sqlite_begin)
                 return engine
             return create_engine(parsed, pool_pre_ping=True)
         except (NoSuchModuleError, ModuleNotFoundError) as error:
-            raise BadInput(f"{said} {self.name}: its driver is not installed ({error}); for PostgreSQL pip install 'psycopg[binary]' and write postgresql+psycopg://") from None
+            raise BadInput(
+                f"{said} {self.name}: its driver is not installed ({error}); for PostgreSQL pip install "
+                "'psycopg[binary]' and write postgresql+psycopg://"
+            ) from None
         except (ArgumentError, ValueError):  # the latter of a port that is no number
             raise BadInput(f"{said} is not a database URL; {how}") from None
 
@@ -182,17 +212,28 @@ class Journal:
             if "locked" in reason or (isinstance(error, OperationalError) and self._engine.dialect.name != "sqlite"):
                 raise Transient(f"journal {self.name}: {reason}") from None  # a busy or restarting database
             if "full" in reason:  # SQLite's word for the disk
-                raise BadInput(f"cannot write to the journal {self.name}: {reason}; make room and run again: what it holds is kept") from None
+                raise BadInput(
+                    f"cannot write to the journal {self.name}: {reason}; make room and run again: what it holds is kept"
+                ) from None
             damaged = any(word in reason for word in ("malformed", "not a database"))  # SQLite's words
-            advice = "; if it is damaged, bring back a copy or move it away: what it holds would be asked and paid for again" if damaged else ""
-            raise BadInput(f"cannot use the journal {self.name}: {reason}; see COGUMI_JOURNAL, teachers.journal and COGUMI_HOME{advice}") from None
+            advice = (
+                "; if it is damaged, bring back a copy or move it away: what it holds would be asked and paid for again"
+                if damaged
+                else ""
+            )
+            raise BadInput(
+                f"cannot use the journal {self.name}: {reason}; see COGUMI_JOURNAL, teachers.journal and "
+                f"COGUMI_HOME{advice}"
+            ) from None
 
     def find(self, keys: Sequence[str]) -> dict[str, Row]:
         """The final answers recorded under ``keys``."""
         found: dict[str, Row] = {}
         with self.reading() as db:
             for start in range(0, len(keys), 500):
-                rows = db.execute(select(*ROW).where(calls.c.key.in_(keys[start : start + 500]), calls.c.state.in_(FINAL)))
+                rows = db.execute(
+                    select(*ROW).where(calls.c.key.in_(keys[start : start + 500]), calls.c.state.in_(FINAL))
+                )
                 found.update({row.key: Row(*row) for row in rows})
         return found
 
@@ -215,7 +256,9 @@ def _sqlite_connect(connection: Any, _: Any) -> None:
         try:
             connection.execute("PRAGMA journal_mode=WAL")
             break
-        except sqlite3.OperationalError as error:  # of two that open a new file at once one is refused at once: SQLite does not wait here
+        except (
+            sqlite3.OperationalError
+        ) as error:  # of two that open a new file at once one is refused at once: SQLite does not wait here
             if "locked" not in str(error) or time.monotonic() > deadline:
                 raise
             time.sleep(0.01)

@@ -27,7 +27,8 @@ class Graph:
                 self.children.setdefault(parent, []).append(digest)
 
     def above(self, digests: Iterable[str]) -> list[Manifest]:
-        """The manifests of ``digests`` and of all they were made of, each once, parents before children; what is gone is left out."""
+        """The manifests of ``digests`` and of all they were made of, each once, parents before children; what is gone
+        is left out."""
         found: dict[str, Manifest] = {}
 
         def visit(digest: str) -> None:
@@ -111,6 +112,12 @@ def _manifests(there: Mapping[str, str]) -> dict[str, Manifest]:
         names = [f"{folder.removeprefix(places.location())[1:]}/{folders.MANIFEST}" for folder in there.values()]
         found = {name.split("/")[1]: content for name, content in objects.read_all(places.location(), names).items()}
         manifests = {digest: remote.manifest_of(found[digest], there[digest]) for digest in there if digest in found}
-    if wrong := [digest for digest, manifest in manifests.items() if folders.digest_of(manifest) != digest or manifest.digest != digest]:
-        raise DamagedArtifact(f"{there[wrong[0]]}: the manifest there is another artifact's; delete the folder and run again")
+    if wrong := [
+        digest
+        for digest, manifest in manifests.items()
+        if folders.digest_of(manifest) != digest or manifest.digest != digest
+    ]:
+        raise DamagedArtifact(
+            f"{there[wrong[0]]}: the manifest there is another artifact's; delete the folder and run again"
+        )
     return manifests

@@ -1,7 +1,7 @@
 """Rows and the teacher calls that made them: found in the artifacts' JSON lines, completed from the journal.
 
-Rows are searched as bytes first, so that a store of some hundred megabytes is gone through in a second. Not here: artifacts and what
-they were made of (lineage.py).
+Rows are searched as bytes first, so that a store of some hundred megabytes is gone through in a second. Not here:
+artifacts and what they were made of (lineage.py).
 """
 
 import json
@@ -20,7 +20,9 @@ from blocks.journal.lineage import Graph
 from blocks.records import CallRef, Manifest, Record
 
 # A CallRef as Pydantic writes it. Inside a text its quotes are escaped, so that no text can pose as one.
-_CALL = re.compile(rb'\{"call":"([0-9a-zA-Z]+)","teacher":("(?:[^"\\]|\\.)*"),"purpose":("(?:[^"\\]|\\.)*"),"dollars":"([0-9.Ee+-]+)"\}')
+_CALL = re.compile(
+    rb'\{"call":"([0-9a-zA-Z]+)","teacher":("(?:[^"\\]|\\.)*"),"purpose":("(?:[^"\\]|\\.)*"),"dollars":"([0-9.Ee+-]+)"\}'
+)
 DATASET = "dataset"  # the kind of artifact whose rows a model is trained on
 MANY = 1000  # ids that are told apart when a beginning is ambiguous
 
@@ -64,13 +66,19 @@ def in_line(data: bytes, known: Container[str] = ()) -> Iterator[CallRef]:
     """The calls that JSON lines say they were made by, without those that are ``known``."""
     for call, teacher, purpose, dollars in _CALL.findall(data):
         if (key := call.decode()) not in known:
-            yield CallRef(call=key, teacher=json.loads(teacher), purpose=json.loads(purpose), dollars=Decimal(dollars.decode()))
+            yield CallRef(
+                call=key, teacher=json.loads(teacher), purpose=json.loads(purpose), dollars=Decimal(dollars.decode())
+            )
 
 
 def rows_by(graph: Graph, one: Manifest, teacher: str) -> int:
     """How many rows of an artifact the teacher had a part in."""
-    named = re.compile(rb'\{"call":"[0-9a-zA-Z]+","teacher":' + re.escape(json.dumps(teacher, ensure_ascii=False).encode()) + b",")
-    return sum(named.search(line) is not None for name in _lines(one) for line in graph.read(one.digest, name).split(b"\n"))
+    named = re.compile(
+        rb'\{"call":"[0-9a-zA-Z]+","teacher":' + re.escape(json.dumps(teacher, ensure_ascii=False).encode()) + b","
+    )
+    return sum(
+        named.search(line) is not None for name in _lines(one) for line in graph.read(one.digest, name).split(b"\n")
+    )
 
 
 def calls_learned(graph: Graph, manifests: Iterable[Manifest]) -> dict[str, CallRef]:
@@ -92,7 +100,8 @@ def containing(graph: Graph, text: bytes) -> Iterator[tuple[Manifest, str, bytes
 
 
 def rows(graph: Graph, beginning: str) -> dict[str, list[Found]]:
-    """Rows and answers whose id begins so, by id. A row is found in every artifact that has it, with its answers in evaluations."""
+    """Rows and answers whose id begins so, by id. A row is found in every artifact that has it, with its answers in
+    evaluations."""
     found: dict[str, list[Found]] = {}
     for manifest, name, line in containing(graph, b'"' + beginning.encode()):
         try:
@@ -101,7 +110,9 @@ def rows(graph: Graph, beginning: str) -> dict[str, list[Found]]:
             continue
         identity = row_id(row)
         if identity is not None and identity.startswith(beginning):
-            found.setdefault(identity, []).append(Found(artifact=manifest.digest, kind=manifest.kind, file=name, row=row))
+            found.setdefault(identity, []).append(
+                Found(artifact=manifest.digest, kind=manifest.kind, file=name, row=row)
+            )
             if len(found) >= MANY:
                 break
     return found
@@ -132,7 +143,9 @@ def recorded(keys: Iterable[str]) -> dict[str, Recorded]:
             return found
         with journal.reading() as db:
             for start in range(0, len(wanted), 500):
-                for row in db.execute(_QUERY.where(calls.c.key.in_(wanted[start : start + 500])).order_by(calls.c.number)):
+                for row in db.execute(
+                    _QUERY.where(calls.c.key.in_(wanted[start : start + 500])).order_by(calls.c.number)
+                ):
                     found[row.key] = _recorded(row)
     return found
 
@@ -143,18 +156,42 @@ def recorded_like(beginning: str) -> dict[str, Recorded]:
         if journal is None or not re.fullmatch(r"[0-9a-zA-Z]+", beginning):
             return {}
         with journal.reading() as db:
-            found = db.execute(_QUERY.where(calls.c.key.like(f"{beginning}%")).order_by(calls.c.number).limit(MANY)).all()
+            found = db.execute(
+                _QUERY.where(calls.c.key.like(f"{beginning}%")).order_by(calls.c.number).limit(MANY)
+            ).all()
     return {row.key: _recorded(row) for row in found}
 
 
-_QUERY = select(calls.c.key, calls.c.teacher, calls.c.model, calls.c.role, calls.c.purpose, calls.c.state, calls.c.prompt_tokens, calls.c.cached_tokens,
-                calls.c.completion_tokens, calls.c.price, calls.c.created)  # fmt: skip
+_QUERY = select(
+    calls.c.key,
+    calls.c.teacher,
+    calls.c.model,
+    calls.c.role,
+    calls.c.purpose,
+    calls.c.state,
+    calls.c.prompt_tokens,
+    calls.c.cached_tokens,
+    calls.c.completion_tokens,
+    calls.c.price,
+    calls.c.created,
+)
 
 
 def _recorded(row: Any) -> Recorded:
     when = datetime.fromtimestamp(row.created, UTC).isoformat(timespec="seconds")
-    return Recorded(call=row.key, teacher=row.teacher, model=row.model, role=row.role, purpose=row.purpose, state=row.state, tokens_in=row.prompt_tokens,
-                    cached=row.cached_tokens, tokens_out=row.completion_tokens, dollars=to_dollars(row.price), when=when)  # fmt: skip
+    return Recorded(
+        call=row.key,
+        teacher=row.teacher,
+        model=row.model,
+        role=row.role,
+        purpose=row.purpose,
+        state=row.state,
+        tokens_in=row.prompt_tokens,
+        cached=row.cached_tokens,
+        tokens_out=row.completion_tokens,
+        dollars=to_dollars(row.price),
+        when=when,
+    )
 
 
 class _journal:

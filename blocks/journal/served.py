@@ -1,8 +1,10 @@
-"""What was served: one line per answer and per remark on one, in a file per day and machine, which the nightly run reads.
+"""What was served: one line per answer and per remark on one, in a file per day and machine, which the nightly run
+reads.
 
-Folder: ``COGUMI_SERVED``, else ``$COGUMI_HOME/served``. A line is appended whole, under a lock, and is on the disk when ``append``
-returns. Prompts are personal data: whether they are kept is the release's own setting (``release.log``). Nothing is deleted here: remove
-the files of days that need not be kept. Not here: answering (deployments/serving), and what is made of it (tasks/improvement).
+Folder: ``COGUMI_SERVED``, else ``$COGUMI_HOME/served``. A line is appended whole, under a lock, and is on the disk when
+``append`` returns. Prompts are personal data: whether they are kept is the release's own setting (``release.log``).
+Nothing is deleted here: remove the files of days that need not be kept. Not here: answering (deployments/serving), and
+what is made of it (tasks/improvement).
 """
 
 import fcntl
@@ -25,9 +27,10 @@ log = logging.getLogger("cogumi.served")
 
 
 class Served(Record):
-    """One answer. ``choice``: "base" or the modifier that answered; ``escalated``: the router chose a modifier; ``fallback``: why the
-    base's answer was given although a modifier was chosen; ``confidence``: the router's, that the base is right. ``turn`` counts the
-    conversation's questions from 1. Prompt and answer are None where the release does not keep them."""
+    """One answer. ``choice``: "base" or the modifier that answered; ``escalated``: the router chose a modifier;
+    ``fallback``: why the base's answer was given although a modifier was chosen; ``confidence``: the router's, that the
+    base is right. ``turn`` counts the conversation's questions from 1. Prompt and answer are None where the release
+    does not keep them."""
 
     kind: Literal["answer"] = "answer"
     id: str
@@ -78,7 +81,9 @@ def folder() -> Path:
     try:
         path.mkdir(mode=0o700 if inside(path) else 0o777, parents=True, exist_ok=True)
     except OSError as error:
-        raise BadInput(f"cannot write what is served to {path}: {error.strerror}; set COGUMI_SERVED to a writable folder") from None
+        raise BadInput(
+            f"cannot write what is served to {path}: {error.strerror}; set COGUMI_SERVED to a writable folder"
+        ) from None
     return path
 
 
@@ -98,7 +103,10 @@ def append(line: Served | Remark) -> None:
         finally:
             os.close(handle)
     except OSError as error:
-        raise BadInput(f"cannot write what is served to {path}: {error.strerror}; free the disk, or set COGUMI_SERVED to a writable folder") from None
+        raise BadInput(
+            f"cannot write what is served to {path}: {error.strerror}; free the disk, or set COGUMI_SERVED to a "
+            "writable folder"
+        ) from None
 
 
 def read(after: str, until: str) -> Iterator[Served | Remark]:

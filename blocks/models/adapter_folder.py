@@ -1,7 +1,8 @@
 """A PEFT LoRA adapter's folder, looked over before PEFT or llama.cpp loads from it.
 
-Accepted is LoRA on projections by name, in safetensors. PEFT would also read a pickle where the safetensors are missing, ask the hub where
-both are, and run the patterns of its configuration as regular expressions. Not here: what is made of the adapter, and whether it fits a model.
+Accepted is LoRA on projections by name, in safetensors. PEFT would also read a pickle where the safetensors are
+missing, ask the hub where both are, and run the patterns of its configuration as regular expressions. Not here: what is
+made of the adapter, and whether it fits a model.
 """
 
 import re
@@ -30,7 +31,8 @@ def read(folder: Path) -> AdapterFolder:
     """The adapter in ``folder``.
 
     Raises:
-        BadInput: it is no LoRA, not in safetensors, damaged, or has a field of another type; one line with file, field and value.
+        BadInput: it is no LoRA, not in safetensors, damaged, or has a field of another type; one line with file, field
+            and value.
     """
     path = folder / CONFIG
     config = json_object.read(path)
@@ -40,7 +42,10 @@ def read(folder: Path) -> AdapterFolder:
     tensors = safetensors_file.header(folder / WEIGHTS)
     for name, tensor in tensors.items():
         if tensor.dtype not in DTYPES or len(tensor.shape) not in (1, 2) or not all(tensor.shape):
-            raise BadInput(f"{folder / WEIGHTS}: {name[:80]!r} has shape {list(tensor.shape)} in {tensor.dtype}; train the adapter again")
+            raise BadInput(
+                f"{folder / WEIGHTS}: {name[:80]!r} has shape {list(tensor.shape)} in {tensor.dtype}; train the "
+                "adapter again"
+            )
     return AdapterFolder(config, tensors)
 
 
@@ -55,11 +60,19 @@ def _faults(config: dict[str, Any]) -> Any:
     if type(config.get("lora_alpha")) not in (int, float) or not 0 < config["lora_alpha"] <= _LARGEST:
         yield "lora_alpha", f"a number above 0, up to {_LARGEST}"
     targets = config.get("target_modules")
-    if not isinstance(targets, list) or not targets or not all(isinstance(name, str) and _NAME.fullmatch(name) for name in targets):
+    if (
+        not isinstance(targets, list)
+        or not targets
+        or not all(isinstance(name, str) and _NAME.fullmatch(name) for name in targets)
+    ):
         yield "target_modules", "a list of projections' names"
     for field in _PATTERNS:
         found = config.get(field)
         if found is not None and not (
-            isinstance(found, dict) and all(_NAME.fullmatch(name) and type(value) in (int, float) and 0 < value <= _LARGEST for name, value in found.items())
+            isinstance(found, dict)
+            and all(
+                _NAME.fullmatch(name) and type(value) in (int, float) and 0 < value <= _LARGEST
+                for name, value in found.items()
+            )
         ):
             yield field, f"an object of modules' names and numbers above 0, up to {_LARGEST}"

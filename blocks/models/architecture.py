@@ -1,6 +1,7 @@
 """The sizes of a Llama from its config.json: weights in decoder, embedding and head, and in a LoRA on it.
 
-Not here: what a size costs in time and memory (blocks/estimates/hardware.py), and how small it can be made (tasks/compression/floor.py).
+Not here: what a size costs in time and memory (blocks/estimates/hardware.py), and how small it can be made
+(tasks/compression/floor.py).
 """
 
 import os
@@ -14,12 +15,16 @@ from configs.phases.training import Local, Scratch, Student
 
 # config.json of public students, so that a plan needs no download.
 CONFIGS: dict[str, dict[str, Any]] = {
-    "meta-llama/Llama-3.1-8B-Instruct": {"hidden_size": 4096, "intermediate_size": 14336, "num_hidden_layers": 32, "num_attention_heads": 32,
+    "meta-llama/Llama-3.1-8B-Instruct": {"hidden_size": 4096, "intermediate_size": 14336, "num_hidden_layers": 32,
+    "num_attention_heads": 32,
                                          "num_key_value_heads": 8, "vocab_size": 128256},
-    "meta-llama/Llama-3.2-3B-Instruct": {"hidden_size": 3072, "intermediate_size": 8192, "num_hidden_layers": 28, "num_attention_heads": 24,
+    "meta-llama/Llama-3.2-3B-Instruct": {"hidden_size": 3072, "intermediate_size": 8192, "num_hidden_layers": 28,
+    "num_attention_heads": 24,
                                          "num_key_value_heads": 8, "vocab_size": 128256, "tie_word_embeddings": True},
-    "meta-llama/Llama-3.2-1B-Instruct": {"hidden_size": 2048, "intermediate_size": 8192, "num_hidden_layers": 16, "num_attention_heads": 32,
-                                         "num_key_value_heads": 8, "head_dim": 64, "vocab_size": 128256, "tie_word_embeddings": True},
+    "meta-llama/Llama-3.2-1B-Instruct": {"hidden_size": 2048, "intermediate_size": 8192, "num_hidden_layers": 16,
+    "num_attention_heads": 32,
+                                         "num_key_value_heads": 8, "head_dim": 64, "vocab_size": 128256,
+                                         "tie_word_embeddings": True},
 }  # fmt: skip
 
 
@@ -38,8 +43,15 @@ class Architecture(Record):
     def projections(self) -> dict[str, tuple[int, int]]:
         """(in, out) of every matrix of a decoder layer."""
         hidden, wide = self.hidden, self.feed_forward
-        return {"q_proj": (hidden, self.queries), "k_proj": (hidden, self.keys), "v_proj": (hidden, self.keys), "o_proj": (self.queries, hidden),
-                "gate_proj": (hidden, wide), "up_proj": (hidden, wide), "down_proj": (wide, hidden)}  # fmt: skip
+        return {
+            "q_proj": (hidden, self.queries),
+            "k_proj": (hidden, self.keys),
+            "v_proj": (hidden, self.keys),
+            "o_proj": (self.queries, hidden),
+            "gate_proj": (hidden, wide),
+            "up_proj": (hidden, wide),
+            "down_proj": (wide, hidden),
+        }
 
     @property
     def decoder(self) -> int:
@@ -93,8 +105,15 @@ def of_student(student: Student) -> Architecture:
         BadInput: its config.json is neither known, nor in the folder, nor among what was downloaded before.
     """
     if isinstance(student, Scratch):
-        return Architecture(hidden=student.hidden, layers=student.layers, feed_forward=student.feed_forward, queries=student.hidden,
-                            keys=student.hidden // student.heads * student.key_value_heads, vocabulary=student.vocabulary.tokens, tied=True)  # fmt: skip
+        return Architecture(
+            hidden=student.hidden,
+            layers=student.layers,
+            feed_forward=student.feed_forward,
+            queries=student.hidden,
+            keys=student.hidden // student.heads * student.key_value_heads,
+            vocabulary=student.vocabulary.tokens,
+            tied=True,
+        )
     if isinstance(student, Local):
         return architecture(_read(Path(os.path.expanduser(student.path)) / "config.json"))
     known = {name.split("/")[1]: config for name, config in CONFIGS.items()}
@@ -105,7 +124,8 @@ def of_student(student: Student) -> Architecture:
     found = try_to_load_from_cache(student.repository, "config.json", revision=student.revision)
     if not isinstance(found, str):
         raise BadInput(
-            f"training.student: the sizes of {student.repository} are not known here; run `hf download {student.repository} config.json --revision {student.revision}` first, "
+            f"training.student: the sizes of {student.repository} are not known here; run `hf download "
+            f"{student.repository} config.json --revision {student.revision}` first, "
             f"or plan with {', '.join(CONFIGS)}"
         )
     return architecture(_read(Path(found)))

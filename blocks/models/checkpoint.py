@@ -1,6 +1,7 @@
 """A Hugging Face model folder read tensor by tensor: names, shapes, values, one file or many shards.
 
-Never loads the whole model. Not here: building a model from it (transformers does), and any file format but safetensors.
+Never loads the whole model. Not here: building a model from it (transformers does), and any file format but
+safetensors.
 """
 
 import shutil
@@ -28,7 +29,9 @@ class Checkpoint:
     def __enter__(self) -> "Checkpoint":
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._open.clear()
 
     def names(self) -> list[str]:
@@ -84,8 +87,8 @@ def layers(names: list[str]) -> Iterator[tuple[int, str]]:
 
 
 def write_changed(source: Path, target: Path, changed: dict[str, Any]) -> None:
-    """Copy a model folder with the tensors in ``changed`` (Hugging Face name → torch tensor of the same shape) replaced, shard by shard,
-    in the type they were stored in.
+    """Copy a model folder with the tensors in ``changed`` (Hugging Face name → torch tensor of the same shape)
+    replaced, shard by shard, in the type they were stored in.
 
     Raises:
         BadInput: a name that the folder does not have.
@@ -103,7 +106,9 @@ def write_changed(source: Path, target: Path, changed: dict[str, Any]) -> None:
         for name in left & tensors.keys():
             new = changed[name].detach().to("cpu", tensors[name].dtype).contiguous()
             if new.shape != tensors[name].shape:
-                raise BadInput(f"{source}: {name} has shape {tuple(tensors[name].shape)}, the new values {tuple(new.shape)}")
+                raise BadInput(
+                    f"{source}: {name} has shape {tuple(tensors[name].shape)}, the new values {tuple(new.shape)}"
+                )
             tensors[name] = new
         left -= tensors.keys()
         save_file(tensors, target / path.name, metadata={"format": "pt"})

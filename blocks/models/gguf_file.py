@@ -1,7 +1,8 @@
 """Where the tensors of a GGUF file lie, read within bounds and checked against the file.
 
-Nothing is allocated by a count that the file only declares: every count is held against the bytes that are left. Not here: the metadata
-as such (skipped), writing (tasks/compression/export/gguf_write.py), and llama.cpp's own loading, which checks for itself.
+Nothing is allocated by a count that the file only declares: every count is held against the bytes that are left. Not
+here: the metadata as such (skipped), writing (tasks/compression/export/gguf_write.py), and llama.cpp's own loading,
+which checks for itself.
 """
 
 import mmap
@@ -45,7 +46,9 @@ def tensors(path: Path) -> list[Tensor]:
             raise BadInput(f"{path} is not a GGUF file; export the model again")
         with path.open("rb") as stream:
             if stream.read(4) != MAGIC:
-                raise BadInput(f"{path} is not a GGUF file (it does not begin with {MAGIC.decode()}); export the model again")
+                raise BadInput(
+                    f"{path} is not a GGUF file (it does not begin with {MAGIC.decode()}); export the model again"
+                )
             with mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
                 return _Reader(path, data).tensors()
     except OSError as error:
@@ -57,7 +60,13 @@ def values(path: Path, tensor: Tensor) -> "np.ndarray":
     import numpy as np
     from gguf import quants
 
-    rows = np.memmap(path, np.uint8, "r", offset=tensor.start, shape=(prod(tensor.shape[1:]), tensor.bytes // max(1, prod(tensor.shape[1:]))))
+    rows = np.memmap(
+        path,
+        np.uint8,
+        "r",
+        offset=tensor.start,
+        shape=(prod(tensor.shape[1:]), tensor.bytes // max(1, prod(tensor.shape[1:]))),
+    )
     return np.array(quants.dequantize(rows, tensor.kind), dtype=np.float32).reshape(tuple(reversed(tensor.shape)))
 
 
@@ -72,7 +81,8 @@ class _Reader:
         if version not in (2, 3):
             raise self.damaged(f"version {version}")
         count, pairs = self.number("<Q"), self.number("<Q")
-        # A pair takes 13 bytes at least (key's length, type, a byte), a tensor 28 (name's length, dimensions, one size, type, offset).
+        # A pair takes 13 bytes at least (key's length, type, a byte), a tensor 28 (name's length, dimensions, one size,
+        # type, offset).
         if pairs * 13 + count * 28 > len(self.data) - self.at:
             raise self.damaged(f"{count} tensors and {pairs} fields in {len(self.data)} bytes")
         keys: set[bytes] = set()

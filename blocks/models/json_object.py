@@ -42,17 +42,23 @@ def parse(data: bytes, where: str) -> Any:
     """The JSON value in ``data``, which stands at ``where``.
 
     Raises:
-        BadInput: not UTF-8, not JSON, a key given twice, a number that is not finite or of more than ``DIGITS`` digits, half a character, or nested
-            deeper than ``DEEPEST``.
+        BadInput: not UTF-8, not JSON, a key given twice, a number that is not finite or of more than ``DIGITS`` digits,
+            half a character, or nested deeper than ``DEEPEST``.
     """
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError:
-        raise BadInput(f"{where}: not readable as JSON (not UTF-8); save it as UTF-8 without a byte order mark") from None
+        raise BadInput(
+            f"{where}: not readable as JSON (not UTF-8); save it as UTF-8 without a byte order mark"
+        ) from None
     if text.startswith("\ufeff"):
-        raise BadInput(f"{where}: not readable as JSON (it begins with a byte order mark); save it as UTF-8 without one")
+        raise BadInput(
+            f"{where}: not readable as JSON (it begins with a byte order mark); save it as UTF-8 without one"
+        )
     try:
-        value = json.loads(text, object_pairs_hook=_once, parse_float=_finite, parse_int=_small, parse_constant=_constant)
+        value = json.loads(
+            text, object_pairs_hook=_once, parse_float=_finite, parse_int=_small, parse_constant=_constant
+        )
         if _too_deep(value):
             raise RecursionError
         if _SURROGATE.search(data):
@@ -108,4 +114,6 @@ def _inside(value: Any) -> Iterable[Any]:
 
 
 def _named(value: Any) -> str:
-    return {list: "a list", str: "a text", bool: "a truth value", int: "a number", float: "a number"}.get(type(value), "null")
+    return {list: "a list", str: "a text", bool: "a truth value", int: "a number", float: "a number"}.get(
+        type(value), "null"
+    )

@@ -1,7 +1,8 @@
-"""What config.json may say of a Llama, in one place: all that training, pruning, AWQ, GGUF and llama.cpp can do, and nothing else.
+"""What config.json may say of a Llama, in one place: all that training, pruning, AWQ, GGUF and llama.cpp can do, and
+nothing else.
 
-A student is held against it when it is adopted, a model before it is exported. Not here: its weights (student_folder.py), its vocabulary
-(vocabulary.py), sizes for a plan (blocks/models/architecture.py).
+A student is held against it when it is adopted, a model before it is exported. Not here: its weights
+(student_folder.py), its vocabulary (vocabulary.py), sizes for a plan (blocks/models/architecture.py).
 """
 
 import math
@@ -14,7 +15,14 @@ from configs.errors import BadInput
 
 LAYERS = 512  # llama.cpp's LLAMA_MAX_LAYERS
 _LARGEST = 1 << 24  # of a width, a vocabulary or a context: far beyond any model, far below what overflows
-_COUNTS = ("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "max_position_embeddings")
+_COUNTS = (
+    "vocab_size",
+    "hidden_size",
+    "intermediate_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "max_position_embeddings",
+)
 _LLAMA3 = ("factor", "low_freq_factor", "high_freq_factor", "original_max_position_embeddings")
 _SILU = ("silu", "swish")
 _OPTIONAL_TRUTHS = ("attention_bias", "mlp_bias", "tie_word_embeddings")
@@ -24,7 +32,8 @@ def read(path: Path) -> dict[str, Any]:
     """The config.json at ``path``, which describes a Llama that every phase can work with.
 
     Raises:
-        BadInput: it is unreadable, or a field has a value that some phase cannot do; the field, its value, and what can be done.
+        BadInput: it is unreadable, or a field has a value that some phase cannot do; the field, its value, and what can
+            be done.
     """
     config = json_object.read(path)
     refuse(config, path)
@@ -65,22 +74,38 @@ def tied(config: dict[str, Any]) -> bool:
 
 
 def refuse_group(config: dict[str, Any], group: int) -> None:
-    """Raise BadInput where weights in groups of ``group`` (``compression.awq.group``) do not fill the rows of a matrix."""
+    """Raise BadInput where weights in groups of ``group`` (``compression.awq.group``) do not fill the rows of a
+    matrix."""
     queries = head_size(config) * config["num_attention_heads"]
-    widths = {"hidden_size": config["hidden_size"], "intermediate_size": config["intermediate_size"], "the attention heads": queries}
+    widths = {
+        "hidden_size": config["hidden_size"],
+        "intermediate_size": config["intermediate_size"],
+        "the attention heads": queries,
+    }
     for name, width in widths.items():
         if width % group:
             most = math.gcd(*widths.values())
-            raise BadInput(f"awq.group {group} does not divide {name}, {width}, of this student; choose a divisor of {most}, or awq: null")
+            raise BadInput(
+                f"awq.group {group} does not divide {name}, {width}, of this student; choose a divisor of {most}, or "
+                "awq: null"
+            )
 
 
 def tensor_shapes(config: dict[str, Any]) -> dict[str, tuple[int, ...]]:
     """Every weight that a Llama of this configuration has, by its Hugging Face name."""
     hidden, wide, size = config["hidden_size"], config["intermediate_size"], head_size(config)
     queries, keys = size * config["num_attention_heads"], size * key_value_heads(config)
-    attention = {"q_proj": (queries, hidden), "k_proj": (keys, hidden), "v_proj": (keys, hidden), "o_proj": (hidden, queries)}
+    attention = {
+        "q_proj": (queries, hidden),
+        "k_proj": (keys, hidden),
+        "v_proj": (keys, hidden),
+        "o_proj": (hidden, queries),
+    }
     feed_forward = {"gate_proj": (wide, hidden), "up_proj": (wide, hidden), "down_proj": (hidden, wide)}
-    found: dict[str, tuple[int, ...]] = {"model.embed_tokens.weight": (config["vocab_size"], hidden), "model.norm.weight": (hidden,)}
+    found: dict[str, tuple[int, ...]] = {
+        "model.embed_tokens.weight": (config["vocab_size"], hidden),
+        "model.norm.weight": (hidden,),
+    }
     for layer in range(config["num_hidden_layers"]):
         for group, parts, bias in (("self_attn", attention, "attention_bias"), ("mlp", feed_forward, "mlp_bias")):
             for part, shape in parts.items():
@@ -103,7 +128,10 @@ def _faults(config: dict[str, Any]) -> Iterator[tuple[str, str]]:
     if config.get("model_type") != "llama":
         yield "model_type", "the student has to be a llama"
     if config.get("quantization_config"):
-        yield "quantization_config", "weights have to be stored whole (float32, bfloat16 or float16); take the model before it was quantised"
+        yield (
+            "quantization_config",
+            "weights have to be stored whole (float32, bfloat16 or float16); take the model before it was quantised",
+        )
     yield from ((field, f"a whole number from 1 to {_LARGEST}") for field in _COUNTS if not _count(config.get(field)))
     for field in ("num_key_value_heads", "head_dim"):
         if config.get(field) is not None and not _count(config[field]):
@@ -113,7 +141,11 @@ def _faults(config: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield from _heads(config)
     if config.get("hidden_act", "silu") not in _SILU:
         yield "hidden_act", "llama.cpp's Llama has silu; another activation would give other answers without a word"
-    yield from ((field, "true, false, or left out") for field in _OPTIONAL_TRUTHS if not isinstance(config.get(field, False), bool))
+    yield from (
+        (field, "true, false, or left out")
+        for field in _OPTIONAL_TRUTHS
+        if not isinstance(config.get(field, False), bool)
+    )
     if not _number(config.get("rms_norm_eps"), 0, 1):
         yield "rms_norm_eps", "a number above 0 and below 1, such as 1e-05"
     if config.get("is_causal", True) is not True:
@@ -127,7 +159,11 @@ def _faults(config: dict[str, Any]) -> Iterator[tuple[str, str]]:
     for field in ("rope_parameters", "rope_scaling"):
         if config.get(field) is not None:
             yield from _rope(field, config[field])
-    if config.get("rope_parameters") and config.get("rope_scaling") and config["rope_parameters"] != config["rope_scaling"]:
+    if (
+        config.get("rope_parameters")
+        and config.get("rope_scaling")
+        and config["rope_parameters"] != config["rope_scaling"]
+    ):
         yield "rope_scaling", "beside rope_parameters it has to say the same, or be left out"
     yield from _tokens(config)
 
@@ -139,7 +175,10 @@ def _heads(config: dict[str, Any]) -> Iterator[tuple[str, str]]:
     if heads % key_value_heads(config):
         yield "num_key_value_heads", f"it divides num_attention_heads ({heads})"
     if head_size(config) % 2:
-        yield "head_dim" if config.get("head_dim") is not None else "num_attention_heads", f"a head is {head_size(config)} wide, rotary positions need an even width"
+        yield (
+            "head_dim" if config.get("head_dim") is not None else "num_attention_heads",
+            f"a head is {head_size(config)} wide, rotary positions need an even width",
+        )
 
 
 def _rope(field: str, found: Any) -> Iterator[tuple[str, str]]:

@@ -1,11 +1,12 @@
 """A reasoning model's answer without its reasoning: the one place that knows how models of every family mark it.
 
-Taken for reasoning: a tagged section at the start of a text (several may follow each other); whatever comes before a closing tag whose
-opening tag stood in the prompt (templates of DeepSeek and Qwen); every channel of gpt-oss but the final one; a text that begins with
-"Thought:" up to its "Answer:". Further on in a text only the tags that models reserve for it (``<think>`` and its like) count, and not
-within code or quotes, nor where a sentence goes on in lower case behind them: an answer may speak of tags. Reasoning that is not closed
-was cut off: then there is no answer. Not here: the sections of this project's own hard answers (template.py), and what a provider
-sends in a field of its own (teachers/chat.py).
+Taken for reasoning: a tagged section at the start of a text (several may follow each other); whatever comes before a
+closing tag whose opening tag stood in the prompt (templates of DeepSeek and Qwen); every channel of gpt-oss but the
+final one; a text that begins with "Thought:" up to its "Answer:". Further on in a text only the tags that models
+reserve for it (``<think>`` and its like) count, and not within code or quotes, nor where a sentence goes on in lower
+case behind them: an answer may speak of tags. Reasoning that is not closed was cut off: then there is no answer. Not
+here: the sections of this project's own hard answers (template.py), and what a provider sends in a field of its own
+(teachers/chat.py).
 """
 
 import re
@@ -32,7 +33,11 @@ _RESERVED_OPENING = re.compile(_any([*_RESERVED]), re.IGNORECASE)
 _BEGINS_LINE = re.compile(r"^[ \t]*+(?P<tag>" + _any([*_RESERVED]) + ")", re.IGNORECASE | re.MULTILINE)
 _CLOSING = re.compile(_any([*_RESERVED.values()]), re.IGNORECASE)
 _CLOSES = {opening: re.compile(re.escape(closing), re.IGNORECASE) for opening, closing in _PAIRS.items()}
-_CODE = re.compile(r"^[ \t]*+(?P<fence>```+|~~~+).*?(?:^[ \t]*+(?P=fence)|\Z)|(?<!`)`(?!`)[^`\n]*+`(?!`)|(?<!`)``(?!`)(?:[^`\n]|`(?!`))*+``(?!`)", re.DOTALL | re.MULTILINE)
+_CODE = re.compile(
+    r"^[ \t]*+(?P<fence>```+|~~~+).*?(?:^[ "
+    r"\t]*+(?P=fence)|\Z)|(?<!`)`(?!`)[^`\n]*+`(?!`)|(?<!`)``(?!`)(?:[^`\n]|`(?!`))*+``(?!`)",
+    re.DOTALL | re.MULTILINE,
+)
 _GOES_ON = re.compile(r"[ \t]+[a-z]")
 _QUOTES = "\"'`“”‘’«»"
 _WRAPPED = re.compile(r"<(?P<tag>answer|output|response)>(?P<text>.*?)(?:</(?P=tag)>)?\s*", re.DOTALL | re.IGNORECASE)
@@ -42,11 +47,15 @@ _FINAL = re.compile(r"<\|channel\|>final\b[^<]*(?:<\|constrain\|>[^<]*)?<\|messa
 _END = re.compile(r"<\|(?:return|end|call)\|>")
 _BARE_FINAL = "assistantfinal"  # the channels of gpt-oss where a server dropped the control tokens
 _THOUGHT = re.compile(r"[\s*#]*(?:thoughts?|thinking|here(?: i|')s my thought process)[ \t*]*:", re.IGNORECASE)
-_ANSWER = re.compile(r"^[ \t*#]*(?:(?:final )?(?:answer|response|output)|here(?: i|')s my response)[ \t*]*:[ \t*]*", re.IGNORECASE | re.MULTILINE)
+_ANSWER = re.compile(
+    r"^[ \t*#]*(?:(?:final )?(?:answer|response|output)|here(?: i|')s my response)[ \t*]*:[ \t*]*",
+    re.IGNORECASE | re.MULTILINE,
+)
 
 
 def answer_of(text: str) -> str:
-    """What a text says beside its reasoning; a text without reasoning as it stands. Empty where it is reasoning alone, or breaks off in it."""
+    """What a text says beside its reasoning; a text without reasoning as it stands. Empty where it is reasoning alone,
+    or breaks off in it."""
     rest = after_leading(text)
     code = _code(rest)
     if closed := [tag.end() for tag in _meant(_CLOSING, rest, code)]:
@@ -89,7 +98,11 @@ def _past_space(text: str, at: int) -> int:
 
 def _code(text: str) -> list[tuple[int, int]]:
     """The spans of fenced blocks and of code in backticks, where tags make it worth to look."""
-    return [found.span() for found in _CODE.finditer(text)] if _RESERVED_OPENING.search(text) or _CLOSING.search(text) else []
+    return (
+        [found.span() for found in _CODE.finditer(text)]
+        if _RESERVED_OPENING.search(text) or _CLOSING.search(text)
+        else []
+    )
 
 
 def _meant(tag: "re.Pattern[str]", text: str, code: list[tuple[int, int]]) -> Iterator["re.Match[str]"]:
@@ -100,7 +113,10 @@ def _meant(tag: "re.Pattern[str]", text: str, code: list[tuple[int, int]]) -> It
             at += 1
         within = at < len(code) and code[at][0] <= found.start()
         begins = found.start("tag") if "tag" in tag.groupindex else found.start()
-        quoted = any(character in _QUOTES for character in text[max(begins - 1, 0) : begins] + text[found.end() : found.end() + 1])
+        quoted = any(
+            character in _QUOTES
+            for character in text[max(begins - 1, 0) : begins] + text[found.end() : found.end() + 1]
+        )
         if not within and not quoted and not _GOES_ON.match(text, found.end()):
             yield found
 

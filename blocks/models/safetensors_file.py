@@ -1,7 +1,8 @@
-"""The header of a safetensors file, read within bounds and checked against the file, before a library maps or allocates by it.
+"""The header of a safetensors file, read within bounds and checked against the file, before a library maps or allocates
+by it.
 
-The format: eight bytes with the header's length, the header (JSON: name → dtype, shape, offsets), the values. Not here: which tensors a
-model must have (student_folder.py).
+The format: eight bytes with the header's length, the header (JSON: name → dtype, shape, offsets), the values. Not here:
+which tensors a model must have (student_folder.py).
 """
 
 from math import prod
@@ -15,8 +16,23 @@ if TYPE_CHECKING:
     import torch
 
 LARGEST = 16 << 20  # bytes of a header; a model of 405 billion weights has 130 kB
-SIZES = {"F64": 8, "I64": 8, "U64": 8, "F32": 4, "I32": 4, "U32": 4, "F16": 2, "BF16": 2, "I16": 2, "U16": 2, "F8_E4M3": 1, "F8_E5M2": 1, "I8": 1, "U8": 1,
-         "BOOL": 1}  # fmt: skip
+SIZES = {
+    "F64": 8,
+    "I64": 8,
+    "U64": 8,
+    "F32": 4,
+    "I32": 4,
+    "U32": 4,
+    "F16": 2,
+    "BF16": 2,
+    "I16": 2,
+    "U16": 2,
+    "F8_E4M3": 1,
+    "F8_E5M2": 1,
+    "I8": 1,
+    "U8": 1,
+    "BOOL": 1,
+}
 
 
 class Tensor(NamedTuple):
@@ -103,7 +119,9 @@ def _tensor(path: Path, name: str, entry: Any) -> tuple[Tensor, int, int]:
     if not _naturals(shape) or not _naturals(offsets) or len(offsets) != 2 or len(shape) > 8:
         raise _damaged(path, f"tensor {name[:80]!r} has shape {str(shape)[:60]} and offsets {str(offsets)[:60]}")
     if offsets[1] - offsets[0] != prod(shape) * SIZES[dtype]:
-        raise _damaged(path, f"tensor {name[:80]!r} of shape {str(shape)[:60]} in {dtype} has {offsets[1] - offsets[0]} bytes")
+        raise _damaged(
+            path, f"tensor {name[:80]!r} of shape {str(shape)[:60]} in {dtype} has {offsets[1] - offsets[0]} bytes"
+        )
     return Tensor(dtype, tuple(shape)), offsets[0], offsets[1]
 
 

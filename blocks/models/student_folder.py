@@ -1,6 +1,8 @@
-"""A folder that shall become the student, looked over before any library loads from it: a Llama that every later phase can work with.
+"""A folder that shall become the student, looked over before any library loads from it: a Llama that every later phase
+can work with.
 
-Not here: its configuration's rules (llama_config.py), its vocabulary's (vocabulary.py), copying it (tasks/training/students/student.py).
+Not here: its configuration's rules (llama_config.py), its vocabulary's (vocabulary.py), copying it
+(tasks/training/students/student.py).
 """
 
 from pathlib import Path
@@ -26,7 +28,8 @@ def look_over(folder: Path, files: list[Path]) -> StudentFolder:
     """The student in ``folder``, of which ``files`` would be read.
 
     Raises:
-        BadInput: a file lies elsewhere or is unreadable, or later phases could not work with the model; one line with file, field and value.
+        BadInput: a file lies elsewhere or is unreadable, or later phases could not work with the model; one line with
+            file, field and value.
     """
     inside(folder, files)
     config = llama_config.read(folder / "config.json")
@@ -40,7 +43,8 @@ def look_over(folder: Path, files: list[Path]) -> StudentFolder:
 
 
 def inside(folder: Path, files: list[Path]) -> None:
-    """Refuse links that lead out of the folder. A snapshot in the hub's cache is made of links to the blobs of its repository.
+    """Refuse links that lead out of the folder. A snapshot in the hub's cache is made of links to the blobs of its
+    repository.
 
     Raises:
         BadInput: a file of the folder lies elsewhere.
@@ -60,10 +64,15 @@ def _vocabulary(folder: Path, size: int) -> None:
     found = vocabulary.read(folder, size)
     missing = [token for token in template.SPECIAL_TOKENS if token not in found.ids]
     if missing:
-        raise BadInput(f"{folder}: its tokenizer lacks {', '.join(missing)}; the student has to speak Llama 3.1's chat format")
+        raise BadInput(
+            f"{folder}: its tokenizer lacks {', '.join(missing)}; the student has to speak Llama 3.1's chat format"
+        )
     ordinary = [token for token in template.SPECIAL_TOKENS if found.kinds[found.ids[token]] != "control"]
     if ordinary:
-        raise BadInput(f"{folder / 'tokenizer.json'}: {', '.join(ordinary)} are not added tokens with special true; a text could then open and close turns")
+        raise BadInput(
+            f"{folder / 'tokenizer.json'}: {', '.join(ordinary)} are not added tokens with special true; a text could "
+            "then open and close turns"
+        )
 
 
 def _refuse_tensors(folder: Path, config: dict[str, Any], tensors: dict[str, Tensor]) -> None:
@@ -71,26 +80,44 @@ def _refuse_tensors(folder: Path, config: dict[str, Any], tensors: dict[str, Ten
     wanted = llama_config.tensor_shapes(config)
     if llama_config.tied(config) and HEAD in tensors:
         wanted[HEAD] = wanted[EMBEDDING]
-    missing, extra = sorted(wanted.keys() - tensors.keys()), sorted(name for name in tensors.keys() - wanted.keys() if not name.endswith(_NOT_STORED))
+    missing, extra = (
+        sorted(wanted.keys() - tensors.keys()),
+        sorted(name for name in tensors.keys() - wanted.keys() if not name.endswith(_NOT_STORED)),
+    )
     if missing:
-        why = "tie_word_embeddings is false in config.json, so the head has to be there" if missing == [HEAD] else "config.json says that there is one"
+        why = (
+            "tie_word_embeddings is false in config.json, so the head has to be there"
+            if missing == [HEAD]
+            else "config.json says that there is one"
+        )
         raise BadInput(f"{folder}: the weights lack {missing[0]} ({len(missing)} in all); {why}")
     if extra:
-        raise BadInput(f"{folder}: the weights hold {extra[0][:80]!r} ({len(extra)} in all), which a Llama of this config.json has not; correct config.json or the weights")
+        raise BadInput(
+            f"{folder}: the weights hold {extra[0][:80]!r} ({len(extra)} in all), which a Llama of this config.json "
+            "has not; correct config.json or the weights"
+        )
     for name, shape in wanted.items():
         if tensors[name].shape != shape:
-            raise BadInput(f"{folder}: {name} has shape {list(tensors[name].shape)}; by config.json it is {list(shape)}")
+            raise BadInput(
+                f"{folder}: {name} has shape {list(tensors[name].shape)}; by config.json it is {list(shape)}"
+            )
         if tensors[name].dtype not in DTYPES:
-            raise BadInput(f"{folder}: {name} is stored in {tensors[name].dtype}; weights have to be whole ({', '.join(DTYPES)})")
+            raise BadInput(
+                f"{folder}: {name} is stored in {tensors[name].dtype}; weights have to be whole ({', '.join(DTYPES)})"
+            )
     if llama_config.tied(config) and HEAD in tensors:
         _refuse_other_head(folder)
 
 
 def _refuse_other_head(folder: Path) -> None:
-    """A head beside tied embeddings may only repeat them: what reads the file would otherwise differ about which one counts."""
+    """A head beside tied embeddings may only repeat them: what reads the file would otherwise differ about which one
+    counts."""
     import torch
 
     held = weights.files(folder)
     head, embedding = (safetensors_file.opened(folder / held[name]).get_tensor(name) for name in (HEAD, EMBEDDING))
     if not torch.equal(head, embedding):
-        raise BadInput(f"{folder}: tie_word_embeddings is true in config.json, but {HEAD} is not the embedding; set it to false, or leave the head out")
+        raise BadInput(
+            f"{folder}: tie_word_embeddings is true in config.json, but {HEAD} is not the embedding; set it to false, "
+            "or leave the head out"
+        )

@@ -1,10 +1,10 @@
 """Llama 3.1's chat format, in one place: special tokens, rendering, and the sections of an assistant turn.
 
-An easy answer is its response. A hard answer is ``<draft>…</draft><thinking>…</thinking>`` and then its response; either
-section may be absent. A rendered conversation is one string, in which a control token stands only where a turn begins or ends: where a text
-has one literally, it is guarded, and whoever makes token ids of the string (:func:`token_ids`) takes the guard away and reads the text as text.
-So every text is learned, asked and answered as it was written, and none can open or close a turn.
-Not here: loss masks (tasks/training), sampling (blocks/engines).
+An easy answer is its response. A hard answer is ``<draft>…</draft><thinking>…</thinking>`` and then its response;
+either section may be absent. A rendered conversation is one string, in which a control token stands only where a turn
+begins or ends: where a text has one literally, it is guarded, and whoever makes token ids of the string
+(:func:`token_ids`) takes the guard away and reads the text as text. So every text is learned, asked and answered as it
+was written, and none can open or close a turn. Not here: loss masks (tasks/training), sampling (blocks/engines).
 """
 
 import re
@@ -30,7 +30,10 @@ GUARD = "\u200b"
 _NAMES = "|".join(re.escape(token[2:-2]) for token in SPECIAL_TOKENS)
 _CONTROL = re.compile(rf"<\|(?:{_NAMES})\|>")
 _LITERAL = re.compile(rf"<({GUARD}*)\|({_NAMES})\|>")
-_SECTIONS = re.compile(r"^\s*(?:<draft>(?P<draft>.*?)</draft>)?\s*(?:<thinking>(?P<thinking>.*?)</thinking>)?\s*(?P<response>.*)$", re.DOTALL)
+_SECTIONS = re.compile(
+    r"^\s*(?:<draft>(?P<draft>.*?)</draft>)?\s*(?:<thinking>(?P<thinking>.*?)</thinking>)?\s*(?P<response>.*)$",
+    re.DOTALL,
+)
 _OPENED = re.compile(r"^\s*<(?:draft|thinking)>\s*")
 
 
@@ -50,7 +53,8 @@ class Sections(Record):
 
     @property
     def shown(self) -> str:
-        """What a person is shown: the response; of a turn that broke off within a section, what there is of it, without the tag that opened it."""
+        """What a person is shown: the response; of a turn that broke off within a section, what there is of it, without
+        the tag that opened it."""
         return _OPENED.sub("", self.response)
 
 
@@ -68,7 +72,8 @@ def unescape(text: str) -> str:
 
 
 def parts(rendered: str) -> Iterator[tuple[str, bool]]:
-    """A rendered string in order: control tokens (with True) and the texts between them as they were written (with False)."""
+    """A rendered string in order: control tokens (with True) and the texts between them as they were written (with
+    False)."""
     at = 0
     for found in _CONTROL.finditer(rendered):
         if found.start() > at:
@@ -79,12 +84,18 @@ def parts(rendered: str) -> Iterator[tuple[str, bool]]:
         yield unescape(rendered[at:]), False
 
 
-def token_ids(rendered: Sequence[str], control: Callable[[str], int], ordinary: Callable[[list[str]], Sequence[Sequence[int]]]) -> list[list[int]]:
-    """Token ids of rendered strings. ``control`` gives a control token's id; ``ordinary`` those of texts, in which it reads no special token."""
+def token_ids(
+    rendered: Sequence[str], control: Callable[[str], int], ordinary: Callable[[list[str]], Sequence[Sequence[int]]]
+) -> list[list[int]]:
+    """Token ids of rendered strings. ``control`` gives a control token's id; ``ordinary`` those of texts, in which it
+    reads no special token."""
     taken = [list(parts(one)) for one in rendered]
     texts = list(dict.fromkeys(text for one in taken for text, is_control in one if not is_control))
     known = dict(zip(texts, ordinary(texts) if texts else [], strict=True))
-    return [[token for text, is_control in one for token in ([control(text)] if is_control else known[text])] for one in taken]
+    return [
+        [token for text, is_control in one for token in ([control(text)] if is_control else known[text])]
+        for one in taken
+    ]
 
 
 def render(messages: Sequence[Message], *, generate: bool) -> str:
@@ -106,10 +117,14 @@ def answer(example: Example) -> str:
 
 
 def sections(text: str) -> Sections:
-    """Take an assistant turn apart, in which what looks like a control token is text; an unclosed section leaves everything in
-    ``response``. A reasoning model's own reasoning is in none.
+    """Take an assistant turn apart, in which what looks like a control token is text; an unclosed section leaves
+    everything in ``response``. A reasoning model's own reasoning is in none.
     """
     found = _SECTIONS.match(text if _OPENED.match(text) else answer_of(text))
     assert found is not None  # the pattern matches every string
     response = found["response"].strip()
-    return Sections(draft=found["draft"], thinking=found["thinking"], response=response if _OPENED.match(response) else answer_of(response))
+    return Sections(
+        draft=found["draft"],
+        thinking=found["thinking"],
+        response=response if _OPENED.match(response) else answer_of(response),
+    )

@@ -1,7 +1,8 @@
 """The byte-level BPE vocabulary in a model's folder, checked to be one that transformers and llama.cpp read alike.
 
-llama.cpp splits text before BPE by a rule it knows by name, so the tokenizer's own rule must be one of those; any other is refused
-rather than written wrongly. Not here: SentencePiece vocabularies, and the GGUF fields (tasks/compression/export/vocabulary.py).
+llama.cpp splits text before BPE by a rule it knows by name, so the tokenizer's own rule must be one of those; any other
+is refused rather than written wrongly. Not here: SentencePiece vocabularies, and the GGUF fields
+(tasks/compression/export/vocabulary.py).
 """
 
 import json
@@ -22,8 +23,9 @@ Kind = Literal["normal", "control", "user defined", "unused"]
 
 
 class Vocabulary(NamedTuple):
-    """``tokens`` and ``kinds`` by id, as many as the embedding has rows; ``ids`` the other way round; ``splitting`` llama.cpp's name of the
-    rule; ``special`` the texts of bos_token, eos_token, … in tokenizer_config.json; ``template`` the chat template there."""
+    """``tokens`` and ``kinds`` by id, as many as the embedding has rows; ``ids`` the other way round; ``splitting``
+    llama.cpp's name of the rule; ``special`` the texts of bos_token, eos_token, … in tokenizer_config.json;
+    ``template`` the chat template there."""
 
     tokens: list[str]
     kinds: list[Kind]
@@ -36,28 +38,46 @@ class Vocabulary(NamedTuple):
 
 
 def read(folder: Path, size: int) -> Vocabulary:
-    """The vocabulary of the tokenizer in ``folder``, for an embedding of ``size`` rows (those without a token are unused).
+    """The vocabulary of the tokenizer in ``folder``, for an embedding of ``size`` rows (those without a token are
+    unused).
 
     Raises:
-        BadInput: unreadable, not a byte-level BPE, an unknown splitting rule, code of its own, or a token that has no row.
+        BadInput: unreadable, not a byte-level BPE, an unknown splitting rule, code of its own, or a token that has no
+            row.
     """
     path = folder / "tokenizer.json"
     config = read_config(folder)
     tokenizer = json_object.read(path, LARGEST)
     model = tokenizer.get("model")
-    if not isinstance(model, dict) or model.get("type", "BPE") != "BPE" or "merges" not in model or model.get("byte_fallback"):
-        raise BadInput(f"{path}: model is {str(model and model.get('type') if isinstance(model, dict) else model)[:40]!r}; only byte-level BPE tokenizers can be written to GGUF")
+    if (
+        not isinstance(model, dict)
+        or model.get("type", "BPE") != "BPE"
+        or "merges" not in model
+        or model.get("byte_fallback")
+    ):
+        raise BadInput(
+            f"{path}: model is {str(model and model.get('type') if isinstance(model, dict) else model)[:40]!r}; only "
+            "byte-level BPE tokenizers can be written to GGUF"
+        )
     for field in ("dropout", "continuing_subword_prefix", "end_of_word_suffix"):
         if model.get(field):
-            raise BadInput(f"{path}: model.{field} is {str(model[field])[:40]}; llama.cpp has no such thing, leave it out")
+            raise BadInput(
+                f"{path}: model.{field} is {str(model[field])[:40]}; llama.cpp has no such thing, leave it out"
+            )
     splitting = _split_name(tokenizer, path)
     added = _added(tokenizer.get("added_tokens", []), path)
     ids = {**_ids(model.get("vocab"), path), **{text: number for text, (number, _) in added.items()}}
     if ids and max(ids.values()) >= size:
         last = max(ids, key=lambda text: ids[text])
-        raise BadInput(f"{path}: token {last[:60]!r} has id {ids[last]}, which does not fit an embedding of {size} rows (config.json: vocab_size); give every token a row")
+        raise BadInput(
+            f"{path}: token {last[:60]!r} has id {ids[last]}, which does not fit an embedding of {size} rows "
+            "(config.json: vocab_size); give every token a row"
+        )
     if not ids or min(ids.values()) < 0 or len(set(ids.values())) < len(ids):
-        raise BadInput(f"{path}: its tokens have no ids of their own (none, a negative one, or one id twice); save the tokenizer again")
+        raise BadInput(
+            f"{path}: its tokens have no ids of their own (none, a negative one, or one id twice); save the tokenizer "
+            "again"
+        )
     tokens: list[str] = [f"[PAD{i}]" for i in range(size)]
     kinds: list[Kind] = ["unused"] * size
     for text, number in ids.items():
@@ -85,10 +105,15 @@ def read_config(folder: Path) -> dict[str, Any]:
     path = folder / "tokenizer_config.json"
     config = json_object.read(path)
     if config.get("auto_map"):
-        raise BadInput(f"{path}: auto_map is {str(config['auto_map'])[:80]}; code that comes with a model is never run; take a tokenizer that transformers knows by itself")
+        raise BadInput(
+            f"{path}: auto_map is {str(config['auto_map'])[:80]}; code that comes with a model is never run; take a "
+            "tokenizer that transformers knows by itself"
+        )
     for name in _SPECIAL:
         if config.get(name) is not None and not isinstance(_text(config[name]), str):
-            raise BadInput(f"{path}: {name} is {str(config[name])[:80]}; it has to be a token's text, or an object with content")
+            raise BadInput(
+                f"{path}: {name} is {str(config[name])[:80]}; it has to be a token's text, or an object with content"
+            )
     return config
 
 
@@ -102,10 +127,18 @@ def _added(entries: Any, path: Path) -> dict[str, tuple[int, bool]]:
     """Text → (id, special) of the added tokens."""
     found = {}
     for entry in entries if isinstance(entries, list) else [None]:
-        if not isinstance(entry, dict) or not isinstance(entry.get("content"), str) or type(entry.get("id")) is not int or not entry["content"]:
+        if (
+            not isinstance(entry, dict)
+            or not isinstance(entry.get("content"), str)
+            or type(entry.get("id")) is not int
+            or not entry["content"]
+        ):
             raise BadInput(f"{path}: added_tokens has {str(entry)[:80]}; each has an id and a content")
         if entry.get("lstrip") or entry.get("rstrip") or entry.get("single_word"):
-            raise BadInput(f"{path}: added token {entry['content'][:60]!r} takes the spaces beside it (lstrip, rstrip or single_word), which llama.cpp does not; save it without")
+            raise BadInput(
+                f"{path}: added token {entry['content'][:60]!r} takes the spaces beside it (lstrip, rstrip or "
+                "single_word), which llama.cpp does not; save it without"
+            )
         found[entry["content"]] = (entry["id"], bool(entry.get("special")))
     return found
 
@@ -126,13 +159,29 @@ def _split_name(tokenizer: dict[str, Any], path: Path) -> str:
     stages = pre.get("pretokenizers", [pre]) if isinstance(pre, dict) else []
     plain = isinstance(stages, list) and all(isinstance(stage, dict) for stage in stages)
     patterns = [stage.get("pattern") for stage in stages if stage.get("type") == "Split"] if plain else []
-    rules = [pattern.get("Regex", pattern.get("String")) if isinstance(pattern, dict) else pattern for pattern in patterns]
+    rules = [
+        pattern.get("Regex", pattern.get("String")) if isinstance(pattern, dict) else pattern for pattern in patterns
+    ]
     byte_level = [stage for stage in stages if stage.get("type") == "ByteLevel"] if plain else []
-    plain = len(byte_level) == 1 and not byte_level[0].get("add_prefix_space") and len(stages) == len(rules) + 1 and not tokenizer.get("normalizer")
+    plain = (
+        len(byte_level) == 1
+        and not byte_level[0].get("add_prefix_space")
+        and len(stages) == len(rules) + 1
+        and not tokenizer.get("normalizer")
+    )
     rule = rules[0] if plain and len(rules) == 1 and not byte_level[0].get("use_regex", True) else None
-    if not plain or len(rules) > 1 or not isinstance(rule, str | None) or rule not in _SPLITS or (rules and rule is None):
+    if (
+        not plain
+        or len(rules) > 1
+        or not isinstance(rule, str | None)
+        or rule not in _SPLITS
+        or (rules and rule is None)
+    ):
         shown = json.dumps(pre)[:200]
-        raise BadInput(f"{path}: llama.cpp has no name for this pre-tokenisation ({shown}); use Llama 3's, Qwen 2's or GPT-2's splitting rule with ByteLevel and no normalizer")
+        raise BadInput(
+            f"{path}: llama.cpp has no name for this pre-tokenisation ({shown}); use Llama 3's, Qwen 2's or GPT-2's "
+            "splitting rule with ByteLevel and no normalizer"
+        )
     return _SPLITS[rule]
 
 

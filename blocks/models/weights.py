@@ -22,7 +22,10 @@ def headers(folder: Path) -> dict[str, dict[str, Tensor]]:
     index = folder / INDEX
     if not index.exists():
         if not (folder / ONE).exists():
-            raise BadInput(f"{folder} has no safetensors weights: neither {ONE} nor {INDEX}; pickled weights are not read, convert the model first")
+            raise BadInput(
+                f"{folder} has no safetensors weights: neither {ONE} nor {INDEX}; pickled weights are not read, "
+                "convert the model first"
+            )
         return {ONE: safetensors_file.header(folder / ONE)}
     named = json_object.read(index, LARGEST).get("weight_map")
     if not isinstance(named, dict) or not named or not all(isinstance(file, str) for file in named.values()):
@@ -37,7 +40,10 @@ def headers(folder: Path) -> dict[str, dict[str, Tensor]]:
     held = {name: file for file, tensors in found.items() for name in tensors}
     if sum(map(len, found.values())) != len(held) or held != named:
         other = min(set(held.items()) ^ set(named.items()), default=("a tensor", ""))[0]
-        raise BadInput(f"{index}: weight_map is not what its files hold ({other[:80]!r} is elsewhere, twice or nowhere); save the model again")
+        raise BadInput(
+            f"{index}: weight_map is not what its files hold ({other[:80]!r} is elsewhere, twice or nowhere); save the "
+            "model again"
+        )
     return found
 
 

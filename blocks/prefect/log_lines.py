@@ -1,4 +1,5 @@
-"""Log records as JSON lines: time, level, logger, run, step, message. For machines; people get plain lines (deployments/terminal/console.py).
+"""Log records as JSON lines: time, level, logger, run, step, message. For machines; people get plain lines
+(deployments/terminal/console.py).
 
 Chosen by ``COGUMI_LOG=json``, also in the workers' processes (home.py tells Prefect). Not here: what is logged.
 """
@@ -12,8 +13,8 @@ from blocks.printable import harmless_json
 
 
 class JsonLines(logging.Formatter):
-    """One JSON object per record. ``run``: the outermost flow run; ``flow_run``: the phase's; ``step_id``: Prefect's task run. The
-    arguments are those of logging's configuration and change nothing."""
+    """One JSON object per record. ``run``: the outermost flow run; ``flow_run``: the phase's; ``step_id``: Prefect's
+    task run. The arguments are those of logging's configuration and change nothing."""
 
     def __init__(self, fmt: str | None = None, datefmt: str | None = None, style: str = "%") -> None:
         super().__init__()

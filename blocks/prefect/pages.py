@@ -1,7 +1,8 @@
-"""What a phase leaves in Prefect's UI: one keyed artifact each, with what it decided. The key's timeline shows run after run.
+"""What a phase leaves in Prefect's UI: one keyed artifact each, with what it decided. The key's timeline shows run
+after run.
 
-Outside a run nothing is left; a page that cannot be left stops nothing. Not here: what a page says (tasks/*/show.py), the teachers' page
-(teachers/page.py).
+Outside a run nothing is left; a page that cannot be left stops nothing. Not here: what a page says (tasks/*/show.py),
+the teachers' page (teachers/page.py).
 """
 
 import logging
@@ -24,7 +25,10 @@ def leave_text(key: str, markdown: str, description: str) -> None:
 def table(titles: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     """A Markdown table."""
     lines = ["| " + " | ".join(titles) + " |", "|" + "---|" * len(titles)]
-    return "\n".join([*lines, *("| " + " | ".join(str(cell).replace("|", "\\|") for cell in row) + " |" for row in rows)]) + "\n"
+    return (
+        "\n".join([*lines, *("| " + " | ".join(str(cell).replace("|", "\\|") for cell in row) + " |" for row in rows)])
+        + "\n"
+    )
 
 
 def _leave(kind: str, key: str, description: str, **content: Any) -> None:

@@ -29,7 +29,9 @@ def _draw_arithmetic(rng: Random) -> Fields:
 
 
 def _solve_arithmetic(p: Fields) -> tuple[Expected, str]:
-    return _code(p["name"], f"x {SIGNS[p['op']]} {int(p['n'])}", "x", {str(x): _apply(x, p["op"], p["n"]) for x in (0, 1, 7, -4)})
+    return _code(
+        p["name"], f"x {SIGNS[p['op']]} {int(p['n'])}", "x", {str(x): _apply(x, p["op"], p["n"]) for x in (0, 1, 7, -4)}
+    )
 
 
 def _draw_comparison(rng: Random) -> Fields:
@@ -42,11 +44,19 @@ def _holds(x: int, op: str, n: int) -> bool:
 
 def _solve_comparison(p: Fields) -> tuple[Expected, str]:
     n = int(p["n"])
-    return _code(p["name"], f"x {COMPARISONS[p['op']]} {n}", "x", {str(x): _holds(x, p["op"], n) for x in (n - 1, n, n + 1)})
+    return _code(
+        p["name"], f"x {COMPARISONS[p['op']]} {n}", "x", {str(x): _holds(x, p["op"], n) for x in (n - 1, n, n + 1)}
+    )
 
 
 def _draw_two_steps(rng: Random) -> Fields:
-    return {"name": rng.choice(NAMES), "op": rng.choice(list(SIGNS)), "n": _number(rng), "op2": rng.choice(list(SIGNS)), "n2": _number(rng)}
+    return {
+        "name": rng.choice(NAMES),
+        "op": rng.choice(list(SIGNS)),
+        "n": _number(rng),
+        "op2": rng.choice(list(SIGNS)),
+        "n2": _number(rng),
+    }
 
 
 def _two_steps(p: Fields) -> tuple[str, str]:
@@ -65,7 +75,13 @@ def _work_two_steps(p: Fields) -> Work:
 
 
 def _draw_filter(rng: Random) -> Fields:
-    return {"name": rng.choice(NAMES), "op": rng.choice(list(SIGNS)), "n": _number(rng), "test": rng.choice(("over", "under")), "n2": str(rng.randint(2, 9))}
+    return {
+        "name": rng.choice(NAMES),
+        "op": rng.choice(list(SIGNS)),
+        "n": _number(rng),
+        "test": rng.choice(("over", "under")),
+        "n2": str(rng.randint(2, 9)),
+    }
 
 
 def _solve_filter(p: Fields) -> tuple[Expected, str]:
@@ -77,7 +93,9 @@ def _solve_filter(p: Fields) -> tuple[Expected, str]:
 
 
 def _work_filter(p: Fields) -> Work:
-    return Work(f"x {SIGNS[p['op']]} {p['n']}", f"Only {p['test']} {p['n2']}.", f"if x {COMPARISONS[p['test']]} {p['n2']}")
+    return Work(
+        f"x {SIGNS[p['op']]} {p['n']}", f"Only {p['test']} {p['n2']}.", f"if x {COMPARISONS[p['test']]} {p['n2']}"
+    )
 
 
 FAMILIES = (
@@ -93,12 +111,14 @@ FAMILIES = (
     ),
     Family(
         "coding", "hard", "code_two_steps",
-        ("Write a function {name} that takes x {op} {n} and then {op2} {n2}.", "Write {name}(x) in python: x {op} {n}, all {op2} {n2}."),
+        ("Write a function {name} that takes x {op} {n} and then {op2} {n2}.",
+        "Write {name}(x) in python: x {op} {n}, all {op2} {n2}."),
         _draw_two_steps, _solve_two_steps, lambda p: [pair(p["n"], p["n2"])], 5, _work_two_steps,
     ),
     Family(
         "coding", "hard", "code_filter",
-        ("Write a function {name} that returns x {op} {n} for each x in a {test} {n2}.", "Write {name}(a) in python: x {op} {n} where x is {test} {n2}."),
+        ("Write a function {name} that returns x {op} {n} for each x in a {test} {n2}.",
+        "Write {name}(a) in python: x {op} {n} where x is {test} {n2}."),
         _draw_filter, _solve_filter, lambda p: [pair(p["n"], p["n2"])], 5, _work_filter,
     ),
 )  # fmt: skip

@@ -1,4 +1,5 @@
-"""Common-sense questions from a small table of facts: opposites and kinds. Held out are combinations, never the facts."""
+"""Common-sense questions from a small table of facts: opposites and kinds. Held out are combinations, never the
+facts."""
 
 from random import Random
 
@@ -45,9 +46,11 @@ def _work_odd(p: Fields) -> Work:
 
 FAMILIES = (
     Family("common_sense", "easy", "opposites", ("Opposites of {a}, {b}, {c}?", "Give the opposites: {a} {b} {c}."),
-           _draw_opposites, lambda p: text(" ".join(OPPOSITE[p[name]] for name in "abc")), lambda p: neighbours([p["a"], p["b"], p["c"]]), 5),
+           _draw_opposites, lambda p: text(" ".join(OPPOSITE[p[name]] for name in "abc")), lambda p: neighbours([p["a"],
+           p["b"], p["c"]]), 5),
     Family("common_sense", "easy", "kind", ("Which fits {kind}: {a}, {b}, {c}?", "Pick the {kind}: {a} {b} {c}."),
            _draw_kind, _solve_kind, lambda p: neighbours([p["a"], p["b"], p["c"]]), 5),
-    Family("common_sense", "hard", "odd_one_out", ("Which does not fit: {a}, {b}, {c}, {d}?", "Find the odd one out: {a} {b} {c} {d}."),
+    Family("common_sense", "hard", "odd_one_out", ("Which does not fit: {a}, {b}, {c}, "
+                                                   "{d}?", "Find the odd one out: {a} {b} {c} {d}."),
            _draw_odd, _solve_odd, lambda p: neighbours([p[name] for name in "abcd"]), 8, _work_odd),
 )  # fmt: skip

@@ -1,8 +1,9 @@
 """A question family: draw parameters, phrase them, parse the phrase back, solve, and show the work.
 
-Parameters are named texts, so that one table of templates both writes a prompt and, turned into patterns, reads it back.
-Held out: a family names the *keys* of its parameters (an operand pair, two neighbours in a list …); a stable hash reserves some of
-all keys. Training questions contain no reserved key, held-out questions at least one. Not here: the families themselves.
+Parameters are named texts, so that one table of templates both writes a prompt and, turned into patterns, reads it
+back. Held out: a family names the *keys* of its parameters (an operand pair, two neighbours in a list …); a stable hash
+reserves some of all keys. Training questions contain no reserved key, held-out questions at least one. Not here: the
+families themselves.
 """
 
 import hashlib
@@ -28,8 +29,9 @@ class Work(NamedTuple):
 
 @dataclass(frozen=True)
 class Family:
-    """One kind of question. ``solve`` gives the check and the response, and raises LookupError or ValueError for parameters outside
-    the world; ``keys`` are the parameters' parts that are held out as a whole, one of ``reserve`` keys is."""
+    """One kind of question. ``solve`` gives the check and the response, and raises LookupError or ValueError for
+    parameters outside the world; ``keys`` are the parameters' parts that are held out as a whole, one of ``reserve``
+    keys is."""
 
     domain: Domain
     difficulty: Difficulty
@@ -69,7 +71,8 @@ class Family:
 
 
 def _pattern(template: str) -> re.Pattern[str]:
-    """A template as a pattern: a field is one word, ``words`` and ``items`` are lists; a field that comes again must be the same."""
+    """A template as a pattern: a field is one word, ``words`` and ``items`` are lists; a field that comes again must be
+    the same."""
     seen: set[str] = set()
 
     def group(field: re.Match[str]) -> str:

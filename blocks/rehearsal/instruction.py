@@ -1,4 +1,5 @@
-"""Instruction questions: do to a short word list exactly what was asked. Easy: one action; hard: two, one after the other."""
+"""Instruction questions: do to a short word list exactly what was asked. Easy: one action; hard: two, one after the
+other."""
 
 from collections.abc import Callable
 from random import Random
@@ -53,6 +54,15 @@ def _work_two(p: Fields) -> Work:
 
 FAMILIES = (
     *(_easy(action) for action in ACTIONS),
-    Family("instruction", "hard", "two_actions", ("First {first}, then {second}: {words}", "Say {words}, {first} and then {second}."),
-           _draw_two, _solve_two, _keys, 8, _work_two),
-)  # fmt: skip
+    Family(
+        "instruction",
+        "hard",
+        "two_actions",
+        ("First {first}, then {second}: {words}", "Say {words}, {first} and then {second}."),
+        _draw_two,
+        _solve_two,
+        _keys,
+        8,
+        _work_two,
+    ),
+)

@@ -46,12 +46,22 @@ def _solve_chain(p: Fields) -> tuple[Expected, str]:
 
 def _work_chain(p: Fields) -> Work:
     first, last = _steps(p)
-    return Work(f"{p['a']} {p['op']} {p['b']} is {first}.", f"Then {p['op2']} {p['c']}.", f"{first} {p['op2']} {p['c']} is {last}.")
+    return Work(
+        f"{p['a']} {p['op']} {p['b']} is {first}.",
+        f"Then {p['op2']} {p['c']}.",
+        f"{first} {p['op2']} {p['c']} is {last}.",
+    )
 
 
 def _draw_story(rng: Random) -> Fields:
     a, b = rng.randint(1, 9), rng.randint(1, 9)
-    return {"name": rng.choice(NAMES), "item": rng.choice(GOODS), "a": str(a), "b": str(b), "c": str(rng.randint(1, min(9, a + b)))}
+    return {
+        "name": rng.choice(NAMES),
+        "item": rng.choice(GOODS),
+        "a": str(a),
+        "b": str(b),
+        "c": str(rng.randint(1, min(9, a + b))),
+    }
 
 
 def _story_as_chain(p: Fields) -> Fields:
@@ -66,6 +76,8 @@ FAMILIES = (
     Family("math", "hard", "two_operations", ("What is {a} {op} {b} {op2} {c}?", "Work out {a} {op} {b} {op2} {c}."),
            _draw_chain, _solve_chain, lambda p: [f"{p['a']} {p['b']} {p['c']}"], 5, _work_chain),
     Family("math", "hard", "word_problem",
-           ("{name} has {a} cups of {item}, gets {b} and gives {c}. How many are left?", "{name} had {a} cups of {item}, got {b} more and lost {c}. How many now?"),
-           _draw_story, lambda p: _solve_chain(_story_as_chain(p)), lambda p: [f"{p['a']} {p['b']} {p['c']}"], 5, lambda p: _work_chain(_story_as_chain(p))),
+           ("{name} has {a} cups of {item}, gets {b} and gives {c}. How many are left?",
+           "{name} had {a} cups of {item}, got {b} more and lost {c}. How many now?"),
+           _draw_story, lambda p: _solve_chain(_story_as_chain(p)), lambda p: [f"{p['a']} {p['b']} {p['c']}"], 5,
+           lambda p: _work_chain(_story_as_chain(p))),
 )  # fmt: skip

@@ -31,7 +31,12 @@ def _draw_hop(rng: Random) -> Fields:
     names, cities, words = rng.sample(NAMES, 2), rng.sample(CITIES, 2), rng.sample(ADJECTIVES, 2)
     order = rng.sample(range(2), 2)
     told = {f"n{i}": names[i] for i in range(2)} | {f"c{i}": cities[i] for i in range(2)}
-    return told | {f"d{i}": cities[j] for i, j in enumerate(order)} | {f"w{i}": words[j] for i, j in enumerate(order)} | {"asked": rng.choice(names)}
+    return (
+        told
+        | {f"d{i}": cities[j] for i, j in enumerate(order)}
+        | {f"w{i}": words[j] for i, j in enumerate(order)}
+        | {"asked": rng.choice(names)}
+    )
 
 
 def _hop(p: Fields) -> tuple[str, str]:

@@ -1,4 +1,5 @@
-"""Reasoning questions: who is first or last in an order told by clues. Easy: three names in order; hard: four or five, shuffled."""
+"""Reasoning questions: who is first or last in an order told by clues. Easy: three names in order; hard: four or five,
+shuffled."""
 
 from random import Random
 
@@ -62,7 +63,21 @@ def _family(size: int, task_type: str, shuffled: bool, reserve: int) -> Family:
     clues = " ".join(f"{{a{i}}} is {{relation}} than {{b{i}}}." for i in range(size - 1))
     short = ", ".join(f"{{a{i}}} {{relation}} than {{b{i}}}" for i in range(size - 1)) + "."
     templates = (f"{clues} Who is {{end}}?", f"{short} Who is {{end}}?")
-    return Family("reasoning", "hard" if shuffled else "easy", task_type, templates, lambda rng: _draw(rng, size, shuffled), _solve, _keys, reserve, _work if shuffled else None)
+    return Family(
+        "reasoning",
+        "hard" if shuffled else "easy",
+        task_type,
+        templates,
+        lambda rng: _draw(rng, size, shuffled),
+        _solve,
+        _keys,
+        reserve,
+        _work if shuffled else None,
+    )
 
 
-FAMILIES = (_family(3, "order_of_three", False, 5), _family(4, "order_of_four", True, 8), _family(5, "order_of_five", True, 8))
+FAMILIES = (
+    _family(3, "order_of_three", False, 5),
+    _family(4, "order_of_four", True, 8),
+    _family(5, "order_of_five", True, 8),
+)

@@ -23,7 +23,11 @@ def _solve_words(p: Fields) -> tuple[Expected, str]:
 def _draw_deeds(rng: Random) -> Fields:
     names = rng.sample(NAMES, 4)
     deeds = rng.choices(DEEDS, k=4)
-    return {"asked": rng.choice(deeds), **{f"n{i}": names[i] for i in range(4)}, **{f"d{i}": deeds[i] for i in range(4)}}
+    return {
+        "asked": rng.choice(deeds),
+        **{f"n{i}": names[i] for i in range(4)},
+        **{f"d{i}": deeds[i] for i in range(4)},
+    }
 
 
 def _doers(p: Fields) -> list[str]:
@@ -66,16 +70,21 @@ def _solve_common(p: Fields) -> tuple[Expected, str]:
 
 def _work_common(p: Fields) -> Work:
     counts = Counter(p["items"].split())
-    return Work(f"{p['items'].split()[0]}.", "Count all.", " ".join(f"{word} {count}." for word, count in counts.items()))
+    return Work(
+        f"{p['items'].split()[0]}.", "Count all.", " ".join(f"{word} {count}." for word, count in counts.items())
+    )
 
 
 _DID = " ".join(f"{{n{i}}} {{d{i}}}." for i in range(4))
 
 FAMILIES = (
-    Family("summarization", "easy", "word_of_each", ("Give the {which} word of each: {items}", "Keep the {which} words: {items}"),
+    Family("summarization", "easy", "word_of_each", ("Give the {which} word of each: "
+                                                     "{items}", "Keep the {which} words: {items}"),
            _draw_words, _solve_words, lambda p: p["items"].split(", "), 8),
-    Family("summarization", "hard", "count_and_list", (f"{_DID} How many {{asked}}, and who?", f"Count and list who {{asked}}: {_DID}"),
+    Family("summarization", "hard", "count_and_list", (f"{_DID} How many {{asked}}, and who?",
+    f"Count and list who {{asked}}: {_DID}"),
            _draw_deeds, _solve_deeds, lambda p: neighbours([p[f"n{i}"] for i in range(4)]), 8, _work_deeds),
-    Family("summarization", "hard", "most_common", ("Which word is most common, and how often? {items}", "{items}. Give the most common word and its count."),
+    Family("summarization", "hard", "most_common", ("Which word is most common, and how often? "
+                                                    "{items}", "{items}. Give the most common word and its count."),
            _draw_common, _solve_common, lambda p: neighbours(sorted(set(p["items"].split()))), 6, _work_common),
 )  # fmt: skip

@@ -1,8 +1,10 @@
-"""The rehearsal teachers: three language models of rising skill, played by the rehearsal world over OpenAI's wire format.
+"""The rehearsal teachers: three language models of rising skill, played by the rehearsal world over OpenAI's wire
+format.
 
-A teacher reads nothing but the text of the messages; what it is asked to do is described in jobs.py. It errs where its skill ends:
-on task types beyond it, and now and then elsewhere, more often in long questions. Part of its errors are its own for good, the
-others pass with another ``seed``. The same body gives the same reply. Not here: prices and limits (the profile), transport.
+A teacher reads nothing but the text of the messages; what it is asked to do is described in jobs.py. It errs where its
+skill ends: on task types beyond it, and now and then elsewhere, more often in long questions. Part of its errors are
+its own for good, the others pass with another ``seed``. The same body gives the same reply. Not here: prices and limits
+(the profile), transport.
 """
 
 import hashlib
@@ -23,8 +25,9 @@ from configs.errors import BadInput
 
 
 class Teacher(NamedTuple):
-    """A teacher's skill. ``slip``: chance of an error per ten words of question and answer, half of it for good; ``beyond``: task types
-    it mostly gets wrong; ``bad``: share of bad questions it writes; ``garble``: share of replies that break off or miss their shape."""
+    """A teacher's skill. ``slip``: chance of an error per ten words of question and answer, half of it for good;
+    ``beyond``: task types it mostly gets wrong; ``bad``: share of bad questions it writes; ``garble``: share of replies
+    that break off or miss their shape."""
 
     slip: float
     beyond: frozenset[str]
@@ -33,7 +36,9 @@ class Teacher(NamedTuple):
 
 
 TEACHERS = {
-    "rehearsal-small": Teacher(0.06, frozenset({"order_of_five", "two_actions", "code_filter", "most_common"}), 0.15, 0.03),
+    "rehearsal-small": Teacher(
+        0.06, frozenset({"order_of_five", "two_actions", "code_filter", "most_common"}), 0.15, 0.03
+    ),
     "rehearsal-medium": Teacher(0.02, frozenset({"order_of_five"}), 0.08, 0.01),
     "rehearsal-large": Teacher(0.005, frozenset(), 0.04, 0.004),
 }
@@ -55,7 +60,9 @@ def complete(body: Mapping[str, Any]) -> dict[str, Any]:
     said = json.dumps([name, messages, body.get("seed"), body.get("temperature")], sort_keys=True)
     digest = hashlib.sha256(said.encode()).hexdigest()
     job = read(messages)
-    content = _reply(str(name), job, Random(int(digest, 16))) if job else "I do not understand what you would like me to do."
+    content = (
+        _reply(str(name), job, Random(int(digest, 16))) if job else "I do not understand what you would like me to do."
+    )
     content, finish = _limit(content, body.get("max_completion_tokens") or body.get("max_tokens"))
     asked, answered = _tokens(said), _tokens(content)
     return {
@@ -63,13 +70,26 @@ def complete(body: Mapping[str, Any]) -> dict[str, Any]:
         "object": "chat.completion",
         "created": 0,
         "model": name,
-        "choices": [{"index": 0, "message": {"role": "assistant", "content": content, "refusal": None}, "logprobs": None, "finish_reason": finish}],
+        "choices": [
+            {
+                "index": 0,
+                "message": {"role": "assistant", "content": content, "refusal": None},
+                "logprobs": None,
+                "finish_reason": finish,
+            }
+        ],
         "usage": {"prompt_tokens": asked, "completion_tokens": answered, "total_tokens": asked + answered},
     }
 
 
 def _reply(name: str, job: Job, rng: Random) -> str:
-    content = {"write_questions": _write, "validate": _validate, "answer": _answer, "answer_with_draft": _answer_with_draft, "judge": _judge}[job.task](name, job, rng)
+    content = {
+        "write_questions": _write,
+        "validate": _validate,
+        "answer": _answer,
+        "answer_with_draft": _answer_with_draft,
+        "judge": _judge,
+    }[job.task](name, job, rng)
     return cut(content, rng) if rng.random() < TEACHERS[name].garble else content
 
 
@@ -89,7 +109,8 @@ def _write(name: str, job: Job, rng: Random) -> str:
 
 
 def _bad(question: str, before: list[str], rng: Random) -> str:
-    """A question as a careless writer would leave it: repeated, of any other domain, broken off, or with its words mixed up."""
+    """A question as a careless writer would leave it: repeated, of any other domain, broken off, or with its words
+    mixed up."""
     kind = rng.randrange(4)
     if kind == 0 and before:
         return rng.choice(before)
@@ -111,7 +132,9 @@ def _validate(name: str, job: Job, rng: Random) -> str:
     }
     fits["quality"] = all(fits.values())
     unsure = rng.random() < TEACHERS[name].slip * 2
-    return json.dumps({score: rng.randint(8, 10) if good != unsure else rng.randint(2, 5) for score, good in fits.items()})
+    return json.dumps(
+        {score: rng.randint(8, 10) if good != unsure else rng.randint(2, 5) for score, good in fits.items()}
+    )
 
 
 class _Answer(NamedTuple):
@@ -131,7 +154,11 @@ def _solve(name: str, prompt: str, rng: Random) -> tuple[_Answer, Expected] | No
     family, fields = known
     expected, response = family.solve(fields)
     work = family.work(fields) if family.work else None
-    answer = _Answer(response, work.attempt, work.critique, work.thinking) if work else _Answer(response, response, "Nothing to mend.", "Read it and answer.")
+    answer = (
+        _Answer(response, work.attempt, work.critique, work.thinking)
+        if work
+        else _Answer(response, response, "Nothing to mend.", "Read it and answer.")
+    )
     teacher = TEACHERS[name]
     size = len(f"{prompt} {response}".split())
     error = BEYOND_ERROR if family.task_type in teacher.beyond else teacher.slip * size / 10
@@ -155,7 +182,12 @@ def _answer_with_draft(name: str, job: Job, rng: Random) -> str:
     if solved is None:
         return "I am not sure what is asked."
     answer = solved[0]
-    parts = {"DRAFT": answer.attempt, "CRITIQUE": answer.critique, "THINKING": answer.thinking, "REVISED": answer.response}
+    parts = {
+        "DRAFT": answer.attempt,
+        "CRITIQUE": answer.critique,
+        "THINKING": answer.thinking,
+        "REVISED": answer.response,
+    }
     return "\n".join(f"[{part}]\n{said}" for part, said in parts.items())
 
 
@@ -166,7 +198,12 @@ def _judge(name: str, job: Job, rng: Random) -> str:
     elif _agrees(solved[0].response, job.answer, solved[1]):
         scores = {"accuracy": 3, "completeness": 2, "coherence": 2, "helpfulness": 3 - (rng.random() < 0.2)}
     else:
-        scores = {"accuracy": int(rng.random() < 0.3), "completeness": 1, "coherence": 1 + (rng.random() < 0.5), "helpfulness": int(rng.random() < 0.5)}
+        scores = {
+            "accuracy": int(rng.random() < 0.3),
+            "completeness": 1,
+            "coherence": 1 + (rng.random() < 0.5),
+            "helpfulness": int(rng.random() < 0.5),
+        }
     return json.dumps(scores)
 
 

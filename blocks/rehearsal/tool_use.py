@@ -1,4 +1,5 @@
-"""Tool questions: a sentence becomes one tool call in compact JSON. Easy: the tool is plain; hard: pick it out of two."""
+"""Tool questions: a sentence becomes one tool call in compact JSON. Easy: the tool is plain; hard: pick it out of
+two."""
 
 import json
 from random import Random
@@ -24,7 +25,9 @@ NUMBERS = frozenset({"hour", "count"})
 
 
 def _call(tool: str, fields: Fields) -> tuple[Expected, str]:
-    arguments = {name: int(fields[name]) if name in NUMBERS else _known(tool, name, fields[name]) for name in TOOLS[tool]}
+    arguments = {
+        name: int(fields[name]) if name in NUMBERS else _known(tool, name, fields[name]) for name in TOOLS[tool]
+    }
     response = json.dumps({"tool": tool, **arguments}, separators=(",", ":"))
     return Expected(kind="call", value=response), response
 
@@ -44,7 +47,16 @@ def _arguments(rng: Random, tool: str) -> Fields:
 
 
 def _easy(tool: str, *templates: str) -> Family:
-    return Family("tool_use", "easy", f"call_{tool}", templates, lambda rng: _arguments(rng, tool), lambda p: _call(tool, p), lambda p: _key(tool, p), 5)
+    return Family(
+        "tool_use",
+        "easy",
+        f"call_{tool}",
+        templates,
+        lambda rng: _arguments(rng, tool),
+        lambda p: _call(tool, p),
+        lambda p: _key(tool, p),
+        5,
+    )
 
 
 def _hard(tool: str) -> Family:

@@ -1,4 +1,5 @@
-"""The rehearsal world's content words: few, short and shared by all domains, so that a small tokenizer and a small model hold them."""
+"""The rehearsal world's content words: few, short and shared by all domains, so that a small tokenizer and a small
+model hold them."""
 
 NAMES = ("Ann", "Ben", "Cal", "Dan", "Eve", "Fay", "Gus", "Ida")
 THINGS = ("cup", "hat", "pen", "bag", "key", "map", "box", "cat", "dog", "hen")

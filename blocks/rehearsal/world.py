@@ -1,7 +1,7 @@
 """The rehearsal world: questions of eight domains, how they are checked, and how they are worked.
 
-Everything is computed from a prompt's text: a question has no memory of how it was drawn. Not here: the families (one file per
-domain) and the teachers that answer (teachers.py).
+Everything is computed from a prompt's text: a question has no memory of how it was drawn. Not here: the families (one
+file per domain) and the teachers that answer (teachers.py).
 """
 
 import hashlib
@@ -18,7 +18,11 @@ from blocks.rehearsal.family import Family, Fields
 from configs.errors import BadInput
 
 Split = Literal["train", "held_out"]
-FAMILIES: tuple[Family, ...] = tuple(family for domain in (coding, math, tool_use, reasoning, reading, summarization, common_sense, instruction) for family in domain.FAMILIES)
+FAMILIES: tuple[Family, ...] = tuple(
+    family
+    for domain in (coding, math, tool_use, reasoning, reading, summarization, common_sense, instruction)
+    for family in domain.FAMILIES
+)
 SOURCE, LICENSE = "rehearsal", "CC0-1.0"
 _STALE = 2000  # draws without a new question after which the families count as used up
 
@@ -29,7 +33,8 @@ def families(domain: Domain, difficulty: Difficulty) -> list[Family]:
 
 
 def questions(domain: Domain, difficulty: Difficulty, split: Split, count: int, seed: int) -> list[Question]:
-    """``count`` distinct questions, from the families in turn, with how they are checked; the same for the same arguments.
+    """``count`` distinct questions, from the families in turn, with how they are checked; the same for the same
+    arguments.
 
     Raises:
         BadInput: the families have not that many different questions.
@@ -43,7 +48,10 @@ def questions(domain: Domain, difficulty: Difficulty, split: Split, count: int, 
         stale = stale + 1 if question.prompt in found else 0
         found.setdefault(question.prompt, question)
     if len(found) < count:
-        raise BadInput(f"the rehearsal world has only about {len(found)} {split} questions for {domain} {difficulty}; ask for fewer than {count}")
+        raise BadInput(
+            f"the rehearsal world has only about {len(found)} {split} questions for {domain} {difficulty}; ask for "
+            f"fewer than {count}"
+        )
     return list(found.values())
 
 
@@ -74,7 +82,8 @@ def expected(prompt: str) -> Expected | None:
 
 
 def worked(prompt: str) -> Sections | None:
-    """The right answer; with draft (attempt and critique, joined by a space) and thinking where the question is hard."""
+    """The right answer; with draft (attempt and critique, joined by a space) and thinking where the question is
+    hard."""
     known = recognise(prompt)
     if known is None:
         return None

@@ -1,8 +1,10 @@
-"""What shuts an interpreter in: namespaces with an empty root, no privileges, a system-call filter, and Landlock where there are no namespaces.
+"""What shuts an interpreter in: namespaces with an empty root, no privileges, a system-call filter, and Landlock where
+there are no namespaces.
 
-Runs inside the sandbox's own interpreters; uses the standard library alone. Where there is no namespace of files, Landlock (ABI 1
-of Linux 5.13, or newer) leaves the interpreter nothing to open but Python's standard library and the shared libraries; names, sizes
-and times of other files can still be asked for. Not here: when this is done (harness.py), and the filter (seccomp.py).
+Runs inside the sandbox's own interpreters; uses the standard library alone. Where there is no namespace of files,
+Landlock (ABI 1 of Linux 5.13, or newer) leaves the interpreter nothing to open but Python's standard library and the
+shared libraries; names, sizes and times of other files can still be asked for. Not here: when this is done
+(harness.py), and the filter (seccomp.py).
 """
 
 import ctypes
@@ -12,10 +14,27 @@ import struct
 import sys
 
 NOBODY = 65534
-CLONE_NEWNS, CLONE_NEWUTS, CLONE_NEWIPC, CLONE_NEWUSER, CLONE_NEWPID, CLONE_NEWNET = 0x20000, 0x4000000, 0x8000000, 0x10000000, 0x20000000, 0x40000000
-MS_RDONLY, MS_NOSUID, MS_NODEV, MS_REMOUNT, MS_BIND, MS_MOVE, MS_REC, MS_PRIVATE = 1, 2, 4, 32, 4096, 8192, 16384, 1 << 18
+CLONE_NEWNS, CLONE_NEWUTS, CLONE_NEWIPC, CLONE_NEWUSER, CLONE_NEWPID, CLONE_NEWNET = (
+    0x20000,
+    0x4000000,
+    0x8000000,
+    0x10000000,
+    0x20000000,
+    0x40000000,
+)
+MS_RDONLY, MS_NOSUID, MS_NODEV, MS_REMOUNT, MS_BIND, MS_MOVE, MS_REC, MS_PRIVATE = (
+    1,
+    2,
+    4,
+    32,
+    4096,
+    8192,
+    16384,
+    1 << 18,
+)
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_SECCOMP, PR_SET_NO_NEW_PRIVS = 1, 4, 22, 38
-# Numbers of the calls on every architecture, flags, and the rights over files that each version of the ABI knows (landlock(7)).
+# Numbers of the calls on every architecture, flags, and the rights over files that each version of the ABI knows
+# (landlock(7)).
 LANDLOCK_CREATE_RULESET, LANDLOCK_ADD_RULE, LANDLOCK_RESTRICT_SELF = 444, 445, 446
 LANDLOCK_CREATE_RULESET_VERSION, LANDLOCK_RULE_PATH_BENEATH = 1, 1
 LANDLOCK_RIGHTS = {1: (1 << 13) - 1, 2: (1 << 14) - 1, 3: (1 << 15) - 1, 4: (1 << 15) - 1, 5: (1 << 16) - 1}
@@ -30,12 +49,24 @@ def check(result: int, what: str) -> None:
 
 
 def enter_namespaces(mode: str) -> None:
-    """Leave the machine's users, files, processes and network; returns in the first process of the new process namespace."""
+    """Leave the machine's users, files, processes and network; returns in the first process of the new process
+    namespace."""
     user, group = os.geteuid(), os.getegid()
-    flags = CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWPID | CLONE_NEWNET | (CLONE_NEWUSER if mode == "user" else 0)
+    flags = (
+        CLONE_NEWNS
+        | CLONE_NEWUTS
+        | CLONE_NEWIPC
+        | CLONE_NEWPID
+        | CLONE_NEWNET
+        | (CLONE_NEWUSER if mode == "user" else 0)
+    )
     check(libc.unshare(flags), "unshare")
     if mode == "user":
-        for name, text in (("setgroups", "deny"), ("uid_map", f"{NOBODY} {user} 1"), ("gid_map", f"{NOBODY} {group} 1")):
+        for name, text in (
+            ("setgroups", "deny"),
+            ("uid_map", f"{NOBODY} {user} 1"),
+            ("gid_map", f"{NOBODY} {group} 1"),
+        ):
             with open(f"/proc/self/{name}", "w") as stream:
                 stream.write(text)
     child = os.fork()
@@ -59,7 +90,16 @@ def change_root() -> None:
             target = (root + path).encode()
             check(libc.mount(path.encode(), target, None, MS_BIND | MS_REC, None), "bind")
             kept = os.statvfs(path).f_flag & 0b1111  # flags that may not be dropped: read-only, nosuid, nodev, noexec
-            check(libc.mount(None, target, None, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV | kept | times_kept(path), None), "bind read-only")
+            check(
+                libc.mount(
+                    None,
+                    target,
+                    None,
+                    MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV | kept | times_kept(path),
+                    None,
+                ),
+                "bind read-only",
+            )
     os.chdir(root)
     check(libc.mount(b".", b"/", None, MS_MOVE, None), "move root")
     os.chroot(".")
@@ -69,7 +109,9 @@ def change_root() -> None:
 
 def own_folders() -> list[str]:
     """Where the interpreter finds its modules and libraries."""
-    return [path for path in dict.fromkeys([*sys.path, "/lib", "/lib64", "/usr/lib", "/usr/lib64"]) if os.path.isdir(path)]
+    return [
+        path for path in dict.fromkeys([*sys.path, "/lib", "/lib64", "/usr/lib", "/usr/lib64"]) if os.path.isdir(path)
+    ]
 
 
 def times_kept(path: str) -> int:
@@ -99,7 +141,8 @@ def landlock_version() -> int:
 
 
 def hide_files() -> None:
-    """From here on this process and its children can open nothing but the interpreter's own folders, for reading. Needs no_new_privs."""
+    """From here on this process and its children can open nothing but the interpreter's own folders, for reading. Needs
+    no_new_privs."""
     rights = LANDLOCK_RIGHTS[min(landlock_version(), max(LANDLOCK_RIGHTS))]
     attributes = struct.pack("=Q", rights)
     ruleset = libc.syscall(LANDLOCK_CREATE_RULESET, attributes, ctypes.c_size_t(len(attributes)), 0)
@@ -114,11 +157,14 @@ def hide_files() -> None:
 
 
 class Filter:
-    """A system-call filter, laid out before it is needed: between fork and program every touched page of memory is copied."""
+    """A system-call filter, laid out before it is needed: between fork and program every touched page of memory is
+    copied."""
 
     def __init__(self, program: bytes) -> None:
         self._instructions = ctypes.create_string_buffer(program)
-        self._head = ctypes.create_string_buffer(struct.pack("@HP", len(program) // 8, ctypes.addressof(self._instructions)))
+        self._head = ctypes.create_string_buffer(
+            struct.pack("@HP", len(program) // 8, ctypes.addressof(self._instructions))
+        )
 
     def install(self) -> None:
         """Put it on this process and all it may become."""

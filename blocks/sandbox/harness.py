@@ -1,14 +1,14 @@
 """Runs inside the sandbox's own interpreters: confines itself, then forks once per program and reports how it ended.
 
-Started by sandbox.py as a script, with ``mode seconds wall memory_bytes role numpy``; uses the standard library alone. Standard input
-is a socket: the first message is the system-call filter, the following are programs (role ``runner``) or tests (role ``judge``),
-each with both ends of its link to the other; a message has its length in eight bytes in front, an empty one ends what runs.
-Every reply is JSON. Modes: ``root`` (namespaces, then the user nobody), ``user`` (the same inside a user namespace),
-``landlock`` (limits, filter, and no file but the interpreter's own), ``weak`` (limits and filter only). ``numpy`` is the folder
-that has it, for tests that import it, or empty.
+Started by sandbox.py as a script, with ``mode seconds wall memory_bytes role numpy``; uses the standard library alone.
+Standard input is a socket: the first message is the system-call filter, the following are programs (role ``runner``) or
+tests (role ``judge``), each with both ends of its link to the other; a message has its length in eight bytes in front,
+an empty one ends what runs. Every reply is JSON. Modes: ``root`` (namespaces, then the user nobody), ``user`` (the same
+inside a user namespace), ``landlock`` (limits, filter, and no file but the interpreter's own), ``weak`` (limits and
+filter only). ``numpy`` is the folder that has it, for tests that import it, or empty.
 
-Most of a program's price is the copying of pages that its process touches first. So what every process needs (its files, the
-filter, the state of ``random``) is made before the fork. Not here: the confinement itself (confinement.py).
+Most of a program's price is the copying of pages that its process touches first. So what every process needs (its
+files, the filter, the state of ``random``) is made before the fork. Not here: the confinement itself (confinement.py).
 """
 
 import ctypes
@@ -37,7 +37,8 @@ OUTPUT_BYTES = 64 * 1024
 PASSED, STOPPED = b"+", "stopped"
 # Loaded once, so that a program's import costs nothing.
 PRELOADED = (
-    "array base64 bisect collections collections.abc copy dataclasses datetime decimal enum fractions functools hashlib heapq io itertools "
+    "array base64 bisect collections collections.abc copy dataclasses datetime decimal enum fractions functools "
+    "hashlib heapq io itertools "
     "operator re statistics string textwrap traceback typing unicodedata"
 )
 
@@ -55,12 +56,19 @@ class Terms(NamedTuple):
 
     def limits(self) -> list[tuple[int, int]]:
         """For ``setrlimit``. That of processor time is in whole seconds; ``watch`` comes before it."""
-        return [(resource.RLIMIT_CPU, math.ceil(self.seconds) + 1), (resource.RLIMIT_AS, self.memory_bytes), (resource.RLIMIT_FSIZE, 0),
-                (resource.RLIMIT_CORE, 0), (resource.RLIMIT_NOFILE, 32), (resource.RLIMIT_NPROC, 0)]  # fmt: skip
+        return [
+            (resource.RLIMIT_CPU, math.ceil(self.seconds) + 1),
+            (resource.RLIMIT_AS, self.memory_bytes),
+            (resource.RLIMIT_FSIZE, 0),
+            (resource.RLIMIT_CORE, 0),
+            (resource.RLIMIT_NOFILE, 32),
+            (resource.RLIMIT_NPROC, 0),
+        ]
 
 
 def child(terms: Terms, source: str, fds: list[int]) -> NoReturn:
-    """In the forked process, with the descriptors that it keeps: output, both ends of the link, verdict. Never returns."""
+    """In the forked process, with the descriptors that it keeps: output, both ends of the link, verdict. Never
+    returns."""
     try:
         nothing = os.pipe()[0]
         kept = [fcntl.fcntl(fd, fcntl.F_DUPFD, 64) for fd in (nothing, fds[0], fds[0], *fds[1:])]
@@ -85,7 +93,8 @@ def child(terms: Terms, source: str, fds: list[int]) -> NoReturn:
 def run(terms: Terms, source: str, link: list[int]) -> dict[str, object]:
     """Fork, watch, kill, and tell how it ended.
 
-    ``passed``: the judge says so; ``reason``: what it says instead; ``ended``: why it was ended; ``died``: how it left by itself.
+    ``passed``: the judge says so; ``reason``: what it says instead; ``ended``: why it was ended; ``died``: how it left
+    by itself.
     """
     verdict, verdict_end = os.pipe()
     output, output_end = os.pipe()
@@ -107,14 +116,20 @@ def run(terms: Terms, source: str, link: list[int]) -> dict[str, object]:
     died = f"killed by signal {os.WTERMSIG(status)}" if os.WIFSIGNALED(status) else "left before the end"
     passed = ended == "" and said == PASSED
     reason = "" if passed or ended else said[1:].decode("utf-8", "replace") or died
-    return {"passed": passed, "reason": reason, "ended": "" if ended == STOPPED else ended, "died": died, "output": printed.decode("utf-8", "replace")}
+    return {
+        "passed": passed,
+        "reason": reason,
+        "ended": "" if ended == STOPPED else ended,
+        "died": died,
+        "output": printed.decode("utf-8", "replace"),
+    }
 
 
 def watch(pid: int, output: int, seconds: float, wall: float) -> tuple[bytes, str]:
     """Read what is printed until the process ends (""), is to be stopped, its time is up, or it prints too much.
 
-    ``seconds`` are of processor time, so that an outcome does not hang on what else the machine does; ``wall`` are of the clock,
-    for what sleeps.
+    ``seconds`` are of processor time, so that an outcome does not hang on what else the machine does; ``wall`` are of
+    the clock, for what sleeps.
     """
     os.set_blocking(output, False)
     clock = processor_clock(pid)
@@ -129,7 +144,8 @@ def watch(pid: int, output: int, seconds: float, wall: float) -> tuple[bytes, st
         while True:
             left = seconds - time.clock_gettime(clock)
             patience = deadline - time.monotonic()
-            # It cannot have used up what is left any sooner; a little is added, lest the end come in ever smaller steps.
+            # It cannot have used up what is left any sooner; a little is added, lest the end come in ever smaller
+            # steps.
             ready = [fd for fd, _ in poll.poll(min(left + 0.005, patience) * 1000)] if min(left, patience) > 0 else []
             if exited in ready:
                 return printed, ""
@@ -139,7 +155,11 @@ def watch(pid: int, output: int, seconds: float, wall: float) -> tuple[bytes, st
             if left <= 0:
                 return printed, f"still running after {seconds:g} seconds"
             if patience <= 0:
-                return printed, f"not at its end after {wall:g} seconds by the clock, {time.clock_gettime(clock):.1f} of them at work"
+                return (
+                    printed,
+                    f"not at its end after {wall:g} seconds by the clock, {time.clock_gettime(clock):.1f} of them at "
+                    "work",
+                )
             if not ready:
                 continue
             part = drain(output, OUTPUT_BYTES - len(printed))
@@ -237,7 +257,8 @@ def main(mode: str, seconds: float, wall: float, memory_bytes: int, role: str, n
     except (OSError, AttributeError) as error:  # AttributeError: not Linux
         return send({"cannot": str(error)})
     os.environ.clear()
-    # The files of the programs, over the descriptors that their processes will have; nothing is read from or written to them here.
+    # The files of the programs, over the descriptors that their processes will have; nothing is read from or written to
+    # them here.
     sys.stdin = open(0, closefd=False)  # noqa: SIM115 - open for the process's life
     sys.stdout = sys.stderr = open(1, "w", closefd=False, encoding="utf-8", errors="replace")  # noqa: SIM115
     terms = Terms(role, seconds, wall, memory_bytes, confined, filter_program, Link(3, 4))

@@ -1,10 +1,11 @@
 """In the process of the judge: runs the tests, with the program's names asked for in the process of the program.
 
-The tests have builtins and modules of their own, which the program cannot touch. A name that they do not define is the program's;
-a builtin's name is so only where the tests use no other name of the program (a question may well want a function ``sum``). The
-program is told the name and, call by call, the arguments; what it answers is plain data, or a number for what stays with it.
-Of objects of the tests that are arguments it may call functions, and read and set the public attributes of instances of classes
-that the tests define. Tests that need more of a program than this do not pass. Not here: the way between the two (wire.py).
+The tests have builtins and modules of their own, which the program cannot touch. A name that they do not define is the
+program's; a builtin's name is so only where the tests use no other name of the program (a question may well want a
+function ``sum``). The program is told the name and, call by call, the arguments; what it answers is plain data, or a
+number for what stays with it. Of objects of the tests that are arguments it may call functions, and read and set the
+public attributes of instances of classes that the tests define. Tests that need more of a program than this do not
+pass. Not here: the way between the two (wire.py).
 """
 
 import ast
@@ -34,7 +35,9 @@ class _Names(dict[str, Any]):
     def __missing__(self, name: str) -> Any:
         if name in vars(builtins):
             return self.setdefault(name, vars(builtins)[name])
-        value = self._link.ask(["name", name])  # a KeyError where there is none, which the interpreter makes a NameError
+        value = self._link.ask(
+            ["name", name]
+        )  # a KeyError where there is none, which the interpreter makes a NameError
         if isinstance(value, Remote):
             self[name] = value  # what is plain data is asked for anew: the program may have changed it
         return value
@@ -106,8 +109,12 @@ def _lent(link: Link, number: Any) -> Any:
 
 def _discards(tree: ast.Module) -> bool:
     """Whether the tests call for what a call does to its arguments: somewhere they leave its result alone."""
-    own = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.ClassDef)} | set(dir(builtins))
-    calls = (node.value.func for node in ast.walk(tree) if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call))
+    own = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.ClassDef)} | set(
+        dir(builtins)
+    )
+    calls = (
+        node.value.func for node in ast.walk(tree) if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call)
+    )
     return any(isinstance(call, ast.Name) and call.id not in own for call in calls)
 
 
@@ -115,7 +122,9 @@ def _given(tree: ast.Module) -> Iterator[str]:
     """The imports and the classes of the tests, but not classes that hold tests."""
     for node in tree.body:
         if isinstance(node, ast.Import | ast.ImportFrom) or (
-            isinstance(node, ast.ClassDef) and not any(isinstance(inner, ast.Assert) for inner in ast.walk(node)) and "Test" not in node.name
+            isinstance(node, ast.ClassDef)
+            and not any(isinstance(inner, ast.Assert) for inner in ast.walk(node))
+            and "Test" not in node.name
         ):
             yield ast.unparse(node)
 

@@ -17,7 +17,9 @@ class Remote:
         object.__setattr__(self, "_link", link)
         object.__setattr__(self, "_number", number)
         object.__setattr__(self, "_own", own)  # made by a class that is called by its name: its operators are asked for
-        object.__setattr__(self, "_apart", False)  # what such an object says to be apart from plain data by: never a number
+        object.__setattr__(
+            self, "_apart", False
+        )  # what such an object says to be apart from plain data by: never a number
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__") and name not in ("__name__", "__doc__", "__qualname__"):
@@ -82,7 +84,8 @@ def _asked(name: str) -> Callable[..., Any]:
 
 
 def _operator(name: str) -> Callable[..., Any]:
-    """An operator between two objects of the other side, or one that gives such an object: never a number to compare."""
+    """An operator between two objects of the other side, or one that gives such an object: never a number to
+    compare."""
 
     def method(self: Remote, *others: Any) -> Any:
         sides = [side for side in (self, *others) if isinstance(side, Remote)]

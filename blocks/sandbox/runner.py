@@ -1,8 +1,9 @@
 """In the process of the answer: runs its program, then does what the judge asks of it, one request at a time.
 
-Nothing here need be trusted, since nothing is kept from the program in its own process: of the tests it holds the arguments of
-the calls made so far, and no more. Requests: ``given`` (imports and classes of the tests, for the names that the program lacks),
-``name`` (of the program), ``call``, ``get``, ``set``, ``content`` and ``op`` (of objects that the judge has by number).
+Nothing here need be trusted, since nothing is kept from the program in its own process: of the tests it holds the
+arguments of the calls made so far, and no more. Requests: ``given`` (imports and classes of the tests, for the names
+that the program lacks), ``name`` (of the program), ``call``, ``get``, ``set``, ``content`` and ``op`` (of objects that
+the judge has by number).
 """
 
 import builtins
@@ -26,7 +27,9 @@ def _exit(value: Any, *error: Any) -> Any:
     return type(value).__exit__(value, None, None, None)
 
 
-_BY_NAME = "getitem setitem delitem eq lt le gt ge add sub mul matmul truediv floordiv mod pow and_ or_ xor neg pos abs invert"
+_BY_NAME = (
+    "getitem setitem delitem eq lt le gt ge add sub mul matmul truediv floordiv mod pow and_ or_ xor neg pos abs invert"
+)
 OPERATIONS: dict[str, Any] = {
     **{name.rstrip("_"): getattr(operator, name) for name in _BY_NAME.split()},
     **{"len": len, "iter": iter, "next": next, "str": str, "repr": repr, "bool": bool, "isinstance": isinstance},

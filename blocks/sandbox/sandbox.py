@@ -1,13 +1,14 @@
-"""The one place where generated code runs: separate interpreters in Linux namespaces, with nothing to reach and little to use up.
+"""The one place where generated code runs: separate interpreters in Linux namespaces, with nothing to reach and little
+to use up.
 
-A program sees Python's standard library and nothing else: no files, no network, no environment, no other process. Two confined
-interpreters fork once per program, so that each of a batch costs some milliseconds: one for the program, one for its tests. The
-tests never enter the process of the program; it is asked for one call after the other and answers with plain data, which is
-compared in the judge's process (judge.py). A program passes when its tests come to their end without an error; without
-tests, when it comes to its own; leaving early, by whatever exit code, is not passing. Where the kernel gives no namespaces,
-``COGUMI_SANDBOX=weak`` allows resource limits and a system-call filter alone: no network, no writing, no new processes. With
-Landlock, which is used where the kernel has it, no file of the user can be opened either (mode ``landlock``); without, files can
-be read (mode ``weak``). Without that word, nothing runs.
+A program sees Python's standard library and nothing else: no files, no network, no environment, no other process. Two
+confined interpreters fork once per program, so that each of a batch costs some milliseconds: one for the program, one
+for its tests. The tests never enter the process of the program; it is asked for one call after the other and answers
+with plain data, which is compared in the judge's process (judge.py). A program passes when its tests come to their end
+without an error; without tests, when it comes to its own; leaving early, by whatever exit code, is not passing. Where
+the kernel gives no namespaces, ``COGUMI_SANDBOX=weak`` allows resource limits and a system-call filter alone: no
+network, no writing, no new processes. With Landlock, which is used where the kernel has it, no file of the user can be
+opened either (mode ``landlock``); without, files can be read (mode ``weak``). Without that word, nothing runs.
 
 Not here: what is done inside (harness.py, confinement.py, runner.py, judge.py), and what the
 programs are (checkers/).
@@ -37,7 +38,8 @@ from configs.errors import BadInput
 
 log = logging.getLogger("cogumi.sandbox")
 HARNESS = Path(__file__).with_name("harness.py")
-WALL = 6.0  # seconds of the clock for each of processor time: enough beside a dozen busy processes, and an end for what sleeps
+# seconds of the clock for each of processor time: enough beside a dozen busy processes, and an end for what sleeps
+WALL = 6.0
 GRACE = 10.0  # seconds beyond a program's own limit after which its interpreter is given up
 PER_PAIR = 24  # programs for which another pair of interpreters is worth its start
 MOST_PAIRS = 8
@@ -81,11 +83,14 @@ def run(program: str, tests: str = "", *, seconds: float, memory_bytes: int) -> 
     return run_all([program], [tests], seconds=seconds, memory_bytes=memory_bytes)[0]
 
 
-def run_all(programs: Sequence[str], tests: Sequence[str] | None = None, *, seconds: float, memory_bytes: int) -> list[Outcome]:
-    """Run each program by itself against its tests, for at most ``seconds`` of processor time and ``memory_bytes`` of address space.
+def run_all(
+    programs: Sequence[str], tests: Sequence[str] | None = None, *, seconds: float, memory_bytes: int
+) -> list[Outcome]:
+    """Run each program by itself against its tests, for at most ``seconds`` of processor time and ``memory_bytes`` of
+    address space.
 
-    Outcomes are in order. The judge of a program has the same time and memory of its own. By the clock, both end together after
-    ``WALL`` times ``seconds`` at most. A large batch runs on several cores at once.
+    Outcomes are in order. The judge of a program has the same time and memory of its own. By the clock, both end
+    together after ``WALL`` times ``seconds`` at most. A large batch runs on several cores at once.
 
     Raises:
         BadInput: this machine cannot confine programs, and the weak mode was not allowed.
@@ -122,8 +127,11 @@ def run_all(programs: Sequence[str], tests: Sequence[str] | None = None, *, seco
     return [outcome for outcome in outcomes if outcome is not None]
 
 
-def _run_waiting(pair: _Pair, patience: float, waiting: deque[int], pairs: Sequence[tuple[str, str]], outcomes: list[Outcome | None]) -> None:
-    """Take one program after the other from ``waiting`` (shared with other threads), until none is left or the interpreters die."""
+def _run_waiting(
+    pair: _Pair, patience: float, waiting: deque[int], pairs: Sequence[tuple[str, str]], outcomes: list[Outcome | None]
+) -> None:
+    """Take one program after the other from ``waiting`` (shared with other threads), until none is left or the
+    interpreters die."""
     fresh = True
     while True:
         try:
@@ -133,9 +141,15 @@ def _run_waiting(pair: _Pair, patience: float, waiting: deque[int], pairs: Seque
         program, test = (text.encode("utf-8", "replace") for text in pairs[number])
         answer = _ask(pair, program, patience, test)
         if answer is None and not fresh:
-            waiting.appendleft(number)  # perhaps an earlier program's doing: this one has another chance in fresh interpreters
+            waiting.appendleft(
+                number
+            )  # perhaps an earlier program's doing: this one has another chance in fresh interpreters
             return
-        outcomes[number] = Outcome(bool(answer["passed"]), str(answer["reason"]), str(answer["output"])) if answer else Outcome(False, "the sandbox died", "")
+        outcomes[number] = (
+            Outcome(bool(answer["passed"]), str(answer["reason"]), str(answer["output"]))
+            if answer
+            else Outcome(False, "the sandbox died", "")
+        )
         if answer is None:
             return
         fresh = False
@@ -159,11 +173,18 @@ def _mode(allowed: str) -> Mode:
         if reason is None:
             if mode in ("landlock", "weak"):
                 can = "can open no files of this user" if mode == "landlock" else "can read the files of this user"
-                log.warning("no namespaces here (%s): generated code runs under resource limits and a system-call filter only; it %s", "; ".join(reasons) or "not tried", can)
+                log.warning(
+                    "no namespaces here (%s): generated code runs under resource limits and a system-call filter only; "
+                    "it %s",
+                    "; ".join(reasons) or "not tried",
+                    can,
+                )
             return mode
         reasons.append(reason)
     if not allowed.startswith("weak"):
-        advice = "allow user namespaces, or set COGUMI_SANDBOX=weak to run it without, where it may be able to read files"
+        advice = (
+            "allow user namespaces, or set COGUMI_SANDBOX=weak to run it without, where it may be able to read files"
+        )
         raise BadInput(f"generated code cannot be confined here ({'; '.join(reasons)}); {advice}")
     raise BadInput(f"generated code cannot be confined here, not even weakly ({'; '.join(reasons)})")
 
@@ -183,9 +204,15 @@ class _Refused(Exception):
 
 @contextmanager
 def _interpreter(mode: Mode, seconds: float, memory_bytes: int, numpy: str = "") -> Iterator[_Pair]:
-    """Two confined interpreters that wait for programs and their tests; they and all they started are gone afterwards."""
+    """Two confined interpreters that wait for programs and their tests; they and all they started are gone
+    afterwards."""
     with ExitStack() as stack:
-        pair = _Pair(*(stack.enter_context(_started(mode, seconds, memory_bytes, *role)) for role in (("runner", ""), ("judge", numpy))))
+        pair = _Pair(
+            *(
+                stack.enter_context(_started(mode, seconds, memory_bytes, *role))
+                for role in (("runner", ""), ("judge", numpy))
+            )
+        )
         for one in pair:
             hello = _receive(one.process, time.monotonic() + 60)
             if hello is None or "cannot" in hello:
@@ -196,12 +223,33 @@ def _interpreter(mode: Mode, seconds: float, memory_bytes: int, numpy: str = "")
 @contextmanager
 def _started(mode: Mode, seconds: float, memory_bytes: int, role: str, numpy: str) -> Iterator[_Interpreter]:
     # As ``-I``, with the one variable that makes runs repeatable; numpy's libraries start no threads.
-    command = [sys.executable, "-P", "-s", "-S", "-B", str(HARNESS), mode, str(seconds), str(seconds * WALL), str(memory_bytes), role, numpy]
+    command = [
+        sys.executable,
+        "-P",
+        "-s",
+        "-S",
+        "-B",
+        str(HARNESS),
+        mode,
+        str(seconds),
+        str(seconds * WALL),
+        str(memory_bytes),
+        role,
+        numpy,
+    ]
     environment = {"PYTHONHASHSEED": "0", "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
     ours, theirs = socket.socketpair()
     with ours:
         with theirs:
-            process = subprocess.Popen(command, stdin=theirs.fileno(), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment, cwd="/", start_new_session=True)
+            process = subprocess.Popen(
+                command,
+                stdin=theirs.fileno(),
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                env=environment,
+                cwd="/",
+                start_new_session=True,
+            )
         try:
             _send(_Interpreter(process, ours), seccomp.program(platform.machine()), (), 60)
             yield _Interpreter(process, ours)
@@ -217,7 +265,9 @@ def _ask(pair: _Pair, program: bytes, patience: float, tests: bytes = b"") -> di
     calls, asked = os.pipe()
     answers, answered = os.pipe()
     try:
-        sent = _send(pair.runner, program or b"\n", (calls, answered), patience) and _send(pair.judge, tests or b"\n", (answers, asked), patience)
+        sent = _send(pair.runner, program or b"\n", (calls, answered), patience) and _send(
+            pair.judge, tests or b"\n", (answers, asked), patience
+        )
     finally:
         for fd in (calls, asked, answers, answered):
             os.close(fd)

@@ -1,8 +1,8 @@
 """Plain data between the judge and the program: which types are so, and what each looks like as JSON.
 
-What JSON has no exact form for is an object of one key, its type. Values of subclasses are reduced to their base by the base's
-own methods, so that nothing of a class that the program made ever runs on the other side. Not here: the sending, and what becomes
-of values that are no plain data (wire.py).
+What JSON has no exact form for is an object of one key, its type. Values of subclasses are reduced to their base by the
+base's own methods, so that nothing of a class that the program made ever runs on the other side. Not here: the sending,
+and what becomes of values that are no plain data (wire.py).
 """
 
 import array
@@ -19,12 +19,19 @@ ALIKE = (type(None), bool, float, str)  # as JSON has them; floats by their shor
 REDUCED: tuple[Any, ...] = (int, float, str, bytes, bytearray, list, dict, set, frozenset, tuple)
 CHANGEABLE = (list, dict, set, bytearray)
 DATA_MODULES = ("builtins", "collections", "decimal", "fractions", "datetime")
-UNWANTED = ("antigravity", "this", "idlelib", "turtledemo", "__main__")  # modules that do something when they are imported
+UNWANTED = (
+    "antigravity",
+    "this",
+    "idlelib",
+    "turtledemo",
+    "__main__",
+)  # modules that do something when they are imported
 _DATES = (datetime.date, datetime.datetime, datetime.time, datetime.timedelta)
 
 
 def reduced(value: Any) -> Any:
-    """A value of a subclass as one of its base, read by the base's own methods; the value itself where it has no such base."""
+    """A value of a subclass as one of its base, read by the base's own methods; the value itself where it has no such
+    base."""
     kind = type(value)
     for base in REDUCED:
         if issubclass(kind, base):
@@ -88,7 +95,9 @@ def _date_parts(value: Any) -> list[Any]:
 
 def _default_dict(content: Any) -> Any:
     kind, items = content
-    return collections.defaultdict(kind if kind in (int, float, str, list, dict, set, tuple, bool) else None, items_of(items))
+    return collections.defaultdict(
+        kind if kind in (int, float, str, list, dict, set, tuple, bool) else None, items_of(items)
+    )
 
 
 # exact type: (tag, its content as plain data); the other way below
@@ -107,7 +116,10 @@ PLAIN: dict[type, tuple[str, Callable[[Any], Any]]] = {
     collections.deque: ("deque", lambda value: [list(value), value.maxlen]),
     collections.Counter: ("Counter", lambda value: [list(item) for item in value.items()]),
     collections.OrderedDict: ("OrderedDict", lambda value: [list(item) for item in value.items()]),
-    collections.defaultdict: ("defaultdict", lambda value: [value.default_factory, [list(item) for item in value.items()]]),
+    collections.defaultdict: (
+        "defaultdict",
+        lambda value: [value.default_factory, [list(item) for item in value.items()]],
+    ),
     array.array: ("array", lambda value: [value.typecode, value.tolist()]),
     type({}.keys()): ("keys", _set_items),
     type({}.values()): ("values", _set_items),

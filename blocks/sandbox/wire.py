@@ -1,8 +1,8 @@
 """Between the judge and the program that it judges: messages over two pipes, in JSON.
 
 Plain data crosses as it is (values.py); an object that is none stays where it is and crosses as a number to ask for
-(remote.py). Used on both sides, which are not equal: the judge believes nothing that it is told, and lets the other side
-see little (judge.py). Not here: processes.
+(remote.py). Used on both sides, which are not equal: the judge believes nothing that it is told, and lets the other
+side see little (judge.py). Not here: processes.
 """
 
 import collections
@@ -15,7 +15,19 @@ from collections.abc import Callable
 from typing import Any
 
 from blocks.sandbox.remote import REMOTES, Remote
-from blocks.sandbox.values import ALIKE, BUILT, CHANGEABLE, DATA_MODULES, PLAIN, REDUCED, SMALL, UNWANTED, items_of, known_type, reduced
+from blocks.sandbox.values import (
+    ALIKE,
+    BUILT,
+    CHANGEABLE,
+    DATA_MODULES,
+    PLAIN,
+    REDUCED,
+    SMALL,
+    UNWANTED,
+    items_of,
+    known_type,
+    reduced,
+)
 
 MOST_BYTES = 32 * 1024 * 1024  # of one message
 
@@ -31,8 +43,8 @@ class Left(BaseException):
 class Link:
     """One end of the two pipes, given as descriptors; made before the fork, since that is dear afterwards.
 
-    ``serve`` answers what the other side asks while this side waits; ``back`` says whether what a call does to its arguments is
-    wanted beside its result, and is asked once, when there is something that can be changed.
+    ``serve`` answers what the other side asks while this side waits; ``back`` says whether what a call does to its
+    arguments is wanted beside its result, and is asked once, when there is something that can be changed.
     """
 
     serve: Callable[[list[Any]], Any]
@@ -87,10 +99,18 @@ class Link:
     def call(self, number: int, arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:
         """Call there. Lists and the like that a call without a result has changed are changed here as well."""
         back = any(type(one) in CHANGEABLE for one in arguments) and self.back()
-        message = ["call", number, [self.pack(one) for one in arguments], {"d": [[k, self.pack(v)] for k, v in named.items()]}, back]
+        message = [
+            "call",
+            number,
+            [self.pack(one) for one in arguments],
+            {"d": [[k, self.pack(v)] for k, v in named.items()]},
+            back,
+        ]
         try:
             reply = self.ask(message)
-        except StopIteration as error:  # of a function, which would end a loop of the tests' own as if there were no more of them
+        except (
+            StopIteration
+        ) as error:  # of a function, which would end a loop of the tests' own as if there were no more of them
             raise RuntimeError("the call raised StopIteration") from error
         if not isinstance(reply, list) or len(reply) != 2:
             raise self.fail("answered what is no answer")
@@ -143,7 +163,8 @@ class Link:
         return b"".join(parts)
 
     def pack(self, value: Any, whole: bool = False) -> Any:
-        """A value as JSON; ``whole`` leaves an object of a subclass of list and the like where it is, with its methods."""
+        """A value as JSON; ``whole`` leaves an object of a subclass of list and the like where it is, with its
+        methods."""
         kind = type(value)
         if kind in ALIKE:
             return value
@@ -165,7 +186,13 @@ class Link:
         if kind is types.ModuleType:
             return {"module": value.__name__}
         if issubclass(kind, tuple) and isinstance(fields := kind.__dict__.get("_fields"), tuple):
-            return {"named": [str(kind.__name__), [str(name) for name in fields], [self.pack(one) for one in tuple.__iter__(value)]]}
+            return {
+                "named": [
+                    str(kind.__name__),
+                    [str(name) for name in fields],
+                    [self.pack(one) for one in tuple.__iter__(value)],
+                ]
+            }
         if not whole and issubclass(kind, REDUCED):
             return self.pack(reduced(value))
         return {"ref": [self.lend(value), "function" if callable(value) else ""]}
@@ -180,10 +207,19 @@ class Link:
 
     def _pack_type(self, kind: type) -> Any:
         known = getattr(sys.modules.get(kind.__module__), kind.__qualname__, None)
-        if known is kind and (kind.__module__ in DATA_MODULES or issubclass(kind, BaseException)) and kind.__module__ != "program":
+        if (
+            known is kind
+            and (kind.__module__ in DATA_MODULES or issubclass(kind, BaseException))
+            and kind.__module__ != "program"
+        ):
             return {"T": f"{kind.__module__}.{kind.__qualname__}"}
         if issubclass(kind, BaseException):
-            return {"E": [kind.__name__, [self._pack_type(base) for base in kind.__bases__ if issubclass(base, BaseException)]]}
+            return {
+                "E": [
+                    kind.__name__,
+                    [self._pack_type(base) for base in kind.__bases__ if issubclass(base, BaseException)],
+                ]
+            }
         return {"ref": [self.lend(kind), "class"]}
 
     def _unpacked(self, found: dict[str, Any]) -> Any:
@@ -244,7 +280,9 @@ class Link:
             return self.fail("answered what is no answer")
         if not issubclass(kind, Exception):
             return Left(f"{kind.__name__}: {text}")
-        if any(base.__module__.partition(".")[0] == "unittest" for base in kind.__mro__):  # SkipTest, say, by which tests speak to their runner
+        if any(
+            base.__module__.partition(".")[0] == "unittest" for base in kind.__mro__
+        ):  # SkipTest, say, by which tests speak to their runner
             return RuntimeError(f"{kind.__name__}: {text}")
         try:
             return kind(*arguments)

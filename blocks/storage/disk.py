@@ -1,8 +1,8 @@
 """Whether a disk that is full, read-only or out of a person's share explains an error.
 
-Writers in native code (safetensors, tokenizers, Arrow, zstd, PyTorch, SQLite, llama.cpp) raise classes of their own for it,
-some without a reason. What counts is what the system said, where the error carries it, and otherwise what the disk itself
-says. Not here: what is written, and who tells the person (store.py, and each command for its own files).
+Writers in native code (safetensors, tokenizers, Arrow, zstd, PyTorch, SQLite, llama.cpp) raise classes of their own for
+it, some without a reason. What counts is what the system said, where the error carries it, and otherwise what the disk
+itself says. Not here: what is written, and who tells the person (store.py, and each command for its own files).
 """
 
 import errno
@@ -19,12 +19,23 @@ _WORDS = {
     errno.EROFS: ("Read-only file system", "readonly database"),
     errno.EDQUOT: ("Disk quota exceeded",),
 }
-_NATIVE = ("safetensors", "tokenizers", "pyarrow", "zstandard", "sqlite3", "sqlalchemy", "torch", "blocks.engines.llama_cpp", "PIL")
+_NATIVE = (
+    "safetensors",
+    "tokenizers",
+    "pyarrow",
+    "zstandard",
+    "sqlite3",
+    "sqlalchemy",
+    "torch",
+    "blocks.engines.llama_cpp",
+    "PIL",
+)
 _WRITING = re.compile(r"writ|save|serializ|file|stream|quanti|i/o|disk", re.IGNORECASE)
 
 
 def refusal(error: BaseException, folder: Path) -> str | None:
-    """The disk's reason for ``error``, raised while something was written below ``folder``; None where it was not the disk."""
+    """The disk's reason for ``error``, raised while something was written below ``folder``; None where it was not the
+    disk."""
     if (reason := said(error, folder)) is not None:
         return reason
     if any(_native(one) for one in _chain(error)) and (number := state(folder)) is not None:
@@ -91,6 +102,8 @@ def _native(error: BaseException) -> bool:
 def _elsewhere(error: BaseException, folder: Path) -> str:
     """The file that was refused, where it is not below the folder."""
     name = getattr(error, "filename", None)
-    if not isinstance(name, str | bytes | os.PathLike) or Path(os.fsdecode(name)).absolute().is_relative_to(folder.parent):
+    if not isinstance(name, str | bytes | os.PathLike) or Path(os.fsdecode(name)).absolute().is_relative_to(
+        folder.parent
+    ):
         return ""
     return f" ({os.fsdecode(name)})"

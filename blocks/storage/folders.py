@@ -2,11 +2,11 @@
 
 What is protected against whom: whoever can write to the store can put a whole forged artifact there, under a digest of
 its own, and a forged record of a step that names it. Under a digest that somebody holds only what it was made for is
-read: it covers kind, parents, settings and every file. A reference also holds the metrics and the SHA-256 of the account:
-step, metrics and dollars, which gates and bills read. By a reference nothing is fetched or read that these do not cover,
-but for what the making took in seconds and memory, and when: that is told in reports and decides nothing. Of an
-artifact's ancestors only the digests are bound. Links, and files that the manifest does not list, are damage. References
-from before there was an account bind the digest and the metrics.
+read: it covers kind, parents, settings and every file. A reference also holds the metrics and the SHA-256 of the
+account: step, metrics and dollars, which gates and bills read. By a reference nothing is fetched or read that these do
+not cover, but for what the making took in seconds and memory, and when: that is told in reports and decides nothing. Of
+an artifact's ancestors only the digests are bound. Links, and files that the manifest does not list, are damage.
+References from before there was an account bind the digest and the metrics.
 Not here: how it gets into the store and out of it (store.py, remote.py).
 """
 
@@ -32,7 +32,8 @@ _HALF = re.compile(r"\.manifest\.json\.[0-9a-f]{32}")  # one that is being repla
 _verified: dict[tuple[str, str], tuple[int, ...]] = {}
 doubted: ContextVar[Mapping[str, Artifact]] = ContextVar("doubted", default={})  # noqa: B039 - never changed
 """References by digest, while a step is made again because what is in the store was not what they say: a manifest there
-that they do not fit is replaced. Any other manifest of the same artifact is kept, so that references to it stay right."""
+that they do not fit is replaced. Any other manifest of the same artifact is kept, so that references to it stay
+right."""
 
 
 def manifest_in(folder: Path) -> Manifest:
@@ -47,7 +48,9 @@ def manifest_in(folder: Path) -> Manifest:
     try:
         return parsed(objects.read_file(folder / MANIFEST, MOST_BYTES), str(folder))
     except (OSError, ValueError) as error:
-        raise DamagedArtifact(f"{folder}: no readable {MANIFEST} ({type(error).__name__}); delete the folder and run again") from None
+        raise DamagedArtifact(
+            f"{folder}: no readable {MANIFEST} ({type(error).__name__}); delete the folder and run again"
+        ) from None
 
 
 def parsed(content: bytes, place: str) -> Manifest:
@@ -62,7 +65,8 @@ def parsed(content: bytes, place: str) -> Manifest:
     except ValidationError as error:
         if unknown := unknown_fields(error):
             raise BadInput(
-                f"{place} was made by a newer version of Cogumi (its {MANIFEST} has {unknown}); update this one, or set COGUMI_HOME or COGUMI_STORE to another place"
+                f"{place} was made by a newer version of Cogumi (its {MANIFEST} has {unknown}); update this one, or "
+                "set COGUMI_HOME or COGUMI_STORE to another place"
             ) from None
         raise
 
@@ -70,23 +74,36 @@ def parsed(content: bytes, place: str) -> Manifest:
 def reference(found: Manifest, uri: str) -> Artifact:
     """The reference that points at ``found`` at ``uri``."""
     size = sum(size for _, size in found.files.values())
-    return Artifact(kind=found.kind, digest=found.digest, uri=uri, bytes=size, parents=found.parents, metrics=found.metrics, account=account_of(found))
+    return Artifact(
+        kind=found.kind,
+        digest=found.digest,
+        uri=uri,
+        bytes=size,
+        parents=found.parents,
+        metrics=found.metrics,
+        account=account_of(found),
+    )
 
 
 def verify_manifest(artifact: Artifact, found: Manifest, place: str) -> None:
-    """Check that ``found``, at ``place``, is the manifest that ``artifact`` refers to, in what its digest covers and in its account.
+    """Check that ``found``, at ``place``, is the manifest that ``artifact`` refers to, in what its digest covers and in
+    its account.
 
     Raises:
         DamagedArtifact: it is not.
     """
     _verify_digest(artifact, found, place)
     if artifact != reference(found, artifact.uri) or artifact.account not in {None, account_of(found)}:
-        raise DamagedArtifact(f"{place}: the manifest of {artifact.short} was changed since it was made; run the step that makes it again")
+        raise DamagedArtifact(
+            f"{place}: the manifest of {artifact.short} was changed since it was made; run the step that makes it again"
+        )
 
 
 def _verify_digest(artifact: Artifact, found: Manifest, place: str) -> None:
     if found.kind != artifact.kind or found.digest != artifact.digest or digest_of(found) != artifact.digest:
-        raise DamagedArtifact(f"{place}: the manifest does not belong to {artifact.short}; delete the folder and run again")
+        raise DamagedArtifact(
+            f"{place}: the manifest does not belong to {artifact.short}; delete the folder and run again"
+        )
 
 
 def may_stay(artifact: Artifact, found: Manifest) -> bool:
@@ -102,8 +119,8 @@ def may_stay(artifact: Artifact, found: Manifest) -> bool:
 
 
 def verify_folder(artifact: Artifact, folder: Path) -> None:
-    """Check the manifest of ``folder`` against ``artifact``, and every file against its manifest; files unchanged since the
-    last check in this process are not read again.
+    """Check the manifest of ``folder`` against ``artifact``, and every file against its manifest; files unchanged since
+    the last check in this process are not read again.
 
     Raises:
         DamagedArtifact: as in :func:`open`.
@@ -114,8 +131,8 @@ def verify_folder(artifact: Artifact, folder: Path) -> None:
 
 
 def verify_content(artifact: Artifact, folder: Path) -> Manifest:
-    """Check what the digest covers: the folder's files and what they were made of. The rest of the manifest may be that of
-    another who made the same.
+    """Check what the digest covers: the folder's files and what they were made of. The rest of the manifest may be that
+    of another who made the same.
 
     Raises:
         DamagedArtifact: as in :func:`open`.
@@ -129,7 +146,9 @@ def verify_content(artifact: Artifact, folder: Path) -> Manifest:
 def _verify_files(artifact: Artifact, found: Manifest, folder: Path) -> None:
     there: dict[str, os.stat_result] = {}
     for name, path in _entries(folder):
-        with suppress(FileNotFoundError):  # a manifest's other half, or a file that another process removes: then it is missed below
+        with suppress(
+            FileNotFoundError
+        ):  # a manifest's other half, or a file that another process removes: then it is missed below
             there[name] = path.lstat()
     for name, entry in there.items():
         if not stat.S_ISREG(entry.st_mode):
@@ -148,7 +167,9 @@ def _verify_files(artifact: Artifact, found: Manifest, folder: Path) -> None:
         except OSError as error:
             raise DamagedArtifact(f"{path}: cannot be read ({error.strerror}); delete {folder} and run again") from None
         if not same:
-            raise DamagedArtifact(f"{path}: differs from the manifest of {artifact.short}; delete {folder} and run again")
+            raise DamagedArtifact(
+                f"{path}: differs from the manifest of {artifact.short}; delete {folder} and run again"
+            )
         _verified[(str(path), sha)] = signature
 
 

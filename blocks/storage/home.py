@@ -28,7 +28,9 @@ def home() -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.mkdir(mode=0o700, exist_ok=True)  # what people asked, and what it cost, is its owner's
     except OSError as error:
-        raise BadInput(f"cannot use {path} as state folder ({error.strerror}); set COGUMI_HOME to a writable folder") from None
+        raise BadInput(
+            f"cannot use {path} as state folder ({error.strerror}); set COGUMI_HOME to a writable folder"
+        ) from None
     if not os.access(path, os.W_OK):
         raise BadInput(f"cannot write to the state folder {path}; set COGUMI_HOME to a writable folder")
     return path
@@ -49,7 +51,9 @@ def absolute(variable: str, named: str) -> Path:
     except RuntimeError:
         raise BadInput(f"{variable} {named!r} begins with a user who is not known here; write the folder out") from None
     if not str(path).isprintable():
-        raise BadInput(f"{variable}: {ascii(str(path))[:300]} has a character that cannot be shown; name another folder")
+        raise BadInput(
+            f"{variable}: {ascii(str(path))[:300]} has a character that cannot be shown; name another folder"
+        )
     return path
 
 
@@ -62,7 +66,8 @@ def private_folder(name: str) -> Path:
 
 
 def keep_private(path: Path) -> None:
-    """Take from everybody but the owner what they may do with a file or folder that is there and ours; an older version left it open."""
+    """Take from everybody but the owner what they may do with a file or folder that is there and ours; an older version
+    left it open."""
     with suppress(OSError):
         found = path.lstat()
         if found.st_uid == os.geteuid() and found.st_mode & 0o077 and not stat.S_ISLNK(found.st_mode):
@@ -76,7 +81,8 @@ def private_opener(path: str, flags: int) -> int:
 
 
 def keep_database_private(path: Path) -> None:
-    """Make a SQLite database of the state folder its owner's only, before it is opened: what SQLite makes beside it takes after it."""
+    """Make a SQLite database of the state folder its owner's only, before it is opened: what SQLite makes beside it
+    takes after it."""
     if not inside(path):
         return
     if not os.path.exists(path):
@@ -86,8 +92,9 @@ def keep_database_private(path: Path) -> None:
 
 
 def _make_empty(path: Path) -> None:
-    """An empty file for its owner only, unless something is there. It gets its name when it is closed: to close a file that SQLite has open
-    in this process takes SQLite's locks from it, and the next other process to leave removes the log that this one still writes to."""
+    """An empty file for its owner only, unless something is there. It gets its name when it is closed: to close a file
+    that SQLite has open in this process takes SQLite's locks from it, and the next other process to leave removes the
+    log that this one still writes to."""
     made = path.with_name(f"{path.name}-{uuid.uuid4().hex}")
     with suppress(OSError):  # whoever opens it says better what is wrong
         os.close(os.open(made, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
@@ -109,7 +116,11 @@ def inside(path: Path) -> bool:
 def no_room() -> str:
     """What to add to the message of a fault that a full disk may have caused: nothing while there is room."""
     free = shutil.disk_usage(home()).free
-    return f"; the disk of {home()} is full ({free // 1024} kB left): make room there, or set COGUMI_HOME to another disk" if free < NO_ROOM else ""
+    return (
+        f"; the disk of {home()} is full ({free // 1024} kB left): make room there, or set COGUMI_HOME to another disk"
+        if free < NO_ROOM
+        else ""
+    )
 
 
 def json_lines() -> bool:
@@ -118,7 +129,8 @@ def json_lines() -> bool:
 
 
 def configure_prefect() -> None:
-    """Point Prefect at the state folder; call before the first ``import prefect``. It is not made yet: help and plain files need none.
+    """Point Prefect at the state folder; call before the first ``import prefect``. It is not made yet: help and plain
+    files need none.
 
     A value that is already in the environment wins, so a worker or a test can say otherwise.
     """
@@ -131,8 +143,10 @@ def configure_prefect() -> None:
         "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "true",
         "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-        "PREFECT_CLIENT_MAX_RETRIES": "4",  # 2 + 4 + 8 + 16 s: a server that starts again is awaited, one that is gone is told
-        "PREFECT_CLIENT_CSRF_SUPPORT_ENABLED": "false",  # off in the server by default, and a request per client to find that out
+        # 2 + 4 + 8 + 16 s: a server that starts again is awaited, one that is gone is told
+        "PREFECT_CLIENT_MAX_RETRIES": "4",
+        # off in the server by default, and a request per client to find that out
+        "PREFECT_CLIENT_CSRF_SUPPORT_ENABLED": "false",
         "PREFECT_LOGGING_LEVEL": "WARNING",
         "PREFECT_LOGGING_EXTRA_LOGGERS": "cogumi",
         "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",  # a step may be called without a flow
@@ -140,7 +154,9 @@ def configure_prefect() -> None:
         "HF_HUB_DISABLE_TELEMETRY": "1",
         "TOKENIZERS_PARALLELISM": "false",
     }
-    if "?" in (place := os.environ.get("PREFECT_HOME") or defaults["PREFECT_HOME"]):  # Prefect puts it into a URL as it is, where it ends the path
+    if "?" in (
+        place := os.environ.get("PREFECT_HOME") or defaults["PREFECT_HOME"]
+    ):  # Prefect puts it into a URL as it is, where it ends the path
         name = f"file:{quote(place)}/prefect.db?uri=true"
         defaults |= {"PREFECT_SERVER_DATABASE_DRIVER": "sqlite+aiosqlite", "PREFECT_SERVER_DATABASE_NAME": name}
     if json_lines():  # Prefect's console too, in this process and in the workers that it starts
@@ -151,4 +167,6 @@ def configure_prefect() -> None:
         }
     for name, value in defaults.items():
         os.environ.setdefault(name, value)
-    warnings.filterwarnings("ignore", message="Failed to create the Prefect home directory")  # whatever needs the state folder makes it, or says why not
+    warnings.filterwarnings(
+        "ignore", message="Failed to create the Prefect home directory"
+    )  # whatever needs the state folder makes it, or says why not

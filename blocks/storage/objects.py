@@ -1,4 +1,5 @@
-"""Files in a remote store (S3, or whatever else fsspec speaks): read, write, list, upload, download; waiting is bounded.
+"""Files in a remote store (S3, or whatever else fsspec speaks): read, write, list, upload, download; waiting is
+bounded.
 
 Every call succeeds, says that there is no such file, or raises one clear line: broken connections are tried again for
 ``PATIENCE`` seconds. Not here: what an artifact is, and local folders (store.py).
@@ -11,6 +12,7 @@ import stat
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -53,7 +55,8 @@ def write(url: str, content: bytes) -> None:
 
 
 def read_version(url: str, most: int) -> tuple[bytes, str | None]:
-    """The content of the file at ``url``, of ``most`` bytes, and, on S3, the version (ETag) that it has or had just before.
+    """The content of the file at ``url``, of ``most`` bytes, and, on S3, the version (ETag) that it has or had just
+    before.
 
     Raises:
         FileNotFoundError: there is none.
@@ -72,8 +75,8 @@ def read_version(url: str, most: int) -> tuple[bytes, str | None]:
 
 
 def swap(url: str, content: bytes, version: str | None) -> bool:
-    """Put ``content`` in the place of ``version`` (None: where nothing is); False where something else is there by now. Only S3 can refuse
-    (conditional put): elsewhere the content is replaced whatever it is."""
+    """Put ``content`` in the place of ``version`` (None: where nothing is); False where something else is there by now.
+    Only S3 can refuse (conditional put): elsewhere the content is replaced whatever it is."""
 
     def put(fs: fsspec.AbstractFileSystem, path: str) -> bool:
         if not _is_s3(fs):
@@ -83,8 +86,14 @@ def swap(url: str, content: bytes, version: str | None) -> bool:
         try:
             fs.pipe_file(path, content, **condition)
         except OSError as error:
-            codes = {str(getattr(one, "response", {}).get("Error", {}).get("Code")) for one in (error, error.__cause__) if one is not None}
-            if codes & {"PreconditionFailed", "ConditionalRequestConflict", "412"} or isinstance(error, FileExistsError):
+            codes = {
+                str(getattr(one, "response", {}).get("Error", {}).get("Code"))
+                for one in (error, error.__cause__)
+                if one is not None
+            }
+            if codes & {"PreconditionFailed", "ConditionalRequestConflict", "412"} or isinstance(
+                error, FileExistsError
+            ):
                 return False
             raise
         return True
@@ -126,7 +135,9 @@ def read_all(url: str, names: Sequence[str]) -> dict[str, bytes]:
         for content in found.values():
             if isinstance(content, Exception) and not isinstance(content, FileNotFoundError):
                 raise content
-        return {name[len(path.rstrip("/")) + 1 :]: content for name, content in found.items() if isinstance(content, bytes)}
+        return {
+            name[len(path.rstrip("/")) + 1 :]: content for name, content in found.items() if isinstance(content, bytes)
+        }
 
     return _reach(url, load)
 
@@ -165,7 +176,12 @@ def download(url: str, files: Mapping[str, int], folder: Path) -> None:
     for name, size in files.items():
         target = folder / name
         target.parent.mkdir(parents=True, exist_ok=True)
-        _reach(f"{url}/{name}", lambda fs, path, target=target, size=size: fs.get_file(path, str(target), callback=_AtMost(size)))  # type: ignore[misc]
+        get: Any = partial(_get, target=target, most=size)
+        _reach(f"{url}/{name}", get)
+
+
+def _get(fs: Any, path: str, target: Path, most: int) -> None:
+    fs.get_file(path, str(target), callback=_AtMost(most))
 
 
 def read_file(path: Path, most: int) -> bytes:
@@ -242,12 +258,22 @@ def _reach(url: str, operation: Callable[[fsspec.AbstractFileSystem, str], R], w
         except Exception as error:  # each driver has its own family of connection errors, not all of them OSError
             if type(error).__name__ in {"NoCredentialsError", "PartialCredentialsError", "ProfileNotFound"}:
                 raise BadInput(f"cannot use {url}: {_line(error)}; {_advice(error)}") from None
-            if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):  # this machine's disk, where it arrives
-                raise BadInput(f"cannot fetch {url}: {error.strerror} on this machine; make room, or set COGUMI_HOME to another disk") from None
+            if isinstance(error, OSError) and error.errno in (
+                errno.ENOSPC,
+                errno.EDQUOT,
+                errno.EROFS,
+            ):  # this machine's disk, where it arrives
+                raise BadInput(
+                    f"cannot fetch {url}: {error.strerror} on this machine; make room, or set COGUMI_HOME to another "
+                    "disk"
+                ) from None
             now = time.monotonic()
             first_failure = first_failure or now
             if now - first_failure > PATIENCE:
-                raise Transient(f"cannot reach {url} ({type(error).__name__}: {_line(error)}); check the address (AWS_ENDPOINT_URL) and the network") from None
+                raise Transient(
+                    f"cannot reach {url} ({type(error).__name__}: {_line(error)}); check the address "
+                    "(AWS_ENDPOINT_URL) and the network"
+                ) from None
             time.sleep(pause)
             pause = min(2 * pause, 3)
 
@@ -273,4 +299,6 @@ def _advice(error: BaseException) -> str:
         return "install its driver: pip install 'cogumi[s3]'"
     if isinstance(error, ValueError):
         return "see COGUMI_STORE"
-    return "give credentials by AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a profile, that may read and write there"
+    return (
+        "give credentials by AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a profile, that may read and write there"
+    )

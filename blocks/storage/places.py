@@ -20,18 +20,24 @@ def location() -> str:
     """The store's URL or absolute folder.
 
     Raises:
-        BadInput: the URL names no bucket or folder, or contains a password, which would stand in every reference to an artifact.
+        BadInput: the URL names no bucket or folder, or contains a password, which would stand in every reference to an
+            artifact.
     """
     named = os.environ.get("COGUMI_STORE") or str(home() / "store")
     place = named.removeprefix("file://")
     if not objects.is_remote(place):
         if not place:
-            raise BadInput(f"COGUMI_STORE {named!r} names no folder; write a folder, or a URL such as s3://bucket/prefix")
+            raise BadInput(
+                f"COGUMI_STORE {named!r} names no folder; write a folder, or a URL such as s3://bucket/prefix"
+            )
         return str(absolute("COGUMI_STORE", place))
     scheme, _, rest = place.rpartition("://")
     bucket = rest.partition("/")[0]
     if ":" in bucket.rpartition("@")[0]:
-        raise BadInput(f"COGUMI_STORE {scheme}://…@{bucket.rpartition('@')[2]} contains a password; give it by the store's own variables, such as AWS_ACCESS_KEY_ID")
+        raise BadInput(
+            f"COGUMI_STORE {scheme}://…@{bucket.rpartition('@')[2]} contains a password; give it by the store's own "
+            "variables, such as AWS_ACCESS_KEY_ID"
+        )
     if not bucket:
         raise BadInput(f"COGUMI_STORE {named!r} names no bucket; write a folder, or a URL such as s3://bucket/prefix")
     return place.rstrip("/")
@@ -55,7 +61,8 @@ def inside(folder: Path) -> Path:
 
 
 def new_work_folder() -> Path:
-    """A fresh folder for work in progress, on the store's own disk where that is local; sweeps what dead processes left."""
+    """A fresh folder for work in progress, on the store's own disk where that is local; sweeps what dead processes
+    left."""
     root = inside(scratch() / "tmp")
     try:
         root.mkdir(parents=True, exist_ok=True)
@@ -64,7 +71,10 @@ def new_work_folder() -> Path:
         work = root / uuid.uuid4().hex
         work.mkdir()
     except OSError as error:
-        raise BadInput(f"cannot write to the artifact store {location()}: {error.strerror}; set COGUMI_STORE or COGUMI_HOME to a writable place") from None
+        raise BadInput(
+            f"cannot write to the artifact store {location()}: {error.strerror}; set COGUMI_STORE or COGUMI_HOME to a "
+            "writable place"
+        ) from None
     return work
 
 

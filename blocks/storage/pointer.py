@@ -1,7 +1,8 @@
 """A pointer: one small file in the store that is replaced as a whole, by one process after the other.
 
-A folder's file is locked and renamed into place. An S3 object is replaced only if it is still the one that was read (conditional put);
-other remote stores have no such condition: let one machine at a time move a pointer there. Not here: what it points at.
+A folder's file is locked and renamed into place. An S3 object is replaced only if it is still the one that was read
+(conditional put); other remote stores have no such condition: let one machine at a time move a pointer there. Not here:
+what it points at.
 """
 
 from collections.abc import Callable
@@ -26,7 +27,8 @@ def place(name: str) -> str:
 
 
 def move(name: str, change: Callable[[bytes | None], bytes | None]) -> None:
-    """Replace what the pointer holds by ``change`` of it, as one: nobody else's move is lost in between. None leaves it as it is.
+    """Replace what the pointer holds by ``change`` of it, as one: nobody else's move is lost in between. None leaves it
+    as it is.
 
     ``change`` is called again where somebody else was quicker.
 

@@ -1,7 +1,8 @@
-"""Artifacts in a remote store: uploaded with the manifest last, downloaded into ``$COGUMI_HOME/cache`` and verified there.
+"""Artifacts in a remote store: uploaded with the manifest last, downloaded into ``$COGUMI_HOME/cache`` and verified
+there.
 
-A finished artifact is first put into the cache, whole, then sent. When the store cannot be reached inside a step, it stays
-marked as unsent and ``send`` tries again, so that no finished work is lost to a broken connection.
+A finished artifact is first put into the cache, whole, then sent. When the store cannot be reached inside a step, it
+stays marked as unsent and ``send`` tries again, so that no finished work is lost to a broken connection.
 Two writers of the same artifact put the same bytes under the same names. Not here: connections (objects.py).
 """
 
@@ -14,7 +15,17 @@ from pathlib import Path
 
 from blocks.records import Artifact, Manifest
 from blocks.storage import locks, objects
-from blocks.storage.folders import MANIFEST, MOST_BYTES, manifest_in, may_stay, parsed, reference, verify_content, verify_folder, verify_manifest
+from blocks.storage.folders import (
+    MANIFEST,
+    MOST_BYTES,
+    manifest_in,
+    may_stay,
+    parsed,
+    reference,
+    verify_content,
+    verify_folder,
+    verify_manifest,
+)
 from blocks.storage.home import home
 from blocks.storage.places import new_work_folder
 from configs.errors import BadInput, DamagedArtifact, Transient
@@ -26,7 +37,8 @@ may_wait: ContextVar[bool] = ContextVar("may_wait", default=False)
 
 
 def publish(artifact: Artifact, content: Path) -> Artifact:
-    """Move the finished folder ``content`` (with its manifest) to the cache and send it; the reference to what the store then holds.
+    """Move the finished folder ``content`` (with its manifest) to the cache and send it; the reference to what the
+    store then holds.
 
     Raises:
         Transient: the store cannot be reached, and nobody will call :func:`send`.
@@ -66,12 +78,12 @@ def send() -> None:
 
 
 def fetch(artifact: Artifact, url: str) -> Path:
-    """The cached local folder of the artifact at ``url``, downloaded if it is not there, and verified. The manifest is checked before
-    anything that it names is fetched, and each file's length before that file.
+    """The cached local folder of the artifact at ``url``, downloaded if it is not there, and verified. The manifest is
+    checked before anything that it names is fetched, and each file's length before that file.
 
     Raises:
-        DamagedArtifact: it is gone, or what the store holds is not what the manifest says; then it is withdrawn from the store,
-            so that the next run makes it again.
+        DamagedArtifact: it is gone, or what the store holds is not what the manifest says; then it is withdrawn from
+            the store, so that the next run makes it again.
         BadInput: it has no room on this machine.
         Transient: the store cannot be reached.
     """
@@ -81,7 +93,9 @@ def fetch(artifact: Artifact, url: str) -> Path:
             return local
         manifest, content = _manifest(artifact, url)
         if _is_whole(artifact, local, verify_content):
-            objects.replace(local / MANIFEST, content)  # of the same content made twice, this is the one that is referred to
+            objects.replace(
+                local / MANIFEST, content
+            )  # of the same content made twice, this is the one that is referred to
             return local
         if local.exists():
             log.warning("the cached copy of %s is damaged and is fetched again", artifact.short)
@@ -100,7 +114,9 @@ def fetch(artifact: Artifact, url: str) -> Path:
             except DamagedArtifact as error:
                 if not again:
                     objects.remove(f"{url}/{MANIFEST}")
-                    raise DamagedArtifact(f"{url}: damaged in the store ({error}); it was withdrawn, run again to rebuild it") from None
+                    raise DamagedArtifact(
+                        f"{url}: damaged in the store ({error}); it was withdrawn, run again to rebuild it"
+                    ) from None
     raise AssertionError
 
 
@@ -115,8 +131,14 @@ def check(artifact: Artifact, url: str) -> None:
 
 def manifests(url: str) -> Iterator[tuple[str, Manifest]]:
     """Every manifest in the store at ``url`` that can be read, and where it lies."""
-    names = [name for name, size in objects.sizes(url).items() if name.count("/") == 2 and name.endswith(f"/{MANIFEST}") and size <= MOST_BYTES]
-    for name, content in objects.read_all(url, [name for name in names if name.isprintable() and not set(name) & set("*?[]{}")]).items():
+    names = [
+        name
+        for name, size in objects.sizes(url).items()
+        if name.count("/") == 2 and name.endswith(f"/{MANIFEST}") and size <= MOST_BYTES
+    ]
+    for name, content in objects.read_all(
+        url, [name for name in names if name.isprintable() and not set(name) & set("*?[]{}")]
+    ).items():
         place = f"{url}/{name.rpartition('/')[0]}"
         try:
             yield place, manifest_of(content, place)
@@ -158,8 +180,8 @@ def _is_whole(artifact: Artifact, folder: Path, verify: Callable[[Artifact, Path
 
 
 def _send(artifact: Artifact, url: str, folder: Path) -> None:
-    """Upload files, check their lengths, then the manifest. Nothing when the store has it whole already; then the copy in ``folder`` takes
-    the manifest that is there.
+    """Upload files, check their lengths, then the manifest. Nothing when the store has it whole already; then the copy
+    in ``folder`` takes the manifest that is there.
 
     Raises:
         Transient: the store cannot be reached, or others write the same all the time.
@@ -177,7 +199,9 @@ def _send(artifact: Artifact, url: str, folder: Path) -> None:
                     objects.replace(folder / MANIFEST, theirs)
                 return
             objects.remove(f"{url}/{MANIFEST}")  # it names files that are not whole, or says what nobody should believe
-        if not uploaded:  # also what is there in full length: without a manifest that can be believed nobody has read it
+        if (
+            not uploaded
+        ):  # also what is there in full length: without a manifest that can be believed nobody has read it
             objects.upload(folder, list(mine.files), url)
             uploaded = True
         if objects.swap(f"{url}/{MANIFEST}", content, None):
@@ -205,11 +229,16 @@ def _download(manifest: Manifest, url: str, folder: Path) -> None:
     sizes = {name: size for name, (_, size) in manifest.files.items()}
     folder.mkdir()
     if (free := shutil.disk_usage(folder).free) < sum(sizes.values()):
-        raise BadInput(f"{url} has {sum(sizes.values()):,} bytes, and the disk of {home()} {free:,} left: make room there, or set COGUMI_HOME to another disk")
+        raise BadInput(
+            f"{url} has {sum(sizes.values()):,} bytes, and the disk of {home()} {free:,} left: make room there, or set "
+            "COGUMI_HOME to another disk"
+        )
     try:
         objects.download(url, sizes, folder)
     except FileNotFoundError as error:
-        raise DamagedArtifact(f"{url}: {error.args[0] if error.args else 'a file'} is gone; run again to rebuild it") from None
+        raise DamagedArtifact(
+            f"{url}: {error.args[0] if error.args else 'a file'} is gone; run again to rebuild it"
+        ) from None
     except objects.Oversized as error:
         raise DamagedArtifact(f"{url}: {error}; run again to rebuild it") from None
 

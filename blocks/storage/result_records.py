@@ -1,10 +1,10 @@
 """What a result record is, and which ones are believed: plain JSON of exactly the shape that is written here, checked
 before Prefect sees it.
 
-Whoever can write to a shared store can write a record. Prefect's own format names the code that decodes it: a pickle, any
-function, any class. Here nothing of a record chooses code. A record that is not believed counts as not there: its step is
-made again. Importing this module holds for all of Prefect in this process, whatever storage it reads a record from.
-Not here: where records lie (results.py), and what type a result has (tasks/step.py).
+Whoever can write to a shared store can write a record. Prefect's own format names the code that decodes it: a pickle,
+any function, any class. Here nothing of a record chooses code. A record that is not believed counts as not there: its
+step is made again. Importing this module holds for all of Prefect in this process, whatever storage it reads a record
+from. Not here: where records lie (results.py), and what type a result has (tasks/step.py).
 """
 
 import json
@@ -23,12 +23,17 @@ MOST_DEPTH = 100  # of nested lists and objects; a result of ours has less than 
 MOST_NUMBER = 1 << 64
 SERIALIZER = JSONSerializer(object_encoder=f"{__name__}.plain", object_decoder=None)
 EARLIER = ("blocks.result_records.plain",)  # where ``plain`` was before: records that were written then are as good
-_WRITTEN = (SERIALIZER.model_dump(), JSONSerializer().model_dump(), *(JSONSerializer(object_encoder=name, object_decoder=None).model_dump() for name in EARLIER))
+_WRITTEN = (
+    SERIALIZER.model_dump(),
+    JSONSerializer().model_dump(),
+    *(JSONSerializer(object_encoder=name, object_decoder=None).model_dump() for name in EARLIER),
+)
 _METADATA = {"storage_key", "expiration", "serializer", "prefect_version", "storage_block_id"}
 
 
 def plain(value: Any) -> Any:
-    """What stands in a record for a value that JSON does not know: a model's fields; an exception's class and message."""
+    """What stands in a record for a value that JSON does not know: a model's fields; an exception's class and
+    message."""
     return f"{type(value).__name__}: {value}" if isinstance(value, BaseException) else to_jsonable_python(value)
 
 
@@ -36,7 +41,8 @@ def parsed(content: bytes) -> Any:
     """The plain JSON data in ``content``.
 
     Raises:
-        ValueError: it is no JSON in UTF-8, names a field twice, nests too deep, is too large, or holds what no writer of ours writes.
+        ValueError: it is no JSON in UTF-8, names a field twice, nests too deep, is too large, or holds what no writer
+            of ours writes.
     """
     if len(content) > MOST_BYTES:
         raise ValueError(f"it has more than {MOST_BYTES >> 20} MiB")
@@ -46,7 +52,12 @@ def parsed(content: bytes) -> Any:
         raise ValueError("it nests too deep") from None
     level = [value]
     for _ in range(MOST_DEPTH):
-        level = [inner for outer in level if isinstance(outer, dict | list) for inner in (outer.values() if isinstance(outer, dict) else outer)]
+        level = [
+            inner
+            for outer in level
+            if isinstance(outer, dict | list)
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+        ]
         if not level:
             break
     else:
@@ -91,7 +102,11 @@ def _parts(content: bytes, key: str | None) -> tuple[dict[str, Any], Any]:
     metadata, result = record["metadata"], record["result"]
     if not isinstance(metadata, dict) or metadata.keys() != _METADATA or metadata["serializer"] not in _WRITTEN:
         raise ValueError("it asks to be decoded by other code than Cogumi's")
-    if metadata["expiration"] is not None or metadata["storage_block_id"] is not None or not isinstance(metadata["prefect_version"], str):
+    if (
+        metadata["expiration"] is not None
+        or metadata["storage_block_id"] is not None
+        or not isinstance(metadata["prefect_version"], str)
+    ):
         raise ValueError("its metadata is not what Cogumi writes")
     if not isinstance(metadata["storage_key"], str) or (key is not None and name(metadata["storage_key"]) != name(key)):
         raise ValueError("it is the record of another result")
@@ -113,7 +128,9 @@ def _integer(digits: str) -> int:
     return number
 
 
-def _deserialize(cls: type[ResultRecord[Any]], data: bytes, backup_serializer: Serializer | None = None) -> ResultRecord[Any]:
+def _deserialize(
+    cls: type[ResultRecord[Any]], data: bytes, backup_serializer: Serializer | None = None
+) -> ResultRecord[Any]:
     """In the place of Prefect's own, through which it reads every record, from whatever storage."""
     try:
         metadata, result = _parts(data, None)
@@ -123,11 +140,14 @@ def _deserialize(cls: type[ResultRecord[Any]], data: bytes, backup_serializer: S
 
 
 def _deserialize_apart(cls: type[ResultRecord[Any]], result: bytes, metadata: bytes) -> ResultRecord[Any]:
-    raise DamagedArtifact("a result record whose metadata lies apart from it is not believed; no flow of Cogumi writes such")
+    raise DamagedArtifact(
+        "a result record whose metadata lies apart from it is not believed; no flow of Cogumi writes such"
+    )
 
 
 def _guard() -> None:
-    """No record, and no state that a server delivers, makes Prefect decode anything but plain JSON, or import a module to do so."""
+    """No record, and no state that a server delivers, makes Prefect decode anything but plain JSON, or import a module
+    to do so."""
     ResultRecord.deserialize = classmethod(_deserialize)  # type: ignore[method-assign,assignment]
     ResultRecord.deserialize_from_result_and_metadata = classmethod(_deserialize_apart)  # type: ignore[method-assign,assignment]
     known = get_registry_for_type(Serializer) or {}

@@ -1,7 +1,8 @@
-"""Results of steps and phases: small JSON records below ``results/`` in the artifact store, where every machine finds them.
+"""Results of steps and phases: small JSON records below ``results/`` in the artifact store, where every machine finds
+them.
 
-Prefect writes and reads them through :class:`StoreResults`, which needs nothing registered on the server and nothing set on
-a worker but ``COGUMI_STORE``. A record is whole or not there; one that is not believed counts as not there.
+Prefect writes and reads them through :class:`StoreResults`, which needs nothing registered on the server and nothing
+set on a worker but ``COGUMI_STORE``. A record is whole or not there; one that is not believed counts as not there.
 Not here: what is in a record, and which are believed (result_records.py), and artifacts (store.py).
 """
 
@@ -34,7 +35,11 @@ def read(key: str) -> bytes | None:
     """
     path = _path(key)
     try:
-        content = objects.read(path, result_records.MOST_BYTES) if objects.is_remote(path) else objects.read_file(Path(path), result_records.MOST_BYTES)
+        content = (
+            objects.read(path, result_records.MOST_BYTES)
+            if objects.is_remote(path)
+            else objects.read_file(Path(path), result_records.MOST_BYTES)
+        )
         result_records.value(content, key)
     except FileNotFoundError:
         return None
@@ -66,12 +71,15 @@ def value(key: str) -> Any:
     """
     content = read(key)
     if content is None:
-        raise DamagedArtifact(f"no result {_path(key)}; do the machines share one COGUMI_STORE? This one uses {places.location()}")
+        raise DamagedArtifact(
+            f"no result {_path(key)}; do the machines share one COGUMI_STORE? This one uses {places.location()}"
+        )
     return result_records.value(content, key)
 
 
 class StoreResults(WritableFileSystem):
-    """The store as Prefect's result storage. ``expected`` holds records that were read a moment ago, for the step about to ask."""
+    """The store as Prefect's result storage. ``expected`` holds records that were read a moment ago, for the step about
+    to ask."""
 
     _block_type_name = "Cogumi store"
     _block_type_slug = "cogumi-store"

@@ -25,8 +25,10 @@ async def key_of(name: str, teacher: TeacherModel) -> str:
     if key := os.environ.get(teacher.key_env, "").strip():
         return key
     raise BadInput(
-        f"teacher {name} ({teacher.provider}, {teacher.model}) has no API key: set the environment variable {teacher.key_env}, "
-        f"or save a Prefect block teacher-credentials/{_slug(name)} and set teachers.models.{name}.block to {_slug(name)}"
+        f"teacher {name} ({teacher.provider}, {teacher.model}) has no API key: set the environment variable "
+        f"{teacher.key_env}, "
+        f"or save a Prefect block teacher-credentials/{_slug(name)} and set teachers.models.{name}.block to "
+        f"{_slug(name)}"
     )
 
 

@@ -1,8 +1,9 @@
 """What a provider is: something that completes one conversation; and the register of all of them.
 
-A provider is a class with ``complete`` and ``close`` under ``@provider("name")``. Those that come with Cogumi are the files
-in providers/; another package adds its own through the entry point group ``cogumi.providers`` (name = provider, value =
-module that registers it), or by registering before the first call. Not here: retries, budget and journal (one_call.py).
+A provider is a class with ``complete`` and ``close`` under ``@provider("name")``. Those that come with Cogumi are the
+files in providers/; another package adds its own through the entry point group ``cogumi.providers`` (name = provider,
+value = module that registers it), or by registering before the first call. Not here: retries, budget and journal
+(one_call.py).
 """
 
 import importlib
@@ -63,17 +64,18 @@ class BatchProvider(Protocol):
         """Submit calls as one batch that carries ``marker``; the provider's id of it."""
 
     async def find(self, marker: str, keys: set[str], since: float, others: set[str], poll_s: float) -> str | None:
-        """The id of the batch submitted with ``marker`` after ``since`` (seconds since 1970), if there is one; ``others``
-        are batches known to be different ones. ``poll_s`` is the pause where it takes several looks to know."""
+        """The id of the batch submitted with ``marker`` after ``since`` (seconds since 1970), if there is one;
+        ``others`` are batches known to be different ones. ``poll_s`` is the pause where it takes several looks to
+        know."""
 
     async def collect(self, batch: str) -> dict[str, Reply | Fault] | None:
-        """All results by key once the batch is done; None before. Under NAMELESS what holds for calls without one of their own.
-        A batch that was refused as a whole raises a reject."""
+        """All results by key once the batch is done; None before. Under NAMELESS what holds for calls without one of
+        their own. A batch that was refused as a whole raises a reject."""
 
 
 NAMELESS = ""
-"""Stands in results for lines that name no call, or that are not there: a call without a line may have been answered, and
-charged, by one."""
+"""Stands in results for lines that name no call, or that are not there: a call without a line may have been answered,
+and charged, by one."""
 Maker = Callable[[TeacherModel, str], Provider]
 _makers: dict[str, Maker] = {}
 

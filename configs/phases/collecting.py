@@ -15,4 +15,6 @@ class Collecting(Settings):
     """Public records. No source = nothing is collected, nothing is downloaded."""
 
     sources: dict[str, SourceQuota] = setting("sources by name")
-    fill: bool = setting("whether public records fill what the teachers left short; otherwise they are collected but only counted")
+    fill: bool = setting(
+        "whether public records fill what the teachers left short; otherwise they are collected but only counted"
+    )

@@ -17,9 +17,17 @@ class Rehearsal(Settings):
 class Benchmark(Settings):
     """Questions of one public benchmark."""
 
-    format: Literal["gsm8k", "humaneval", "mbpp", "bfcl", "mmlu", "hellaswag"] = setting("which benchmark's rows the file holds")
-    url: str = setting("file or fsspec address (https://, hf://, s3://) of the rows: JSONL or Parquet, also .gz or .zst; pin a revision in it")
-    sha256: str | None = setting("SHA-256 (hex) of the file at url; another content is refused. null trusts the address", pattern="^[0-9a-f]{64}$")
+    format: Literal["gsm8k", "humaneval", "mbpp", "bfcl", "mmlu", "hellaswag"] = setting(
+        "which benchmark's rows the file holds"
+    )
+    url: str = setting(
+        "file or fsspec address (https://, hf://, s3://) of the rows: JSONL or Parquet, also .gz or .zst; pin a "
+        "revision in it"
+    )
+    sha256: str | None = setting(
+        "SHA-256 (hex) of the file at url; another content is refused. null trusts the address",
+        pattern="^[0-9a-f]{64}$",
+    )
     answers_url: str | None = setting("bfcl only: address of the file with the ground truth")
     test: int = setting("questions of the test set", ge=1)
     calibration: int = setting("questions of the calibration set; never test questions", ge=0)
@@ -33,14 +41,30 @@ class Evaluation(Settings):
     max_new_tokens: int = setting("longest generated answer, tokens; longer ones are cut and then usually wrong", ge=1)
     context: int = setting("longest prompt and answer together, tokens", ge=16)
     dtype: Literal["float32", "bfloat16", "float16"] = setting("type in which transformers computes")
-    cache_type_k: CacheType = setting("type of llama.cpp's stored keys; quantised keys cost more than values (algorithms: q4_0 about .2 perplexity at 8B)")
+    cache_type_k: CacheType = setting(
+        "type of llama.cpp's stored keys; quantised keys cost more than values (algorithms: q4_0 about .2 perplexity "
+        "at 8B)"
+    )
     cache_type_v: CacheType = setting("type of llama.cpp's stored values")
-    perplexity_questions: int = setting("reference answers that perplexity is taken over, spread evenly over the questions; 0 for all", ge=0)
-    agreement_questions: int = setting("questions on which llama.cpp's and transformers' greedy tokens are compared, spread evenly; 0 for all", ge=0)
-    agreement: float = setting("gate: smallest share of greedy tokens on which an F16 or Q8_0 GGUF agrees with transformers", ge=0, le=1)
-    tolerance: float = setting("largest loss of exact match, as a share of the questions, that a step may cost; a step that loses more is reverted", ge=0, le=1)
+    perplexity_questions: int = setting(
+        "reference answers that perplexity is taken over, spread evenly over the questions; 0 for all", ge=0
+    )
+    agreement_questions: int = setting(
+        "questions on which llama.cpp's and transformers' greedy tokens are compared, spread evenly; 0 for all", ge=0
+    )
+    agreement: float = setting(
+        "gate: smallest share of greedy tokens on which an F16 or Q8_0 GGUF agrees with transformers", ge=0, le=1
+    )
+    tolerance: float = setting(
+        "largest loss of exact match, as a share of the questions, that a step may cost; a step that loses more is "
+        "reverted",
+        ge=0,
+        le=1,
+    )
     resamples: int = setting("bootstrap resamples of the paired difference", ge=1000)
     device: Literal["cpu", "cuda"] = runtime("where transformers computes")
-    batch: int = runtime("prompts that transformers answers at the same time; more is faster and needs more memory", ge=1)
+    batch: int = runtime(
+        "prompts that transformers answers at the same time; more is faster and needs more memory", ge=1
+    )
     slots: int = runtime("prompts that llama.cpp answers at the same time", ge=1)
     threads: int = runtime("CPU threads", ge=1)

@@ -53,7 +53,8 @@ class Format(Filter):
 
 
 class Repetition(Filter):
-    """Text that repeats itself. Gopher's bounds for web pages (Rae et al. 2021, table A1: 0.3, 0.16) hit worked arithmetic; see tests/benchmarks/LOG.md."""
+    """Text that repeats itself. Gopher's bounds for web pages (Rae et al. 2021, table A1: 0.3, 0.16) hit worked
+    arithmetic; see tests/benchmarks/LOG.md."""
 
     words: int = setting("fewest words of a text that is judged", ge=1)
     line_share: float = setting("largest share of characters in repeated lines", ge=0, le=1)

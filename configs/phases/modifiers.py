@@ -19,14 +19,20 @@ COVERAGES = Path(__file__).parents[1] / "domains"
 class Hints(Settings):
     """What teachers are told about the modifier's domains."""
 
-    questions: str = setting("what good questions of these domains are like, for the teacher that writes them", min_length=1)
-    answers: str = setting("what a good answer is like, for the teachers that mend the student's failures", min_length=1)
+    questions: str = setting(
+        "what good questions of these domains are like, for the teacher that writes them", min_length=1
+    )
+    answers: str = setting(
+        "what a good answer is like, for the teachers that mend the student's failures", min_length=1
+    )
 
 
 class Coverage(Settings):
     """What a modifier covers; one YAML file each."""
 
-    domains: tuple[Domain, ...] = setting("the domains whose prompts it may answer; no other modifier covers them", min_length=1)
+    domains: tuple[Domain, ...] = setting(
+        "the domains whose prompts it may answer; no other modifier covers them", min_length=1
+    )
     description: str = setting("what it is good at, for people and for the teachers", min_length=1)
     hints: Hints = setting("what teachers are told")
 
@@ -39,7 +45,10 @@ def coverage(name: str) -> Coverage:
     """
     path = COVERAGES / f"{name}.yaml"
     if path not in COVERAGES.glob("*.yaml"):
-        raise BadInput(f"modifier {quoted(name)} has no file of its name in configs/domains; there are: {', '.join(sorted(p.stem for p in COVERAGES.glob('*.yaml')))}")
+        raise BadInput(
+            f"modifier {quoted(name)} has no file of its name in configs/domains; there are: "
+            f"{', '.join(sorted(p.stem for p in COVERAGES.glob('*.yaml')))}"
+        )
     try:
         return Coverage.model_validate(read_yaml(path))
     except ValidationError as error:
@@ -56,7 +65,9 @@ class BenchmarkSource(Settings):
     """Questions of public benchmarks' training splits."""
 
     kind: Literal["benchmarks"]
-    benchmarks: tuple[Benchmark, ...] = setting("training splits; questions of a benchmark's test split would be contamination", min_length=1)
+    benchmarks: tuple[Benchmark, ...] = setting(
+        "training splits; questions of a benchmark's test split would be contamination", min_length=1
+    )
 
 
 class TeacherSource(Settings):
@@ -76,7 +87,9 @@ Source = Annotated[RehearsalSource | BenchmarkSource | TeacherSource, Field(disc
 class Cascade(Settings):
     """Three tiers of teachers, dearer from one to the next; each sees only what the tier before failed."""
 
-    tiers: tuple[str, ...] = setting("roles of the teachers section, cheapest first; {modifier} becomes the modifier's name", min_length=1)
+    tiers: tuple[str, ...] = setting(
+        "roles of the teachers section, cheapest first; {modifier} becomes the modifier's name", min_length=1
+    )
     attempts: int = setting("answers a tier may give to one question before it counts as failed there", ge=1, le=1000)
     max_tokens: int = setting("longest answer in the teacher's tokens", ge=1)
     temperature: float = setting("sampling temperature of a first answer", ge=0, le=2)
@@ -100,10 +113,17 @@ class Mixture(Settings):
 
 
 class Acceptance(Settings):
-    """When a modifier is part of the release. Measured on the held-out calibration questions, never on the test questions."""
+    """When a modifier is part of the release. Measured on the held-out calibration questions, never on the test
+    questions."""
 
-    minimum_gain: float = setting("exact match gained in its own domains: the low end of the paired 95% interval lies above this", ge=-1, le=1)
-    allowed_loss: float = setting("exact match it may lose elsewhere (mean of the paired difference); the router sends it only its own domains", ge=0, le=1)
+    minimum_gain: float = setting(
+        "exact match gained in its own domains: the low end of the paired 95% interval lies above this", ge=-1, le=1
+    )
+    allowed_loss: float = setting(
+        "exact match it may lose elsewhere (mean of the paired difference); the router sends it only its own domains",
+        ge=0,
+        le=1,
+    )
 
 
 class Modifier(Settings):
@@ -147,7 +167,10 @@ class Modifiers(Settings):
         for modifier in self.each:
             for domain in coverage(modifier.name).domains:
                 if domain in owner:
-                    raise ValueError(f"domain {domain} is covered by {owner[domain]} and {modifier.name}; a prompt goes to one modifier")
+                    raise ValueError(
+                        f"domain {domain} is covered by {owner[domain]} and {modifier.name}; a prompt goes to one "
+                        "modifier"
+                    )
                 owner[domain] = modifier.name
         return self
 

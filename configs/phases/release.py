@@ -14,6 +14,7 @@ class Release(Settings):
     context_tokens: int = setting("longest conversation that is served, prompt and answer, tokens", ge=64)
     answer_tokens: int = setting("longest answer, tokens", ge=1)
     log: Literal["full", "numbers", "off"] = setting(
-        "what serving writes down of each answer: full with prompt and answer (personal data; the nightly run learns from it), numbers without them, off nothing"
+        "what serving writes down of each answer: full with prompt and answer (personal data; the nightly run learns "
+        "from it), numbers without them, off nothing"
     )
     keep: int = runtime("how many earlier releases stay listed for a rollback", ge=0)

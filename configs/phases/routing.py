@@ -22,8 +22,13 @@ class DomainLearning(Settings):
 class RouterLearning(Settings):
     """The feed-forward network that says how probable it is that the base is right."""
 
-    layers: tuple[int, ...] = setting("width of the input (confidence features, domain probabilities, folded n-grams), of the hidden layers, and 1", min_length=2)
-    first_tokens: int = setting("answer tokens whose log-probabilities are read; also what an overruled base answer costs at most", ge=1)
+    layers: tuple[int, ...] = setting(
+        "width of the input (confidence features, domain probabilities, folded n-grams), of the hidden layers, and 1",
+        min_length=2,
+    )
+    first_tokens: int = setting(
+        "answer tokens whose log-probabilities are read; also what an overruled base answer costs at most", ge=1
+    )
     epochs: int = setting("most passes over the router's questions", ge=1)
     patience: int = setting("passes without a lower loss on the set-aside share before training stops", ge=1)
     set_aside: float = setting("share of the router's questions that decides when to stop", gt=0, lt=1)
@@ -41,17 +46,28 @@ class RouterLearning(Settings):
 class Threshold(Settings):
     """Below which confidence the modifier answers."""
 
-    default: float = setting("threshold on the calibrated confidence, kept unless another is surely better or it is too dear", ge=0, le=1)
-    most_cost: float = setting("tokens generated per question, base and modifier together, over those of the base alone", ge=1)
+    default: float = setting(
+        "threshold on the calibrated confidence, kept unless another is surely better or it is too dear", ge=0, le=1
+    )
+    most_cost: float = setting(
+        "tokens generated per question, base and modifier together, over those of the base alone", ge=1
+    )
     steps: int = setting("thresholds tried between 0 and 1", ge=2)
 
 
 class Routing(Settings):
     """The routing phase."""
 
-    questions: int = setting("fresh questions per domain that no modifier covers; with the modifiers' own questions they train the router", ge=8)
+    questions: int = setting(
+        "fresh questions per domain that no modifier covers; with the modifiers' own questions they train the router",
+        ge=8,
+    )
     domains: DomainLearning = setting("the domain classifier")
     router: RouterLearning = setting("the confidence network")
-    calibration: Literal["temperature", "platt"] = setting("what maps the network's log-odds to the confidence: one number (Guo et al. 2017) or two (Platt 1999)")
+    calibration: Literal["temperature", "platt"] = setting(
+        "what maps the network's log-odds to the confidence: one number (Guo et al. 2017) or two (Platt 1999)"
+    )
     threshold: Threshold = setting("the choice of the threshold")
-    tolerance: float = setting("gate: how far the lower end of routed minus base exact match (95%, paired) may lie below 0", ge=0, le=1)
+    tolerance: float = setting(
+        "gate: how far the lower end of routed minus base exact match (95%, paired) may lie below 0", ge=0, le=1
+    )

@@ -18,7 +18,8 @@ REMARKS = {"/good": True, "/bad": False}
 
 
 def chat(prompt: str | None, why: bool, release: str | None) -> None:
-    """Answer ``prompt`` and return, or read questions until the input ends. ``/good`` and ``/bad`` remark on the last answer.
+    """Answer ``prompt`` and return, or read questions until the input ends. ``/good`` and ``/bad`` remark on the last
+    answer.
 
     Raises:
         BadInput: there is no release, its files are damaged, or the prompt is empty or too long.
@@ -58,7 +59,8 @@ class Conversation:
             say(f"  [{reply.why}]")
 
     def go_on(self) -> None:
-        """Answer line by line until an empty one. A person may ask again what was too long; input from a file ends there.
+        """Answer line by line until an empty one. A person may ask again what was too long; input from a file ends
+        there.
 
         Raises:
             BadInput: as in :meth:`ask`, where nobody is at the terminal.

@@ -1,8 +1,9 @@
 """``cogumi data …``: the dataset steps on plain files. Parses and prints; the work is in tasks/data/plain/commands.
 
-Inputs and the output are JSONL (also .zst, .gz) or Parquet by their endings; a record needs only prompt and response, and
-Alpaca's and Dolly's instruction, input or context and output or response are understood. Settings are the ``data`` section of a profile. What cannot be read or written is said
-before any work; OUT is written whole or not at all, over what was there, and no other file of the same command is.
+Inputs and the output are JSONL (also .zst, .gz) or Parquet by their endings; a record needs only prompt and response,
+and Alpaca's and Dolly's instruction, input or context and output or response are understood. Settings are the ``data``
+section of a profile. What cannot be read or written is said before any work; OUT is written whole or not at all, over
+what was there, and no other file of the same command is.
 """
 
 import json
@@ -27,29 +28,56 @@ from deployments.terminal.output_files import check_readable, check_writable, wr
 app = typer.Typer(no_args_is_help=True, help="The dataset steps on plain files: JSONL (also .zst, .gz) and Parquet.")
 
 Paths = Annotated[list[Path], typer.Argument(metavar="IN... OUT", help="Files to read, then the file to write.")]
-Inputs = Annotated[list[Path], typer.Argument(metavar="IN...", help="Files to read; a last one that is not there yet, or in .json without records, gets the report.")]
+Inputs = Annotated[
+    list[Path],
+    typer.Argument(
+        metavar="IN...",
+        help="Files to read; a last one that is not there yet, or in .json without records, gets the report.",
+    ),
+]
 ReportFile = Annotated[Path | None, typer.Option("--report", metavar="FILE.json", help="Also write the report there.")]
 ProfileName = Annotated[str, typer.Option("--profile", "-p", help="Whose data settings to use.")]
-Set = Annotated[list[str] | None, typer.Option("--set", metavar="A.B=VALUE", help="Override one setting of the profile; repeatable.")]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="A.B=VALUE", help="Override one setting of the profile; repeatable."),
+]
 Seed = Annotated[int, typer.Option(min=0, help="Of what is drawn at random.")]
-ROWS = {".jsonl", ".parquet", ".csv", ".tsv", ".gz", ".zst", ".ndjson"}  # endings of files of records; no report is written to one
+ROWS = {
+    ".jsonl",
+    ".parquet",
+    ".csv",
+    ".tsv",
+    ".gz",
+    ".zst",
+    ".ndjson",
+}  # endings of files of records; no report is written to one
 _PATTERN = re.compile(r"[*?[]")  # left in an argument where no file matched
 DEFAULT = "llama-8b"  # real text; nano's thresholds are for its tiny sentences
 
 
 @app.command()
 def collect(
-    source: Annotated[list[str], typer.Argument(metavar="SOURCE[=FILES]... OUT", help="Public sources, from the hub or NAME=PATTERN for local files; then the file to write.")],
+    source: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="SOURCE[=FILES]... OUT",
+            help="Public sources, from the hub or NAME=PATTERN for local files; then the file to write.",
+        ),
+    ],
     out: Annotated[Path | None, typer.Option("--out", "-o", help="The file to write, in place of a last OUT.")] = None,
     records: Annotated[int, typer.Option(min=1, help="Rows read from each source, at most.")] = 1_000_000,
-    keep: Annotated[int | None, typer.Option(min=1, help="Records kept of each, the best ones; all by default.")] = None,
+    keep: Annotated[
+        int | None, typer.Option(min=1, help="Records kept of each, the best ones; all by default.")
+    ] = None,
     report: ReportFile = None,
 ) -> None:
     """Read public sources into one file, with source, licence and revision in every record."""
     from tasks.data.collect.reader import local_files
     from tasks.data.plain.commands.collect import collect_files
 
-    if nameless := next((one for one in source[: None if out else -1] if not one.partition("=")[0].strip() or one.endswith("=")), None):
+    if nameless := next(
+        (one for one in source[: None if out else -1] if not one.partition("=")[0].strip() or one.endswith("=")), None
+    ):
         raise BadInput(f"{quoted(nameless)}: write a source as NAME, or as NAME=FILES")
     if out is None:
         if len(source) < 2:
@@ -66,13 +94,19 @@ def collect(
 def filter_(
     paths: Paths,
     rejects: Annotated[Path | None, typer.Option(help="What was dropped, with reason: JSON lines.")] = None,
-    against: Annotated[list[Path] | None, typer.Option(help="Evaluation questions; records that contain one are dropped too. Repeatable.")] = None,
-    tokenizer: Annotated[str, typer.Option(help="Counts tokens: words, a folder, or owner/name@commit of the hub.")] = "words",
+    against: Annotated[
+        list[Path] | None,
+        typer.Option(help="Evaluation questions; records that contain one are dropped too. Repeatable."),
+    ] = None,
+    tokenizer: Annotated[
+        str, typer.Option(help="Counts tokens: words, a folder, or owner/name@commit of the hub.")
+    ] = "words",
     report: ReportFile = None,
     profile: ProfileName = DEFAULT,
     set_: Set = None,
 ) -> None:
-    """Drop what a rule filter objects to: length, language, personal data, offence, licence text, format, repetition."""
+    """Drop what a rule filter objects to: length, language, personal data, offence, licence text, format,
+    repetition."""
     from tasks.data.plain.commands.filter import filter_files
 
     inputs, out = _split(paths)
@@ -83,12 +117,25 @@ def filter_(
 @app.command()
 def dedup(
     paths: Paths,
-    pairs: Annotated[Path | None, typer.Option(help="Every dropped id with its keeper and Jaccard: JSON lines.")] = None,
-    threshold: Annotated[float | None, typer.Option(min=0, max=1, help="Jaccard from which two records are near-duplicates; the profile's by default.")] = None,
-    linkage: Annotated[Literal["star", "single"] | None, typer.Option(help="star: near its keeper; single: any chain of near ones; the profile's by default.")] = None,
+    pairs: Annotated[
+        Path | None, typer.Option(help="Every dropped id with its keeper and Jaccard: JSON lines.")
+    ] = None,
+    threshold: Annotated[
+        float | None,
+        typer.Option(
+            min=0, max=1, help="Jaccard from which two records are near-duplicates; the profile's by default."
+        ),
+    ] = None,
+    linkage: Annotated[
+        Literal["star", "single"] | None,
+        typer.Option(help="star: near its keeper; single: any chain of near ones; the profile's by default."),
+    ] = None,
     fold: Annotated[
         bool | None,
-        typer.Option(help="Compare without what cannot be seen: kind and number of spaces, zero-width characters, NFC or NFD; the profile's by default."),
+        typer.Option(
+            help="Compare without what cannot be seen: kind and number of spaces, zero-width characters, NFC or NFD; "
+            "the profile's by default."
+        ),
     ] = None,
     seed: Seed = 0,
     report: ReportFile = None,
@@ -100,13 +147,19 @@ def dedup(
 
     inputs, out = _split(paths)
     _ready(inputs, out, pairs, report, in_place=inputs)
-    chosen = {name: value for name, value in (("threshold", threshold), ("linkage", linkage), ("fold", fold)) if value is not None}
+    chosen = {
+        name: value
+        for name, value in (("threshold", threshold), ("linkage", linkage), ("fold", fold))
+        if value is not None
+    }
     settings = _settings(profile, set_).near_duplicates.model_copy(update=chosen)
     _finish(dedup_files(inputs, out, settings, seed, pairs), report)
 
 
 @app.command()
-def verify(inputs: Inputs, seed: Seed = 0, report: ReportFile = None, profile: ProfileName = DEFAULT, set_: Set = None) -> None:
+def verify(
+    inputs: Inputs, seed: Seed = 0, report: ReportFile = None, profile: ProfileName = DEFAULT, set_: Set = None
+) -> None:
     """Measure files as the dataset phase measures its result; exit code 3 if they miss a threshold."""
     from tasks.data.plain.commands.verify import verify_files
 
@@ -114,7 +167,11 @@ def verify(inputs: Inputs, seed: Seed = 0, report: ReportFile = None, profile: P
     _ready(files, out, report)
     found = verify_files(files, _settings(profile, set_), seed)
     _finish(found, report, out)
-    missed = [f"{check.name} = {check.value:.4g}, must be {check.rule} {check.threshold:.4g}" for check in found.checks if not check.passed]
+    missed = [
+        f"{check.name} = {check.value:.4g}, must be {check.rule} {check.threshold:.4g}"
+        for check in found.checks
+        if not check.passed
+    ]
     if missed:
         raise GateFailed(f"verify: {'; '.join(missed)}")
 
@@ -158,7 +215,8 @@ def _holds_records(path: Path) -> bool:
 
 
 def _ready(inputs: Sequence[Path], *outputs: Path | None, in_place: Sequence[Path] = ()) -> None:
-    """Say before any work what cannot be read or written. Only the first output may be an input, where that is in ``in_place``."""
+    """Say before any work what cannot be read or written. Only the first output may be an input, where that is in
+    ``in_place``."""
     from tasks.data.plain.packing.unpacked import check
 
     for path in inputs:
@@ -170,7 +228,9 @@ def _ready(inputs: Sequence[Path], *outputs: Path | None, in_place: Sequence[Pat
         if out is None:
             continue
         if _PATTERN.search(out.name):
-            raise BadInput(f"{out}: a pattern that matched no file, or a name with * or ? in it; name the file to write")
+            raise BadInput(
+                f"{out}: a pattern that matched no file, or a name with * or ? in it; name the file to write"
+            )
         place = os.path.realpath(out)
         if place in taken and not (number == 0 and place in allowed):
             raise BadInput(f"{out}: {taken[place]} by the same command; name another file to write")

@@ -22,7 +22,11 @@ def show(trace: Trace) -> None:
         tabulate(console, _calls(trace))
     for answer in trace.answers:
         verdict = "right" if answer.correct else "wrong"
-        console.print(f"answered  {verdict} by {' + '.join(answer.models)} in evaluation-{answer.evaluation[:12]}: {_cut(answer.text)}", soft_wrap=True)
+        console.print(
+            f"answered  {verdict} by {' + '.join(answer.models)} in evaluation-{answer.evaluation[:12]}: "
+            f"{_cut(answer.text)}",
+            soft_wrap=True,
+        )
     if trace.artifacts:
         nested = trace.what in ("artifact", "served answer") and not trace.forward
         if nested:
@@ -69,7 +73,13 @@ def _artifacts(trace: Trace) -> Table:
     table.add_column("rows", justify="right")
     table.add_column("")
     for one in trace.artifacts:
-        table.add_row(f"{one.kind}-{one.digest[:12]}", one.step, one.created[:19], str(one.rows or ""), "current release" if one.current else "")
+        table.add_row(
+            f"{one.kind}-{one.digest[:12]}",
+            one.step,
+            one.created[:19],
+            str(one.rows or ""),
+            "current release" if one.current else "",
+        )
     return table
 
 
@@ -83,7 +93,9 @@ def _teachers(trace: Trace) -> Table:
     table.add_column("calls asked on the way", footer=f"{sum(one.asked_calls for one in paid):,}", justify="right")
     table.add_column("$", footer=f"{sum(one.asked_dollars for one in paid):.4f}", justify="right")
     for one in trace.teachers:
-        table.add_row(one.teacher, f"{one.calls:,}", f"{one.dollars:.4f}", f"{one.asked_calls:,}", f"{one.asked_dollars:.4f}")
+        table.add_row(
+            one.teacher, f"{one.calls:,}", f"{one.dollars:.4f}", f"{one.asked_calls:,}", f"{one.asked_dollars:.4f}"
+        )
     return table
 
 
@@ -97,7 +109,15 @@ def _calls(trace: Trace) -> Table:
     table.add_column("$", justify="right", footer=f"{sum(call.dollars for call in trace.calls):.6f}")
     table.add_column("when (UTC)")
     for call in trace.calls:
-        table.add_row(call.call, call.teacher, call.purpose, _known(call.tokens_in), _known(call.tokens_out), f"{call.dollars:.6f}", (call.when or "")[:19])
+        table.add_row(
+            call.call,
+            call.teacher,
+            call.purpose,
+            _known(call.tokens_in),
+            _known(call.tokens_out),
+            f"{call.dollars:.6f}",
+            (call.when or "")[:19],
+        )
     return table
 
 

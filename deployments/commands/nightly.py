@@ -7,7 +7,8 @@ log = logging.getLogger("cogumi.run")
 
 
 def run_nightly(profile: str, overrides: list[str]) -> None:
-    """Run a night against the server of ``cogumi up`` where one is running, otherwise one of its own; print how it ended.
+    """Run a night against the server of ``cogumi up`` where one is running, otherwise one of its own; print how it
+    ended.
 
     Raises:
         BadInput: unknown profile or setting, or no release of the profile.
@@ -35,4 +36,7 @@ def run_nightly(profile: str, overrides: list[str]) -> None:
         if state.state_details.flow_run_id is not None:
             log.info("%s; %.0f s in all", describe(state.state_details.flow_run_id), time.monotonic() - started)
         night = state.result()
-    console.say(f"night    {night.verdict}: {night.why}\nrelease  {current().release.digest[:12]}\naccount  {store.open(night.account)}/README.md")
+    console.say(
+        f"night    {night.verdict}: {night.why}\nrelease  {current().release.digest[:12]}\naccount  "
+        f"{store.open(night.account)}/README.md"
+    )

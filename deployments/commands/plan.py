@@ -1,4 +1,5 @@
-"""The plan of a profile: what every phase will ask, compute and leave, added up before anything is spent; and the refusal of what cannot be.
+"""The plan of a profile: what every phase will ask, compute and leave, added up before anything is spent; and the
+refusal of what cannot be.
 
 Not here: the estimates of a phase (tasks/*/estimate.py), and showing a plan (plan_page.py).
 """
@@ -9,7 +10,14 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 from blocks.estimates.calls import Calls, Estimate, Work, together
-from blocks.estimates.hardware import DECODING_STEP_S, PROCESS_BYTES, READING_UTILISATION, TRAINING_UTILISATION, Device, device
+from blocks.estimates.hardware import (
+    DECODING_STEP_S,
+    PROCESS_BYTES,
+    READING_UTILISATION,
+    TRAINING_UTILISATION,
+    Device,
+    device,
+)
 from blocks.models.architecture import Architecture, of_student
 from blocks.records import Record
 from blocks.storage import places
@@ -32,15 +40,22 @@ CPU = "cpu"
 LOCAL = "local"
 START_S = 12.0  # Python, Prefect's server and the flows' imports, measured
 STEP_S = 0.12  # Prefect's and the store's part of a step, measured
-STEPS = {"dataset": 14, "training": 12, "compression": 40, "modifiers": 30, "routing": 12, "release": 4}  # steps and gates of a nano run
+STEPS = {
+    "dataset": 14,
+    "training": 12,
+    "compression": 40,
+    "modifiers": 30,
+    "routing": 12,
+    "release": 4,
+}  # steps and gates of a nano run
 RELEASE_EXTRA = 5e5  # bytes of router, card and a small tokenizer
 TOKENIZER_BYTES = 9e6  # of Llama 3's tokenizer.json
 MIXED = 1.03  # a mixture stores some matrices in a larger type than its name says
 
 
 class Column(Calls):
-    """What is added up. ``accelerator_s`` and ``cpu_s``: seconds there; ``wall_s``: both, one after the other, with the steps' overhead; bytes of
-    memory are the most at once."""
+    """What is added up. ``accelerator_s`` and ``cpu_s``: seconds there; ``wall_s``: both, one after the other, with the
+    steps' overhead; bytes of memory are the most at once."""
 
     accelerator_s: float
     cpu_s: float
@@ -58,7 +73,8 @@ class PhasePlan(Column):
 
 
 class Plan(Record):
-    """A profile's plan. ``floors``: the smallest packed size of every export; ``release_bytes``: what the release folder should come to."""
+    """A profile's plan. ``floors``: the smallest packed size of every export; ``release_bytes``: what the release
+    folder should come to."""
 
     profile: str
     overrides: tuple[str, ...]
@@ -88,8 +104,10 @@ def plan(profile: Profile, overrides: list[str], accelerator: str) -> Plan:
     expected, least = _release_bytes(profile, model)
     if least / 2**20 > profile.release.size_limit_mib:
         raise BadInput(
-            f"release.size_limit_mib {profile.release.size_limit_mib:g} cannot be reached: {model.parameters / 1e6:,.1f} million parameters in "
-            f"{profile.compression.gguf.served} alone are {least / 2**20:,.1f} MiB; raise the limit or serve a smaller mixture"
+            f"release.size_limit_mib {profile.release.size_limit_mib:g} cannot be reached: "
+            f"{model.parameters / 1e6:,.1f} million parameters in "
+            f"{profile.compression.gguf.served} alone are {least / 2**20:,.1f} MiB; raise the limit or serve a smaller "
+            "mixture"
         )
     named = device(accelerator)
     on = named if _uses_accelerator(profile) else None
@@ -122,14 +140,38 @@ def _estimates(profile: Profile, model: Architecture, on: Device | None) -> list
     def train(name: str, lora: Lora, examples: float) -> Work:
         return fine_tuning(name, lora, model, examples, min(tokens, lora.max_length), on)
 
-    written = [one for rest in profile.modifiers.uncovered() for one in fresh_questions(profile.modifiers, profile.routing.questions, rest, profile.teachers)]
+    written = [
+        one
+        for rest in profile.modifiers.uncovered()
+        for one in fresh_questions(profile.modifiers, profile.routing.questions, rest, profile.teachers)
+    ]
     return [
         dataset(profile.data, profile.teachers),
         training(profile.training, profile.data.planning, profile.evaluation, model, on),
         compression(profile.compression, profile.evaluation, model, scratch, on),
         modifiers(profile.modifiers, profile.teachers, profile.evaluation, model, served, scratch, train),
-        routing(profile.routing, profile.modifiers, profile.evaluation, model, served, scratch, profile.data.planning.examples, written),
-        Estimate(phase="release", work=(Work(step="release and report", on=CPU, seconds=2.0, memory_bytes=PROCESS_BYTES, disk_bytes=_release_bytes(profile, model)[0]),)),
+        routing(
+            profile.routing,
+            profile.modifiers,
+            profile.evaluation,
+            model,
+            served,
+            scratch,
+            profile.data.planning.examples,
+            written,
+        ),
+        Estimate(
+            phase="release",
+            work=(
+                Work(
+                    step="release and report",
+                    on=CPU,
+                    seconds=2.0,
+                    memory_bytes=PROCESS_BYTES,
+                    disk_bytes=_release_bytes(profile, model)[0],
+                ),
+            ),
+        ),
     ]
 
 
@@ -152,12 +194,15 @@ def _phase(one: Estimate) -> PhasePlan:
 def _all(phases: Sequence[PhasePlan]) -> Column:
     """The phases together, one after the other, and the start of it all."""
     most = {"accelerator_bytes", "cpu_bytes"}
-    added = {name: (max if name in most else sum)(getattr(phase, name) for phase in phases) for name in Column.model_fields}
+    added = {
+        name: (max if name in most else sum)(getattr(phase, name) for phase in phases) for name in Column.model_fields
+    }
     return Column.model_validate(added | {"wall_s": START_S + added["wall_s"]})
 
 
 def _release_bytes(profile: Profile, model: Architecture) -> tuple[float, float]:
-    """Bytes of the release folder: with every modifier, and the base alone in the smallest mixture that may be served."""
+    """Bytes of the release folder: with every modifier, and the base alone in the smallest mixture that may be
+    served."""
     gguf = profile.compression.gguf
     base = model.parameters * BITS[gguf.served] / 8 * MIXED
     adapters = sum(2.0 * model.adapter(one.lora.rank, one.lora.targets) for one in profile.modifiers.each)
@@ -176,14 +221,29 @@ def _refuse_gates(profile: Profile, count: int) -> None:
         mine = sum(calibration.get(domain, 0) for domain in coverage(modifier.name).domains)
         if not mine:
             raise BadInput(
-                f"evaluation has no calibration question in the domains of modifier {modifier.name} ({', '.join(coverage(modifier.name).domains)}); add some or leave it out"
+                f"evaluation has no calibration question in the domains of modifier {modifier.name} "
+                f"({', '.join(coverage(modifier.name).domains)}); add some or leave it out"
             )
-        cases.append((f"modifier {modifier.name}", "modifiers.acceptance.minimum_gain", mine, CHANGED, profile.modifiers.acceptance.minimum_gain))
+        cases.append(
+            (
+                f"modifier {modifier.name}",
+                "modifiers.acceptance.minimum_gain",
+                mine,
+                CHANGED,
+                profile.modifiers.acceptance.minimum_gain,
+            )
+        )
     for what, setting, found, changed, least in cases:
         if changed - half_width(found, changed) <= least:
             raise BadInput(
-                f"{what}: {found} held-out questions cannot show {setting}: if {changed:.0%} of the verdicts change, all for the better, the 95% interval is still "
-                f"±{100 * half_width(found, changed):.1f} points; " + (f"{needed(changed - least, changed) + 1} questions are needed" if least < changed else "lower the threshold")
+                f"{what}: {found} held-out questions cannot show {setting}: if {changed:.0%} of the verdicts change, "
+                "all for the better, the 95% interval is still "
+                f"±{100 * half_width(found, changed):.1f} points; "
+                + (
+                    f"{needed(changed - least, changed) + 1} questions are needed"
+                    if least < changed
+                    else "lower the threshold"
+                )
             )
 
 
@@ -191,7 +251,8 @@ def _refuse_budget(made: Plan) -> None:
     least = made.all.least_dollars
     if least > made.cap_dollars:
         raise BadInput(
-            f"teachers.cap_dollars {made.cap_dollars} cannot be enough: the calls cost at least ${least:,.2f} (expected ${made.all.dollars:,.2f}); "
+            f"teachers.cap_dollars {made.cap_dollars} cannot be enough: the calls cost at least ${least:,.2f} "
+            f"(expected ${made.all.dollars:,.2f}); "
             "raise the cap or ask for fewer examples"
         )
 
@@ -201,7 +262,8 @@ def _refuse_memory(made: Plan, on: Device | None, *, local: bool) -> None:
         dearest = max(phase.estimate.work, key=lambda work: work.memory_bytes if work.on != CPU else 0)
         if on and phase.accelerator_bytes > on.memory_bytes:
             raise BadInput(
-                f"phase {phase.phase}: {dearest.step} needs about {phase.accelerator_bytes / 1e9:.0f} GB, the {on.name} has {on.memory_bytes / 1e9:.0f} GB; "
+                f"phase {phase.phase}: {dearest.step} needs about {phase.accelerator_bytes / 1e9:.0f} GB, the "
+                f"{on.name} has {on.memory_bytes / 1e9:.0f} GB; "
                 "name another with --gpu, quantise the base (nf4), or lower batch or max_length"
             )
     if not local:
@@ -210,24 +272,32 @@ def _refuse_memory(made: Plan, on: Device | None, *, local: bool) -> None:
     held = max(made.phases, key=lambda phase: phase.cpu_bytes)
     if held.cpu_bytes > memory:
         raise BadInput(
-            f"phase {held.phase} needs about {held.cpu_bytes / 2**30:.1f} GiB of memory, and this machine has {memory / 2**30:.1f} GiB; run it on another pool or lower its batch"
+            f"phase {held.phase} needs about {held.cpu_bytes / 2**30:.1f} GiB of memory, and this machine has "
+            f"{memory / 2**30:.1f} GiB; run it on another pool or lower its batch"
         )
     free = shutil.disk_usage(home()).free
     if "://" not in places.location() and made.all.disk_bytes > free:
-        raise BadInput(f"the run leaves about {made.all.disk_bytes / 2**30:.1f} GiB in {places.location()}, and {free / 2**30:.1f} GiB are free; set COGUMI_STORE to a larger disk")
+        raise BadInput(
+            f"the run leaves about {made.all.disk_bytes / 2**30:.1f} GiB in {places.location()}, and "
+            f"{free / 2**30:.1f} GiB are free; set COGUMI_STORE to a larger disk"
+        )
 
 
 def _notes(made: Plan) -> list[str]:
     """What is possible and still worth knowing."""
     found = []
     if made.all.dollars > made.cap_dollars:
-        found.append(f"the expected ${made.all.dollars:,.2f} are more than teachers.cap_dollars {made.cap_dollars}: the run will stop there with everything kept")
+        found.append(
+            f"the expected ${made.all.dollars:,.2f} are more than teachers.cap_dollars {made.cap_dollars}: the run "
+            "will stop there with everything kept"
+        )
     elif made.all.most_dollars > made.cap_dollars:
         found.append(f"teachers.cap_dollars {made.cap_dollars} bounds the worst case of ${made.all.most_dollars:,.2f}")
     slowest = max(made.phases, key=lambda phase: phase.cpu_s)
     if made.accelerator and slowest.cpu_s > slowest.accelerator_s and slowest.cpu_s > 4 * 3600:
         found.append(
-            f"phase {slowest.phase} waits {slowest.cpu_s / 3600:,.0f} hours for the CPU: llama.cpp's wheel answers its questions without the accelerator; "
+            f"phase {slowest.phase} waits {slowest.cpu_s / 3600:,.0f} hours for the CPU: llama.cpp's wheel answers its "
+            "questions without the accelerator; "
             "fewer questions or more threads help"
         )
     return found
@@ -241,24 +311,36 @@ def _rehearsed(profile: Profile) -> list[str]:
 
 def _blocks(profile: Profile) -> list[str]:
     """A plan asks no server: what a credentials block may say is not known."""
-    named = [f"{name} (block {model.block})" for name, model in profile.teachers.models.items() if model.block is not None]
+    named = [
+        f"{name} (block {model.block})" for name, model in profile.teachers.models.items() if model.block is not None
+    ]
     return [f"prices of {', '.join(named)} are the profile's; the block may name others"] if named else []
 
 
 def _uses_accelerator(profile: Profile) -> bool:
-    return "cuda" in {profile.training.fine_tuning.device, profile.evaluation.device, profile.compression.recovery.device, *(one.lora.device for one in profile.modifiers.each)}
+    return "cuda" in {
+        profile.training.fine_tuning.device,
+        profile.evaluation.device,
+        profile.compression.recovery.device,
+        *(one.lora.device for one in profile.modifiers.each),
+    }
 
 
 def _machine(on: Device | None) -> list[str]:
     """What was assumed of the hardware."""
-    found = ["operations a token: 4·N with a frozen base, 6·N where all weights learn, 2·N more with checkpointing, 2·N to answer"]
+    found = [
+        "operations a token: 4·N with a frozen base, 6·N where all weights learn, 2·N more with checkpointing, 2·N to "
+        "answer"
+    ]
     if on:
         found.append(
-            f"{on.name}: {on.flops / 1e12:.0f} bf16 TFLOP/s at {TRAINING_UTILISATION:.0%}, {on.bandwidth / 1e12:.2f} TB/s at {READING_UTILISATION:.0%}, "
+            f"{on.name}: {on.flops / 1e12:.0f} bf16 TFLOP/s at {TRAINING_UTILISATION:.0%}, {on.bandwidth / 1e12:.2f} "
+            f"TB/s at {READING_UTILISATION:.0%}, "
             f"at least {1000 * DECODING_STEP_S:.0f} ms per decoded token"
         )
     return [
         *found,
-        "CPU: rates measured with the nano student on two cores that have bfloat16 (blocks/estimates/hardware.py; without it training takes "
+        "CPU: rates measured with the nano student on two cores that have bfloat16 (blocks/estimates/hardware.py; "
+        "without it training takes "
         "twice as long); llama.cpp answers on the CPU",
     ]

@@ -1,4 +1,5 @@
-"""A plan on the terminal: one line per phase, the teachers, the size, what it assumes. Not here: the numbers (plan.py)."""
+"""A plan on the terminal: one line per phase, the teachers, the size, what it assumes. Not here: the numbers
+(plan.py)."""
 
 from rich.table import Table
 
@@ -15,8 +16,15 @@ def show(plan: Plan) -> None:
     tabulate(console, _teachers(plan))
     console.print(_size(plan), soft_wrap=True)
     count = sum(plan.held_out.values())
-    console.print(f"held out  {count} questions: a difference shows from about ±{100 * plan.interval:.1f} points (95%, paired)", soft_wrap=True)
-    console.print(f"budget    ${plan.all.dollars:,.2f} expected, ${plan.all.most_dollars:,.2f} at most, cap ${plan.cap_dollars:,} (teachers.cap_dollars)", soft_wrap=True)
+    console.print(
+        f"held out  {count} questions: a difference shows from about ±{100 * plan.interval:.1f} points (95%, paired)",
+        soft_wrap=True,
+    )
+    console.print(
+        f"budget    ${plan.all.dollars:,.2f} expected, ${plan.all.most_dollars:,.2f} at most, cap "
+        f"${plan.cap_dollars:,} (teachers.cap_dollars)",
+        soft_wrap=True,
+    )
     for note in plan.notes:
         console.print(f"note      {note}", soft_wrap=True)
     console.print("assumed")
@@ -25,12 +33,28 @@ def show(plan: Plan) -> None:
 
 
 def _phases(plan: Plan) -> Table:
-    title = f"profile {plan.profile}" + (f" with {', '.join(plan.overrides)}" if len(plan.overrides) < 6 and plan.overrides else "")
+    title = f"profile {plan.profile}" + (
+        f" with {', '.join(plan.overrides)}" if len(plan.overrides) < 6 and plan.overrides else ""
+    )
     table = Table(title=title, title_justify="left", show_footer=True)
     hours = f"{plan.accelerator} hours" if plan.accelerator else "GPU hours"
     seen = [_row(phase.phase, phase) for phase in plan.phases]
     footer = _row("in all", plan.all)
-    titles = ("phase", "calls", "at most", "M tokens in", "M tokens out", "$", "$ at most", hours, "CPU minutes", "wall time", "GPU GiB", "RAM GiB", "disk GiB")
+    titles = (
+        "phase",
+        "calls",
+        "at most",
+        "M tokens in",
+        "M tokens out",
+        "$",
+        "$ at most",
+        hours,
+        "CPU minutes",
+        "wall time",
+        "GPU GiB",
+        "RAM GiB",
+        "disk GiB",
+    )
     for name, end in zip(titles, footer, strict=True):
         table.add_column(name, footer=end, justify="left" if name == "phase" else "right", no_wrap=True)
     for row in seen:
@@ -40,9 +64,20 @@ def _phases(plan: Plan) -> Table:
 
 def _row(name: str, one: Column) -> tuple[str, ...]:
     return (
-        name, f"{one.calls:,.0f}", f"{one.most_calls:,.0f}", _millions(one.prompt_tokens), _millions(one.completion_tokens), f"{one.dollars:,.2f}", f"{one.most_dollars:,.2f}",
-        f"{one.accelerator_s / 3600:.2f}", f"{one.cpu_s / 60:,.1f}", _duration(one.wall_s), _gib(one.accelerator_bytes), _gib(one.cpu_bytes), _gib(one.disk_bytes),
-    )  # fmt: skip
+        name,
+        f"{one.calls:,.0f}",
+        f"{one.most_calls:,.0f}",
+        _millions(one.prompt_tokens),
+        _millions(one.completion_tokens),
+        f"{one.dollars:,.2f}",
+        f"{one.most_dollars:,.2f}",
+        f"{one.accelerator_s / 3600:.2f}",
+        f"{one.cpu_s / 60:,.1f}",
+        _duration(one.wall_s),
+        _gib(one.accelerator_bytes),
+        _gib(one.cpu_bytes),
+        _gib(one.disk_bytes),
+    )
 
 
 def _teachers(plan: Plan) -> Table:
@@ -53,14 +88,29 @@ def _teachers(plan: Plan) -> Table:
         table.add_column(name, justify="right")
     for phase in plan.phases:
         for one in phase.estimate.asked:
-            table.add_row(phase.phase, one.role, one.teacher, f"{one.calls:,.0f}", f"{one.most_calls:,.0f}", f"{one.prompt_tokens:,.0f}", f"{one.completion_tokens:,.0f}",
-                          f"{one.dollars:,.4f}", f"{one.most_dollars:,.2f}")  # fmt: skip
+            table.add_row(
+                phase.phase,
+                one.role,
+                one.teacher,
+                f"{one.calls:,.0f}",
+                f"{one.most_calls:,.0f}",
+                f"{one.prompt_tokens:,.0f}",
+                f"{one.completion_tokens:,.0f}",
+                f"{one.dollars:,.4f}",
+                f"{one.most_dollars:,.2f}",
+            )
     return table
 
 
 def _size(plan: Plan) -> str:
-    floors = ", ".join(f"{one.quantisation} {one.megabytes:,.2f} MB ({one.bits_per_parameter:.2f} bits per parameter)" for one in plan.floors)
-    return f"release   about {plan.release_bytes / 2**20:,.2f} MiB, never below {plan.least_release_bytes / 2**20:,.2f}; floor of the packed model: {floors}"
+    floors = ", ".join(
+        f"{one.quantisation} {one.megabytes:,.2f} MB ({one.bits_per_parameter:.2f} bits per parameter)"
+        for one in plan.floors
+    )
+    return (
+        f"release   about {plan.release_bytes / 2**20:,.2f} MiB, never below "
+        f"{plan.least_release_bytes / 2**20:,.2f}; floor of the packed model: {floors}"
+    )
 
 
 def _millions(value: float) -> str:

@@ -1,4 +1,5 @@
-"""``cogumi releases`` and ``cogumi rollback``: what is kept, and going back to it. Light on imports: a rollback takes under two seconds.
+"""``cogumi releases`` and ``cogumi rollback``: what is kept, and going back to it. Light on imports: a rollback takes
+under two seconds.
 
 Not here: the pointer itself (tasks/release/current.py), and making releases (flows).
 """
@@ -15,7 +16,10 @@ def show() -> None:
         say("there is no release here yet; make one with: cogumi run")
     for entry in entries:
         mark = "*" if entry is entries[-1] else " "
-        say(f"{mark} {entry.release.digest[:12]}  {entry.promoted}  {entry.how}{f', in place of {entry.replaced[:12]}' if entry.replaced else ''}")
+        say(
+            f"{mark} {entry.release.digest[:12]}  {entry.promoted}  "
+            f"{entry.how}{f', in place of {entry.replaced[:12]}' if entry.replaced else ''}"
+        )
 
 
 def rollback(release: str | None) -> None:
@@ -25,5 +29,8 @@ def rollback(release: str | None) -> None:
         BadInput: there is none, or its files are gone.
     """
     entry = move_back(release)
-    say(f"current  {entry.release.digest[:12]}  in place of {(entry.replaced or '')[:12]}; a second rollback takes this back")
+    say(
+        f"current  {entry.release.digest[:12]}  in place of {(entry.replaced or '')[:12]}; a second rollback takes "
+        "this back"
+    )
     say("what is being served changes when it is started again")

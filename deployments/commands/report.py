@@ -31,8 +31,8 @@ class ReleaseReport(Entry):
 
 
 class RunReport(Record):
-    """What a run's history says. ``ended``: how, in one line; ``report``: the HTML page, and ``figures`` its numbers, where it made or kept a
-    release."""
+    """What a run's history says. ``ended``: how, in one line; ``report``: the HTML page, and ``figures`` its numbers,
+    where it made or kept a release."""
 
     run: str
     name: str
@@ -49,8 +49,8 @@ class RunReport(Record):
 
 
 def report(named: str | None, output: Path | None, as_json: bool) -> None:
-    """Show the report of a release (by digest) or a run (by id or name); the current release's by default, or the last run's where
-    there is no release yet.
+    """Show the report of a release (by digest) or a run (by id or name); the current release's by default, or the last
+    run's where there is no release yet.
 
     Raises:
         BadInput: there is nothing of that name, or ``output`` cannot be written.
@@ -67,7 +67,8 @@ def report(named: str | None, output: Path | None, as_json: bool) -> None:
 
 
 def _mention_last_run(entry: Entry) -> None:
-    """Say how the last run ended where it did not end with ``entry``. The report is shown by now: a journal that cannot be read takes it from nobody."""
+    """Say how the last run ended where it did not end with ``entry``. The report is shown by now: a journal that cannot
+    be read takes it from nobody."""
     try:
         rows = _latest()
         last = _told(rows) if rows else None
@@ -79,17 +80,27 @@ def _mention_last_run(entry: Entry) -> None:
 
 
 def _releases_named(named: str) -> list[Entry]:
-    return [one for one in releases().entries if one.release.digest.startswith(named) or one.release.short.startswith(named)]
+    return [
+        one for one in releases().entries if one.release.digest.startswith(named) or one.release.short.startswith(named)
+    ]
 
 
 def _find(named: str) -> list[Happening]:
     """The history of the run whose id begins with ``named`` or whose name it is."""
     table = history.happenings.c
-    rows = history.read((table.run_name == named) | table.run.startswith(named, autoescape=True) | (table.flow_run == named)) if named else []
+    rows = (
+        history.read(
+            (table.run_name == named) | table.run.startswith(named, autoescape=True) | (table.flow_run == named)
+        )
+        if named
+        else []
+    )
     runs = list(dict.fromkeys(row.run for row in rows))
     if len(runs) > 1:
         listed = ", ".join(f"{row.run_name} {row.run}" for row in {row.run: row for row in rows}.values())
-        raise BadInput(f"{len(runs)} runs are called or begin with {quoted(named)}: {cut(listed, 1000)}; give more of the id")
+        raise BadInput(
+            f"{len(runs)} runs are called or begin with {quoted(named)}: {cut(listed, 1000)}; give more of the id"
+        )
     if not runs:
         known = {row.run: row.run_name for row in history.read(table.run != history.OUTSIDE.run)}
         last = ", ".join(list(known.values())[-NAMED:]) or "none"
@@ -109,8 +120,13 @@ def _told(rows: list[Happening]) -> RunReport:
     for row in rows:
         if row.what == "step":
             phases.setdefault(row.flow, Counter())[row.outcome] += 1
-    released = next((row for row in reversed(rows) if row.what == "release" and row.outcome in (history.PROMOTED, history.KEPT)), None)
-    made = dict.fromkeys(short for row in rows if row.what == "step" and row.outcome == history.RAN for short in row.detail["artifacts"])
+    released = next(
+        (row for row in reversed(rows) if row.what == "release" and row.outcome in (history.PROMOTED, history.KEPT)),
+        None,
+    )
+    made = dict.fromkeys(
+        short for row in rows if row.what == "step" and row.outcome == history.RAN for short in row.detail["artifacts"]
+    )
     page = _page(released.detail["report"]) if released else None
     return RunReport(
         run=rows[0].run,
@@ -131,7 +147,9 @@ def _told(rows: list[Happening]) -> RunReport:
 def _ended(rows: list[Happening], released: Happening | None) -> str:
     """How the run ended, as far as its history tells."""
     last = rows[-1]
-    stopped = next((row for row in reversed(rows) if row.outcome in (history.FAILED, history.SPENT, history.REFUSED)), None)
+    stopped = next(
+        (row for row in reversed(rows) if row.outcome in (history.FAILED, history.SPENT, history.REFUSED)), None
+    )
     if released is not None and (stopped is None or released.id > stopped.id):
         return f"ended with release {released.detail['release'][:12]} ({released.outcome})"
     gate = next((row for row in reversed(rows) if row.what == "gate" and row.outcome == history.FAILED), None)
@@ -147,7 +165,9 @@ def _ended(rows: list[Happening], released: Happening | None) -> str:
 
 def _checks(row: Happening, missed: bool = False) -> str:
     checks = [check for check in row.detail["checks"] if not (missed and check["passed"])]
-    return "; ".join(f"{check['name']} = {check['value']:.4g}, must be {check['rule']} {check['threshold']:.4g}" for check in checks)
+    return "; ".join(
+        f"{check['name']} = {check['value']:.4g}, must be {check['rule']} {check['threshold']:.4g}" for check in checks
+    )
 
 
 def _dollars(artifacts: dict[str, None]) -> Decimal:
@@ -180,7 +200,10 @@ def _show_run(rows: list[Happening], output: Path | None, as_json: bool) -> None
 
 
 def _text(told: RunReport) -> str:
-    phases = "; ".join(f"{name} {', '.join(f'{count} {outcome}' for outcome, count in counts.items())}" for name, counts in told.phases.items())
+    phases = "; ".join(
+        f"{name} {', '.join(f'{count} {outcome}' for outcome, count in counts.items())}"
+        for name, counts in told.phases.items()
+    )
     lines = [
         f"run       {told.name}  {told.run}",
         f"began     {told.began}, took {told.seconds:.0f} s",

@@ -24,8 +24,8 @@ PHASES = ("dataset", "training", "compression", "modifiers", "routing", "release
 
 
 def run_pipeline(profile: str, phases: list[str], overrides: list[str], fresh: bool, as_json: bool = False) -> None:
-    """Run the pipeline here, against the server of ``cogumi up`` where one is running, otherwise one of its own. ``as_json``: print the
-    result as JSON.
+    """Run the pipeline here, against the server of ``cogumi up`` where one is running, otherwise one of its own.
+    ``as_json``: print the result as JSON.
 
     Raises:
         BadInput: unknown profile, phase or setting.
@@ -59,18 +59,31 @@ def run_pipeline(profile: str, phases: list[str], overrides: list[str], fresh: b
     if as_json:
         console.say_json(built, indent=None)
     elif built.release is not None:
-        console.say(f"release  {store.here(built.release.release).uri}\nreport   {store.here(built.release.report).uri}/report.html\ntalk     cogumi chat")
+        console.say(
+            f"release  {store.here(built.release.release).uri}\nreport   "
+            f"{store.here(built.release.report).uri}/report.html\ntalk     cogumi chat"
+        )
 
 
 def announcement(profile: "Profile", until: str, overrides: list[str]) -> str:
-    """What a run begins with: the profile, what it builds and on what, up to which phase, and what differs from the profile."""
-    return f"profile {profile.name} up to phase {until}: {profile.description} Settings that are not the profile's: {cut(', '.join(overrides), 2000) or 'none'}"
+    """What a run begins with: the profile, what it builds and on what, up to which phase, and what differs from the
+    profile."""
+    return (
+        f"profile {profile.name} up to phase {until}: {profile.description} Settings that are not the profile's: "
+        f"{cut(', '.join(overrides), 2000) or 'none'}"
+    )
 
 
 def describe(flow_run: UUID) -> str:
     """How many steps of a run (and of the runs below it) came from the cache, ran, or failed."""
     from prefect import get_client
-    from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterParentFlowRunId, TaskRunFilter, TaskRunFilterFlowRunId, TaskRunFilterSubFlowRuns
+    from prefect.client.schemas.filters import (
+        FlowRunFilter,
+        FlowRunFilterParentFlowRunId,
+        TaskRunFilter,
+        TaskRunFilterFlowRunId,
+        TaskRunFilterSubFlowRuns,
+    )
     from prefect.client.schemas.objects import TaskRun
 
     from tasks.step import EVERY_RUN
@@ -80,14 +93,23 @@ def describe(flow_run: UUID) -> str:
     def read() -> list[TaskRun]:
         found, level = [], [flow_run]
         while level:
-            found += client.read_task_runs(task_run_filter=TaskRunFilter(flow_run_id=TaskRunFilterFlowRunId(any_=level), subflow_runs=no_phases))
-            level = [child.id for child in client.read_flow_runs(flow_run_filter=FlowRunFilter(parent_flow_run_id=FlowRunFilterParentFlowRunId(any_=level)))]
+            found += client.read_task_runs(
+                task_run_filter=TaskRunFilter(flow_run_id=TaskRunFilterFlowRunId(any_=level), subflow_runs=no_phases)
+            )
+            level = [
+                child.id
+                for child in client.read_flow_runs(
+                    flow_run_filter=FlowRunFilter(parent_flow_run_id=FlowRunFilterParentFlowRunId(any_=level))
+                )
+            ]
         return found
 
     with get_client(sync_client=True) as client:
         runs, before = read(), -1
         deadline = time.monotonic() + SETTLE_SECONDS
-        while time.monotonic() < deadline and (len(runs) != before or any(run.state is None or not run.state.is_final() for run in runs)):
+        while time.monotonic() < deadline and (
+            len(runs) != before or any(run.state is None or not run.state.is_final() for run in runs)
+        ):
             time.sleep(0.2)  # the server writes task runs down a little after they end
             runs, before = read(), len(runs)
     always = sum(run.name.endswith(EVERY_RUN) for run in runs)
@@ -98,7 +120,8 @@ def describe(flow_run: UUID) -> str:
 
 
 def find_server() -> None:
-    """The server that the environment names, else that of ``cogumi up`` with this state folder, else one for this run alone.
+    """The server that the environment names, else that of ``cogumi up`` with this state folder, else one for this run
+    alone.
 
     Raises:
         BadInput: ``PREFECT_API_URL`` is no address.
@@ -109,7 +132,10 @@ def find_server() -> None:
 
     if named := os.environ.pop("PREFECT_API_URL", "").strip():  # set to nothing is not set
         if not named.startswith(("http://", "https://")):
-            raise BadInput(f"PREFECT_API_URL {quoted(named)} is no address; write one such as http://host:4200/api, or unset it: then a run starts a server of its own")
+            raise BadInput(
+                f"PREFECT_API_URL {quoted(named)} is no address; write one such as http://host:4200/api, or unset it: "
+                "then a run starts a server of its own"
+            )
         os.environ["PREFECT_API_URL"] = named
     found = running()
     if found is not None and named in ("", found.api):

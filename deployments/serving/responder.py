@@ -18,8 +18,8 @@ from tasks.routing.decide import BASE, Decision, Router
 
 
 class Reply(Record):
-    """An answer: its sections as written, the router's decision, the seconds it took, and why the base answered although a modifier
-    was chosen (None: it did not)."""
+    """An answer: its sections as written, the router's decision, the seconds it took, and why the base answered
+    although a modifier was chosen (None: it did not)."""
 
     sections: Sections
     decision: Decision
@@ -46,17 +46,22 @@ class Responder:
         self._router = Router.load(folder / contents.ROUTER)
         adapters = {name: folder / part.path for name, part in self.description.modifiers.items()}
         threads = threads or len(os.sched_getaffinity(0))
-        self._model = LlamaCpp(folder / contents.BASE, adapters=adapters, context=self.description.context_tokens, threads=threads, slots=1)
+        self._model = LlamaCpp(
+            folder / contents.BASE, adapters=adapters, context=self.description.context_tokens, threads=threads, slots=1
+        )
 
     def __enter__(self) -> "Responder":
         self._model.__enter__()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._model.__exit__(kind, error, trace)
 
     def reply(self, messages: Sequence[Message]) -> Reply:
-        """Answer the last message of a conversation. Old turns are left out, oldest first, where the context is too short.
+        """Answer the last message of a conversation. Old turns are left out, oldest first, where the context is too
+        short.
 
         Raises:
             BadInput: the last message alone does not fit the context.
@@ -67,19 +72,26 @@ class Responder:
         chosen, seconds, fallback = first, first.seconds, None
         if decision.choice != BASE:
             try:
-                chosen = self._model.complete([prompt], max_tokens=self.description.answer_tokens, adapter=decision.choice)[0]
+                chosen = self._model.complete(
+                    [prompt], max_tokens=self.description.answer_tokens, adapter=decision.choice
+                )[0]
                 seconds += chosen.seconds
             except CogumiError as error:  # an answer is there; a modifier that fails shall not take it away
                 fallback = str(error)
         return Reply(sections=template.sections(chosen.text), decision=decision, seconds=seconds, fallback=fallback)
 
     def _fitting(self, messages: Sequence[Message]) -> str:
-        room = self.description.context_tokens - min(self.description.answer_tokens, self.description.context_tokens // 2)
+        room = self.description.context_tokens - min(
+            self.description.answer_tokens, self.description.context_tokens // 2
+        )
         for start in range(0, len(messages), 2):
             prompt = template.render(messages[start:], generate=True)
             if len(self._model.tokenize(prompt)) <= room:
                 return prompt
         count = len(self._model.tokenize(prompt))
         if count >= self.description.context_tokens:
-            raise BadInput(f"the question has {count} tokens with its frame, and this release reads and writes {self.description.context_tokens} in all; shorten it")
+            raise BadInput(
+                f"the question has {count} tokens with its frame, and this release reads and writes "
+                f"{self.description.context_tokens} in all; shorten it"
+            )
         return prompt

@@ -1,8 +1,8 @@
-"""What a person at a terminal sees: of a run one plain line per event, and no tracebacks of expected errors, JSON lines where asked for;
-of a page its tables, or their rows as lines where the terminal is too narrow for them.
+"""What a person at a terminal sees: of a run one plain line per event, and no tracebacks of expected errors, JSON lines
+where asked for; of a page its tables, or their rows as lines where the terminal is too narrow for them.
 
-Whatever a command prints goes through here, so that no text of others commands the terminal. Not here: the logs that Prefect keeps with
-every run; they hold everything.
+Whatever a command prints goes through here, so that no text of others commands the terminal. Not here: the logs that
+Prefect keeps with every run; they hold everything.
 """
 
 import logging
@@ -35,7 +35,9 @@ def attach() -> None:
     handler.setFormatter(JsonLines() if json_lines() else _Lines("%(asctime)s %(message)s", "%H:%M:%S"))
     own.addHandler(handler)
     own.propagate = False
-    logging.raiseExceptions = False  # Prefect would tell of every line that its server did not take, in the middle of ours
+    logging.raiseExceptions = (
+        False  # Prefect would tell of every line that its server did not take, in the middle of ours
+    )
     logging.captureWarnings(True)
     logging.getLogger("py.warnings").setLevel(logging.ERROR)
 
@@ -92,8 +94,8 @@ def page(width: int) -> "Console":
 
 
 def tabulate(console: "Console", table: "Table") -> None:
-    """Print a table. Cut off, its numbers would say something else, so where it is too wide each row is lines of its own: the first cell,
-    then every other with its column's name."""
+    """Print a table. Cut off, its numbers would say something else, so where it is too wide each row is lines of its
+    own: the first cell, then every other with its column's name."""
     from rich.text import Text
 
     if console.measure(table, options=console.options.update_width(UNBOUND)).maximum <= console.width:

@@ -1,7 +1,8 @@
-"""How a command ends: what Prefect has still to send is sent, for a bounded time, then the run's own server and the process go.
+"""How a command ends: what Prefect has still to send is sent, for a bounded time, then the run's own server and the
+process go.
 
-Prefect alone waits at exit until everything is sent, for ever when its server is gone. Not here: what the exit code means
-(cli.py), and signals before the work begins (signals.py).
+Prefect alone waits at exit until everything is sent, for ever when its server is gone. Not here: what the exit code
+means (cli.py), and signals before the work begins (signals.py).
 """
 
 import atexit
@@ -22,15 +23,16 @@ TERMINATED = (128 + signal.SIGTERM, 128 + signal.SIGHUP)
 
 
 def work_begins() -> None:
-    """From here on a signal is an exception, so that what is open is closed. Nothing where this process is no command."""
+    """From here on a signal is an exception, so that what is open is closed. Nothing where this process is no
+    command."""
     if signals.command:
         signal.signal(signal.SIGINT, signal.default_int_handler)
         catch_sigterm()
 
 
 def catch_sigterm() -> None:
-    """Let SIGTERM, and the end of the terminal, end the command as Ctrl-C does: what is open is closed; a second signal ends it
-    at once."""
+    """Let SIGTERM, and the end of the terminal, end the command as Ctrl-C does: what is open is closed; a second signal
+    ends it at once."""
     for number in signals.heard():
         if number != signal.SIGINT:
             signal.signal(number, _terminate)
@@ -78,8 +80,8 @@ def drain() -> bool:
 
 
 def _flush() -> None:
-    """What was printed reaches who listens, while a signal may still end the wait; what cannot be written is dropped, or Python would
-    complain of it at the very end."""
+    """What was printed reaches who listens, while a signal may still end the wait; what cannot be written is dropped,
+    or Python would complain of it at the very end."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()

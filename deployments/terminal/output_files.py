@@ -11,12 +11,14 @@ from pathlib import Path
 from blocks.storage import objects
 from configs.errors import BadInput
 
-_held: dict[Path, int] = {}  # pipes, open until the command ends: closed after a look, their readers would take that for the end
+_held: dict[
+    Path, int
+] = {}  # pipes, open until the command ends: closed after a look, their readers would take that for the end
 
 
 def check_readable(path: Path) -> None:
-    """Raise BadInput where there is no file of that name to read. A pipe or device is none: its rows would be gone after one look, or
-    never end."""
+    """Raise BadInput where there is no file of that name to read. A pipe or device is none: its rows would be gone
+    after one look, or never end."""
     try:
         mode = path.stat().st_mode
     except FileNotFoundError:
@@ -24,7 +26,9 @@ def check_readable(path: Path) -> None:
     except (OSError, ValueError) as error:
         raise BadInput(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from None
     if not stat.S_ISREG(mode):
-        raise BadInput(f"{path}: {'a folder; name its files' if stat.S_ISDIR(mode) else 'a device, pipe or socket; name a file'}")
+        raise BadInput(
+            f"{path}: {'a folder; name its files' if stat.S_ISDIR(mode) else 'a device, pipe or socket; name a file'}"
+        )
     if not os.access(path, os.R_OK):
         raise BadInput(f"{path}: may not be read by this user; change its permissions")
 
@@ -36,7 +40,9 @@ def check_writable(path: Path) -> None:
     try:
         with suppress(FileNotFoundError, NotADirectoryError):
             if stat.S_ISFIFO(path.stat().st_mode) and path not in _held:
-                _held[path] = os.open(path, os.O_WRONLY | os.O_NONBLOCK)  # fails where nobody reads: a reader might never come
+                _held[path] = os.open(
+                    path, os.O_WRONLY | os.O_NONBLOCK
+                )  # fails where nobody reads: a reader might never come
         there = path.is_dir()
         folder = next(one for one in path.absolute().parents if one.exists())
     except OSError as error:  # a name too long, a link to itself, a folder that nobody may look into
@@ -50,7 +56,8 @@ def check_writable(path: Path) -> None:
 
 
 def write(path: Path, content: bytes) -> None:
-    """Put ``content`` there, a link's target keeping its link; a device or pipe (``/dev/stdout``) is written to, never replaced.
+    """Put ``content`` there, a link's target keeping its link; a device or pipe (``/dev/stdout``) is written to, never
+    replaced.
 
     Raises:
         BadInput: it cannot be written.

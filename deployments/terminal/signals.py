@@ -1,7 +1,9 @@
-"""Ctrl-C, SIGTERM and SIGHUP before a command's work begins: it ends at once, with one line. Imports nothing that takes time itself.
+"""Ctrl-C, SIGTERM and SIGHUP before a command's work begins: it ends at once, with one line. Imports nothing that takes
+time itself.
 
-An exception raised in the middle of an import ends in a traceback as often as not, and leaves half a module behind; and there is nothing to
-close yet. Not here: what a signal does to work under way (leaving.py), and the first moments of the interpreter, before any of our code.
+An exception raised in the middle of an import ends in a traceback as often as not, and leaves half a module behind; and
+there is nothing to close yet. Not here: what a signal does to work under way (leaving.py), and the first moments of the
+interpreter, before any of our code.
 """
 
 import os
@@ -28,7 +30,8 @@ def heard() -> list[signal.Signals]:
 
 
 def end(number: int, frame: FrameType | None) -> NoReturn:
-    """Say so, and go: 130, 143 or 129, as shells have it. A server that the process started ends with it; the kernel sees to that."""
+    """Say so, and go: 130, 143 or 129, as shells have it. A server that the process started ends with it; the kernel
+    sees to that."""
     try:
         os.write(2, LINE)
     except OSError:

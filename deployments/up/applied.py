@@ -1,7 +1,9 @@
-"""What was last applied of our files to a server, remembered on it, so that whatever a person set there since is left as it is.
+"""What was last applied of our files to a server, remembered on it, so that whatever a person set there since is left
+as it is.
 
-A field is written again where its file has changed since; where it has not, what stands on the server is a person's, or the same. Remembered
-are digests, field by field, in Prefect variables called ``cogumi_applied_…``. Not here: which fields there are (provision.py, deploy.py).
+A field is written again where its file has changed since; where it has not, what stands on the server is a person's, or
+the same. Remembered are digests, field by field, in Prefect variables called ``cogumi_applied_…``. Not here: which
+fields there are (provision.py, deploy.py).
 """
 
 import hashlib
@@ -24,7 +26,8 @@ def digest(value: Any) -> str:
 
 @contextmanager
 def there_already() -> Iterator[None]:
-    """Making something that may be there: by somebody else meanwhile, or by this very request, which a client sends again when no answer came."""
+    """Making something that may be there: by somebody else meanwhile, or by this very request, which a client sends
+    again when no answer came."""
     from prefect.exceptions import ObjectAlreadyExists, PrefectHTTPStatusError
 
     try:
@@ -77,12 +80,19 @@ class Applied:
         """The digest of what was last applied there."""
         return self.held.get(thing, {}).get(field)
 
-    def changed(self, thing: str, wanted: Mapping[str, Any], there: Mapping[str, Any] | None, ours: Collection[str] = ()) -> dict[str, Any]:
-        """The fields of ``wanted`` to write over ``there`` (None: it is not there): those whose file has changed since they were last applied,
-        and where nothing is remembered those of ``ours``, that no person sets. What is wanted now is remembered."""
+    def changed(
+        self, thing: str, wanted: Mapping[str, Any], there: Mapping[str, Any] | None, ours: Collection[str] = ()
+    ) -> dict[str, Any]:
+        """The fields of ``wanted`` to write over ``there`` (None: it is not there): those whose file has changed since
+        they were last applied, and where nothing is remembered those of ``ours``, that no person sets. What is wanted
+        now is remembered."""
         before = self.held.get(thing, {})
         self.held[thing] = {field: digest(value) for field, value in wanted.items()}
         if there is None:
             return dict(wanted)
-        due = {field for field in wanted if (field in ours if field not in before else before[field] != self.held[thing][field])}
+        due = {
+            field
+            for field in wanted
+            if (field in ours if field not in before else before[field] != self.held[thing][field])
+        }
         return {field: wanted[field] for field in wanted if field in due and there.get(field) != wanted[field]}

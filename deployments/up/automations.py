@@ -1,7 +1,8 @@
-"""Automations from files: ``automations/*.yaml`` in the fields of Prefect's own, made on a server, or brought up to date where a file changed.
+"""Automations from files: ``automations/*.yaml`` in the fields of Prefect's own, made on a server, or brought up to
+date where a file changed.
 
-An action names its notification block (``block: cogumi-notices``) where Prefect wants an id that only the server knows; an automation whose
-block does not exist there is left out. Not here: what Prefect does with them.
+An action names its notification block (``block: cogumi-notices``) where Prefect wants an id that only the server knows;
+an automation whose block does not exist there is left out. Not here: what Prefect does with them.
 """
 
 from pathlib import Path
@@ -55,7 +56,10 @@ async def automate(client: "PrefectClient") -> list[str]:
     said = []
     for path in files():
         if missing := needs(path) - set(blocks):
-            said.append(f"automation {path.stem} waits for a notification block named {', '.join(sorted(missing))}; make one in the UI, then `cogumi up` again")
+            said.append(
+                f"automation {path.stem} waits for a notification block named {', '.join(sorted(missing))}; make one "
+                "in the UI, then `cogumi up` again"
+            )
             continue
         wanted = automation(path, blocks)
         found = await client.read_automations_by_name(wanted.name)
@@ -64,7 +68,9 @@ async def automate(client: "PrefectClient") -> list[str]:
             applied.changed(path.stem, fields, None)
             await client.create_automation(wanted)
             found = await client.read_automations_by_name(wanted.name)
-            for again in found[1:]:  # the request came twice: a client sends it again when no answer came, and names need not differ here
+            for again in found[
+                1:
+            ]:  # the request came twice: a client sends it again when no answer came, and names need not differ here
                 with gone_already():
                     await client.delete_automation(again.id)
             continue
@@ -72,7 +78,9 @@ async def automate(client: "PrefectClient") -> list[str]:
         other = {name for name in fields if before[name] != wanted.model_dump()[name]}
         if due := applied.changed(path.stem, fields, before, ours=other):
             kept = AutomationCore.model_validate({**before, **due})  # switched off in the UI: stays off
-            await client.update_automation(found[0].id, kept)  # forgets what it waits for: a run whose heartbeat ended before would never be marked
+            await client.update_automation(
+                found[0].id, kept
+            )  # forgets what it waits for: a run whose heartbeat ended before would never be marked
     await applied.keep(client)
     return said
 
@@ -89,7 +97,11 @@ def _filled(path: Path, blocks: "dict[str, UUID]") -> dict[str, Any]:
 async def _notices(client: "PrefectClient") -> "dict[str, UUID]":
     """Name → id of the blocks that can send a message."""
     documents = await client.read_block_documents(include_secrets=False)
-    return {document.name: document.id for document in documents if document.name and document.block_schema and "notify" in document.block_schema.capabilities}
+    return {
+        document.name: document.id
+        for document in documents
+        if document.name and document.block_schema and "notify" in document.block_schema.capabilities
+    }
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -98,9 +110,18 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _unknown(given: Any, understood: Any, path: str = "") -> list[str]:
-    """Keys of ``given`` that are not in ``understood``: Prefect's models drop them silently. Labels to match are free."""
+    """Keys of ``given`` that are not in ``understood``: Prefect's models drop them silently. Labels to match are
+    free."""
     if isinstance(given, dict) and isinstance(understood, dict) and not path.endswith(("match.", "match_related.")):
-        return [name for key, value in given.items() for name in ([path + key] if key not in understood else _unknown(value, understood[key], f"{path}{key}."))]
+        return [
+            name
+            for key, value in given.items()
+            for name in ([path + key] if key not in understood else _unknown(value, understood[key], f"{path}{key}."))
+        ]
     if isinstance(given, list) and isinstance(understood, list):
-        return [name for number, (one, other) in enumerate(zip(given, understood, strict=False)) for name in _unknown(one, other, f"{path}{number}.")]
+        return [
+            name
+            for number, (one, other) in enumerate(zip(given, understood, strict=False))
+            for name in _unknown(one, other, f"{path}{number}.")
+        ]
     return []

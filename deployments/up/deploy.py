@@ -1,7 +1,9 @@
-"""The deployments of prefect.yaml on a server, made or brought up to this code. What a person set there stays: the switch and times of a
-schedule, a pause, parameters, limits, tags, until the file says something new about that very field.
+"""The deployments of prefect.yaml on a server, made or brought up to this code. What a person set there stays: the
+switch and times of a schedule, a pause, parameters, limits, tags, until the file says something new about that very
+field.
 
-``prefect deploy`` alone writes the file over all of it. Not here: how that is told apart (applied.py), pools (provision.py).
+``prefect deploy`` alone writes the file over all of it. Not here: how that is told apart (applied.py), pools
+(provision.py).
 """
 
 import asyncio
@@ -24,7 +26,14 @@ if TYPE_CHECKING:
     from prefect.client.schemas.responses import DeploymentResponse
 
 FILE = ROOT / "prefect.yaml"
-FIELDS: dict[str, Any] = {"description": None, "tags": [], "parameters": {}, "work_pool": {}, "concurrency_limit": None, "paused": False}
+FIELDS: dict[str, Any] = {
+    "description": None,
+    "tags": [],
+    "parameters": {},
+    "work_pool": {},
+    "concurrency_limit": None,
+    "paused": False,
+}
 
 
 def deploy() -> None:
@@ -70,7 +79,8 @@ async def _there(client: "PrefectClient", name: str) -> "DeploymentResponse | No
 
 
 def _merged(config: dict[str, Any], there: "DeploymentResponse | None", applied: Applied) -> dict[str, Any]:
-    """An entry as Prefect's command shall apply it: the file's, with what a person set. Of one that is there without its schedules."""
+    """An entry as Prefect's command shall apply it: the file's, with what a person set. Of one that is there without
+    its schedules."""
     wanted = {**FIELDS, **{field: config[field] for field in FIELDS if field in config}}
     if there is None:
         applied.changed(full_name(config), wanted, None)
@@ -84,11 +94,23 @@ def _merged(config: dict[str, Any], there: "DeploymentResponse | None", applied:
 
 def _held(there: "DeploymentResponse") -> dict[str, Any]:
     """The fields of a deployment on the server, as the file writes them."""
-    pool = {"name": there.work_pool_name, "work_queue_name": there.work_queue_name, "job_variables": there.job_variables}
+    pool = {
+        "name": there.work_pool_name,
+        "work_queue_name": there.work_queue_name,
+        "job_variables": there.job_variables,
+    }
     limit: Any = None
     if there.global_concurrency_limit is not None:
-        options = there.concurrency_options.model_dump(mode="json", exclude_none=True) if there.concurrency_options is not None else {}
-        limit = {"limit": there.global_concurrency_limit.limit, **options} if options else there.global_concurrency_limit.limit
+        options = (
+            there.concurrency_options.model_dump(mode="json", exclude_none=True)
+            if there.concurrency_options is not None
+            else {}
+        )
+        limit = (
+            {"limit": there.global_concurrency_limit.limit, **options}
+            if options
+            else there.global_concurrency_limit.limit
+        )
     return {
         "description": there.description,
         "tags": there.tags,
@@ -105,7 +127,9 @@ def _run(content: dict[str, Any]) -> None:
         path = Path(folder) / "prefect.yaml"
         path.write_text(yaml.safe_dump(content))
         command = [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all", "--prefect-file", str(path)]
-        done = subprocess.run(command, cwd=ROOT, env={**os.environ, "COLUMNS": "200"}, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            command, cwd=ROOT, env={**os.environ, "COLUMNS": "200"}, capture_output=True, text=True, check=False
+        )
     if done.returncode:
         raise CogumiError(f"prefect deploy --all failed: {_told(done.stderr or done.stdout)}")
 
@@ -116,8 +140,11 @@ def _told(output: str) -> str:
     return lines[-1] if "Traceback (most recent call last)" in output else output.strip()[-2000:]
 
 
-async def _schedule(client: "PrefectClient", config: dict[str, Any], found: "DeploymentResponse", applied: Applied) -> None:
-    """The schedules of a deployment that was there. One that a person deleted is not made again; one that left the file goes."""
+async def _schedule(
+    client: "PrefectClient", config: dict[str, Any], found: "DeploymentResponse", applied: Applied
+) -> None:
+    """The schedules of a deployment that was there. One that a person deleted is not made again; one that left the file
+    goes."""
     held = {schedule.slug: schedule for schedule in await client.read_deployment_schedules(found.id) if schedule.slug}
     wanted = {schedule["slug"]: schedule for schedule in config.get("schedules", [])}
     for slug, schedule in wanted.items():
@@ -131,7 +158,11 @@ async def _schedule(client: "PrefectClient", config: dict[str, Any], found: "Dep
             moved = {**_scheduled(there), **due}
             times = _times(moved) if {"cron", "timezone"} & set(due) and moved["cron"] else None
             await client.update_deployment_schedule(found.id, there.id, due.get("active"), times)
-    for name in [name for name in applied.held if name.startswith(f"{full_name(config)}#") and name.partition("#")[2] not in wanted]:
+    for name in [
+        name
+        for name in applied.held
+        if name.startswith(f"{full_name(config)}#") and name.partition("#")[2] not in wanted
+    ]:
         del applied.held[name]
         if (gone := held.get(name.partition("#")[2])) is not None:
             with gone_already():
@@ -148,7 +179,11 @@ def _fields(schedule: dict[str, Any]) -> dict[str, Any]:
 
 def _scheduled(there: "DeploymentSchedule") -> dict[str, Any]:
     """The fields of a schedule on the server; no cron where a person made it one of intervals."""
-    return {"active": there.active, "cron": getattr(there.schedule, "cron", None), "timezone": getattr(there.schedule, "timezone", None)}
+    return {
+        "active": there.active,
+        "cron": getattr(there.schedule, "cron", None),
+        "timezone": getattr(there.schedule, "timezone", None),
+    }
 
 
 def _times(schedule: dict[str, Any]) -> Any:

@@ -1,8 +1,8 @@
 """Flow runs whose worker on this machine is gone and whose process is gone too: marked as crashed at once.
 
-Such a run says nothing any more, yet holds a slot of its pool and keeps whoever waits for it waiting. The automations that find it on any
-machine (crashed.yaml, never-started.yaml) need minutes and half an hour. The names of the workers that were started stand in
-``$COGUMI_HOME/workers`` until none of their runs is left. Not here: when to look (up.py).
+Such a run says nothing any more, yet holds a slot of its pool and keeps whoever waits for it waiting. The automations
+that find it on any machine (crashed.yaml, never-started.yaml) need minutes and half an hour. The names of the workers
+that were started stand in ``$COGUMI_HOME/workers`` until none of their runs is left. Not here: when to look (up.py).
 """
 
 import logging
@@ -30,8 +30,8 @@ def remember(worker: str) -> None:
 
 
 def mark(working: Collection[str] = ()) -> bool:
-    """Mark the orphans of every worker that was remembered and is not ``working``; whether there is something left to look after:
-    a run whose process outlived its worker, or a server that does not answer."""
+    """Mark the orphans of every worker that was remembered and is not ``working``; whether there is something left to
+    look after: a run whose process outlived its worker, or a server that does not answer."""
     gone = {unquote(path.name): path for path in _workers().glob("*")}
     gone = {name: path for name, path in gone.items() if name not in working}
     if not gone:
@@ -49,7 +49,12 @@ def mark(working: Collection[str] = ()) -> bool:
                 if worker in gone and str(run.id) in alive:
                     left.add(worker)
                 elif worker in gone:
-                    _crash(client, run, f"The worker {worker} is gone, and the process of this run too. Run it again, finished steps come from the cache.")
+                    _crash(
+                        client,
+                        run,
+                        f"The worker {worker} is gone, and the process of this run too. Run it again, finished steps "
+                        "come from the cache.",
+                    )
     except (httpx.HTTPError, RuntimeError, ObjectNotFound) as error:  # the last: somebody deleted it meanwhile
         log.warning("runs that a worker left behind are looked for later: %s", error)
         return True
@@ -65,11 +70,18 @@ def _workers() -> Path:
 
 def _unfinished(client: "SyncPrefectClient", inside: "FlowRun | None" = None) -> "list[FlowRun]":
     """The runs that began or were taken and have not ended, all or those that a run started."""
-    from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterParentFlowRunId, FlowRunFilterState, FlowRunFilterStateType
+    from prefect.client.schemas.filters import (
+        FlowRunFilter,
+        FlowRunFilterParentFlowRunId,
+        FlowRunFilterState,
+        FlowRunFilterStateType,
+    )
     from prefect.client.schemas.objects import StateType
 
     wanted = FlowRunFilter(
-        state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.PENDING, StateType.RUNNING, StateType.CANCELLING])),
+        state=FlowRunFilterState(
+            type=FlowRunFilterStateType(any_=[StateType.PENDING, StateType.RUNNING, StateType.CANCELLING])
+        ),
         parent_flow_run_id=FlowRunFilterParentFlowRunId(any_=[inside.id]) if inside is not None else None,
     )
     found: list[FlowRun] = []

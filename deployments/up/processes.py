@@ -1,7 +1,7 @@
 """The processes of one ``cogumi up``: started in sessions of their own, written down, and ended, those and no others.
 
-Every process inherits a mark in its environment, so that what a killed ``cogumi up`` left behind is known even where its number was
-given to somebody else meanwhile. Needs Linux' /proc. Not here: which processes there are (up.py).
+Every process inherits a mark in its environment, so that what a killed ``cogumi up`` left behind is known even where
+its number was given to somebody else meanwhile. Needs Linux' /proc. Not here: which processes there are (up.py).
 """
 
 import contextlib
@@ -37,10 +37,18 @@ def started(pid: int) -> float | None:
 
 
 def start(name: str, arguments: Sequence[str], environment: Mapping[str, str]) -> Child:
-    """Start ``python ARGUMENTS``, its output in ``logs/NAME.log``. It is asked to end when this process dies, however that happens."""
+    """Start ``python ARGUMENTS``, its output in ``logs/NAME.log``. It is asked to end when this process dies, however
+    that happens."""
     with open(private_folder("logs") / f"{name}.log", "ab", opener=private_opener) as log:
         return subprocess.Popen(
-            [sys.executable, *arguments], cwd=ROOT, env=dict(environment), stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True, preexec_fn=_end_with_parent
+            [sys.executable, *arguments],
+            cwd=ROOT,
+            env=dict(environment),
+            stdout=log,
+            stderr=log,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+            preexec_fn=_end_with_parent,
         )
 
 
@@ -57,8 +65,8 @@ def stop(children: Sequence[Child]) -> None:
 
 
 def sweep(mark: str, only_runs: bool = False) -> int:
-    """End every process that carries ``mark``, or every flow run among them, and wait until they are gone; how many there were. Flow runs
-    outlive a worker that was killed."""
+    """End every process that carries ``mark``, or every flow run among them, and wait until they are gone; how many
+    there were. Flow runs outlive a worker that was killed."""
     wanted = [f"{MARK}={mark}".encode(), *([RUN] if only_runs else [])]
     found = _with(wanted)
     for number, _ in found:
@@ -72,19 +80,30 @@ def sweep(mark: str, only_runs: bool = False) -> int:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(number, signal.SIGKILL)
     deadline = time.monotonic() + STOP_SECONDS
-    while any(started(number) == since for number, since in {*found, *left}) and time.monotonic() < deadline:  # until then it may hold a port
+    while (
+        any(started(number) == since for number, since in {*found, *left}) and time.monotonic() < deadline
+    ):  # until then it may hold a port
         time.sleep(0.02)
     return len(found)
 
 
 def flow_runs() -> set[str]:
     """The ids of the flow runs whose process lives on this machine."""
-    return {name.removeprefix(RUN).decode() for _, _, environment in _processes() for name in environment if name.startswith(RUN)}
+    return {
+        name.removeprefix(RUN).decode()
+        for _, _, environment in _processes()
+        for name in environment
+        if name.startswith(RUN)
+    }
 
 
 def _with(wanted: Sequence[bytes]) -> list[tuple[int, float]]:
     """(pid, start time) of the processes in whose environment all these begin a line."""
-    return [(number, since) for number, since, environment in _processes() if all(any(line.startswith(each) for line in environment) for each in wanted)]
+    return [
+        (number, since)
+        for number, since, environment in _processes()
+        if all(any(line.startswith(each) for line in environment) for each in wanted)
+    ]
 
 
 def _processes() -> Iterator[tuple[int, float, list[bytes]]]:

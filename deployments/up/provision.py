@@ -1,5 +1,5 @@
-"""What a server needs before a run can be submitted: pools with their queues, limits, blocks, automations. All idempotent, and what a person
-set on the server stays as it is, until the file says something new about that very field.
+"""What a server needs before a run can be submitted: pools with their queues, limits, blocks, automations. All
+idempotent, and what a person set on the server stays as it is, until the file says something new about that very field.
 
 Not here: the server itself and its workers (up.py), automations' files (automations.py), deployments (deploy.py).
 """
@@ -43,7 +43,8 @@ def pools() -> dict[str, dict[str, Any]]:
 
 
 async def _make_pool(client: "PrefectClient", name: str, pool: dict[str, Any], applied: Applied) -> list[str]:
-    """A pool with its queues; what a person should know. One that exists keeps its type: it may be Kubernetes' by now."""
+    """A pool with its queues; what a person should know. One that exists keeps its type: it may be Kubernetes' by
+    now."""
     from prefect.client.schemas.actions import WorkPoolCreate, WorkPoolUpdate
     from prefect.exceptions import ObjectNotFound
 
@@ -55,7 +56,9 @@ async def _make_pool(client: "PrefectClient", name: str, pool: dict[str, Any], a
     except ObjectNotFound:
         made = True
         with there_already():
-            await client.create_work_pool(WorkPoolCreate(name=name, type="process", base_job_template=template, **fields))
+            await client.create_work_pool(
+                WorkPoolCreate(name=name, type="process", base_job_template=template, **fields)
+            )
         found = await client.read_work_pool(name)
     held = {"description": found.description, "concurrency_limit": found.concurrency_limit}
     due = applied.changed(name, fields, held, ours=("description",))
@@ -66,7 +69,9 @@ async def _make_pool(client: "PrefectClient", name: str, pool: dict[str, Any], a
         if digest(found.base_job_template) in {before, *RENEWED}:
             due |= {"base_job_template": template} if found.base_job_template != template else {}
         elif found.base_job_template != template:
-            said.append(f"pool {name} keeps the job template that somebody gave it; ours is deployments/pools/process.json")
+            said.append(
+                f"pool {name} keeps the job template that somebody gave it; ours is deployments/pools/process.json"
+            )
     if due:
         await client.update_work_pool(name, WorkPoolUpdate(**due))
     for queue, values in pool["queues"].items():
@@ -74,7 +79,9 @@ async def _make_pool(client: "PrefectClient", name: str, pool: dict[str, Any], a
     return said
 
 
-async def _make_queue(client: "PrefectClient", pool: str, name: str, queue: dict[str, Any], applied: Applied, new: bool) -> None:
+async def _make_queue(
+    client: "PrefectClient", pool: str, name: str, queue: dict[str, Any], applied: Applied, new: bool
+) -> None:
     """``new``: the pool was just made, and its queue ``default`` with it, by the server's own values."""
     from prefect.exceptions import ObjectNotFound
 
@@ -86,13 +93,18 @@ async def _make_queue(client: "PrefectClient", pool: str, name: str, queue: dict
         with there_already():
             await client.create_work_queue(name, work_pool_name=pool, **fields)
         found = await client.read_work_queue_by_name(name, work_pool_name=pool)
-    if due := applied.changed(f"{pool}/{name}", fields, None if new else {field: getattr(found, field) for field in fields}, ours=("description",)):
+    if due := applied.changed(
+        f"{pool}/{name}",
+        fields,
+        None if new else {field: getattr(found, field) for field in fields},
+        ours=("description",),
+    ):
         await client.update_work_queue(found.id, **due)
 
 
 async def _make_limits(client: "PrefectClient") -> list[str]:
-    """The teachers' rate limits of every profile, for ``teachers.limiter: prefect``. One that exists is left as it is: it may have been
-    set to the account's own in the UI."""
+    """The teachers' rate limits of every profile, for ``teachers.limiter: prefect``. One that exists is left as it is:
+    it may have been set to the account's own in the UI."""
     from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate
     from prefect.exceptions import ObjectNotFound
 
@@ -109,17 +121,24 @@ async def _make_limits(client: "PrefectClient") -> list[str]:
             found = await client.read_global_concurrency_limit_by_name(name)
         except ObjectNotFound:
             with there_already():
-                await client.create_global_concurrency_limit(GlobalConcurrencyLimitCreate(name=name, limit=max(1, math.ceil(rate)), slot_decay_per_second=rate))
+                await client.create_global_concurrency_limit(
+                    GlobalConcurrencyLimitCreate(name=name, limit=max(1, math.ceil(rate)), slot_decay_per_second=rate)
+                )
         else:
             if not math.isclose(found.slot_decay_per_second, rate, rel_tol=1e-6):
-                said.append(f"limit {name} is {found.slot_decay_per_second:g} per second on the server, {rate:g} in the profiles; left as it is")
+                said.append(
+                    f"limit {name} is {found.slot_decay_per_second:g} per second on the server, {rate:g} in the "
+                    "profiles; left as it is"
+                )
     return said
 
 
 async def _register_blocks() -> None:
     from blocks.teachers.block import TeacherCredentials
 
-    for _ in range(2):  # its type and its schema; one that was made by a first delivery of the request is found the next time
+    for _ in range(
+        2
+    ):  # its type and its schema; one that was made by a first delivery of the request is found the next time
         with there_already():
             await TeacherCredentials.aregister_type_and_schema()
             return

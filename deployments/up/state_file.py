@@ -1,4 +1,5 @@
-"""What runs in a state folder, written down by ``cogumi up``: one at a time, told from a later process of the same number, swept up after a kill.
+"""What runs in a state folder, written down by ``cogumi up``: one at a time, told from a later process of the same
+number, swept up after a kill.
 
 Not here: what is started and stopped (up.py), the processes (processes.py).
 """
@@ -16,7 +17,8 @@ from deployments.up import processes
 
 
 class Running(Record):
-    """A ``cogumi up``: its process, when that started (to tell it from a later one), the mark of all it starts, the API, its port for Prometheus."""
+    """A ``cogumi up``: its process, when that started (to tell it from a later one), the mark of all it starts, the
+    API, its port for Prometheus."""
 
     pid: int
     started: float
@@ -36,7 +38,9 @@ def note(mark: str, api: str, metrics: int | None) -> Path:
     me, path = os.getpid(), _note()
     temporary = path.with_suffix(".new")
     with open(temporary, "w", opener=private_opener) as stream:
-        stream.write(Running(pid=me, started=processes.started(me) or 0.0, mark=mark, api=api, metrics=metrics).model_dump_json())
+        stream.write(
+            Running(pid=me, started=processes.started(me) or 0.0, mark=mark, api=api, metrics=metrics).model_dump_json()
+        )
     temporary.replace(path)
     return path
 
@@ -63,7 +67,10 @@ def only_one() -> Iterator[None]:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield
     except BlockingIOError:
-        raise BadInput(f"another `cogumi up` is starting or stopping in {home()}; wait for it, or set COGUMI_HOME to another folder") from None
+        raise BadInput(
+            f"another `cogumi up` is starting or stopping in {home()}; wait for it, or set COGUMI_HOME to another "
+            "folder"
+        ) from None
     finally:
         os.close(handle)
 

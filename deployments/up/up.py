@@ -1,8 +1,9 @@
-"""``cogumi up`` and ``cogumi down``: server, pools, workers and deployments on one machine, or only workers that join a server elsewhere.
+"""``cogumi up`` and ``cogumi down``: server, pools, workers and deployments on one machine, or only workers that join a
+server elsewhere.
 
 ``up`` stays in the foreground and stops what it started, workers before the server, and only that.
-Not here: what is put on the server (provision.py), a server that is only prepared (server_elsewhere.py), how processes are
-started and ended (processes.py), what is written down of them (state_file.py).
+Not here: what is put on the server (provision.py), a server that is only prepared (server_elsewhere.py), how processes
+are started and ended (processes.py), what is written down of them (state_file.py).
 """
 
 import asyncio
@@ -36,21 +37,33 @@ class Ended(Exception):
     """A signal to end."""
 
 
-def up(host: str, port: int, database: str | None, api: str | None, pools: Sequence[str], workers: bool, metrics: int | None = None) -> None:
+def up(
+    host: str,
+    port: int,
+    database: str | None,
+    api: str | None,
+    pools: Sequence[str],
+    workers: bool,
+    metrics: int | None = None,
+) -> None:
     """Start everything and wait; ``ready`` is printed when a run can be submitted.
 
-    With ``api`` no server is started: the workers of ``pools`` join that one, and without ``workers`` it is only prepared.
-    With ``metrics`` Prometheus is answered on that port of this machine for as long as it lives.
+    With ``api`` no server is started: the workers of ``pools`` join that one, and without ``workers`` it is only
+    prepared. With ``metrics`` Prometheus is answered on that port of this machine for as long as it lives.
 
     Raises:
-        BadInput: a port is taken, a pool or the database or the server at ``api`` is not there, or the options contradict each other.
+        BadInput: a port is taken, a pool or the database or the server at ``api`` is not there, or the options
+            contradict each other.
     """
     if api is not None and database is not None:
         raise BadInput("--database belongs to the server that is started; the one at --api has its own")
     if pools and not workers:
         raise BadInput("--pool names pools that get a worker, --server-only says that none does; give one of them")
     if metrics is not None and api is not None and not workers:
-        raise BadInput("--api with --server-only prepares that server and ends, --metrics lasts; give one of them, or run `cogumi metrics`")
+        raise BadInput(
+            "--api with --server-only prepares that server and ends, --metrics lasts; give one of them, or run `cogumi "
+            "metrics`"
+        )
     if api is not None and not workers:
         return server_elsewhere.prepare(api.rstrip("/"))
     found = running()
@@ -103,7 +116,8 @@ class Server:
 
 
 class _Up:
-    """One ``cogumi up``. What it starts is entered in ``stack``, so that it ends in the opposite order, whatever happens."""
+    """One ``cogumi up``. What it starts is entered in ``stack``, so that it ends in the opposite order, whatever
+    happens."""
 
     def __init__(self, stack: ExitStack, workers: bool, pools: Sequence[str], metrics: int | None) -> None:
         self.stack, self.with_workers, self.asked, self.metrics = stack, workers, list(pools), metrics
@@ -114,7 +128,9 @@ class _Up:
         self.starts, self.orphans = 0, False
         self.deaths: list[tuple[str, float]] = []
         self.database: str | None = None
-        self.environment = {name: value for name, value in os.environ.items() if name not in (DATABASE, login.SERVER)}  # a worker hands its settings to its runs
+        self.environment = {
+            name: value for name, value in os.environ.items() if name not in (DATABASE, login.SERVER)
+        }  # a worker hands its settings to its runs
         self.environment |= {processes.MARK: self.mark, "COGUMI_HOME": str(home())}
         self.environment.setdefault("PREFECT_FLOWS_HEARTBEAT_FREQUENCY", "60")  # automations/crashed.yaml counts on it
 
@@ -154,14 +170,23 @@ class _Up:
         """The first thing of all, so that a port that is taken is told before anything starts."""
         from deployments.monitoring.exporter import answering
 
-        return None if self.metrics is None else self.stack.enter_context(answering("127.0.0.1", self.metrics, "--metrics"))
+        return (
+            None
+            if self.metrics is None
+            else self.stack.enter_context(answering("127.0.0.1", self.metrics, "--metrics"))
+        )
 
     def start_server(self, host: str, port: int, database: str | None) -> str:
         check_free(host, port)
         api = f"http://{reached(host)}:{port}/api"
         own = login.made()
         self.log_in(own)
-        environment = {**self.environment, "PREFECT_API_URL": api, login.SERVER: own, guard.ORIGINS: ",".join(sorted(guard.origins()))}
+        environment = {
+            **self.environment,
+            "PREFECT_API_URL": api,
+            login.SERVER: own,
+            guard.ORIGINS: ",".join(sorted(guard.origins())),
+        }
         if not any(name in environment for name in UI_API):
             environment[UI_API[0]] = "/api"  # the UI asks where it came from, by whichever of the server's names
         if database is not None:
@@ -175,11 +200,16 @@ class _Up:
         if self.database is not None:
             print(f"database {self.database}", flush=True)
         if not is_loopback(host):
-            print(f"warning: {host}:{port} is plain HTTP: who reads along on the network has the login and what runs say; let a proxy with TLS or a tunnel reach it", flush=True)
+            print(
+                f"warning: {host}:{port} is plain HTTP: who reads along on the network has the login and what runs "
+                "say; let a proxy with TLS or a tunnel reach it",
+                flush=True,
+            )
         return api
 
     def log_in(self, own: str | None) -> None:
-        """Give the login to what this process asks, and to all that it starts; by the environment, which no other user can read."""
+        """Give the login to what this process asks, and to all that it starts; by the environment, which no other user
+        can read."""
         if own is not None:
             self.environment[login.CLIENT] = os.environ[login.CLIENT] = own
 
@@ -188,7 +218,10 @@ class _Up:
         if login.given() != login.kept():
             return f"the one that {login.SERVER} or {login.CLIENT} names; the UI asks for it"
         place = shlex.quote(str(login.file()))
-        return f"in {login.file()}; the UI asks for it. For another shell: export PREFECT_API_URL={api} {login.CLIENT}=$(cat {place})"
+        return (
+            f"in {login.file()}; the UI asks for it. For another shell: export PREFECT_API_URL={api} "
+            f"{login.CLIENT}=$(cat {place})"
+        )
 
     def note(self, api: str) -> None:
         """Write down what runs; at the end nothing of it is left, neither the note nor a process."""
@@ -204,22 +237,47 @@ class _Up:
         with get_client(sync_client=True) as client:
             types = {pool.name: pool.type for pool in client.read_work_pools()}
         if unknown := [name for name in self.asked if name not in types]:
-            raise BadInput(f"there is no work pool {unknown[0]!r} on {api}; there are: {', '.join(sorted(types)) or 'none'}")
+            raise BadInput(
+                f"there is no work pool {unknown[0]!r} on {api}; there are: {', '.join(sorted(types)) or 'none'}"
+            )
         mine = self.asked or [name for name in provision.pools() if name in types]
         if not mine:
-            raise BadInput(f"none of the pools {', '.join(provision.pools())} is on {api}; make them with: cogumi up --server-only --api {api}")
+            raise BadInput(
+                f"none of the pools {', '.join(provision.pools())} is on {api}; make them with: cogumi up "
+                f"--server-only --api {api}"
+            )
         here = [name for name in mine if name in self.asked or types[name] == "process"]
-        return here, [f"pool {name} is of type {types[name]}; where its runs can be started: cogumi up --pool {name} --api {api}" for name in mine if name not in here]
+        return here, [
+            f"pool {name} is of type {types[name]}; where its runs can be started: cogumi up --pool {name} --api {api}"
+            for name in mine
+            if name not in here
+        ]
 
     def start_worker(self, pool: str) -> None:
         limit = provision.pools().get(pool, {}).get("limit", 1)
         self.starts += 1
-        name = self.names[pool] = f"{pool}-{socket.gethostname()}-{os.getpid()}-{self.starts}"  # never twice: a run names the worker that took it
+        name = self.names[pool] = (
+            # never twice: a run names the worker that took it
+            f"{pool}-{socket.gethostname()}-{os.getpid()}-{self.starts}"
+        )
         if not self.workers:
             self.stack.callback(self.stop_workers)
         orphans.remember(name)
         self.workers[pool] = processes.start(
-            f"worker-{pool}", ["-m", "deployments.up.worker_command", "worker", "start", "--pool", pool, "--name", name, "--limit", str(limit)], self.environment
+            f"worker-{pool}",
+            [
+                "-m",
+                "deployments.up.worker_command",
+                "worker",
+                "start",
+                "--pool",
+                pool,
+                "--name",
+                name,
+                "--limit",
+                str(limit),
+            ],
+            self.environment,
         )
 
     def stop_workers(self) -> None:
@@ -238,7 +296,10 @@ class _Up:
             waiting = dict(self.workers)
             while waiting:
                 for pool, child in list(waiting.items()):
-                    if any(found.name == self.names[pool] for found in client.read_workers_for_work_pool(pool, worker_filter=online)):
+                    if any(
+                        found.name == self.names[pool]
+                        for found in client.read_workers_for_work_pool(pool, worker_filter=online)
+                    ):
                         del waiting[pool]
                     elif child.poll() is not None or time.monotonic() > deadline:
                         raise CogumiError(f"the worker of pool {pool} did not start: {last_line(f'worker-{pool}')}")
@@ -266,7 +327,10 @@ class _Up:
         self.deaths = [death for death in self.deaths if now - death[1] < RESTART_WINDOW] + [(part, now)]
         times = sum(name == part for name, _ in self.deaths)
         if times > RESTARTS:
-            raise CogumiError(f"{part} ended {times} times within {RESTART_WINDOW / 60:.0f} minutes, last with code {code}: {last_line(log)}")
+            raise CogumiError(
+                f"{part} ended {times} times within {RESTART_WINDOW / 60:.0f} minutes, last with code {code}: "
+                f"{last_line(log)}"
+            )
         print(f"{part} ended with code {code} and is started again", flush=True)
 
 

@@ -1,8 +1,9 @@
 """Making an exported model as sure as it is right: one temperature on its logits (Guo et al. 2017, arXiv 1706.04599).
 
-Rounding and pruning change how sure a model is. The temperature is fitted on one half of the validation examples, judged on the other,
-and written into the file as a smaller or larger final norm, so every reader of the file sees the same probabilities and greedy answers
-stay what they are. Where the other half does not confirm it, the file stays as it was. Not here: the router's own calibration.
+Rounding and pruning change how sure a model is. The temperature is fitted on one half of the validation examples,
+judged on the other, and written into the file as a smaller or larger final norm, so every reader of the file sees the
+same probabilities and greedy answers stay what they are. Where the other half does not confirm it, the file stays as it
+was. Not here: the router's own calibration.
 """
 
 import shutil
@@ -31,7 +32,8 @@ UNCHANGED = TEMPERATURES.index(1.0)
 def calibrate(gguf: Artifact, model: Artifact, dataset: Artifact, settings: Temperature, seed: int) -> Artifact:
     """``gguf``, exported from ``model``, with its logits divided by the temperature that fits; kind "gguf".
 
-    Metrics: temperature (1 where none is confirmed), and on the examples it was not fitted on, nats per answer token before and after.
+    Metrics: temperature (1 where none is confirmed), and on the examples it was not fitted on, nats per answer token
+    before and after.
 
     Raises:
         BadInput: not a gguf, or no validation example is short enough.
@@ -40,7 +42,9 @@ def calibrate(gguf: Artifact, model: Artifact, dataset: Artifact, settings: Temp
         raise BadInput(f"{gguf.short} is a {gguf.kind}; give an artifact of kind gguf")
     path, original = store.open(gguf) / "model.gguf", llama(model)
     with store.create("gguf", parents=[gguf, model, dataset], settings={**settings.identity(), "seed": seed}) as made:
-        judged = conversations(dataset, "validation", original, limit=settings.examples, tokens=settings.tokens, seed=seed)
+        judged = conversations(
+            dataset, "validation", original, limit=settings.examples, tokens=settings.tokens, seed=seed
+        )
         fitted, other = _losses(path, original, judged, settings)
         best = int(fitted.argmin())
         if other[best] >= other[UNCHANGED]:
@@ -48,16 +52,24 @@ def calibrate(gguf: Artifact, model: Artifact, dataset: Artifact, settings: Temp
         temperature = TEMPERATURES[best]
         shutil.copyfile(path, made.path / "model.gguf")
         scale_logits(made.path / "model.gguf", 1 / temperature)
-        made.metrics |= {**gguf.metrics, "temperature": temperature, "nll_before": float(other[UNCHANGED]), "nll_after": float(other[best])}
+        made.metrics |= {
+            **gguf.metrics,
+            "temperature": temperature,
+            "nll_before": float(other[UNCHANGED]),
+            "nll_after": float(other[best]),
+        }
     return made.artifact
 
 
 def losses(logits: "torch.Tensor", labels: "torch.Tensor") -> "torch.Tensor":
-    """Summed negative log-likelihood (nats) of ``labels`` (tokens,) under ``logits`` (tokens, vocabulary) at each of ``TEMPERATURES``."""
+    """Summed negative log-likelihood (nats) of ``labels`` (tokens,) under ``logits`` (tokens, vocabulary) at each of
+    ``TEMPERATURES``."""
     import torch
     from torch.nn.functional import cross_entropy
 
-    return torch.stack([cross_entropy(logits / temperature, labels, reduction="sum").double().cpu() for temperature in TEMPERATURES])
+    return torch.stack(
+        [cross_entropy(logits / temperature, labels, reduction="sum").double().cpu() for temperature in TEMPERATURES]
+    )
 
 
 def scale_logits(path: Path, factor: float) -> None:
@@ -77,8 +89,11 @@ def scale_logits(path: Path, factor: float) -> None:
         stream.write(scaled)
 
 
-def _losses(path: Path, original: Path, judged: list[Conversation], settings: Temperature) -> "tuple[torch.Tensor, torch.Tensor]":
-    """Mean negative log-likelihood of the answers' tokens at each temperature, over the examples at even and at odd places."""
+def _losses(
+    path: Path, original: Path, judged: list[Conversation], settings: Temperature
+) -> "tuple[torch.Tensor, torch.Tensor]":
+    """Mean negative log-likelihood of the answers' tokens at each temperature, over the examples at even and at odd
+    places."""
     import torch
 
     model = dequantised(path, original, settings.device)

@@ -21,15 +21,18 @@ IGNORE = -100
 
 
 class Conversation(NamedTuple):
-    """Token ids of prompt, answer and closing token; ``start`` is where the answer begins, the closing token is not counted as answer."""
+    """Token ids of prompt, answer and closing token; ``start`` is where the answer begins, the closing token is not
+    counted as answer."""
 
     ids: list[int]
     start: int
 
 
-def conversations(dataset: Artifact, split: str, model: Path, *, limit: int, tokens: int, seed: int) -> list[Conversation]:
-    """``limit`` examples of ``split`` ("train" or "validation") in seeded order, without those longer than ``tokens``; again from the
-    beginning where there are fewer.
+def conversations(
+    dataset: Artifact, split: str, model: Path, *, limit: int, tokens: int, seed: int
+) -> list[Conversation]:
+    """``limit`` examples of ``split`` ("train" or "validation") in seeded order, without those longer than ``tokens``;
+    again from the beginning where there are fewer.
 
     Raises:
         BadInput: the split is missing, unreadable, or has no example short enough.
@@ -62,7 +65,10 @@ def packed(dataset: Artifact, model: Path, settings: Calibration, seed: int) -> 
             break
     rows = min(settings.rows, len(stream) // settings.tokens)
     if rows == 0:
-        raise BadInput(f"{dataset.short}: {len(stream)} tokens of training text are not one calibration row of {settings.tokens}; build a larger dataset")
+        raise BadInput(
+            f"{dataset.short}: {len(stream)} tokens of training text are not one calibration row of {settings.tokens}; "
+            "build a larger dataset"
+        )
     return torch.tensor(stream[: rows * settings.tokens]).reshape(rows, settings.tokens)
 
 
@@ -78,7 +84,8 @@ def read(dataset: Artifact, split: str) -> list[Example]:
 
 
 def encode(examples: list[Example], model: Path) -> Iterator[Conversation]:
-    """Examples as token ids, lazily, in pieces; prompt and answer are tokenised apart, as they are when the model answers."""
+    """Examples as token ids, lazily, in pieces; prompt and answer are tokenised apart, as they are when the model
+    answers."""
     from transformers import AutoTokenizer
 
     tokenizer: Any = AutoTokenizer.from_pretrained(model, local_files_only=True, trust_remote_code=False)
@@ -92,8 +99,8 @@ def encode(examples: list[Example], model: Path) -> Iterator[Conversation]:
 
 
 def padded(batch: list[Conversation]) -> "tuple[torch.Tensor, torch.Tensor, torch.Tensor]":
-    """Ids, labels (answers only, ``IGNORE`` elsewhere) and which positions are real, each (conversations, longest); padded on the right,
-    where causal attention never looks."""
+    """Ids, labels (answers only, ``IGNORE`` elsewhere) and which positions are real, each (conversations, longest);
+    padded on the right, where causal attention never looks."""
     import torch
 
     longest = max(len(one.ids) for one in batch)

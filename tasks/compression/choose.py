@@ -1,6 +1,7 @@
 """The rule for what is used further: a step that loses more than the profile allows is undone, and the ledger says so.
 
-Every step's model is measured on the same questions against the last model that was kept. Not here: the verdicts (tasks/evaluation/ledger.py).
+Every step's model is measured on the same questions against the last model that was kept. Not here: the verdicts
+(tasks/evaluation/ledger.py).
 """
 
 from blocks.models.checkpoint import Checkpoint, llama
@@ -41,11 +42,13 @@ class Book:
         self.rows: list[LedgerRow] = []
 
     def measure(self, name: str, made: Artifact, before: Measured | None, fallback: str | None = None) -> Measured:
-        """Evaluate what the step ``name`` made, against ``before``. ``fallback`` says what is used if it is reverted."""
+        """Evaluate what the step ``name`` made, against ``before``. ``fallback`` says what is used if it is
+        reverted."""
         return self._enter(name, made, evaluate(made, self.questions, self.settings), before, fallback)
 
     def measure_as(self, name: str, made: Artifact, plain: Artifact, before: Measured, fallback: str) -> Measured:
-        """As :meth:`measure`, for a file that only ``plain``, the same weights in another form, can be evaluated for."""
+        """As :meth:`measure`, for a file that only ``plain``, the same weights in another form, can be evaluated
+        for."""
         return self._enter(name, made, evaluate(plain, self.questions, self.settings), before, fallback)
 
     def repacked(self, name: str, made: Artifact, of: Measured) -> None:
@@ -62,8 +65,19 @@ class Book:
         self.rows[self.rows.index(after.row)] = undone.row
         return undone
 
-    def _enter(self, name: str, made: Artifact, evaluation: Artifact, before: Measured | None, fallback: str | None) -> Measured:
-        row = ledger_row(name, made, evaluation, before.evaluation if before else None, self.parameters, self.settings, self.seed, fallback)
+    def _enter(
+        self, name: str, made: Artifact, evaluation: Artifact, before: Measured | None, fallback: str | None
+    ) -> Measured:
+        row = ledger_row(
+            name,
+            made,
+            evaluation,
+            before.evaluation if before else None,
+            self.parameters,
+            self.settings,
+            self.seed,
+            fallback,
+        )
         self.rows.append(row)
         return Measured(model=made, evaluation=evaluation, row=row)
 

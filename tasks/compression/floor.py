@@ -1,8 +1,8 @@
 """The size floor: what a model cannot get smaller than under the settings, before anything is spent.
 
-A weight that may be zero costs the entropy of its mask, H(share kept), and a kept one its value's bits. Embedding and head are not
-pruned. Entropy coding takes a little off the values (zstd-19 leaves 93% of dense Q4_0, 88% of a small Q5_K_M), so values count 85%.
-Not here: what quality is left at a size (the ledger measures it).
+A weight that may be zero costs the entropy of its mask, H(share kept), and a kept one its value's bits. Embedding and
+head are not pruned. Entropy coding takes a little off the values (zstd-19 leaves 93% of dense Q4_0, 88% of a small
+Q5_K_M), so values count 85%. Not here: what quality is left at a size (the ledger measures it).
 """
 
 import math
@@ -16,12 +16,23 @@ from tasks.compression.export.mixtures import KEEPS_ZEROS
 
 VALUE_CODING = 0.85
 # Bits of a value in the mixtures' main type, its share of scales included.
-BITS = {"F32": 32.0, "F16": 16.0, "Q8_0": 8.5, "Q6_K": 6.5625, "Q5_K_M": 5.5, "Q4_K_M": 4.5, "Q4_0": 4.5, "Q3_K_M": 3.4375, "Q3_K_S": 3.4375}
+BITS = {
+    "F32": 32.0,
+    "F16": 16.0,
+    "Q8_0": 8.5,
+    "Q6_K": 6.5625,
+    "Q5_K_M": 5.5,
+    "Q4_K_M": 4.5,
+    "Q4_0": 4.5,
+    "Q3_K_M": 3.4375,
+    "Q3_K_S": 3.4375,
+}
 HEAD_BITS = {"F32": 32.0, "F16": 16.0, "Q8_0": 8.5}  # llama.cpp stores the head of every other mixture in Q6_K
 
 
 class Shape(Record):
-    """How many weights a Llama has: in decoder matrices, in the embedding, in a head of its own (0 where tied), in norms."""
+    """How many weights a Llama has: in decoder matrices, in the embedding, in a head of its own (0 where tied), in
+    norms."""
 
     decoder: int
     embedding: int
@@ -70,7 +81,14 @@ def size_floor(model: Shape, quantisation: str, sparsity: float) -> SizeFloor:
     head = HEAD_BITS.get(quantisation, BITS["Q6_K"])
     tables = model.embedding * (value if model.head else head) + model.head * head
     bits = VALUE_CODING * (model.decoder * (decoder - mask) + tables) + model.decoder * mask + 32 * model.norms
-    return SizeFloor(quantisation=quantisation, sparsity=zeros, mask_bits=mask, value_bits=value, megabytes=bits / 8e6, bits_per_parameter=bits / model.parameters)
+    return SizeFloor(
+        quantisation=quantisation,
+        sparsity=zeros,
+        mask_bits=mask,
+        value_bits=value,
+        megabytes=bits / 8e6,
+        bits_per_parameter=bits / model.parameters,
+    )
 
 
 def refuse_impossible(model: Shape, settings: Compression) -> list[SizeFloor]:
@@ -85,8 +103,10 @@ def refuse_impossible(model: Shape, settings: Compression) -> list[SizeFloor]:
     least = floors[0]
     if settings.target_megabytes < least.megabytes:
         raise BadInput(
-            f"compression.target_megabytes {settings.target_megabytes:g} cannot be reached: {_count(model.parameters)} weights, {least.sparsity:.0%} of the decoder zero, in "
-            f"{least.quantisation} need at least {least.megabytes:.4g} MB ({least.bits_per_parameter:.2f} bits each; the mask alone "
+            f"compression.target_megabytes {settings.target_megabytes:g} cannot be reached: {_count(model.parameters)} "
+            f"weights, {least.sparsity:.0%} of the decoder zero, in "
+            f"{least.quantisation} need at least {least.megabytes:.4g} MB ({least.bits_per_parameter:.2f} bits each; "
+            "the mask alone "
             f"{model.decoder * least.mask_bits / 8e6:.3g} MB); {_alternatives(settings.target_megabytes, sparsity)}"
         )
     return floors
@@ -103,8 +123,15 @@ def _count(weights: int) -> str:
 
 def _alternatives(megabytes: float, sparsity: float) -> str:
     """Smaller quantised students that fit, the largest first."""
-    options = [(size_floor(one, kind, zeros).megabytes, f"{name.split('/')[1]} in {kind}" + (f" with {zeros:.0%} zeros" if zeros else ""))
-               for name, one in KNOWN.items() for kind in ("Q4_0", "Q3_K_S") for zeros in dict.fromkeys((0.0, sparsity))]  # fmt: skip
+    options = [
+        (
+            size_floor(one, kind, zeros).megabytes,
+            f"{name.split('/')[1]} in {kind}" + (f" with {zeros:.0%} zeros" if zeros else ""),
+        )
+        for name, one in KNOWN.items()
+        for kind in ("Q4_0", "Q3_K_S")
+        for zeros in dict.fromkeys((0.0, sparsity))
+    ]
     fits = sorted((option for option in options if option[0] <= megabytes), reverse=True)
     if fits:
         return "instead: " + ", ".join(f"{text} ({size:.0f} MB)" for size, text in fits[:2]) + ", or a larger target"

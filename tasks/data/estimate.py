@@ -1,4 +1,5 @@
-"""What the dataset phase will ask and take, from its settings alone. The same plan, prompts and rounds as the steps themselves.
+"""What the dataset phase will ask and take, from its settings alone. The same plan, prompts and rounds as the steps
+themselves.
 
 Not here: adding phases up, and refusing what cannot be (deployments/commands/plan.py).
 """
@@ -32,22 +33,40 @@ def estimate(settings: Data, teachers: Teachers) -> Estimate:
     """
     cells = share_out(settings.planning)
     asked = [*_questions(cells, settings, teachers), *_ratings(cells, settings, teachers)]
-    asked += [*_answers(cells, "easy", settings.answering.easy, teachers), *_answers(cells, "hard", settings.answering.hard, teachers), *_scores(cells, settings, teachers)]
-    examples = sum(cell.ask for cell in cells) * VALID + sum(source.keep for source in settings.collecting.sources.values())
+    asked += [
+        *_answers(cells, "easy", settings.answering.easy, teachers),
+        *_answers(cells, "hard", settings.answering.hard, teachers),
+        *_scores(cells, settings, teachers),
+    ]
+    examples = sum(cell.ask for cell in cells) * VALID + sum(
+        source.keep for source in settings.collecting.sources.values()
+    )
     known = lengths(teachers.models[teachers.roles["judge"][0]])
     mean = known.easy_characters + (known.hard_characters - known.easy_characters) * settings.planning.hard_share
     work = Work(
-        step="filters to split", on="cpu", seconds=examples / ROWS_PER_SECOND, memory_bytes=PROCESS_BYTES + examples * ROW_MEMORY, disk_bytes=COPIES * examples * (ROW_BYTES + mean)
+        step="filters to split",
+        on="cpu",
+        seconds=examples / ROWS_PER_SECOND,
+        memory_bytes=PROCESS_BYTES + examples * ROW_MEMORY,
+        disk_bytes=COPIES * examples * (ROW_BYTES + mean),
     )
-    calls = Work(step="teacher calls", on="cpu", seconds=sum(one.seconds for one in asked), memory_bytes=PROCESS_BYTES, disk_bytes=sum(one.calls for one in asked) * 1500)
+    calls = Work(
+        step="teacher calls",
+        on="cpu",
+        seconds=sum(one.seconds for one in asked),
+        memory_bytes=PROCESS_BYTES,
+        disk_bytes=sum(one.calls for one in asked) * 1500,
+    )
     return Estimate(
         phase="dataset",
         asked=tuple(asked),
         work=(calls, work),
         assumptions=(
             f"lengths of texts: {known.source}",
-            f"{VALID:.0%} of the questions are valid, {REPEATED:.0%} are repeated, {UNREADABLE:.1%} of the replies unreadable (measured in a nano run, assumed of other teachers)",
-            "at most: every round and attempt is used, every question is valid, each call is answered at full length by the dearest teacher of its chain with prompts twice as "
+            f"{VALID:.0%} of the questions are valid, {REPEATED:.0%} are repeated, {UNREADABLE:.1%} of the replies "
+            "unreadable (measured in a nano run, assumed of other teachers)",
+            "at most: every round and attempt is used, every question is valid, each call is answered at full length "
+            "by the dearest teacher of its chain with prompts twice as "
             "long; calls lost in flight come on top, up to teachers.cap_dollars",
         ),
     )
@@ -60,16 +79,33 @@ def _questions(cells: list[Cell], settings: Data, teachers: Teachers) -> list[As
     template = _text(prompts.write_questions(cell.domain, cell.difficulty, cell.topics[0], writing.batch, 10_000))
     most = once * (writing.rounds + 1) * writing.attempts
     written = {"question": writing.batch * 1.28}  # each in quotes, with a comma
-    return ask("questions", teachers, calls=once * (1 + REPEATED), most_calls=most, least_calls=once, template=template, read={}, written=written, max_tokens=writing.max_tokens)
+    return ask(
+        "questions",
+        teachers,
+        calls=once * (1 + REPEATED),
+        most_calls=most,
+        least_calls=once,
+        template=template,
+        read={},
+        written=written,
+        max_tokens=writing.max_tokens,
+    )
 
 
 def _ratings(cells: list[Cell], settings: Data, teachers: Teachers) -> list[Asked]:
     count, how = sum(cell.ask for cell in cells), settings.validating
     template = _text(prompts.validate(cells[0].domain, cells[0].difficulty, ""))
     return ask(
-        "validate", teachers, calls=count * (1 + UNREADABLE), most_calls=count * how.attempts, least_calls=_wanted(cells),
-        template=template, read={"question": 1}, written={"rating": 1}, max_tokens=how.max_tokens,
-    )  # fmt: skip
+        "validate",
+        teachers,
+        calls=count * (1 + UNREADABLE),
+        most_calls=count * how.attempts,
+        least_calls=_wanted(cells),
+        template=template,
+        read={"question": 1},
+        written={"rating": 1},
+        max_tokens=how.max_tokens,
+    )
 
 
 def _answers(cells: list[Cell], difficulty: Difficulty, how: Answers, teachers: Teachers) -> list[Asked]:
@@ -77,20 +113,37 @@ def _answers(cells: list[Cell], difficulty: Difficulty, how: Answers, teachers: 
     if not mine:
         return []
     count = sum(cell.ask for cell in mine)
-    template = _text((prompts.answer if difficulty == "easy" else prompts.answer_with_draft)(mine[0].domain, difficulty, ""))
+    template = _text(
+        (prompts.answer if difficulty == "easy" else prompts.answer_with_draft)(mine[0].domain, difficulty, "")
+    )
     return ask(
-        f"answer_{difficulty}", teachers, calls=count * VALID * (1 + UNREADABLE), most_calls=count * how.attempts, least_calls=_wanted(mine),
-        template=template, read={"question": 1}, written={difficulty: 1}, max_tokens=how.max_tokens, shares=how.mix,
-    )  # fmt: skip
+        f"answer_{difficulty}",
+        teachers,
+        calls=count * VALID * (1 + UNREADABLE),
+        most_calls=count * how.attempts,
+        least_calls=_wanted(mine),
+        template=template,
+        read={"question": 1},
+        written={difficulty: 1},
+        max_tokens=how.max_tokens,
+        shares=how.mix,
+    )
 
 
 def _scores(cells: list[Cell], settings: Data, teachers: Teachers) -> list[Asked]:
     count, how = sum(cell.ask for cell in cells), settings.judging
     template = _text(prompts.judge(cells[0].domain, cells[0].difficulty, "", ""))
     return ask(
-        "judge", teachers, calls=count * VALID * (1 + UNREADABLE), most_calls=count * how.attempts, least_calls=_wanted(cells),
-        template=template, read={"question": 1, "easy": 1}, written={"rating": 1}, max_tokens=how.max_tokens,
-    )  # fmt: skip
+        "judge",
+        teachers,
+        calls=count * VALID * (1 + UNREADABLE),
+        most_calls=count * how.attempts,
+        least_calls=_wanted(cells),
+        template=template,
+        read={"question": 1, "easy": 1},
+        written={"rating": 1},
+        max_tokens=how.max_tokens,
+    )
 
 
 def _wanted(cells: list[Cell]) -> float:

@@ -45,7 +45,9 @@ def examples(*artifacts: Artifact) -> list[Example]:
     return [row for artifact in artifacts for row in read(store.open(artifact) / EXAMPLES, Example)]
 
 
-def record(folder: store.Folder, name: str, kept: list[T], rejects: list[Reject], calls: Iterable[CallRef] = ()) -> None:
+def record(
+    folder: store.Folder, name: str, kept: list[T], rejects: list[Reject], calls: Iterable[CallRef] = ()
+) -> None:
     """Write what was kept and what was not, and count both. ``calls``: every call of the step, paid once each."""
     write(folder.path / name, kept)
     write(folder.path / REJECTS, rejects)

@@ -37,7 +37,9 @@ def counter(tokenizer: str) -> Count:
     except (KeyboardInterrupt, SystemExit):
         raise
     except BaseException as error:  # the library raises no narrower class, and its panics are no Exception
-        raise BadInput(f"data.tokenizer: cannot load {tokenizer!r} ({' '.join(str(error).split())[:120]}); {_NAME}") from None
+        raise BadInput(
+            f"data.tokenizer: cannot load {tokenizer!r} ({' '.join(str(error).split())[:120]}); {_NAME}"
+        ) from None
 
     def count(texts: Sequence[str]) -> list[int]:
         return [len(encoded) for encoded in loaded.encode_batch(list(texts), add_special_tokens=False)]
@@ -51,10 +53,16 @@ def _file(tokenizer: str) -> Path:
     if folder.is_dir():
         return folder / "tokenizer.json"
     if pinned is None:
-        raise BadInput(f"data.tokenizer: cannot load {tokenizer[:120]!r}: no folder, and no hub name pinned to a commit; {_NAME}")
+        raise BadInput(
+            f"data.tokenizer: cannot load {tokenizer[:120]!r}: no folder, and no hub name pinned to a commit; {_NAME}"
+        )
     from huggingface_hub import hf_hub_download
 
     try:
         return Path(hf_hub_download(pinned["repository"], "tokenizer.json", revision=pinned["revision"]))
-    except Exception as error:  # a hub that cannot be reached, a name that is not there, no access: the library has a dozen classes
-        raise BadInput(f"data.tokenizer: cannot load {tokenizer!r} ({' '.join(str(error).split())[:120]}); {_NAME}") from None
+    except (
+        Exception
+    ) as error:  # a hub that cannot be reached, a name that is not there, no access: the library has a dozen classes
+        raise BadInput(
+            f"data.tokenizer: cannot load {tokenizer!r} ({' '.join(str(error).split())[:120]}); {_NAME}"
+        ) from None

@@ -1,8 +1,8 @@
 """Does llama.cpp say what transformers says? The golden test of an exported GGUF, on the real questions.
 
-Transformers answers greedily; llama.cpp reads the same tokens and is asked at each whether it would have chosen it too. So
-one early difference does not make every later token count as wrong, and tokens are compared, not text. Both must also
-tokenise the prompts alike. Not here: whether a difference matters for the answers (the ledger).
+Transformers answers greedily; llama.cpp reads the same tokens and is asked at each whether it would have chosen it too.
+So one early difference does not make every later token count as wrong, and tokens are compared, not text. Both must
+also tokenise the prompts alike. Not here: whether a difference matters for the answers (the ledger).
 """
 
 from contextlib import closing
@@ -37,8 +37,18 @@ class Agreement(Record):
     def checks(self, settings: Evaluation) -> list[GateCheck]:
         """What a gate asks of it."""
         return [
-            GateCheck(name="greedy tokens on which llama.cpp agrees with transformers", value=self.share, rule=">=", threshold=settings.agreement),
-            GateCheck(name="prompts that llama.cpp tokenises differently", value=self.questions - self.agreeing_prompts, rule="==", threshold=0),
+            GateCheck(
+                name="greedy tokens on which llama.cpp agrees with transformers",
+                value=self.share,
+                rule=">=",
+                threshold=settings.agreement,
+            ),
+            GateCheck(
+                name="prompts that llama.cpp tokenises differently",
+                value=self.questions - self.agreeing_prompts,
+                rule="==",
+                threshold=0,
+            ),
         ]
 
 
@@ -51,7 +61,9 @@ def agreement(model: Artifact, gguf: Artifact, questions: Artifact, settings: Ev
     """
     if (model.kind, gguf.kind) != ("model", "gguf"):
         raise BadInput(f"agreement compares a model with a gguf, got {model.short} and {gguf.short}")
-    prompts = [template.prompt(question.prompt) for question in spread(read_questions(questions), settings.agreement_questions)]
+    prompts = [
+        template.prompt(question.prompt) for question in spread(read_questions(questions), settings.agreement_questions)
+    ]
     with Student(store.open(model), None, settings) as student, progress("agreement", len(prompts)) as advance:
         answers = student.generate(prompts, advance)
         ids = student.encode(prompts)
@@ -59,7 +71,10 @@ def agreement(model: Artifact, gguf: Artifact, questions: Artifact, settings: Ev
     with closing(Model(path, vocabulary_only=True)) as vocabulary:
         alike = [vocabulary.tokenize(prompt) == one for prompt, one in zip(prompts, ids, strict=True)]
     with Scorer(path, context=settings.context, threads=settings.threads) as scorer:
-        agrees = [scored.agrees for scored in scorer.score([(one, answer.tokens) for one, answer in zip(ids, answers, strict=True)])]
+        agrees = [
+            scored.agrees
+            for scored in scorer.score([(one, answer.tokens) for one, answer in zip(ids, answers, strict=True)])
+        ]
     return Agreement(
         questions=len(prompts),
         tokens=sum(len(one) for one in agrees),

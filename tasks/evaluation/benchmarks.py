@@ -1,7 +1,7 @@
 """Public benchmarks as held-out questions: one small reader per format, in a table.
 
-A reader turns a row of the file into a prompt, how its answer is checked, and a reference answer. Not here: the rehearsal
-world, and choosing questions (held_out.py).
+A reader turns a row of the file into a prompt, how its answer is checked, and a reference answer. Not here: the
+rehearsal world, and choosing questions (held_out.py).
 """
 
 import ast
@@ -52,7 +52,10 @@ def _humaneval(row: Row) -> Posed:
 def _given(prompt: str, wanted: str, tests: str) -> str:
     """What the question itself defines and its tests use: they take it from here, since an answer could change it."""
     try:
-        question, used = ast.parse(prompt).body, {node.id for node in ast.walk(ast.parse(tests)) if isinstance(node, ast.Name)}
+        question, used = (
+            ast.parse(prompt).body,
+            {node.id for node in ast.walk(ast.parse(tests)) if isinstance(node, ast.Name)},
+        )
     except SyntaxError:
         return ""
     defined = [node for node in question if isinstance(node, ast.FunctionDef) and node.name != wanted]
@@ -65,7 +68,11 @@ def _given(prompt: str, wanted: str, tests: str) -> str:
 def _mbpp(row: Row) -> Posed:
     tests = "\n".join(row["test_list"])
     prompt = f"{row['text']}\n\nAnswer with the Python code. It must pass these tests:\n{tests}"
-    return Posed(prompt, Expected(kind="code", value="\n".join(filter(None, [row["test_setup_code"], tests]))), row["code"].replace("\r\n", "\n"))
+    return Posed(
+        prompt,
+        Expected(kind="code", value="\n".join(filter(None, [row["test_setup_code"], tests]))),
+        row["code"].replace("\r\n", "\n"),
+    )
 
 
 def _bfcl(row: Row) -> Posed:
@@ -74,7 +81,8 @@ def _bfcl(row: Row) -> Posed:
     calls = [{"tool": tool, **_first(arguments)} for truth in row["ground_truth"] for tool, arguments in truth.items()]
     prompt = (
         f"{request}\n\nYou can call these functions: {json.dumps(row['function'])}\n"
-        'Answer with the calls alone, each as JSON: {"tool": its name, and every argument by name}. Leave out what was not asked for.'
+        'Answer with the calls alone, each as JSON: {"tool": its name, and every argument by name}. Leave out what was '
+        "not asked for."
     )
     reference = "\n".join(json.dumps(call, separators=(",", ":")) for call in calls)
     return Posed(prompt, Expected(kind="call", value=json.dumps({"alternatives": row["ground_truth"]})), reference)
@@ -82,12 +90,20 @@ def _bfcl(row: Row) -> Posed:
 
 def _first(arguments: dict[str, list[Any]]) -> dict[str, Any]:
     """The first right value of every argument that may not be left out; an object inside has lists of its own."""
-    return {name: _first(values[0]) if isinstance(values[0], dict) else values[0] for name, values in arguments.items() if "" not in values}
+    return {
+        name: _first(values[0]) if isinstance(values[0], dict) else values[0]
+        for name, values in arguments.items()
+        if "" not in values
+    }
 
 
 def _choice(question: str, choices: list[str], right: int) -> Posed:
     options = "\n".join(f"{letter}. {text}" for letter, text in zip(LETTERS, choices, strict=False))
-    return Posed(f"{question}\n{options}\n\nAnswer with the letter alone.", Expected(kind="text", value=LETTERS[right]), LETTERS[right])
+    return Posed(
+        f"{question}\n{options}\n\nAnswer with the letter alone.",
+        Expected(kind="text", value=LETTERS[right]),
+        LETTERS[right],
+    )
 
 
 def _mmlu(row: Row) -> Posed:
@@ -127,7 +143,10 @@ def questions(benchmark: Benchmark) -> Iterator[tuple[Question, str]]:
         try:
             posed = reader.pose(row)
         except (KeyError, IndexError, ValueError, TypeError) as error:
-            raise BadInput(f"{benchmark.url}, row {number}: not a {benchmark.format} row ({type(error).__name__}: {error}); check format and url") from None
+            raise BadInput(
+                f"{benchmark.url}, row {number}: not a {benchmark.format} row ({type(error).__name__}: {error}); check "
+                "format and url"
+            ) from None
         name = hashlib.sha256(posed.prompt.encode()).hexdigest()[:16]
         yield (
             Question(
@@ -147,7 +166,9 @@ def _rows(url: str, sha256: str | None) -> list[Row]:
     raw = _fetch(url)
     found = hashlib.sha256(raw).hexdigest()
     if sha256 is not None and found != sha256:
-        raise BadInput(f"{url}: its SHA-256 is {found}, the profile says {sha256}; pin the right revision or correct the profile")
+        raise BadInput(
+            f"{url}: its SHA-256 is {found}, the profile says {sha256}; pin the right revision or correct the profile"
+        )
     name = url.partition("?")[0]
     if name.endswith(".parquet"):
         import io

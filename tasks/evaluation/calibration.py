@@ -30,8 +30,8 @@ def brier(confidence: Values, correct: Outcomes) -> float:
 
 
 def auroc(confidence: Values, correct: Outcomes) -> float:
-    """Chance that a right answer is given more confidence than a wrong one; ties count half (Mann–Whitney). NaN where all
-    answers are right or all wrong."""
+    """Chance that a right answer is given more confidence than a wrong one; ties count half (Mann–Whitney). NaN where
+    all answers are right or all wrong."""
     sure, right = _checked(confidence, correct)
     positive = int(right.sum())
     negative = right.size - positive
@@ -45,5 +45,7 @@ def auroc(confidence: Values, correct: Outcomes) -> float:
 def _checked(confidence: Values, correct: Outcomes) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     sure, right = np.asarray(confidence, np.float64), np.asarray(correct, np.float64)
     if sure.shape != right.shape or not sure.size or not ((sure >= 0) & (sure <= 1)).all():
-        raise BadInput(f"calibration needs one confidence between 0 and 1 per answer, got {sure.size} for {right.size} answers")
+        raise BadInput(
+            f"calibration needs one confidence between 0 and 1 per answer, got {sure.size} for {right.size} answers"
+        )
     return sure, right

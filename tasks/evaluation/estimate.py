@@ -33,12 +33,16 @@ def questions(settings: Evaluation, purpose: str = "test") -> dict[str, int]:
     for one in settings.benchmarks:
         found[READERS[one.format].domain] += one.test if purpose == "test" else one.calibration
     if not sum(found.values()):
-        raise BadInput(f"no held-out questions for {purpose}: evaluation names neither rehearsal nor benchmarks with any; set evaluation.rehearsal or evaluation.benchmarks")
+        raise BadInput(
+            f"no held-out questions for {purpose}: evaluation names neither rehearsal nor benchmarks with any; set "
+            "evaluation.rehearsal or evaluation.benchmarks"
+        )
     return {name: count for name, count in found.items() if count}
 
 
 def half_width(count: int, changed: float) -> float:
-    """Half the 95% interval of a paired difference over ``count`` questions of which a share ``changed`` get another verdict."""
+    """Half the 95% interval of a paired difference over ``count`` questions of which a share ``changed`` get another
+    verdict."""
     return 1.96 * math.sqrt(changed / count)
 
 
@@ -55,7 +59,9 @@ def characters_per_token(scratch: bool) -> float:
 def example_tokens(scratch: bool, hard_share: float) -> float:
     """Mean tokens of an example to the student, chat format included."""
     known = LENGTHS[REHEARSAL if scratch else ""]
-    return (known.easy_characters + (known.hard_characters - known.easy_characters) * hard_share) / characters_per_token(scratch) + 10
+    return (
+        known.easy_characters + (known.hard_characters - known.easy_characters) * hard_share
+    ) / characters_per_token(scratch) + 10
 
 
 def by_transformers(model: Architecture, count: int, settings: Evaluation, on: Device | None, scratch: bool) -> Work:
@@ -64,15 +70,20 @@ def by_transformers(model: Architecture, count: int, settings: Evaluation, on: D
     bytes_each = 4 if settings.dtype == "float32" else 2
     weights = bytes_each * model.parameters
     if on and settings.device == "cuda":
-        seconds = decoding_seconds(weights, count, settings.batch, min(settings.max_new_tokens, 2 * tokens), on)  # a batch lasts as long as its longest answer
+        seconds = decoding_seconds(
+            weights, count, settings.batch, min(settings.max_new_tokens, 2 * tokens), on
+        )  # a batch lasts as long as its longest answer
     else:
         seconds = OVERHEAD_S + cpu_decoding_seconds(model.parameters, count * tokens, settings.threads)
     cache = 2 * bytes_each * model.layers * model.keys * settings.context * settings.batch
     logits = 4 * model.vocabulary * settings.batch
     return Work(
-        step="evaluate", on=on.name if on and settings.device == "cuda" else "cpu", seconds=seconds,
-        memory_bytes=weights + cache + logits + (0 if on and settings.device == "cuda" else PROCESS_BYTES), disk_bytes=count * ROW_BYTES,
-    )  # fmt: skip
+        step="evaluate",
+        on=on.name if on and settings.device == "cuda" else "cpu",
+        seconds=seconds,
+        memory_bytes=weights + cache + logits + (0 if on and settings.device == "cuda" else PROCESS_BYTES),
+        disk_bytes=count * ROW_BYTES,
+    )
 
 
 def by_llama_cpp(model: Architecture, bits: float, count: float, settings: Evaluation, scratch: bool) -> Work:
@@ -80,6 +91,9 @@ def by_llama_cpp(model: Architecture, bits: float, count: float, settings: Evalu
     tokens = min(settings.context, example_tokens(scratch, 0.5))
     cache = 2 * 2 * model.layers * model.keys * settings.context * settings.slots
     return Work(
-        step="evaluate by llama.cpp", on="cpu", seconds=OVERHEAD_S + cpu_decoding_seconds(model.parameters, count * tokens, settings.threads),
-        memory_bytes=PROCESS_BYTES + model.parameters * bits / 8 + cache, disk_bytes=count * ROW_BYTES,
-    )  # fmt: skip
+        step="evaluate by llama.cpp",
+        on="cpu",
+        seconds=OVERHEAD_S + cpu_decoding_seconds(model.parameters, count * tokens, settings.threads),
+        memory_bytes=PROCESS_BYTES + model.parameters * bits / 8 + cache,
+        disk_bytes=count * ROW_BYTES,
+    )

@@ -1,7 +1,7 @@
 """Measure a model on held-out questions: greedy answers, checked one by one, and perplexity on the right answers.
 
-A "model" is answered by transformers, a "gguf" by llama.cpp. Speed is in the artifact's metrics, not in its files, so that
-the same model gives the same artifact twice. Not here: comparing two models (statistics.py, ledger.py).
+A "model" is answered by transformers, a "gguf" by llama.cpp. Speed is in the artifact's metrics, not in its files, so
+that the same model gives the same artifact twice. Not here: comparing two models (statistics.py, ledger.py).
 """
 
 import json
@@ -56,7 +56,8 @@ class LeftOut(Record):
 
 
 class Taken(Record):
-    """What generating took: all prompts' and answers' tokens over the wall seconds between first prompt and last answer."""
+    """What generating took: all prompts' and answers' tokens over the wall seconds between first prompt and last
+    answer."""
 
     tokens: int
     seconds: float
@@ -69,29 +70,48 @@ def evaluate(model: Artifact, questions: Artifact, settings: Evaluation, adapter
     A question whose check no answer can be judged by (a teacher wrote it) is left out, counted and named.
 
     Returns:
-        Artifact of kind "evaluation": answers.jsonl (Answered, in the order of the questions), summary.json (Summary) and, where
-        there are any, left_out.jsonl (LeftOut).
+        Artifact of kind "evaluation": answers.jsonl (Answered, in the order of the questions), summary.json (Summary)
+        and, where there are any, left_out.jsonl (LeftOut).
         Metrics: exact_match, perplexity, tokens_per_second (prompt and answer tokens over the wall time of generation,
         loading left out), seconds_generating.
 
     Raises:
-        BadInput: model and adapter are not of kinds that belong together, a question has no check or does not fit, or no check can be used.
+        BadInput: model and adapter are not of kinds that belong together, a question has no check or does not fit, or
+            no check can be used.
     """
     _refuse_kinds(model, adapter)
     asked, references = read_questions(questions), read_references(questions)
     unchecked = [question.id for question in asked if question.expected is None]
     if unchecked or not asked:
-        raise BadInput(f"{questions.short}: {len(unchecked)} of {len(asked)} questions have no check (first: {unchecked[:1]}); evaluate only questions with one")
+        raise BadInput(
+            f"{questions.short}: {len(unchecked)} of {len(asked)} questions have no check (first: {unchecked[:1]}); "
+            "evaluate only questions with one"
+        )
     asked, left_out = _usable(asked, questions)
-    pairs = [(template.prompt(question.prompt), references[question.id]) for question in spread([q for q in asked if q.id in references], settings.perplexity_questions)]
+    pairs = [
+        (template.prompt(question.prompt), references[question.id])
+        for question in spread([q for q in asked if q.id in references], settings.perplexity_questions)
+    ]
     run = _by_llama_cpp if model.kind == "gguf" else _by_transformers
-    with store.create("evaluation", parents=[model, *([adapter] if adapter else []), questions], settings=_described(settings)) as folder:
-        generated, scores, taken = run(store.open(model), store.open(adapter) if adapter else None, [template.prompt(question.prompt) for question in asked], pairs, settings)
+    with store.create(
+        "evaluation", parents=[model, *([adapter] if adapter else []), questions], settings=_described(settings)
+    ) as folder:
+        generated, scores, taken = run(
+            store.open(model),
+            store.open(adapter) if adapter else None,
+            [template.prompt(question.prompt) for question in asked],
+            pairs,
+            settings,
+        )
         answered = _check(asked, generated)
         summary = summarise(answered, generated, scores, settings)
         json_lines.write(folder.path / "answers.jsonl", answered)
         (folder.path / "summary.json").write_text(summary.model_dump_json(indent=1) + "\n", encoding="utf-8")
-        folder.metrics |= {"exact_match": summary.exact_match.mean, "tokens_per_second": taken.tokens / taken.seconds, "seconds_generating": taken.seconds}
+        folder.metrics |= {
+            "exact_match": summary.exact_match.mean,
+            "tokens_per_second": taken.tokens / taken.seconds,
+            "seconds_generating": taken.seconds,
+        }
         if left_out:
             json_lines.write(folder.path / LEFT_OUT, left_out)
             folder.metrics["left_out"] = len(left_out)
@@ -115,14 +135,22 @@ def read_summary(evaluation: Artifact) -> Summary:
     return Summary.model_validate_json((_open(evaluation) / "summary.json").read_text(encoding="utf-8"))
 
 
-def summarise(answered: Sequence[Answered], generated: Sequence[Generated], scores: Sequence[np.ndarray], settings: Evaluation) -> Summary:
+def summarise(
+    answered: Sequence[Answered], generated: Sequence[Generated], scores: Sequence[np.ndarray], settings: Evaluation
+) -> Summary:
     """Shares with Wilson intervals, overall and by domain and difficulty; perplexity to six significant digits."""
     value, tokens = perplexity(scores)
     return Summary(
         questions=len(answered),
         exact_match=share(answered),
-        by_domain={domain: share([one for one in answered if one.domain == domain]) for domain in dict.fromkeys(one.domain for one in answered)},
-        by_difficulty={level: share([one for one in answered if one.difficulty == level]) for level in dict.fromkeys(one.difficulty for one in answered)},
+        by_domain={
+            domain: share([one for one in answered if one.domain == domain])
+            for domain in dict.fromkeys(one.domain for one in answered)
+        },
+        by_difficulty={
+            level: share([one for one in answered if one.difficulty == level])
+            for level in dict.fromkeys(one.difficulty for one in answered)
+        },
         perplexity=None if math.isnan(value) else float(f"{value:.6g}"),
         perplexity_tokens=tokens,
         perplexity_over=OVER,
@@ -136,7 +164,9 @@ def share(answered: Sequence[Answered]) -> Interval:
     return wilson(sum(one.correct for one in answered), len(answered))
 
 
-def _by_transformers(model: Path, adapter: Path | None, prompts: list[str], pairs: list[tuple[str, str]], settings: Evaluation) -> tuple[list[Generated], list[np.ndarray], Taken]:
+def _by_transformers(
+    model: Path, adapter: Path | None, prompts: list[str], pairs: list[tuple[str, str]], settings: Evaluation
+) -> tuple[list[Generated], list[np.ndarray], Taken]:
     with Student(model, adapter, settings) as student:
         with progress("evaluate", len(prompts)) as advance:
             started = time.monotonic()
@@ -145,7 +175,9 @@ def _by_transformers(model: Path, adapter: Path | None, prompts: list[str], pair
         return generated, student.score(pairs), _taken(generated, seconds)
 
 
-def _by_llama_cpp(model: Path, adapter: Path | None, prompts: list[str], pairs: list[tuple[str, str]], settings: Evaluation) -> tuple[list[Generated], list[np.ndarray], Taken]:
+def _by_llama_cpp(
+    model: Path, adapter: Path | None, prompts: list[str], pairs: list[tuple[str, str]], settings: Evaluation
+) -> tuple[list[Generated], list[np.ndarray], Taken]:
     """All prompts in one call to a fresh server, whose batches are then the same every time."""
     gguf, lora = model / "model.gguf", adapter / "adapter.gguf" if adapter else None
     with LlamaCpp(
@@ -174,18 +206,37 @@ def _taken(generated: Sequence[Generated], seconds: float) -> Taken:
 
 def _usable(asked: Sequence[Question], source: Artifact) -> tuple[list[Question], list[LeftOut]]:
     """The questions that can be judged, and the others."""
-    faults = {question.id: fault for question in asked if question.expected is not None and (fault := unusable(question.expected)) is not None}
+    faults = {
+        question.id: fault
+        for question in asked
+        if question.expected is not None and (fault := unusable(question.expected)) is not None
+    }
     named = "; ".join(f"{name}: {fault}" for name, fault in list(faults.items())[:3])
     kept = [question for question in asked if question.id not in faults]
     if not kept:
-        raise BadInput(f"{source.short}: none of its {len(asked)} questions has a check that can be used ({named}); have others written")
+        raise BadInput(
+            f"{source.short}: none of its {len(asked)} questions has a check that can be used ({named}); have others "
+            "written"
+        )
     if faults:
-        log.warning("%s: %d of %d questions are left out, their checks cannot be used (%s)", source.short, len(asked) - len(kept), len(asked), named)
+        log.warning(
+            "%s: %d of %d questions are left out, their checks cannot be used (%s)",
+            source.short,
+            len(asked) - len(kept),
+            len(asked),
+            named,
+        )
     return kept, [LeftOut(question=name, reason=fault) for name, fault in faults.items()]
 
 
 def _check(asked: Sequence[Question], generated: Sequence[Generated]) -> list[Answered]:
-    verdicts = check_all([(question.expected, one.text) for question, one in zip(asked, generated, strict=True) if question.expected is not None])
+    verdicts = check_all(
+        [
+            (question.expected, one.text)
+            for question, one in zip(asked, generated, strict=True)
+            if question.expected is not None
+        ]
+    )
     return [
         Answered(
             question=question.id,
@@ -213,7 +264,10 @@ def _refuse_kinds(model: Artifact, adapter: Artifact | None) -> None:
     if model.kind not in ADAPTERS:
         raise BadInput(f"{model.short} cannot be evaluated; give a model (transformers) or a gguf (llama.cpp)")
     if adapter is not None and adapter.kind != ADAPTERS[model.kind]:
-        raise BadInput(f"{adapter.short} does not go on {model.short}; a {model.kind} takes an artifact of kind {ADAPTERS[model.kind]}")
+        raise BadInput(
+            f"{adapter.short} does not go on {model.short}; a {model.kind} takes an artifact of kind "
+            f"{ADAPTERS[model.kind]}"
+        )
 
 
 def _open(evaluation: Artifact) -> Path:

@@ -1,7 +1,8 @@
 """Held-out questions: the same ones after every step that changes a model, and others to fit a router with.
 
-The two purposes never share a question: both are cut from one draw without repetition, test questions first. Not here: the
-answers (evaluate.py), and keeping training questions away from these (the rehearsal world's and the data phase's task).
+The two purposes never share a question: both are cut from one draw without repetition, test questions first. Not here:
+the answers (evaluate.py), and keeping training questions away from these (the rehearsal world's and the data phase's
+task).
 """
 
 import json
@@ -29,21 +30,29 @@ def held_out(settings: Evaluation, seed: int, purpose: Purpose = "test") -> Arti
     """Questions for ``purpose`` ("test": reports and ledger; "calibration": to fit a router or a threshold with).
 
     Returns:
-        Artifact of kind "questions": questions.jsonl (Question) and references.jsonl ({"question": id, "answer": a right
-        assistant turn without its closing token}).
+        Artifact of kind "questions": questions.jsonl (Question) and references.jsonl ({"question": id, "answer": a
+        right assistant turn without its closing token}).
 
     Raises:
         BadInput: no source is configured, or one has too few questions.
     """
     if purpose not in get_args(Purpose):
         raise BadInput(f"held_out: purpose {purpose!r} is none of {', '.join(get_args(Purpose))}")
-    described = {"rehearsal": None if settings.rehearsal is None else settings.rehearsal.identity(), "benchmarks": [one.identity() for one in settings.benchmarks]}
+    described = {
+        "rehearsal": None if settings.rehearsal is None else settings.rehearsal.identity(),
+        "benchmarks": [one.identity() for one in settings.benchmarks],
+    }
     with store.create("questions", settings=described | {"seed": seed, "purpose": purpose}) as folder:
         drawn = list(_draw(settings, seed, calibration=purpose == "calibration"))
         if not drawn:
-            raise BadInput(f"no held-out questions for {purpose}: the profile's evaluation names neither rehearsal nor benchmarks")
+            raise BadInput(
+                f"no held-out questions for {purpose}: the profile's evaluation names neither rehearsal nor benchmarks"
+            )
         json_lines.write(folder.path / "questions.jsonl", [question for question, _ in drawn])
-        known = [json.dumps({"question": question.id, "answer": answer}, ensure_ascii=False) + "\n" for question, answer in drawn]
+        known = [
+            json.dumps({"question": question.id, "answer": answer}, ensure_ascii=False) + "\n"
+            for question, answer in drawn
+        ]
         (folder.path / "references.jsonl").write_text("".join(known), encoding="utf-8")
         folder.metrics["questions"] = len(drawn)
     return folder.artifact
@@ -84,14 +93,25 @@ def _draw(settings: Evaluation, seed: int, *, calibration: bool) -> Iterable[Pos
                 asked = world.questions(domain, difficulty, "held_out", count, seed)
                 worked = world.examples(domain, difficulty, "held_out", count, seed)
                 pairs = [(question, template.answer(example)) for question, example in zip(asked, worked, strict=True)]
-                yield from _part(pairs, wanted.test, wanted.calibration, seen, calibration=calibration, source=f"rehearsal {domain} {difficulty}")
+                yield from _part(
+                    pairs,
+                    wanted.test,
+                    wanted.calibration,
+                    seen,
+                    calibration=calibration,
+                    source=f"rehearsal {domain} {difficulty}",
+                )
     for benchmark in settings.benchmarks:
         posed = [(question, template.escape(answer)) for question, answer in benchmarks.questions(benchmark)]
         random.Random(f"{benchmark.format} {seed}").shuffle(posed)
-        yield from _part(posed, benchmark.test, benchmark.calibration, seen, calibration=calibration, source=benchmark.format)
+        yield from _part(
+            posed, benchmark.test, benchmark.calibration, seen, calibration=calibration, source=benchmark.format
+        )
 
 
-def _part(posed: Iterable[Posed], test: int, others: int, seen: set[str], *, calibration: bool, source: str) -> list[Posed]:
+def _part(
+    posed: Iterable[Posed], test: int, others: int, seen: set[str], *, calibration: bool, source: str
+) -> list[Posed]:
     """The wanted part of a draw; ``seen`` keeps prompts of all sources and both parts apart."""
     distinct: list[Posed] = []
     for one in posed:
@@ -101,5 +121,8 @@ def _part(posed: Iterable[Posed], test: int, others: int, seen: set[str], *, cal
             seen.add(one[0].prompt)
             distinct.append(one)
     if len(distinct) < test + others:
-        raise BadInput(f"{source} has only {len(distinct)} distinct held-out questions, {test} + {others} are wanted; ask for fewer")
+        raise BadInput(
+            f"{source} has only {len(distinct)} distinct held-out questions, {test} + {others} are wanted; ask for "
+            "fewer"
+        )
     return distinct[test:] if calibration else distinct[:test]

@@ -2,9 +2,9 @@
 
 A row's verdict, from the paired difference of exact match to the row it is compared with and the profile's tolerance:
 ``first`` nothing to compare with · ``better`` the whole interval is above 0 · ``no worse`` the whole interval is above
--tolerance · ``kept`` the mean is within the tolerance, but the interval does not show it · ``reverted`` the mean loses more
-than the tolerance. A reverted step's model is not used further; what is used instead stands in its note. Nothing is called
-better without the interval. Not here: carrying out the verdict (flows), drawing it (plots.py).
+-tolerance · ``kept`` the mean is within the tolerance, but the interval does not show it · ``reverted`` the mean loses
+more than the tolerance. A reverted step's model is not used further; what is used instead stands in its note. Nothing
+is called better without the interval. Not here: carrying out the verdict (flows), drawing it (plots.py).
 """
 
 import json
@@ -24,7 +24,14 @@ WEIGHTS = (".safetensors", ".gguf", ".zst")
 
 @step(version=1)
 def ledger_row(
-    step: str, model: Artifact, evaluation: Artifact, previous: Artifact | None, parameters: int, settings: Evaluation, seed: int, fallback: str | None = None
+    step: str,
+    model: Artifact,
+    evaluation: Artifact,
+    previous: Artifact | None,
+    parameters: int,
+    settings: Evaluation,
+    seed: int,
+    fallback: str | None = None,
 ) -> LedgerRow:
     """The row of the step ``step``, which made ``model`` and was measured by ``evaluation``.
 
@@ -32,7 +39,8 @@ def ledger_row(
         step: its name, as people know it.
         model: what the step made; its weight files are what is counted as bytes.
         evaluation: of the model.
-        previous: the evaluation that the step is compared with: of the last model that was kept. None for the first row.
+        previous: the evaluation that the step is compared with: of the last model that was kept. None for the first
+            row.
         parameters: of the model, pruned ones included.
         settings: tolerance and resamples.
         seed: of the bootstrap.
@@ -43,7 +51,10 @@ def ledger_row(
     """
     summary = read_summary(evaluation)
     if summary.perplexity is None:
-        raise BadInput(f"{evaluation.short} has no perplexity, because its questions have no reference answers; evaluate on held_out questions")
+        raise BadInput(
+            f"{evaluation.short} has no perplexity, because its questions have no reference answers; evaluate on "
+            "held_out questions"
+        )
     difference = None if previous is None else _difference(previous, evaluation, settings, seed)
     verdict = judge(difference, settings.tolerance)
     size = weight_bytes(store.open(model))
@@ -73,7 +84,9 @@ def ledger(rows: list[LedgerRow]) -> Artifact:
     if not rows:
         raise BadInput("a ledger needs at least one row")
     with store.create("ledger", settings={"rows": len(rows)}) as folder:
-        (folder.path / "ledger.json").write_text(json.dumps([row.model_dump(mode="json") for row in rows], indent=1) + "\n", encoding="utf-8")
+        (folder.path / "ledger.json").write_text(
+            json.dumps([row.model_dump(mode="json") for row in rows], indent=1) + "\n", encoding="utf-8"
+        )
         (folder.path / "ledger.md").write_text(markdown(rows), encoding="utf-8")
         folder.metrics |= {"rows": len(rows), "reverted": sum(row.verdict == "reverted" for row in rows)}
     return folder.artifact
@@ -83,7 +96,10 @@ def read_ledger(artifact: Artifact) -> list[LedgerRow]:
     """The rows of a ledger artifact, in order."""
     if artifact.kind != "ledger":
         raise BadInput(f"{artifact.short} is not a ledger; make one with ledger")
-    return [LedgerRow.model_validate(row) for row in json.loads((store.open(artifact) / "ledger.json").read_text(encoding="utf-8"))]
+    return [
+        LedgerRow.model_validate(row)
+        for row in json.loads((store.open(artifact) / "ledger.json").read_text(encoding="utf-8"))
+    ]
 
 
 def judge(difference: Interval | None, tolerance: float) -> str:
@@ -115,20 +131,26 @@ def markdown(rows: Sequence[LedgerRow]) -> str:
     lines = [
         "# Ledger",
         "",
-        f"The same {rows[0].exact_match.n} held-out questions after every step that changed a model. Brackets are 95% intervals: Wilson for shares, paired",
+        f"The same {rows[0].exact_match.n} held-out questions after every step that changed a model. Brackets are 95% "
+        "intervals: Wilson for shares, paired",
         "bootstrap over questions for the difference from the last model that was kept.",
         "",
         "| step | MB | bits/parameter | perplexity | exact match % | tokens/s | difference, points | verdict | note |",
         "|---|--:|--:|--:|---|--:|---|---|---|",
         *(
-            f"| {row.step} | {row.bytes / 1e6:.2f} | {row.bits_per_parameter:.2f} | {row.perplexity:.3f} | {percent(row.exact_match)} | {row.tokens_per_second:.0f} "
+            f"| {row.step} | {row.bytes / 1e6:.2f} | {row.bits_per_parameter:.2f} | {row.perplexity:.3f} | "
+            f"{percent(row.exact_match)} | {row.tokens_per_second:.0f} "
             f"| {percent(row.difference, sign='+') if row.difference else ''} | {row.verdict} | {row.note} |"
             for row in rows
         ),
         "",
         f"| step | {' | '.join(domains)} |",
         f"|---|{'---|' * len(domains)}",
-        *(f"| {row.step} | {' | '.join(percent(row.by_domain[domain]) if domain in row.by_domain else '' for domain in domains)} |" for row in rows),
+        *(
+            f"| {row.step} | "
+            f"{' | '.join(percent(row.by_domain[domain]) if domain in row.by_domain else '' for domain in domains)} |"
+            for row in rows
+        ),
         "",
     ]
     return "\n".join(lines)
@@ -142,5 +164,9 @@ def percent(interval: Interval, sign: str = "") -> str:
 def _difference(previous: Artifact, evaluation: Artifact, settings: Evaluation, seed: int) -> Interval:
     before, after = read_answers(previous), read_answers(evaluation)
     if [one.question for one in before] != [one.question for one in after]:
-        raise BadInput(f"{previous.short} and {evaluation.short} are not of the same questions; evaluate both on the same artifact")
-    return paired_difference([one.correct for one in before], [one.correct for one in after], seed=seed, resamples=settings.resamples)
+        raise BadInput(
+            f"{previous.short} and {evaluation.short} are not of the same questions; evaluate both on the same artifact"
+        )
+    return paired_difference(
+        [one.correct for one in before], [one.correct for one in after], seed=seed, resamples=settings.resamples
+    )

@@ -1,7 +1,7 @@
 """Perplexity on reference answers: exp of the mean negative log-likelihood over all tokens of the assistant's turn.
 
-The tokens are those of the right answer's sections (easy: response; hard: draft, thinking, response), each after the prompt
-and the tokens before it; neither prompt nor closing token count. Not here: the likelihoods themselves.
+The tokens are those of the right answer's sections (easy: response; hard: draft, thinking, response), each after the
+prompt and the tokens before it; neither prompt nor closing token count. Not here: the likelihoods themselves.
 """
 
 import math
@@ -9,7 +9,10 @@ from collections.abc import Iterable
 
 import numpy as np
 
-OVER = "every token of the reference assistant turn (draft, thinking, response), given the prompt; without prompt and closing token"
+OVER = (
+    "every token of the reference assistant turn (draft, thinking, response), given the prompt; without prompt and "
+    "closing token"
+)
 
 
 def perplexity(scores: Iterable[np.ndarray]) -> tuple[float, int]:

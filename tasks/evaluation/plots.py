@@ -13,11 +13,19 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 BLUE, ORANGE, GREY = "#2f6f9f", "#c8641b", "#777777"
-STYLE: dict[Any, Any] = {"svg.hashsalt": "cogumi", "svg.fonttype": "none", "font.family": "sans-serif", "font.size": 9, "axes.spines.top": False, "axes.spines.right": False}
+STYLE: dict[Any, Any] = {
+    "svg.hashsalt": "cogumi",
+    "svg.fonttype": "none",
+    "font.family": "sans-serif",
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+}
 
 
 def ledger_plot(rows: Sequence[LedgerRow]) -> str:
-    """Steps from top to bottom: megabytes as bars on a log scale, exact match with its interval beside them; reverted steps hollow."""
+    """Steps from top to bottom: megabytes as bars on a log scale, exact match with its interval beside them; reverted
+    steps hollow."""
     with style():
         from matplotlib.figure import Figure
 
@@ -27,12 +35,28 @@ def ledger_plot(rows: Sequence[LedgerRow]) -> str:
             megabytes, reverted = row.bytes / 1e6, row.verdict == "reverted"
             colour = ORANGE if reverted else BLUE
             sizes.barh(number, megabytes, height=0.6, facecolor="white" if reverted else colour, edgecolor=colour)
-            sizes.annotate(f"{megabytes:.3g}", (megabytes, number), xytext=(4, 0), textcoords="offset points", va="center", fontsize=8)
+            sizes.annotate(
+                f"{megabytes:.3g}",
+                (megabytes, number),
+                xytext=(4, 0),
+                textcoords="offset points",
+                va="center",
+                fontsize=8,
+            )
             shares.errorbar(
-                100 * row.exact_match.mean, number, xerr=_bars(row.exact_match), fmt="o", color=colour, markerfacecolor="white" if reverted else colour, capsize=2, linewidth=1,
-                markersize=5
-            )  # fmt: skip
-        sizes.set_yticks(range(len(rows)), [f"{row.step} (reverted)" if row.verdict == "reverted" else row.step for row in rows])
+                100 * row.exact_match.mean,
+                number,
+                xerr=_bars(row.exact_match),
+                fmt="o",
+                color=colour,
+                markerfacecolor="white" if reverted else colour,
+                capsize=2,
+                linewidth=1,
+                markersize=5,
+            )
+        sizes.set_yticks(
+            range(len(rows)), [f"{row.step} (reverted)" if row.verdict == "reverted" else row.step for row in rows]
+        )
         sizes.invert_yaxis()
         smallest, largest = min(row.bytes for row in rows) / 1e6, max(row.bytes for row in rows) / 1e6
         sizes.set_xscale("log")
@@ -45,7 +69,9 @@ def ledger_plot(rows: Sequence[LedgerRow]) -> str:
         return svg(figure)
 
 
-def domains_plot(before: Mapping[str, Interval], after: Mapping[str, Interval], names: tuple[str, str], title: str) -> str:
+def domains_plot(
+    before: Mapping[str, Interval], after: Mapping[str, Interval], names: tuple[str, str], title: str
+) -> str:
     """Exact match per domain with intervals, before and after a change; ``names`` label the two."""
     with style():
         domains = [domain for domain in before if domain in after]
@@ -53,7 +79,17 @@ def domains_plot(before: Mapping[str, Interval], after: Mapping[str, Interval], 
         for shares, name, colour, shift in ((before, names[0], GREY, -0.14), (after, names[1], BLUE, 0.14)):
             for number, domain in enumerate(domains):
                 interval = shares[domain]
-                axes.errorbar(100 * interval.mean, number + shift, xerr=_bars(interval), fmt="o", color=colour, capsize=2, linewidth=1, markersize=4, label="" if number else name)
+                axes.errorbar(
+                    100 * interval.mean,
+                    number + shift,
+                    xerr=_bars(interval),
+                    fmt="o",
+                    color=colour,
+                    capsize=2,
+                    linewidth=1,
+                    markersize=4,
+                    label="" if number else name,
+                )
         axes.set_yticks(range(len(domains)), [domain.replace("_", " ") for domain in domains])
         axes.invert_yaxis()
         axes.set_xlim(0, 100)
@@ -76,7 +112,8 @@ def style() -> Any:
 
 
 def new_figure(width: float, height: float) -> "tuple[Figure, Any]":
-    """A figure of its own (inches), without pyplot's global state, so that no display is needed and threads do not mix."""
+    """A figure of its own (inches), without pyplot's global state, so that no display is needed and threads do not
+    mix."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), layout="constrained")

@@ -26,19 +26,23 @@ def wilson(successes: int, n: int) -> Interval:
     return Interval(mean=share, low=max(0.0, min(share, centre - half)), high=min(1.0, max(share, centre + half)), n=n)
 
 
-def paired_difference(before: Sequence[bool | float], after: Sequence[bool | float], *, seed: int, resamples: int = 10_000) -> Interval:
+def paired_difference(
+    before: Sequence[bool | float], after: Sequence[bool | float], *, seed: int, resamples: int = 10_000
+) -> Interval:
     """Mean of ``after - before`` over the same questions, with a percentile bootstrap over questions.
 
-    Right/wrong answers are resampled as counts of losses, ties and wins, each with half an observation added (as Agresti and
-    Min 2005 do for paired shares): otherwise two models that never differ would seem equal beyond doubt. Other values are
-    resampled as they are.
+    Right/wrong answers are resampled as counts of losses, ties and wins, each with half an observation added (as
+    Agresti and Min 2005 do for paired shares): otherwise two models that never differ would seem equal beyond doubt.
+    Other values are resampled as they are.
 
     Raises:
         BadInput: the two are not of the same, positive length.
     """
     first, second = np.asarray(before, np.float64), np.asarray(after, np.float64)
     if first.shape != second.shape or not first.size:
-        raise BadInput(f"a paired difference needs the same questions on both sides, got {first.size} and {second.size}")
+        raise BadInput(
+            f"a paired difference needs the same questions on both sides, got {first.size} and {second.size}"
+        )
     difference, n = second - first, first.size
     random = np.random.default_rng(seed)
     if np.isin(first, (0, 1)).all() and np.isin(second, (0, 1)).all():
@@ -47,7 +51,12 @@ def paired_difference(before: Sequence[bool | float], after: Sequence[bool | flo
         means = (drawn[:, 2] - drawn[:, 0]) / n
     else:
         rows = max(1, CHUNK // n)
-        means = np.concatenate([difference[random.integers(0, n, (min(rows, resamples - done), n))].mean(axis=1) for done in range(0, resamples, rows)])
+        means = np.concatenate(
+            [
+                difference[random.integers(0, n, (min(rows, resamples - done), n))].mean(axis=1)
+                for done in range(0, resamples, rows)
+            ]
+        )
     low, high = np.quantile(means, LEVELS)
     mean = float(difference.mean())
     return Interval(mean=mean, low=min(mean, float(low)), high=max(mean, float(high)), n=n)

@@ -1,4 +1,5 @@
-"""What a night saw, decided, changed and cost: an artifact in the store, and a page in the UI. Not here: any of the decisions."""
+"""What a night saw, decided, changed and cost: an artifact in the store, and a page in the UI. Not here: any of the
+decisions."""
 
 from collections.abc import Sequence
 from decimal import Decimal
@@ -25,7 +26,8 @@ class Cost(Record):
 
 
 class Account(Record):
-    """A night. ``gains``: the gain report of every retrained modifier; ``costs``: of the steps that really ran this night."""
+    """A night. ``gains``: the gain report of every retrained modifier; ``costs``: of the steps that really ran this
+    night."""
 
     verdict: str
     why: str
@@ -78,7 +80,12 @@ def account(
     with store.create("nightly", parents=parents) as folder:
         (folder.path / ACCOUNT).write_text(night.model_dump_json(indent=1) + "\n", encoding="utf-8")
         (folder.path / "README.md").write_text(markdown(night), encoding="utf-8")
-        folder.metrics |= {"clusters": len(clusters), "moved": sum(cluster.moved for cluster in clusters), "retrained": len(gains), "promoted": verdict == "promoted"}
+        folder.metrics |= {
+            "clusters": len(clusters),
+            "moved": sum(cluster.moved for cluster in clusters),
+            "retrained": len(gains),
+            "promoted": verdict == "promoted",
+        }
         folder.metrics |= {"dollars": float(night.dollars), "seconds": night.seconds}
     _show(markdown(night), verdict)
     return folder.artifact
@@ -97,7 +104,12 @@ def costs(current: Artifact, made: Sequence[Artifact]) -> list[Cost]:
         if one.digest not in known:
             steps.setdefault(one.step, []).append(one)
     found = [
-        Cost(step=name, artifacts=len(those), seconds=round(sum(one.seconds for one in those), 3), dollars=sum((one.dollars for one in those), Decimal(0)))
+        Cost(
+            step=name,
+            artifacts=len(those),
+            seconds=round(sum(one.seconds for one in those), 3),
+            dollars=sum((one.dollars for one in those), Decimal(0)),
+        )
         for name, those in steps.items()
     ]
     return sorted(found, key=lambda cost: -cost.seconds)
@@ -116,15 +128,25 @@ def markdown(night: Account) -> str:
         "",
         "## What was served and evaluated",
         "",
-        "| source | domain | modifier | answers | judged | wrong | at release | escalated or fallen back | at release | fallbacks | unsure | wrong by kind | decision |",
+        "| source | domain | modifier | answers | judged | wrong | at release | escalated or fallen back | at release "
+        "| fallbacks | unsure | wrong by kind | decision |",
         "|---|---|---|---|---|---|---|---|---|---|---|---|---|",
         *(_cluster(cluster) for cluster in night.clusters),
     ]
     if not night.clusters:
         lines += ["", "Nothing that was not decided on before."]
     if night.gains:
-        lines += ["", "## Retrained", "", "| modifier | gain over the base in its domains, points | verdict |", "|---|---|---|"]
-        lines += [f"| {gain['modifier']} | {percent(Interval.model_validate(gain['inside']), sign='+')} | {gain['reason']} |" for gain in night.gains]
+        lines += [
+            "",
+            "## Retrained",
+            "",
+            "| modifier | gain over the base in its domains, points | verdict |",
+            "|---|---|---|",
+        ]
+        lines += [
+            f"| {gain['modifier']} | {percent(Interval.model_validate(gain['inside']), sign='+')} | {gain['reason']} |"
+            for gain in night.gains
+        ]
     if night.comparison is not None:
         found = night.comparison
         lines += [
@@ -134,19 +156,41 @@ def markdown(night: Account) -> str:
             "| domain | current | candidate | paired difference |",
             "|---|---|---|---|",
         ]
-        lines += [f"| affected | | | {percent(found.affected, sign='+')} |", f"| all | | | {percent(found.overall, sign='+')} |"]
-        lines += [f"| {domain} | {100 * found.before[domain]:.1f} | {100 * found.after[domain]:.1f} | {percent(change, sign='+')} |" for domain, change in found.by_domain.items()]
+        lines += [
+            f"| affected | | | {percent(found.affected, sign='+')} |",
+            f"| all | | | {percent(found.overall, sign='+')} |",
+        ]
+        lines += [
+            f"| {domain} | {100 * found.before[domain]:.1f} | {100 * found.after[domain]:.1f} | "
+            f"{percent(change, sign='+')} |"
+            for domain, change in found.by_domain.items()
+        ]
     if night.costs:
         lines += ["", "## What it cost", "", "| step | artifacts | seconds | dollars |", "|---|---|---|---|"]
-        lines += [f"| {cost.step} | {cost.artifacts} | {cost.seconds:.1f} | {cost.dollars:.4f} |" for cost in night.costs]
+        lines += [
+            f"| {cost.step} | {cost.artifacts} | {cost.seconds:.1f} | {cost.dollars:.4f} |" for cost in night.costs
+        ]
     return "\n".join([*lines, ""])
 
 
 def _cluster(one: Cluster) -> str:
     wrong = f"{one.failed} ({one.failure.mean:.0%})" if one.judged else ""
     families = ", ".join(f"{name} {count}" for name, count in one.families.items())
-    cells = [one.source, one.domain, one.modifier or "none", one.records, one.judged, wrong, _share(one.failure_at_release), f"{one.doubt.mean:.0%}", _share(one.doubt_at_release),
-             one.fallbacks, one.doubted, families, f"**moved**: {one.why}" if one.moved else one.why]  # fmt: skip
+    cells = [
+        one.source,
+        one.domain,
+        one.modifier or "none",
+        one.records,
+        one.judged,
+        wrong,
+        _share(one.failure_at_release),
+        f"{one.doubt.mean:.0%}",
+        _share(one.doubt_at_release),
+        one.fallbacks,
+        one.doubted,
+        families,
+        f"**moved**: {one.why}" if one.moved else one.why,
+    ]
     return f"| {' | '.join(str(cell) for cell in cells)} |"
 
 

@@ -1,7 +1,7 @@
 """The night's examination: held-out questions that neither release was trained, fitted or chosen on, and what they say.
 
-In the rehearsal world they are drawn anew every night; public benchmarks have only their test questions, which grow stale with every
-candidate that is judged on them. Not here: the answers (evaluation, routing).
+In the rehearsal world they are drawn anew every night; public benchmarks have only their test questions, which grow
+stale with every candidate that is judged on them. Not here: the answers (evaluation, routing).
 """
 
 from collections.abc import Iterator, Sequence
@@ -19,8 +19,8 @@ from tasks.step import step
 
 
 class Comparison(Record):
-    """Candidate minus current release on the same questions, paired: on the affected domains, on all, and by domain; and the shares
-    of right answers."""
+    """Candidate minus current release on the same questions, paired: on the affected domains, on all, and by domain;
+    and the shares of right answers."""
 
     affected: Interval
     overall: Interval
@@ -31,15 +31,27 @@ class Comparison(Record):
     def checks(self, minimum_gain: float, tolerance: float) -> list[GateCheck]:
         """The gate's comparisons: surely better where something was retrained, and nowhere near worse as a whole."""
         return [
-            GateCheck(name="exact match on the affected domains, candidate minus current, lower end", value=self.affected.low, rule=">", threshold=minimum_gain),
-            GateCheck(name="exact match on all domains, candidate minus current, lower end", value=self.overall.low, rule=">=", threshold=-tolerance),
+            GateCheck(
+                name="exact match on the affected domains, candidate minus current, lower end",
+                value=self.affected.low,
+                rule=">",
+                threshold=minimum_gain,
+            ),
+            GateCheck(
+                name="exact match on all domains, candidate minus current, lower end",
+                value=self.overall.low,
+                rule=">=",
+                threshold=-tolerance,
+            ),
         ]
 
 
 @step(version=1)
-def examination(affected: list[str], settings: Examination, rehearsal: bool, test: Artifact, avoid: list[Artifact], seed: int) -> Artifact:
-    """Held-out questions of every domain, more of the ``affected`` ones; none of ``avoid`` (kind "questions"). ``rehearsal``: draw them
-    from the rehearsal world, else they are taken from the questions ``test``.
+def examination(
+    affected: list[str], settings: Examination, rehearsal: bool, test: Artifact, avoid: list[Artifact], seed: int
+) -> Artifact:
+    """Held-out questions of every domain, more of the ``affected`` ones; none of ``avoid`` (kind "questions").
+    ``rehearsal``: draw them from the rehearsal world, else they are taken from the questions ``test``.
 
     Returns:
         Artifact of kind "questions".
@@ -56,7 +68,10 @@ def examination(affected: list[str], settings: Examination, rehearsal: bool, tes
             asked += _first(source, count, taken)
     missing = [domain for domain in affected if not any(question.domain == domain for question in asked)]
     if missing:
-        raise BadInput(f"there are no held-out questions of {', '.join(missing)}, so a candidate for them cannot be judged; name a benchmark of it in the profile's evaluation")
+        raise BadInput(
+            f"there are no held-out questions of {', '.join(missing)}, so a candidate for them cannot be judged; name "
+            "a benchmark of it in the profile's evaluation"
+        )
     described = {"affected": affected, "examination": settings.identity(), "rehearsal": rehearsal, "seed": seed}
     with store.create("questions", parents=[test, *avoid], settings=described) as folder:
         json_lines.write(folder.path / "questions.jsonl", asked)
@@ -66,27 +81,37 @@ def examination(affected: list[str], settings: Examination, rehearsal: bool, tes
 
 @step(version=1)
 def compare(before: Artifact, after: Artifact, affected: list[str], resamples: int, seed: int) -> Comparison:
-    """Hold the candidate's answers ``after`` against the current release's ``before``, question by question. ``resamples``, ``seed``: of the
-    bootstrap.
+    """Hold the candidate's answers ``after`` against the current release's ``before``, question by question.
+    ``resamples``, ``seed``: of the bootstrap.
 
     Raises:
         BadInput: they are answers to different questions, or to none of the affected domains.
     """
     first, second = read_answers(before), read_answers(after)
     if [one.question for one in first] != [one.question for one in second]:
-        raise BadInput(f"{before.short} and {after.short} answer different questions; examine both releases on the same")
+        raise BadInput(
+            f"{before.short} and {after.short} answer different questions; examine both releases on the same"
+        )
     pairs = [(one.domain, one.correct, other.correct) for one, other in zip(first, second, strict=True)]
     domains = list(dict.fromkeys(domain for domain, _, _ in pairs))
 
     def difference(chosen: Sequence[str]) -> Interval:
         inside = [(one, other) for domain, one, other in pairs if domain in chosen]
-        return paired_difference([one for one, _ in inside], [other for _, other in inside], seed=seed, resamples=resamples)
+        return paired_difference(
+            [one for one, _ in inside], [other for _, other in inside], seed=seed, resamples=resamples
+        )
 
     def shares(which: int) -> dict[str, float]:
         of = {domain: [pair[which] for pair in pairs if pair[0] == domain] for domain in domains}
         return {domain: sum(bool(one) for one in those) / len(those) for domain, those in of.items()}
 
-    return Comparison(affected=difference(affected), overall=difference(domains), by_domain={domain: difference([domain]) for domain in domains}, before=shares(1), after=shares(2))
+    return Comparison(
+        affected=difference(affected),
+        overall=difference(domains),
+        by_domain={domain: difference([domain]) for domain in domains},
+        before=shares(1),
+        after=shares(2),
+    )
 
 
 def _from_world(domain: str, difficulty: Difficulty, seed: int) -> Iterator[Question]:
@@ -102,7 +127,9 @@ _DRAWS = 2000  # rounds over the families after which they count as used up
 
 
 def _from_test(test: Artifact, domain: str, difficulty: Difficulty, seed: int) -> Iterator[Question]:
-    fitting = [question for question in read_questions(test) if (question.domain, question.difficulty) == (domain, difficulty)]
+    fitting = [
+        question for question in read_questions(test) if (question.domain, question.difficulty) == (domain, difficulty)
+    ]
     yield from Random(f"examination {domain} {difficulty} {seed}").sample(fitting, len(fitting))
 
 

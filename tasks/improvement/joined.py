@@ -12,7 +12,8 @@ from tasks.step import step
 
 @step(version=1)
 def join(parts: list[Artifact]) -> Artifact:
-    """Every ``*.jsonl`` of ``parts``, by name, in their order; of lines with the same id the first is kept. One part is returned as it is.
+    """Every ``*.jsonl`` of ``parts``, by name, in their order; of lines with the same id the first is kept. One part is
+    returned as it is.
 
     Returns:
         Artifact of the parts' kind.

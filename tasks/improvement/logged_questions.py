@@ -1,7 +1,7 @@
 """The questions that were answered wrongly in service, as questions to learn from.
 
-Only those with a check: a wrong answer to them can be mended and the mending judged. Questions of the held-out split are left out, so
-that what measures stays unseen. Not here: mending (tasks/modifiers/cascade.py).
+Only those with a check: a wrong answer to them can be mended and the mending judged. Questions of the held-out split
+are left out, so that what measures stays unseen. Not here: mending (tasks/modifiers/cascade.py).
 """
 
 from random import Random
@@ -14,8 +14,11 @@ from tasks.step import step
 
 
 @step(version=1)
-def logged_questions(observed: Artifact, domains: list[str], held_out: list[Artifact], most: int, seed: int) -> Artifact:
-    """At most ``most`` of each domain's wrongly answered questions, distinct, none of them among ``held_out`` (kind "questions").
+def logged_questions(
+    observed: Artifact, domains: list[str], held_out: list[Artifact], most: int, seed: int
+) -> Artifact:
+    """At most ``most`` of each domain's wrongly answered questions, distinct, none of them among ``held_out`` (kind
+    "questions").
 
     Returns:
         Artifact of kind "questions": questions.jsonl, perhaps empty.
@@ -33,10 +36,24 @@ def logged_questions(observed: Artifact, domains: list[str], held_out: list[Arti
         if world.is_held_out(prompt) or prompt in unseen:
             kept_out += 1
             continue
-        question = Question(id=world.question_id(prompt), prompt=prompt, domain=kind[0], difficulty=kind[1], task_type=kind[2], expected=expected, source="served")
+        question = Question(
+            id=world.question_id(prompt),
+            prompt=prompt,
+            domain=kind[0],
+            difficulty=kind[1],
+            task_type=kind[2],
+            expected=expected,
+            source="served",
+        )
         found[one.domain].setdefault(question.id, question)
-    chosen = [question for domain, those in found.items() for question in _some(list(those.values()), most, Random(f"{domain} {seed}"))]
-    with store.create("questions", parents=[observed, *held_out], settings={"domains": domains, "most": most, "seed": seed}) as folder:
+    chosen = [
+        question
+        for domain, those in found.items()
+        for question in _some(list(those.values()), most, Random(f"{domain} {seed}"))
+    ]
+    with store.create(
+        "questions", parents=[observed, *held_out], settings={"domains": domains, "most": most, "seed": seed}
+    ) as folder:
         json_lines.write(folder.path / "questions.jsonl", chosen)
         folder.metrics |= {"questions": len(chosen), "kept_out": kept_out}
     return folder.artifact

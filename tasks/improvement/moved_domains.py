@@ -1,6 +1,8 @@
-"""Which domains moved: the current release's answers by source and domain, held against what was measured when it was released.
+"""Which domains moved: the current release's answers by source and domain, held against what was measured when it was
+released.
 
-Pure; the same records give the same decision. Not here: reading them (observe.py), making anything anew (flows/retraining.py).
+Pure; the same records give the same decision. Not here: reading them (observe.py), making anything anew
+(flows/retraining.py).
 """
 
 from collections import Counter
@@ -13,9 +15,10 @@ from tasks.improvement.observe import Observed, Source
 
 
 class Cluster(Record):
-    """The answers of one source in one domain. ``failure``: share wrong of the judged; ``doubt``: share of all that escalated or fell
-    back; ``*_at_release``: the same on the test questions, None where there were none of the domain. ``families``: wrong answers
-    by task type. ``decided``: there was enough to decide on, so the next night reads on from here; ``modifier``: who covers the domain, None for the base alone."""
+    """The answers of one source in one domain. ``failure``: share wrong of the judged; ``doubt``: share of all that
+    escalated or fell back; ``*_at_release``: the same on the test questions, None where there were none of the domain.
+    ``families``: wrong answers by task type. ``decided``: there was enough to decide on, so the next night reads on
+    from here; ``modifier``: who covers the domain, None for the base alone."""
 
     source: Source
     domain: str
@@ -37,26 +40,45 @@ class Cluster(Record):
 
 
 def clusters(
-    observed: Sequence[Observed], covers: Mapping[str, Sequence[str]], failed_before: Mapping[str, float], doubted_before: Mapping[str, float], settings: Moving
+    observed: Sequence[Observed],
+    covers: Mapping[str, Sequence[str]],
+    failed_before: Mapping[str, float],
+    doubted_before: Mapping[str, float],
+    settings: Moving,
 ) -> list[Cluster]:
     """Group and decide. ``covers``: domains by modifier; ``*_before``: shares at release by domain."""
     owner = {domain: name for name, domains in covers.items() for domain in domains}
     groups: dict[tuple[Source, str], list[Observed]] = {}
     for one in observed:
         groups.setdefault((one.source, one.domain), []).append(one)
-    return [_cluster(*key, group, owner.get(key[1]), failed_before.get(key[1]), doubted_before.get(key[1]), settings) for key, group in sorted(groups.items())]
+    return [
+        _cluster(*key, group, owner.get(key[1]), failed_before.get(key[1]), doubted_before.get(key[1]), settings)
+        for key, group in sorted(groups.items())
+    ]
 
 
 def moved(found: Sequence[Cluster]) -> dict[str, list[str]]:
     """The domains to make anew, by the modifier that covers them."""
     chosen: dict[str, list[str]] = {}
     for cluster in found:
-        if cluster.moved and cluster.modifier is not None and cluster.domain not in chosen.setdefault(cluster.modifier, []):
+        if (
+            cluster.moved
+            and cluster.modifier is not None
+            and cluster.domain not in chosen.setdefault(cluster.modifier, [])
+        ):
             chosen[cluster.modifier].append(cluster.domain)
     return chosen
 
 
-def _cluster(source: Source, domain: str, group: Sequence[Observed], modifier: str | None, failed_before: float | None, doubted_before: float | None, settings: Moving) -> Cluster:
+def _cluster(
+    source: Source,
+    domain: str,
+    group: Sequence[Observed],
+    modifier: str | None,
+    failed_before: float | None,
+    doubted_before: float | None,
+    settings: Moving,
+) -> Cluster:
     judged = [one for one in group if one.right is not None]
     failed = [one for one in judged if not one.right]
     doubts = sum(one.escalated or one.fallback for one in group)
@@ -85,12 +107,17 @@ def _cluster(source: Source, domain: str, group: Sequence[Observed], modifier: s
     )
 
 
-def _verdict(failure: Interval, failed_before: float, doubt: Interval, doubted_before: float | None, settings: Moving) -> tuple[bool, str]:
+def _verdict(
+    failure: Interval, failed_before: float, doubt: Interval, doubted_before: float | None, settings: Moving
+) -> tuple[bool, str]:
     if doubt.n < settings.records:
         return False, f"{doubt.n} answers, {settings.records} are needed"
     if failure.n >= settings.records and failure.mean >= settings.share and failure.low > failed_before:
         return True, f"{failure.mean:.0%} wrong, surely more than the {failed_before:.0%} at release"
     if doubted_before is not None and doubt.low > doubted_before + settings.drift:
-        return True, f"{doubt.mean:.0%} escalated, surely {settings.drift:.0%} more than the {doubted_before:.0%} at release"
+        return (
+            True,
+            f"{doubt.mean:.0%} escalated, surely {settings.drift:.0%} more than the {doubted_before:.0%} at release",
+        )
     wrong = f"{failure.mean:.0%} wrong" if failure.n else "none judged"
     return False, f"{wrong} ({failed_before:.0%} at release), {doubt.mean:.0%} escalated"

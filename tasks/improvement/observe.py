@@ -1,7 +1,8 @@
-"""What serving and evaluation wrote down about the current release since they were last read, judged where the answer can be checked.
+"""What serving and evaluation wrote down about the current release since they were last read, judged where the answer
+can be checked.
 
-An answer is judged by the checker where the rehearsal world knows the question, else by what a person said of it; otherwise it counts
-as unjudged. Not here: what follows from it (moved_domains.py).
+An answer is judged by the checker where the rehearsal world knows the question, else by what a person said of it;
+otherwise it counts as unjudged. Not here: what follows from it (moved_domains.py).
 """
 
 import json
@@ -22,8 +23,9 @@ RECORDS = "records.jsonl"
 
 
 class Observed(Record):
-    """One answer of the release. ``right`` is None where nobody judged it; ``doubted``: the router took the base's answer for too
-    unsure; ``escalated``: a modifier answered; ``fallback``: one should have and could not. ``prompt`` is None where none is kept."""
+    """One answer of the release. ``right`` is None where nobody judged it; ``doubted``: the router took the base's
+    answer for too unsure; ``escalated``: a modifier answered; ``fallback``: one should have and could not. ``prompt``
+    is None where none is kept."""
 
     id: str
     source: Source
@@ -39,19 +41,31 @@ class Observed(Record):
 
 
 @step(version=1, cache=False)
-def observe(release: Artifact, router: Artifact, routed: Artifact, since: str, read: dict[str, str], until: str) -> Artifact:
-    """Read what was written down about ``release`` and its ``router`` after ``since`` and up to ``until``. ``read``: by :func:`place`, up
-    to when it was read before. ``routed``: the evaluation that the release was published with, which is no news.
+def observe(
+    release: Artifact, router: Artifact, routed: Artifact, since: str, read: dict[str, str], until: str
+) -> Artifact:
+    """Read what was written down about ``release`` and its ``router`` after ``since`` and up to ``until``. ``read``: by
+    :func:`place`, up to when it was read before. ``routed``: the evaluation that the release was published with, which
+    is no news.
 
     Returns:
         Artifact of kind "observed": records.jsonl (Observed, by time).
     """
     since = _precise(since)
     found = [*_serving(release, since, until), *_evaluations(router, routed, since, until)]
-    kept = sorted((one for one in found if one.time > read.get(place(one.source, one.domain), "")), key=lambda one: (one.time, one.id))
-    with store.create("observed", parents=[release, router, routed], settings={"since": since, "read": read, "until": until}) as folder:
+    kept = sorted(
+        (one for one in found if one.time > read.get(place(one.source, one.domain), "")),
+        key=lambda one: (one.time, one.id),
+    )
+    with store.create(
+        "observed", parents=[release, router, routed], settings={"since": since, "read": read, "until": until}
+    ) as folder:
         json_lines.write(folder.path / RECORDS, kept)
-        folder.metrics |= {"records": len(kept), "judged": sum(one.right is not None for one in kept), "failed": sum(one.right is False for one in kept)}
+        folder.metrics |= {
+            "records": len(kept),
+            "judged": sum(one.right is not None for one in kept),
+            "failed": sum(one.right is False for one in kept),
+        }
     return folder.artifact
 
 
@@ -74,10 +88,16 @@ def _serving(release: Artifact, since: str, until: str) -> Iterator[Observed]:
             remarks[line.answer] = line.good
         elif line.release == release.digest:
             answers.append(line)
-    checks = [(number, world.expected(line.prompt)) for number, line in enumerate(answers) if line.prompt is not None and line.answer is not None]
+    checks = [
+        (number, world.expected(line.prompt))
+        for number, line in enumerate(answers)
+        if line.prompt is not None and line.answer is not None
+    ]
     checkable = [(number, expected) for number, expected in checks if expected is not None]
     verdicts = check_all([(expected, answers[number].answer or "") for number, expected in checkable])
-    judged = {number: (verdict.correct, verdict.reason) for (number, _), verdict in zip(checkable, verdicts, strict=True)}
+    judged = {
+        number: (verdict.correct, verdict.reason) for (number, _), verdict in zip(checkable, verdicts, strict=True)
+    }
     for number, line in enumerate(answers):
         known = world.classify(line.prompt) if line.prompt is not None else None
         right, reason = judged.get(number) or _said(remarks.get(line.id))
@@ -111,12 +131,24 @@ def _evaluations(router: Artifact, routed: Artifact, since: str, until: str) -> 
         choices = read_choices(one)
         for answer in read_answers(one):
             escalated = choices[answer.question] != "base"
-            yield Observed(id=f"{one.digest[:12]}-{answer.question}", source="evaluation", time=time, prompt=answer.prompt, domain=answer.domain, task_type=answer.task_type,
-                           right=answer.correct, reason=answer.reason, doubted=escalated, escalated=escalated, fallback=False)  # fmt: skip
+            yield Observed(
+                id=f"{one.digest[:12]}-{answer.question}",
+                source="evaluation",
+                time=time,
+                prompt=answer.prompt,
+                domain=answer.domain,
+                task_type=answer.task_type,
+                right=answer.correct,
+                reason=answer.reason,
+                doubted=escalated,
+                escalated=escalated,
+                fallback=False,
+            )
 
 
 def _precise(time: str) -> str:
-    """A time as the serving log writes it, so that texts sort as times: what was made in the second of ``since`` is not news."""
+    """A time as the serving log writes it, so that texts sort as times: what was made in the second of ``since`` is not
+    news."""
     return datetime.fromisoformat(time).isoformat(timespec="microseconds")
 
 

@@ -1,6 +1,8 @@
-"""What the current release is made of, read from its lineage: models, modifiers, router, and every evaluation behind them.
+"""What the current release is made of, read from its lineage: models, modifiers, router, and every evaluation behind
+them.
 
-Needs nothing but the store and the pointer; a night on another machine sees the same. Not here: the pointer (tasks/release/current.py).
+Needs nothing but the store and the pointer; a night on another machine sees the same. Not here: the pointer
+(tasks/release/current.py).
 """
 
 from collections.abc import Sequence
@@ -13,8 +15,8 @@ from tasks.evaluation.evaluate import read_answers
 
 
 class Member(Record):
-    """A modifier of a release. ``evaluation``: its answers to the calibration questions; ``mended`` and ``failures``: what it was
-    trained on."""
+    """A modifier of a release. ``evaluation``: its answers to the calibration questions; ``mended`` and ``failures``:
+    what it was trained on."""
 
     name: str
     domains: tuple[str, ...]
@@ -25,9 +27,9 @@ class Member(Record):
 
 
 class Standing(Record):
-    """A release taken apart. ``model``: Hugging Face weights behind ``gguf``. ``test`` and ``calibration``: questions; ``base_*``: the
-    base's answers to them; ``routed``: the whole release's to the test questions. ``tested``: the judged answers that the router
-    learned from."""
+    """A release taken apart. ``model``: Hugging Face weights behind ``gguf``. ``test`` and ``calibration``: questions;
+    ``base_*``: the base's answers to them; ``routed``: the whole release's to the test questions. ``tested``: the
+    judged answers that the router learned from."""
 
     release: Artifact
     model: Artifact
@@ -55,21 +57,39 @@ def standing(release: Artifact, modifiers: dict[str, tuple[str, ...]]) -> Standi
     model, gguf, dataset, router = (_only(top, kind, release) for kind in ("model", "gguf", "dataset", "router"))
     routed = next((one for one in top if one.kind == "evaluation" and router.digest in one.parents), None)
     within = family.parents(router)
-    classifier, network, fitted = (_only(within, kind, router) for kind in ("domain_classifier", "router_network", "router_calibration"))
+    classifier, network, fitted = (
+        _only(within, kind, router) for kind in ("domain_classifier", "router_network", "router_calibration")
+    )
     base_calibration, base_test = [one for one in family.parents(fitted) if one.kind == "evaluation"]
     if routed is None:
         raise BadInput(f"{release.short}: none of its evaluations is of its router; run its profile again")
     calibration = _only(family.parents(base_calibration), "questions", base_calibration)
     members = []
     for name, domains in modifiers.items():
-        adapter = family.with_file(top, "gguf_adapter", "adapter.gguf", family.manifest(release).files[f"modifiers/{name}.gguf"][0], name)
+        adapter = family.with_file(
+            top, "gguf_adapter", "adapter.gguf", family.manifest(release).files[f"modifiers/{name}.gguf"][0], name
+        )
         lessons = _only(family.parents(_only(family.parents(adapter), "adapter", adapter)), "dataset", adapter)
         taught = family.parents(lessons)
-        answers = [one for one in within if one.kind == "evaluation" and {adapter.digest, calibration.digest} <= set(one.parents)]
+        answers = [
+            one
+            for one in within
+            if one.kind == "evaluation" and {adapter.digest, calibration.digest} <= set(one.parents)
+        ]
         if len(answers) != 1:
-            raise BadInput(f"{release.short}: modifier {name} has {len(answers)} evaluations on the calibration questions; run its profile again")
+            raise BadInput(
+                f"{release.short}: modifier {name} has {len(answers)} evaluations on the calibration questions; run "
+                "its profile again"
+            )
         members.append(
-            Member(name=name, domains=domains, gguf=adapter, evaluation=answers[0], mended=_only(taught, "mended", lessons), failures=_only(taught, "failures", lessons))
+            Member(
+                name=name,
+                domains=domains,
+                gguf=adapter,
+                evaluation=answers[0],
+                mended=_only(taught, "mended", lessons),
+                failures=_only(taught, "failures", lessons),
+            )
         )
     return Standing(
         release=release,
@@ -112,18 +132,23 @@ class Family:
 
 
 def rates(standing: Standing, choices: dict[str, str]) -> tuple[dict[str, float], dict[str, float]]:
-    """By domain, on the test questions at release: the share of wrong answers, and of answers by a modifier (``choices``: who answered,
-    by question)."""
+    """By domain, on the test questions at release: the share of wrong answers, and of answers by a modifier
+    (``choices``: who answered, by question)."""
     wrong: dict[str, list[bool]] = {}
     escalated: dict[str, list[bool]] = {}
     for answer in read_answers(standing.routed):
         wrong.setdefault(answer.domain, []).append(not answer.correct)
         escalated.setdefault(answer.domain, []).append(choices[answer.question] != "base")
-    return {domain: sum(those) / len(those) for domain, those in wrong.items()}, {domain: sum(those) / len(those) for domain, those in escalated.items()}
+    return {domain: sum(those) / len(those) for domain, those in wrong.items()}, {
+        domain: sum(those) / len(those) for domain, those in escalated.items()
+    }
 
 
 def _only(among: Sequence[Artifact], kind: str, of: Artifact) -> Artifact:
     found = [one for one in among if one.kind == kind]
     if len(found) != 1:
-        raise BadInput(f"{of.short} has {len(found)} parents of kind {kind} instead of one, so it was not made by the pipeline as it is now; run its profile again")
+        raise BadInput(
+            f"{of.short} has {len(found)} parents of kind {kind} instead of one, so it was not made by the pipeline as "
+            "it is now; run its profile again"
+        )
     return found[0]

@@ -1,7 +1,8 @@
-"""Three tiers of teachers mend the student's failures; the checker judges; each tier sees only what the tier before failed.
+"""Three tiers of teachers mend the student's failures; the checker judges; each tier sees only what the tier before
+failed.
 
-(After FrugalGPT's cascade, 2305.05176, with an exact checker in place of a learned scorer.) What nobody solved is kept with the
-reason. Not here: what a modifier is trained on besides (mixture.py).
+(After FrugalGPT's cascade, 2305.05176, with an exact checker in place of a learned scorer.) What nobody solved is kept
+with the reason. Not here: what a modifier is trained on besides (mixture.py).
 """
 
 import json
@@ -32,8 +33,8 @@ class Rejected(Record):
 
 
 class Tier(Record):
-    """What a tier was asked, solved and cost. ``calls`` counts attempts; ``reasons`` why answers were not taken: refused, cut_off,
-    malformed (a section is missing), wrong."""
+    """What a tier was asked, solved and cost. ``calls`` counts attempts; ``reasons`` why answers were not taken:
+    refused, cut_off, malformed (a section is missing), wrong."""
 
     tier: int
     role: str
@@ -55,11 +56,21 @@ class Case:
 
 
 @step(version=4)
-def cascade(name: str, failures: Artifact, coverage: Coverage, roles: list[str], settings: Cascade, teachers: Teachers, licenses: dict[str, str]) -> Artifact:
-    """Have every failure of ``failures`` answered rightly, as cheaply as the tiers ``roles`` allow. ``licenses``: by teacher name.
+def cascade(
+    name: str,
+    failures: Artifact,
+    coverage: Coverage,
+    roles: list[str],
+    settings: Cascade,
+    teachers: Teachers,
+    licenses: dict[str, str],
+) -> Artifact:
+    """Have every failure of ``failures`` answered rightly, as cheaply as the tiers ``roles`` allow. ``licenses``: by
+    teacher name.
 
     Returns:
-        Artifact of kind "mended": solved.jsonl (examples), rejected.jsonl, tiers.json; dollars are what this modifier's calls cost.
+        Artifact of kind "mended": solved.jsonl (examples), rejected.jsonl, tiers.json; dollars are what this modifier's
+        calls cost.
 
     Raises:
         BudgetSpent: the cap is reached; what was answered stays in the journal and is not paid again.
@@ -70,21 +81,49 @@ def cascade(name: str, failures: Artifact, coverage: Coverage, roles: list[str],
         tiers.append(_tier(number, role, name, waiting, coverage, settings, teachers, licenses))
         waiting = [case for case in waiting if case.example is None]
     solved = [case.example for case in cases if case.example is not None]
-    rejected = [Rejected(question=case.question, reasons=tuple(case.reasons), lineage=tuple(case.lineage)) for case in waiting]
-    used = {"modifier": name, "roles": roles, "cascade": settings.identity(), "coverage": coverage.identity(), "teachers": teachers.identity(), "licenses": licenses}
+    rejected = [
+        Rejected(question=case.question, reasons=tuple(case.reasons), lineage=tuple(case.lineage)) for case in waiting
+    ]
+    used = {
+        "modifier": name,
+        "roles": roles,
+        "cascade": settings.identity(),
+        "coverage": coverage.identity(),
+        "teachers": teachers.identity(),
+        "licenses": licenses,
+    }
     with store.create("mended", parents=[failures], settings=used) as folder:
         json_lines.write(folder.path / SOLVED, solved)
         json_lines.write(folder.path / REJECTED, rejected)
         (folder.path / STATS).write_text(json.dumps([tier.model_dump(mode="json") for tier in tiers], indent=1) + "\n")
         folder.dollars = sum((tier.dollars for tier in tiers), Decimal(0))
-        folder.metrics |= {"failures": len(cases), "solved": len(solved), "rejected": len(rejected), "dollars": float(folder.dollars)}
+        folder.metrics |= {
+            "failures": len(cases),
+            "solved": len(solved),
+            "rejected": len(rejected),
+            "dollars": float(folder.dollars),
+        }
         folder.metrics["calls"] = sum(tier.calls for tier in tiers)
-        folder.metrics |= {f"rejected_{reason}": count for reason, count in sum((Counter(tier.reasons) for tier in tiers), Counter[str]()).items()}
-        folder.metrics |= {f"tier{tier.tier}_{what}": getattr(tier, what) for tier in tiers for what in ("asked", "solved")}
+        folder.metrics |= {
+            f"rejected_{reason}": count
+            for reason, count in sum((Counter(tier.reasons) for tier in tiers), Counter[str]()).items()
+        }
+        folder.metrics |= {
+            f"tier{tier.tier}_{what}": getattr(tier, what) for tier in tiers for what in ("asked", "solved")
+        }
     return folder.artifact
 
 
-def _tier(number: int, role: str, name: str, cases: Sequence[Case], coverage: Coverage, settings: Cascade, teachers: Teachers, licenses: dict[str, str]) -> Tier:
+def _tier(
+    number: int,
+    role: str,
+    name: str,
+    cases: Sequence[Case],
+    coverage: Coverage,
+    settings: Cascade,
+    teachers: Teachers,
+    licenses: dict[str, str],
+) -> Tier:
     """Let one tier answer the cases; a solved case gets its example."""
     waiting, reasons, dollars, calls = list(cases), Counter[str](), Decimal(0), 0
     for attempt in range(settings.attempts):
@@ -93,7 +132,14 @@ def _tier(number: int, role: str, name: str, cases: Sequence[Case], coverage: Co
         temperature = settings.retry_temperature if attempt else settings.temperature
         purpose = f"modifiers.{name}.tier{number}"
         asked = [
-            Request(purpose=purpose, messages=tuple(mend(case.question, coverage)), max_tokens=settings.max_tokens, temperature=temperature, attempt=attempt) for case in waiting
+            Request(
+                purpose=purpose,
+                messages=tuple(mend(case.question, coverage)),
+                max_tokens=settings.max_tokens,
+                temperature=temperature,
+                attempt=attempt,
+            )
+            for case in waiting
         ]
         answers = ask(asked, role, teachers)
         for case, answer, verdict in zip(waiting, answers, _judge(waiting, answers), strict=True):
@@ -106,7 +152,15 @@ def _tier(number: int, role: str, name: str, cases: Sequence[Case], coverage: Co
                 case.reasons.append(verdict.reason)
                 reasons[_kind(answer, case.question)] += 1
         waiting = [case for case in waiting if case.example is None]
-    return Tier(tier=number, role=role, asked=len(cases), solved=len(cases) - len(waiting), calls=calls, dollars=dollars, reasons=dict(sorted(reasons.items())))
+    return Tier(
+        tier=number,
+        role=role,
+        asked=len(cases),
+        solved=len(cases) - len(waiting),
+        calls=calls,
+        dollars=dollars,
+        reasons=dict(sorted(reasons.items())),
+    )
 
 
 def _kind(answer: Answer, question: Question) -> str:
@@ -136,4 +190,6 @@ def _example(case: Case, answer: Answer, name: str, licenses: dict[str, str]) ->
     parts = taken_apart(answer.text, case.question)
     assert parts is not None  # judged right, so it has every section
     source, license = f"{case.question.source}/modifiers/{name}", licenses.get(answer.call.teacher, "unknown")
-    return example_of(case.question, parts, teacher=answer.model, source=source, license=license, lineage=tuple(case.lineage))
+    return example_of(
+        case.question, parts, teacher=answer.model, source=source, license=license, lineage=tuple(case.lineage)
+    )

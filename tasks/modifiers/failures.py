@@ -1,6 +1,7 @@
 """What the compressed student gets wrong, and what it gets right, among fresh questions of a modifier's domains.
 
-The verdicts are the checker's, reached in the evaluation of the served model. Not here: mending the failures (cascade.py).
+The verdicts are the checker's, reached in the evaluation of the served model. Not here: mending the failures
+(cascade.py).
 """
 
 from collections import Counter
@@ -39,7 +40,10 @@ def failures(questions: Artifact, evaluation: Artifact) -> Artifact:
     asked = [question for question in read_questions(questions) if question.id not in left_out]
     missing = [question.id for question in asked if question.id not in answers]
     if missing:
-        raise BadInput(f"{evaluation.short} lacks {len(missing)} of the {len(asked)} questions of {questions.short}, such as {missing[0]}; evaluate exactly these")
+        raise BadInput(
+            f"{evaluation.short} lacks {len(missing)} of the {len(asked)} questions of {questions.short}, such as "
+            f"{missing[0]}; evaluate exactly these"
+        )
     parts: dict[bool, list[Tried]] = {False: [], True: []}
     for question in asked:
         answer = answers[question.id]
@@ -47,8 +51,13 @@ def failures(questions: Artifact, evaluation: Artifact) -> Artifact:
     with store.create("failures", parents=[questions, evaluation]) as folder:
         for name, correct in ((FAILED, False), (RIGHT, True)):
             json_lines.write(folder.path / name, parts[correct])
-        folder.metrics |= {"asked": len(asked), "failed": len(parts[False])} | ({"left_out": len(left_out)} if left_out else {})
-        folder.metrics |= {f"failed_{domain}": count for domain, count in sorted(Counter(tried.question.domain for tried in parts[False]).items())}
+        folder.metrics |= {"asked": len(asked), "failed": len(parts[False])} | (
+            {"left_out": len(left_out)} if left_out else {}
+        )
+        folder.metrics |= {
+            f"failed_{domain}": count
+            for domain, count in sorted(Counter(tried.question.domain for tried in parts[False]).items())
+        }
     return folder.artifact
 
 

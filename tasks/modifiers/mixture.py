@@ -1,4 +1,5 @@
-"""What a modifier is trained on: its mended failures, and against forgetting some of what the student already does rightly.
+"""What a modifier is trained on: its mended failures, and against forgetting some of what the student already does
+rightly.
 
 Not here: mending (cascade.py), training (training's ``sft``, called by the flow).
 """
@@ -18,7 +19,9 @@ from tasks.step import step
 
 
 @step(version=3)
-def mixture(mended: Artifact, failures: Artifact, dataset: Artifact, domains: list[str], settings: Mixture, seed: int) -> Artifact:
+def mixture(
+    mended: Artifact, failures: Artifact, dataset: Artifact, domains: list[str], settings: Mixture, seed: int
+) -> Artifact:
     """Mended failures, own right answers and replayed examples of other domains, shuffled and split.
 
     Returns:
@@ -29,21 +32,35 @@ def mixture(mended: Artifact, failures: Artifact, dataset: Artifact, domains: li
     """
     solved = _examples(mended, SOLVED)
     if not solved:
-        raise BadInput(f"{mended.short}: no failure was mended, so there is nothing to train a modifier on; pose more questions or leave the modifier out")
+        raise BadInput(
+            f"{mended.short}: no failure was mended, so there is nothing to train a modifier on; pose more questions "
+            "or leave the modifier out"
+        )
     own = [example for example in map(own_answer, read_tried(failures, RIGHT)) if example is not None]
     elsewhere = [example for example in _examples(dataset, "train.jsonl") if example.metadata.domain not in domains]
     rng = Random(seed)
-    parts = {"mended": solved, "own_right": _some(own, settings.own_right * len(solved), rng), "replay": _some(elsewhere, settings.replay * len(solved), rng)}
+    parts = {
+        "mended": solved,
+        "own_right": _some(own, settings.own_right * len(solved), rng),
+        "replay": _some(elsewhere, settings.replay * len(solved), rng),
+    }
     train, validation = [], []
     for rows in parts.values():
         shuffled = rng.sample(rows, len(rows))
         kept = round(len(rows) * settings.validation_share)
         validation += shuffled[:kept]
         train += shuffled[kept:]
-    with store.create("dataset", parents=[mended, failures, dataset], settings={"mixture": settings.identity(), "domains": domains, "seed": seed}) as folder:
+    with store.create(
+        "dataset",
+        parents=[mended, failures, dataset],
+        settings={"mixture": settings.identity(), "domains": domains, "seed": seed},
+    ) as folder:
         for name, rows in (("train", rng.sample(train, len(train))), ("validation", validation)):
             json_lines.write(folder.path / f"{name}.jsonl", rows)
-        counts = {name: len(rows) for name, rows in parts.items()} | {"train": len(train), "validation": len(validation)}
+        counts = {name: len(rows) for name, rows in parts.items()} | {
+            "train": len(train),
+            "validation": len(validation),
+        }
         (folder.path / "stats.json").write_text(json.dumps(counts, indent=1) + "\n")
         folder.metrics |= counts
     return folder.artifact
@@ -54,7 +71,9 @@ def own_answer(tried: Tried) -> Example | None:
     question, parts = tried.question, sections(tried.answer)
     if question.difficulty == "hard" and (parts.draft is None or parts.thinking is None):
         return None
-    return example_of(question, parts, teacher="student", source=question.source, license="as the student's", lineage=question.lineage)
+    return example_of(
+        question, parts, teacher="student", source=question.source, license="as the student's", lineage=question.lineage
+    )
 
 
 def _some(rows: list[Example], wanted: float, rng: Random) -> list[Example]:

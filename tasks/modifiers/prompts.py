@@ -1,7 +1,7 @@
 """What the cascade's teachers are told, and how their answers are taken apart into an example's sections.
 
-A request is a system message (a header that names the job, then instructions) and a user message that is the question and nothing
-else, so that a question cannot pose as an instruction. Not here: sending them (cascade.py).
+A request is a system message (a header that names the job, then instructions) and a user message that is the question
+and nothing else, so that a question cannot pose as an instruction. Not here: sending them (cascade.py).
 """
 
 import re
@@ -51,7 +51,8 @@ def taken_apart(text: str, question: Question) -> Sections | None:
 
 
 def _sections(text: str) -> dict[str, str] | None:
-    """What stands below each marker; None where one is missing or text comes before the first. Each is looked for once, behind the one before."""
+    """What stands below each marker; None where one is missing or text comes before the first. Each is looked for once,
+    behind the one before."""
     starts = []
     at = 0
     for marker in MARKERS:

@@ -1,6 +1,8 @@
-"""Fresh questions with checkable answers, from the training range: none is in the dataset or among the held-out questions.
+"""Fresh questions with checkable answers, from the training range: none is in the dataset or among the held-out
+questions.
 
-Three sources: the rehearsal world, public benchmarks, a teacher. Not here: posing them to the student (evaluation's ``evaluate``).
+Three sources: the rehearsal world, public benchmarks, a teacher. Not here: posing them to the student (evaluation's
+``evaluate``).
 """
 
 import logging
@@ -27,7 +29,8 @@ _DRAWS = 10  # draws per wanted question before the families count as used up
 
 @dataclass
 class Written:
-    """What teachers were asked for so far, what of it was dropped, by reason, and the number of each kind's next batch."""
+    """What teachers were asked for so far, what of it was dropped, by reason, and the number of each kind's next
+    batch."""
 
     calls: list[CallRef] = field(default_factory=list)
     rejects: Counter[str] = field(default_factory=Counter)
@@ -35,15 +38,25 @@ class Written:
 
 
 @step(version=3)
-def fresh_questions(avoid: list[Artifact], coverages: list[Coverage], count: int, hard_share: float, source: Source, teachers: Teachers, seed: int) -> Artifact:
-    """``count`` questions for each domain of ``coverages``, ``hard_share`` of them hard where the source has both; no prompt is in the
-    JSON lines of ``avoid`` (datasets, questions). Fewer where the source has no more, which the log says.
+def fresh_questions(
+    avoid: list[Artifact],
+    coverages: list[Coverage],
+    count: int,
+    hard_share: float,
+    source: Source,
+    teachers: Teachers,
+    seed: int,
+) -> Artifact:
+    """``count`` questions for each domain of ``coverages``, ``hard_share`` of them hard where the source has both; no
+    prompt is in the JSON lines of ``avoid`` (datasets, questions). Fewer where the source has no more, which the log
+    says.
 
     Returns:
         Artifact of kind "questions": questions.jsonl.
 
     Raises:
-        BadInput: the source has no fresh question at all for a domain, or a benchmark's file is not as the settings say.
+        BadInput: the source has no fresh question at all for a domain, or a benchmark's file is not as the settings
+            say.
     """
     seen = {folded(prompt) for artifact in avoid for prompt in prompts(artifact)}
     found: list[Question] = []
@@ -52,18 +65,40 @@ def fresh_questions(avoid: list[Artifact], coverages: list[Coverage], count: int
         for domain in coverage.domains:
             of_domain: list[Question] = []
             hard = round(count * hard_share)
-            plan: list[tuple[Difficulty, int]] = [("easy", count - hard), ("hard", hard), ("easy", count), ("hard", count)]
+            plan: list[tuple[Difficulty, int]] = [
+                ("easy", count - hard),
+                ("hard", hard),
+                ("easy", count),
+                ("hard", count),
+            ]
             for difficulty, most in plan:
                 wanted = min(most, count - len(of_domain))
-                drawn = _draw(source, coverage, domain, difficulty, wanted, seen, teachers, seed, asked) if wanted else []
+                drawn = (
+                    _draw(source, coverage, domain, difficulty, wanted, seen, teachers, seed, asked) if wanted else []
+                )
                 seen |= {folded(question.prompt) for question in drawn}
                 of_domain += drawn
             if len(of_domain) < count:
-                log.warning("%s has only %d fresh questions of domain %s, %d are wanted", source.kind, len(of_domain), domain, count)
+                log.warning(
+                    "%s has only %d fresh questions of domain %s, %d are wanted",
+                    source.kind,
+                    len(of_domain),
+                    domain,
+                    count,
+                )
             found += of_domain
         if not any(question.domain in coverage.domains for question in found):
-            raise BadInput(f"modifiers.source ({source.kind}) has no fresh question of {', '.join(coverage.domains)}; give it more, or leave the modifier out")
-    settings = {"coverages": [c.identity() for c in coverages], "count": count, "hard_share": hard_share, "source": source.identity(), "seed": seed}
+            raise BadInput(
+                f"modifiers.source ({source.kind}) has no fresh question of {', '.join(coverage.domains)}; give it "
+                "more, or leave the modifier out"
+            )
+    settings = {
+        "coverages": [c.identity() for c in coverages],
+        "count": count,
+        "hard_share": hard_share,
+        "source": source.identity(),
+        "seed": seed,
+    }
     with store.create("questions", parents=avoid, settings=settings) as folder:
         json_lines.write(folder.path / "questions.jsonl", found)
         folder.metrics["questions"] = len(found)
@@ -75,18 +110,36 @@ def fresh_questions(avoid: list[Artifact], coverages: list[Coverage], count: int
     return folder.artifact
 
 
-def _draw(source: Source, coverage: Coverage, domain: Domain, difficulty: Difficulty, wanted: int, seen: set[str], teachers: Teachers, seed: int, asked: Written) -> list[Question]:
-    """Up to ``wanted`` distinct questions whose prompts are not in ``seen``; what teachers were asked for them is added to ``asked``."""
+def _draw(
+    source: Source,
+    coverage: Coverage,
+    domain: Domain,
+    difficulty: Difficulty,
+    wanted: int,
+    seen: set[str],
+    teachers: Teachers,
+    seed: int,
+    asked: Written,
+) -> list[Question]:
+    """Up to ``wanted`` distinct questions whose prompts are not in ``seen``; what teachers were asked for them is added
+    to ``asked``."""
     candidates: Iterable[Question]
     if isinstance(source, TeacherSource):
-        written = writing.write(source, coverage, domain, difficulty, wanted, asked.batches[domain, difficulty], teachers, seed)
+        written = writing.write(
+            source, coverage, domain, difficulty, wanted, asked.batches[domain, difficulty], teachers, seed
+        )
         asked.batches[domain, difficulty] = written.next
         asked.calls += written.calls
         asked.rejects += written.rejects
         candidates = written.questions
     elif isinstance(source, BenchmarkSource):
         readers = [(one, benchmarks.READERS[one.format]) for one in source.benchmarks]
-        posed = [question for one, reader in readers if (reader.domain, reader.difficulty) == (domain, difficulty) for question, _ in benchmarks.questions(one)]
+        posed = [
+            question
+            for one, reader in readers
+            if (reader.domain, reader.difficulty) == (domain, difficulty)
+            for question, _ in benchmarks.questions(one)
+        ]
         candidates = Random(f"{seed} {domain} {difficulty}").sample(posed, len(posed))
     else:
         candidates = _from_world(domain, difficulty, wanted, seed)

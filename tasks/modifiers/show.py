@@ -11,12 +11,23 @@ from tasks.step import step
 def show_modifiers(gains: list[Gain]) -> None:
     """Leave the artifact ``modifiers``."""
     rows = [
-        {"modifier": one.modifier, "domains": ", ".join(one.domains), "exact match %": f"{100 * one.inside_base:.1f} → {100 * one.inside_modifier:.1f}",
-         "gain, points": percent(one.inside, sign="+"), "elsewhere, points": _shown(one.elsewhere), "verdict": "released" if one.accepted else one.reason}
+        {
+            "modifier": one.modifier,
+            "domains": ", ".join(one.domains),
+            "exact match %": f"{100 * one.inside_base:.1f} → {100 * one.inside_modifier:.1f}",
+            "gain, points": percent(one.inside, sign="+"),
+            "elsewhere, points": _shown(one.elsewhere),
+            "verdict": "released" if one.accepted else one.reason,
+        }
         for one in gains
-    ]  # fmt: skip
+    ]
     accepted = [one.modifier for one in gains if one.accepted]
-    leave_table("modifiers", rows, f"In the release: {', '.join(accepted) or 'none'}; gains are paired, with 95% intervals, on held-out calibration questions")
+    leave_table(
+        "modifiers",
+        rows,
+        f"In the release: {', '.join(accepted) or 'none'}; gains are paired, with 95% intervals, on held-out "
+        "calibration questions",
+    )
 
 
 def _shown(interval: Interval | None) -> str:

@@ -1,8 +1,8 @@
 """Questions with checkable answers, written by a teacher for a modifier's domains.
 
-Each comes with how an answer is checked; the student's failures are judged by that alone, so a question without it is dropped.
-Where the teacher gives bare texts, those that the rehearsal world knows how to check are taken. Not here: what is fresh
-among them (questions.py).
+Each comes with how an answer is checked; the student's failures are judged by that alone, so a question without it is
+dropped. Where the teacher gives bare texts, those that the rehearsal world knows how to check are taken. Not here: what
+is fresh among them (questions.py).
 """
 
 import hashlib
@@ -70,8 +70,8 @@ class Reply(Fields):
 
 
 class Drawn(NamedTuple):
-    """Questions in the order written, repeated ones included, every call that was made, what of its replies was dropped: unreadable
-    (whole replies), malformed and uncheckable (questions); and the number of the next batch."""
+    """Questions in the order written, repeated ones included, every call that was made, what of its replies was
+    dropped: unreadable (whole replies), malformed and uncheckable (questions); and the number of the next batch."""
 
     questions: list[Question]
     calls: list[CallRef]
@@ -79,9 +79,18 @@ class Drawn(NamedTuple):
     next: int
 
 
-def write(source: TeacherSource, coverage: Coverage, domain: Domain, difficulty: Difficulty, wanted: int, first: int, teachers: Teachers, seed: int) -> Drawn:
-    """Ask for ``wanted`` questions and some spare, in batches numbered from ``first`` on (another number asks for other questions); a reply
-    that cannot be read counts as empty."""
+def write(
+    source: TeacherSource,
+    coverage: Coverage,
+    domain: Domain,
+    difficulty: Difficulty,
+    wanted: int,
+    first: int,
+    teachers: Teachers,
+    seed: int,
+) -> Drawn:
+    """Ask for ``wanted`` questions and some spare, in batches numbered from ``first`` on (another number asks for other
+    questions); a reply that cannot be read counts as empty."""
     batches = range(first, first + math.ceil(wanted * SPARE / source.batch))
     requests = [
         Request(
@@ -110,7 +119,13 @@ def write(source: TeacherSource, coverage: Coverage, domain: Domain, difficulty:
             else:
                 faults.append(fault)
         if faults:
-            log.info("%d of %d questions of %s cannot be used, such as: %s", len(faults), len(kept) + len(faults), reply.answer.model, faults[0])
+            log.info(
+                "%d of %d questions of %s cannot be used, such as: %s",
+                len(faults),
+                len(kept) + len(faults),
+                reply.answer.model,
+                faults[0],
+            )
     if not questions:
         unless_all_refused([reply.answer for reply in replies], "questions of a modifier")
     asserting = _failing_without_an_answer(questions)
@@ -134,16 +149,26 @@ def _readable(items: list[Any]) -> tuple[list[Written | str], list[str]]:
 
 def _failing_without_an_answer(questions: list[Question]) -> list[Question]:
     """Without those whose test code passes where there is no answer at all."""
-    by_code = [(at, question.expected) for at, question in enumerate(questions) if question.expected is not None and question.expected.kind == "code"]
+    by_code = [
+        (at, question.expected)
+        for at, question in enumerate(questions)
+        if question.expected is not None and question.expected.kind == "code"
+    ]
     verdicts = check_all([(expected, "pass") for _, expected in by_code])
     passing = {at for (at, _), verdict in zip(by_code, verdicts, strict=True) if verdict.correct}
     return [question for at, question in enumerate(questions) if at not in passing]
 
 
-def _question(written: Written | str, domain: Domain, difficulty: Difficulty, model: str, lineage: tuple[CallRef, ...]) -> tuple[Question | None, str]:
+def _question(
+    written: Written | str, domain: Domain, difficulty: Difficulty, model: str, lineage: tuple[CallRef, ...]
+) -> tuple[Question | None, str]:
     """The question as a record, or why it cannot be checked. A check is tried here, before anybody answers."""
     if isinstance(written, Written):
-        prompt, expected, task_type = written.question.strip(), Expected(kind=written.kind, value=_FENCED.sub(r"\1", written.check)), f"{domain}_{written.kind}"
+        prompt, expected, task_type = (
+            written.question.strip(),
+            Expected(kind=written.kind, value=_FENCED.sub(r"\1", written.check)),
+            f"{domain}_{written.kind}",
+        )
     else:
         prompt, found, known = written.strip(), world.expected(written), world.classify(written)
         if found is None or known is None or known[:2] != (domain, difficulty):
@@ -172,9 +197,13 @@ Difficulty: {difficulty}
 Count: {count}
 Batch: {batch}
 
-You examine a small language model on {coverage.description}. Write {count} different questions of the domain "{domain.replace("_", " ")}",
-{"which take several steps to work out" if difficulty == "hard" else "which are answered directly, in one step"}. {coverage.hints.questions}
-A program checks the answers, so each question comes with its check, of the kind {kind}. Make sure that the check is right.
-Vary subject, wording, length and numbers; batch {batch} must not repeat other batches. Reply with one JSON object and nothing else:
+You examine a small language model on {coverage.description}. Write {count} different questions of the domain \
+"{domain.replace("_", " ")}",
+{"which take several steps to work out" if difficulty == "hard" else "which are answered directly, in one step"}. \
+{coverage.hints.questions}
+A program checks the answers, so each question comes with its check, of the kind {kind}. Make sure that the check is \
+right.
+Vary subject, wording, length and numbers; batch {batch} must not repeat other batches. Reply with one JSON object \
+and nothing else:
 {{"questions": [{{"question": "the question", "kind": "{kind.split(":")[0].split(" ")[0]}", "check": "its check"}}]}}"""
     return [Message(role="system", content=system), Message(role="user", content=f"Write {count} questions.")]

@@ -1,4 +1,5 @@
-"""The release folder: base, modifiers, router, tokenizer, card, release.json. Everything that answering needs and nothing else.
+"""The release folder: base, modifiers, router, tokenizer, card, release.json. Everything that answering needs and
+nothing else.
 
 Not here: what deserves to be in it (gates in the flow), making it current (current.py).
 """
@@ -62,12 +63,18 @@ def assemble(
         answer_tokens=settings.answer_tokens,
         parameters=parameters,
         modifiers={
-            gain["modifier"]: contents.Part(path=f"modifiers/{gain['modifier']}.gguf", domains=tuple(gain["domains"]), gain=Interval.model_validate(gain["inside"]))
+            gain["modifier"]: contents.Part(
+                path=f"modifiers/{gain['modifier']}.gguf",
+                domains=tuple(gain["domains"]),
+                gain=Interval.model_validate(gain["inside"]),
+            )
             for gain in accepted
         },
         exact_match_base=read_summary(evaluated).exact_match,
         exact_match_routed=read_summary(routed).exact_match,
-        routed_minus_base=paired_difference([one.correct for one in before], [one.correct for one in after], resamples=resamples, seed=seed),
+        routed_minus_base=paired_difference(
+            [one.correct for one in before], [one.correct for one in after], resamples=resamples, seed=seed
+        ),
         log=settings.log,
     )
     parents = [model, base, *modifiers.values(), router, dataset, evaluated, routed]
@@ -82,8 +89,13 @@ def assemble(
             if path.exists():
                 _place(path, folder.path / contents.TOKENIZER / path.name)
         (folder.path / contents.DESCRIPTION).write_text(described.model_dump_json(indent=1) + "\n", encoding="utf-8")
-        (folder.path / contents.CARD).write_text(card(described, gains, dataset, read_summary(routed), settings), encoding="utf-8")
-        folder.metrics |= {"exact_match_base": described.exact_match_base.mean, "exact_match_routed": described.exact_match_routed.mean}
+        (folder.path / contents.CARD).write_text(
+            card(described, gains, dataset, read_summary(routed), settings), encoding="utf-8"
+        )
+        folder.metrics |= {
+            "exact_match_base": described.exact_match_base.mean,
+            "exact_match_routed": described.exact_match_routed.mean,
+        }
         folder.metrics["mib"] = sum(path.stat().st_size for path in folder.path.rglob("*") if path.is_file()) / 2**20
     return folder.artifact
 

@@ -1,6 +1,7 @@
 """report.html of a release that a night made: what changed against the release before, and why it was promoted.
 
-Every number is read from the night's account. Not here: the report of a whole run (report.py), the decision (flows/nightly.py).
+Every number is read from the night's account. Not here: the report of a whole run (report.py), the decision
+(flows/nightly.py).
 """
 
 import json
@@ -35,7 +36,12 @@ def change_report(release: Artifact, account: Artifact) -> Artifact:
         for one in night["clusters"]
     ]
     changes = [
-        [domain, f"{100 * found['before'][domain]:.1f}", f"{100 * found['after'][domain]:.1f}", points_of(Interval.model_validate(change))]
+        [
+            domain,
+            f"{100 * found['before'][domain]:.1f}",
+            f"{100 * found['after'][domain]:.1f}",
+            points_of(Interval.model_validate(change)),
+        ]
         for domain, change in found["by_domain"].items()
     ]
     body = [
@@ -53,11 +59,21 @@ def change_report(release: Artifact, account: Artifact) -> Artifact:
         table(["source", "domain", "judged", "wrong, %", "at release, %", "decision"], clusters),
         heading("Retrained"),
         table(
-            ["modifier", "gain over the base, points", "verdict"], [[one["modifier"], points_of(Interval.model_validate(one["inside"])), one["reason"]] for one in night["gains"]]
+            ["modifier", "gain over the base, points", "verdict"],
+            [
+                [one["modifier"], points_of(Interval.model_validate(one["inside"])), one["reason"]]
+                for one in night["gains"]
+            ],
         ),
         heading("Time and money per step"),
-        table(["step", "artifacts", "seconds", "dollars"], [[one["step"], one["artifacts"], f"{one['seconds']:.1f}", one["dollars"]] for one in night["costs"]]),
+        table(
+            ["step", "artifacts", "seconds", "dollars"],
+            [[one["step"], one["artifacts"], f"{one['seconds']:.1f}", one["dollars"]] for one in night["costs"]],
+        ),
     ]
     with store.create("report", parents=[release, account]) as folder:
-        (folder.path / "report.html").write_text(page(described.title, f"profile {described.profile} · release {release.digest[:12]}", body), encoding="utf-8")
+        (folder.path / "report.html").write_text(
+            page(described.title, f"profile {described.profile} · release {release.digest[:12]}", body),
+            encoding="utf-8",
+        )
     return folder.artifact

@@ -17,7 +17,8 @@ DESCRIPTION = "release.json"
 
 
 class Part(Record):
-    """One modifier of a release: its GGUF adapter (path in the folder), the domains it covers, and its measured gain there."""
+    """One modifier of a release: its GGUF adapter (path in the folder), the domains it covers, and its measured gain
+    there."""
 
     path: str
     domains: tuple[str, ...]
@@ -25,7 +26,8 @@ class Part(Record):
 
 
 class Description(Record):
-    """release.json. Token counts are the most that is served; exact match is on held-out questions; ``log``: what serving may write down."""
+    """release.json. Token counts are the most that is served; exact match is on held-out questions; ``log``: what
+    serving may write down."""
 
     title: str
     profile: str

@@ -1,7 +1,8 @@
-"""The figures of a report, under names that stay: what report.html shows and ``cogumi report --json`` prints comes from here.
+"""The figures of a report, under names that stay: what report.html shows and ``cogumi report --json`` prints comes from
+here.
 
-Every number is read from the artifacts; nothing is measured here. Bytes are bytes, shares lie between 0 and 1, money is in dollars, times are
-in seconds; an interval is a mean with its 95% interval. Not here: the page (report.py).
+Every number is read from the artifacts; nothing is measured here. Bytes are bytes, shares lie between 0 and 1, money is
+in dollars, times are in seconds; an interval is a mean with its 95% interval. Not here: the page (report.py).
 """
 
 import json
@@ -24,8 +25,8 @@ FILE = "figures.json"  # in an artifact of kind "report"
 
 
 class Sources(Record):
-    """What the report reads. ``models``: evaluations of the student in the order it was made; ``curves``: artifacts with a
-    curve.json; ``gains``: each modifier's gain report; ``gates``: those passed so far."""
+    """What the report reads. ``models``: evaluations of the student in the order it was made; ``curves``: artifacts
+    with a curve.json; ``gains``: each modifier's gain report; ``gates``: those passed so far."""
 
     dataset: Artifact
     curves: dict[str, Artifact]
@@ -45,14 +46,18 @@ class Facts:
         self.summaries: dict[str, Summary] = {name: read_summary(one) for name, one in sources.models.items()}
         self.stats: dict[str, Any] = json.loads((store.open(sources.dataset) / "stats.json").read_text())
         self.router: dict[str, Any] = json.loads((store.open(sources.router) / "report.json").read_text())
-        self.curves: dict[str, Any] = {name: json.loads((store.open(one) / "curve.json").read_text()) for name, one in sources.curves.items()}
+        self.curves: dict[str, Any] = {
+            name: json.loads((store.open(one) / "curve.json").read_text()) for name, one in sources.curves.items()
+        }
         self.rows = read_ledger(sources.ledger)
         self.release = describe(store.open(sources.release))
         self.changes = {pair: self._change(*pair, resamples, seed) for pair in pairwise(sources.models)}
 
     def _change(self, before: str, after: str, resamples: int, seed: int) -> Interval:
         first, second = read_answers(self.sources.models[before]), read_answers(self.sources.models[after])
-        return paired_difference([one.correct for one in first], [one.correct for one in second], resamples=resamples, seed=seed)
+        return paired_difference(
+            [one.correct for one in first], [one.correct for one in second], resamples=resamples, seed=seed
+        )
 
 
 class Change(Record):
@@ -83,7 +88,8 @@ class RouterFigures(Routed):
 
 
 class StageFigures(Record):
-    """One stage of the dataset phase: rows kept (questions, where it made some), rows rejected by reason, and what its calls cost."""
+    """One stage of the dataset phase: rows kept (questions, where it made some), rows rejected by reason, and what its
+    calls cost."""
 
     stage: str
     kept: int | None
@@ -170,12 +176,21 @@ def gather(facts: Facts, manifests: list[Manifest], profile: str, overrides: lis
         dollars=sum((one.dollars for one in manifests), Decimal(0)),
         seconds=sum(one.seconds for one in manifests),
         shortfalls=tuple(shortfalls(facts)),
-        gates=tuple(GateFigure(gate=gate, check=one.name, value=one.value, rule=one.rule, threshold=one.threshold, passed=one.passed) for gate, one in checks),
+        gates=tuple(
+            GateFigure(
+                gate=gate, check=one.name, value=one.value, rule=one.rule, threshold=one.threshold, passed=one.passed
+            )
+            for gate, one in checks
+        ),
         models=facts.summaries,
-        changes=tuple(Change(before=before, after=after, difference=change) for (before, after), change in facts.changes.items()),
+        changes=tuple(
+            Change(before=before, after=after, difference=change) for (before, after), change in facts.changes.items()
+        ),
         ledger=tuple(facts.rows),
         modifiers=tuple(Gain.model_validate(gain) for gain in facts.sources.gains),
-        router=RouterFigures(**named, reason=router["choice"]["reason"], reliability=router.get("reliability"), test=router["test"]),
+        router=RouterFigures(
+            **named, reason=router["choice"]["reason"], reliability=router.get("reliability"), test=router["test"]
+        ),
         dataset=_dataset(facts.stats),
         training=facts.curves,
         steps=_steps(manifests),
@@ -199,12 +214,19 @@ def _dataset(stats: dict[str, Any]) -> DatasetFigures:
             StageFigures(
                 stage=name,
                 kept=numbers.get("kept", numbers.get("questions")),
-                rejected={key.removeprefix("rejected_"): value for key, value in numbers.items() if key.startswith("rejected_")},
+                rejected={
+                    key.removeprefix("rejected_"): value
+                    for key, value in numbers.items()
+                    if key.startswith("rejected_")
+                },
                 dollars=Decimal(dollars["by_stage"].get(name, "0")),
             )
             for name, numbers in stats["stages"].items()
         ),
-        teachers=tuple(TeacherFigures(teacher=row["teacher_model"], license=row["license"], examples=row["rows"]) for row in stats["teachers"]),
+        teachers=tuple(
+            TeacherFigures(teacher=row["teacher_model"], license=row["license"], examples=row["rows"])
+            for row in stats["teachers"]
+        ),
         composition=stats["composition"],
     )
 
@@ -235,16 +257,31 @@ def shortfalls(facts: Facts) -> list[str]:
             found.append(f"{after} is worse than {before}: {points_of(change)} points.")
         elif change.low <= 0 and change.mean < 0.001:
             found.append(f"{after} is not better than {before}: {points_of(change)} points.")
-    found += [f"{row.step} lost too much and was reverted: {row.note}." for row in facts.rows if row.verdict == "reverted"]
-    found += [f"Modifier {gain['modifier']} is not in the release: {gain['reason']}." for gain in facts.sources.gains if not gain["accepted"]]
+    found += [
+        f"{row.step} lost too much and was reverted: {row.note}." for row in facts.rows if row.verdict == "reverted"
+    ]
+    found += [
+        f"Modifier {gain['modifier']} is not in the release: {gain['reason']}."
+        for gain in facts.sources.gains
+        if not gain["accepted"]
+    ]
     if facts.release.routed_minus_base.low <= 0:
-        found.append(f"The routed system is not surely better than the base alone: {points_of(facts.release.routed_minus_base)} points.")
+        found.append(
+            f"The routed system is not surely better than the base alone: {points_of(facts.release.routed_minus_base)} "
+            "points."
+        )
     summary = facts.router["summary"]
     alone = facts.router["test"]["domain_alone"]
     if alone["quality"] >= summary["routed"] and alone["cost"] < summary["cost"]:
         straight = f"{100 * alone['quality']:.1f}% at {alone['cost']:.2f} times the base's tokens"
         routed = f"{100 * summary['routed']:.1f}% at {summary['cost']:.2f} times"
-        found.append(f"The confidence network does not pay here: every covered prompt straight to its modifier gives {straight}, the router {routed}.")
+        found.append(
+            "The confidence network does not pay here: every covered prompt straight to its modifier gives "
+            f"{straight}, the router {routed}."
+        )
     if summary["ece_after"] > summary["ece_before"]:
-        found.append(f"Calibration did not help on the test questions: expected calibration error {summary['ece_before']:.3f} before, {summary['ece_after']:.3f} after.")
+        found.append(
+            f"Calibration did not help on the test questions: expected calibration error {summary['ece_before']:.3f} "
+            f"before, {summary['ece_after']:.3f} after."
+        )
     return found

@@ -1,4 +1,5 @@
-"""A self-contained HTML page from headings, paragraphs, tables and figures. Not here: what a report says (report.py)."""
+"""A self-contained HTML page from headings, paragraphs, tables and figures. Not here: what a report says
+(report.py)."""
 
 from collections.abc import Iterable, Sequence
 from html import escape
@@ -8,12 +9,17 @@ from blocks.records import Interval
 LONG = 30  # characters from which a cell is broken into lines
 
 _STYLE = """
-:root { color-scheme: light dark; --ink: #1c2126; --faint: #66707a; --line: #d9dee3; --paper: #ffffff; --tile: #f4f6f8; }
-@media (prefers-color-scheme: dark) { :root { --ink: #e6e9ec; --faint: #9aa4ad; --line: #39424a; --paper: #15191d; --tile: #1f252b; } svg { background: #fff; border-radius: 4px } }
-body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper); max-width: 62rem; margin: 2rem auto; padding: 0 1rem }
-h1 { font-size: 1.7rem; margin-bottom: 0 } h2 { font-size: 1.2rem; margin-top: 2.5rem; border-bottom: 1px solid var(--line); padding-bottom: .2rem }
+:root { color-scheme: light dark; --ink: #1c2126; --faint: #66707a; --line: #d9dee3; --paper: #ffffff; --tile: \
+#f4f6f8; }
+@media (prefers-color-scheme: dark) { :root { --ink: #e6e9ec; --faint: #9aa4ad; --line: #39424a; --paper: #15191d; \
+--tile: #1f252b; } svg { background: #fff; border-radius: 4px } }
+body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper); max-width: 62rem; margin: \
+2rem auto; padding: 0 1rem }
+h1 { font-size: 1.7rem; margin-bottom: 0 } h2 { font-size: 1.2rem; margin-top: 2.5rem; border-bottom: 1px solid \
+var(--line); padding-bottom: .2rem }
 p { max-width: 46rem } .faint { color: var(--faint) } svg { max-width: 100%; height: auto }
-.tiles { display: flex; flex-wrap: wrap; gap: .8rem; margin: 1.2rem 0 } .tile { background: var(--tile); border-radius: 6px; padding: .6rem 1rem; min-width: 8rem }
+.tiles { display: flex; flex-wrap: wrap; gap: .8rem; margin: 1.2rem 0 } .tile { background: var(--tile); \
+border-radius: 6px; padding: .6rem 1rem; min-width: 8rem }
 .tile b { display: block; font-size: 1.35rem; font-weight: 600 } .tile span { color: var(--faint); font-size: .85rem }
 .scroll { overflow-x: auto }
 table { border-collapse: collapse; font-size: .88rem; margin: .8rem 0 }
@@ -25,8 +31,14 @@ td.n, th.n { text-align: right; font-variant-numeric: tabular-nums } td.long { w
 
 def page(title: str, subtitle: str, body: Iterable[str]) -> str:
     """The whole document; ``body`` is HTML, title and subtitle are text."""
-    head = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{escape(title)}</title><style>{_STYLE}</style>'
-    return f'<!doctype html><html lang="en"><head>{head}</head><body><h1>{escape(title)}</h1><p class="faint">{escape(subtitle)}</p>{"".join(body)}</body></html>\n'
+    head = (
+        '<meta charset="utf-8"><meta name="viewport" '
+        f'content="width=device-width"><title>{escape(title)}</title><style>{_STYLE}</style>'
+    )
+    return (
+        f'<!doctype html><html lang="en"><head>{head}</head><body><h1>{escape(title)}</h1><p '
+        f'class="faint">{escape(subtitle)}</p>{"".join(body)}</body></html>\n'
+    )
 
 
 def heading(text: str) -> str:
@@ -46,7 +58,13 @@ def points(lines: Sequence[str]) -> str:
 
 def tiles(values: Sequence[tuple[str, str]]) -> str:
     """Large numbers with what they are: (number, label)."""
-    return '<div class="tiles">' + "".join(f'<div class="tile"><b>{escape(value)}</b><span>{escape(label)}</span></div>' for value, label in values) + "</div>"
+    return (
+        '<div class="tiles">'
+        + "".join(
+            f'<div class="tile"><b>{escape(value)}</b><span>{escape(label)}</span></div>' for value, label in values
+        )
+        + "</div>"
+    )
 
 
 def table(titles: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
@@ -59,7 +77,9 @@ def table(titles: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
         return f"<{tag}{f' class={kind}' if kind else ''}>{escape(text)}</{tag}>"
 
     head = "".join(cell("th", title, column) for column, title in enumerate(titles))
-    lines = "".join("<tr>" + "".join(cell("td", text, column) for column, text in enumerate(row)) + "</tr>" for row in body)
+    lines = "".join(
+        "<tr>" + "".join(cell("td", text, column) for column, text in enumerate(row)) + "</tr>" for row in body
+    )
     return f'<div class="scroll"><table><tr>{head}</tr>{lines}</table></div>'
 
 

@@ -29,13 +29,31 @@ def report(sources: Sources, profile: str, overrides: list[str], resamples: int,
     Returns:
         Artifact of kind "report": report.html, figures.json with its numbers, and shortfalls.md with what fell short.
     """
-    parents = [sources.dataset, *sources.curves.values(), *sources.models.values(), sources.ledger, sources.router, sources.release]
+    parents = [
+        sources.dataset,
+        *sources.curves.values(),
+        *sources.models.values(),
+        sources.ledger,
+        sources.router,
+        sources.release,
+    ]
     figures = gather(Facts(sources, resamples, seed), ancestors(parents), profile, overrides)
-    subtitle = f"profile {profile}" + (f", with {', '.join(overrides)}" if overrides else "") + f" · release {sources.release.digest[:12]}"
-    with store.create("report", parents=parents, settings={"profile": profile, "overrides": overrides, "resamples": resamples, "seed": seed}) as folder:
+    subtitle = (
+        f"profile {profile}"
+        + (f", with {', '.join(overrides)}" if overrides else "")
+        + f" · release {sources.release.digest[:12]}"
+    )
+    with store.create(
+        "report",
+        parents=parents,
+        settings={"profile": profile, "overrides": overrides, "resamples": resamples, "seed": seed},
+    ) as folder:
         (folder.path / "report.html").write_text(page(figures.title, subtitle, _body(figures)), encoding="utf-8")
         (folder.path / FILE).write_text(figures.model_dump_json(indent=1) + "\n", encoding="utf-8")
-        (folder.path / "shortfalls.md").write_text("".join(f"- {one}\n" for one in figures.shortfalls) or "Nothing that the report looks for.\n", encoding="utf-8")
+        (folder.path / "shortfalls.md").write_text(
+            "".join(f"- {one}\n" for one in figures.shortfalls) or "Nothing that the report looks for.\n",
+            encoding="utf-8",
+        )
     return folder.artifact
 
 
@@ -53,7 +71,12 @@ def _body(figures: Figures) -> Iterator[str]:
 def _summary(figures: Figures) -> Iterator[str]:
     yield tiles(
         [
-            (f"{figures.parameters / 1e6:.2f} M" if figures.parameters < 1e9 else f"{figures.parameters / 1e9:.2f} B", "parameters"),
+            (
+                f"{figures.parameters / 1e6:.2f} M"
+                if figures.parameters < 1e9
+                else f"{figures.parameters / 1e9:.2f} B",
+                "parameters",
+            ),
             (f"{figures.release_bytes / 2**20:.2f} MiB", "release, modifiers and router included"),
             (f"{100 * figures.exact_match_routed.mean:.1f} %", "exact match, routed"),
             (f"{100 * figures.exact_match_base.mean:.1f} %", "exact match, base alone"),
@@ -63,7 +86,10 @@ def _summary(figures: Figures) -> Iterator[str]:
     )
     yield paragraph(READING, faint=True)
     yield heading("What fell short")
-    none = "Nothing that the report looks for: every change was at least as good as the model before, and no modifier was rejected."
+    none = (
+        "Nothing that the report looks for: every change was at least as good as the model before, and no modifier "
+        "was rejected."
+    )
     yield points(figures.shortfalls) if figures.shortfalls else paragraph(none)
     yield heading("Gates")
     rows = [[one.gate, one.check, f"{one.value:.4g}", one.rule, f"{one.threshold:.4g}"] for one in figures.gates]
@@ -73,9 +99,14 @@ def _summary(figures: Figures) -> Iterator[str]:
 def _models(figures: Figures) -> Iterator[str]:
     yield heading("The student, step by step")
     yield figure(plots.ladder_plot({name: summary.exact_match for name, summary in figures.models.items()}))
-    yield table(["from", "to", "paired difference, points"], [[one.before, one.after, points_of(one.difference)] for one in figures.changes])
+    yield table(
+        ["from", "to", "paired difference, points"],
+        [[one.before, one.after, points_of(one.difference)] for one in figures.changes],
+    )
     first, *_, last = figures.models
-    yield figure(domains_plot(figures.models[first].by_domain, figures.models[last].by_domain, (first, last), "Per domain"))
+    yield figure(
+        domains_plot(figures.models[first].by_domain, figures.models[last].by_domain, (first, last), "Per domain")
+    )
 
 
 def _compression(figures: Figures) -> Iterator[str]:
@@ -83,8 +114,10 @@ def _compression(figures: Figures) -> Iterator[str]:
     yield table(
         ["step", "MB", "bits/parameter", "perplexity", "exact match %", "tokens/s", "difference, points", "verdict"],
         [
-            [row.step, f"{row.bytes / 1e6:.2f}", f"{row.bits_per_parameter:.2f}", f"{row.perplexity:.3f}", percent(row.exact_match), f"{row.tokens_per_second:.0f}",
-             points_of(row.difference) if row.difference else "", f"{row.verdict}: {row.note}" if row.note else row.verdict]
+            [row.step, f"{row.bytes / 1e6:.2f}", f"{row.bits_per_parameter:.2f}", f"{row.perplexity:.3f}",
+            percent(row.exact_match), f"{row.tokens_per_second:.0f}",
+             points_of(row.difference) if row.difference else "",
+             f"{row.verdict}: {row.note}" if row.note else row.verdict]
             for row in figures.ledger
         ],
     )  # fmt: skip
@@ -96,8 +129,19 @@ def _modifiers(figures: Figures) -> Iterator[str]:
     for one in figures.modifiers:
         shares = f"{100 * one.inside_base:.1f} → {100 * one.inside_modifier:.1f}"
         elsewhere = points_of(one.elsewhere) if one.elsewhere else ""
-        rows.append([one.modifier, ", ".join(one.domains), shares, points_of(one.inside), elsewhere, "accepted" if one.accepted else one.reason])
-    yield table(["modifier", "domains", "exact match %", "gain there, points", "change elsewhere, points", "verdict"], rows)
+        rows.append(
+            [
+                one.modifier,
+                ", ".join(one.domains),
+                shares,
+                points_of(one.inside),
+                elsewhere,
+                "accepted" if one.accepted else one.reason,
+            ]
+        )
+    yield table(
+        ["modifier", "domains", "exact match %", "gain there, points", "change elsewhere, points", "verdict"], rows
+    )
 
 
 def _routing(figures: Figures) -> Iterator[str]:
@@ -107,12 +151,20 @@ def _routing(figures: Figures) -> Iterator[str]:
     if router.reliability is not None:
         yield figure(plots.reliability_plot(router.reliability["before"], router.reliability["after"]))
     names = {
-        "threshold": "threshold of confidence", "base": "exact match, base alone", "routed": "exact match, routed", "oracle": "exact match, oracle routing",
-        "share_routed": "share answered by a modifier", "cost": "tokens, times the base's", "recall_base_wrong": "recall of questions the base gets wrong",
-        "recall_mendable": "recall of questions a modifier mends", "domain_accuracy": "accuracy of the domain classifier", "ece_before": "calibration error before",
-        "ece_after": "calibration error after", "brier_before": "Brier score before", "brier_after": "Brier score after", "auroc": "AUROC of confidence",
+        "threshold": "threshold of confidence", "base": "exact match, base alone", "routed": "exact match, routed",
+        "oracle": "exact match, oracle routing",
+        "share_routed": "share answered by a modifier", "cost": "tokens, times the base's",
+        "recall_base_wrong": "recall of questions the base gets wrong",
+        "recall_mendable": "recall of questions a modifier mends",
+        "domain_accuracy": "accuracy of the domain classifier",
+        "ece_before": "calibration error before",
+        "ece_after": "calibration error after", "brier_before": "Brier score before",
+        "brier_after": "Brier score after",
+        "auroc": "AUROC of confidence",
     }  # fmt: skip
-    yield table(["measure, on the test questions", "value"], [[label, _measure(router, key)] for key, label in names.items()])
+    yield table(
+        ["measure, on the test questions", "value"], [[label, _measure(router, key)] for key, label in names.items()]
+    )
     yield paragraph(f"Threshold: {router.reason}. Routed minus base: {points_of(router.difference)} points.")
 
 
@@ -125,7 +177,10 @@ def _dataset(figures: Figures) -> Iterator[str]:
     data = figures.dataset
     yield heading("Dataset") + figure(plots.composition_plot(data.composition))
     paid = f"${data.dollars:.2f} for all teacher calls"
-    yield paragraph(f"{data.train} training and {data.validation} validation examples, mean score {data.mean_score:.2f} of 10, {paid}.")
+    yield paragraph(
+        f"{data.train} training and {data.validation} validation examples, mean score {data.mean_score:.2f} of 10, "
+        f"{paid}."
+    )
     yield table(["stage", "kept", "rejected", "dollars"], [_stage(one) for one in data.stages])
     yield table(["teacher", "licence", "examples"], [[one.teacher, one.license, one.examples] for one in data.teachers])
 
@@ -137,8 +192,12 @@ def _stage(one: StageFigures) -> list[object]:
 
 def _costs(figures: Figures) -> Iterator[str]:
     yield heading("Time, memory and money per step")
-    yield paragraph("What each step took when it ran; steps taken from the cache are listed with what they took then.", faint=True)
-    yield table(["step", "artifacts", "seconds", "peak MiB", "MiB written", "dollars"], [_cost(one) for one in figures.steps])
+    yield paragraph(
+        "What each step took when it ran; steps taken from the cache are listed with what they took then.", faint=True
+    )
+    yield table(
+        ["step", "artifacts", "seconds", "peak MiB", "MiB written", "dollars"], [_cost(one) for one in figures.steps]
+    )
 
 
 def _cost(one: StepFigures) -> list[object]:

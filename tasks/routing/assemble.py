@@ -1,7 +1,8 @@
 """Put the router together and judge it on the test questions, which nothing in it was fitted or chosen on.
 
-report.json: calibration before and after, the choice of the threshold, the cost-quality curve against random, oracle and the domain
-alone, recall of what the base gets wrong, the paired difference to the base. Not here: serving (decide.py).
+report.json: calibration before and after, the choice of the threshold, the cost-quality curve against random, oracle
+and the domain alone, recall of what the base gets wrong, the paired difference to the base. Not here: serving
+(decide.py).
 """
 
 import json
@@ -26,7 +27,8 @@ POINTS = 21  # of the oracle's curve
 
 
 class RoutingReport(Routed):
-    """The router on the test questions. ``over_random``: routed minus random routing of as many covered questions, paired."""
+    """The router on the test questions. ``over_random``: routed minus random routing of as many covered questions,
+    paired."""
 
     over_random: Interval
 
@@ -45,8 +47,8 @@ def assemble(
     resamples: int,
     seed: int,
 ) -> Artifact:
-    """Choose the threshold on the evaluations ``tuning`` (base) and ``tuning_modifiers`` (by name), judge it on ``test``.
-    ``covers``: the domains of each modifier; ``resamples``, ``seed``: of the bootstrap.
+    """Choose the threshold on the evaluations ``tuning`` (base) and ``tuning_modifiers`` (by name), judge it on
+    ``test``. ``covers``: the domains of each modifier; ``resamples``, ``seed``: of the bootstrap.
 
     Returns:
         Artifact of kind "router": router.safetensors, router.json, report.json.
@@ -56,7 +58,10 @@ def assemble(
     """
     found = json.loads((store.open(calibration) / "calibration.json").read_text())
     modifiers = {name: tuple(domains) for name, domains in covers.items()}
-    domains, net = DomainClassifier.read(store.open(classifier), "classifier"), Network.read(store.open(network), "network")
+    domains, net = (
+        DomainClassifier.read(store.open(classifier), "classifier"),
+        Network.read(store.open(network), "network"),
+    )
     router = Router(domains, net, found["slope"], found["intercept"], settings.default, modifiers)
     tuned = gather(router, read_answers(tuning), _by_question(tuning_modifiers))
     choice = choose(tuned, settings, resamples, seed)
@@ -66,7 +71,11 @@ def assemble(
     used = found["report"][found["method"]]
     report = _report(router, outcomes, answers, found["report"]["raw"], used, resamples, seed)
     parents = [classifier, network, calibration, tuning, *tuning_modifiers.values(), test, *test_modifiers.values()]
-    with store.create("router", parents=parents, settings={"threshold": settings.identity(), "covers": covers, "resamples": resamples, "seed": seed}) as folder:
+    with store.create(
+        "router",
+        parents=parents,
+        settings={"threshold": settings.identity(), "covers": covers, "resamples": resamples, "seed": seed},
+    ) as folder:
         router.save(folder.path)
         thresholds = grid(settings.steps)
         written: dict[str, Any] = {
@@ -81,7 +90,13 @@ def assemble(
             "domains": _confusion(router, answers),
         }
         (folder.path / "report.json").write_text(json.dumps(written, indent=1) + "\n")
-        folder.metrics |= {"threshold": choice.threshold, "base": report.base, "routed": report.routed, "difference_low": report.difference.low, "cost": report.cost}
+        folder.metrics |= {
+            "threshold": choice.threshold,
+            "base": report.base,
+            "routed": report.routed,
+            "difference_low": report.difference.low,
+            "cost": report.cost,
+        }
         folder.metrics |= {"ece": report.ece_after, "domain_accuracy": report.domain_accuracy}
     return folder.artifact
 
@@ -92,7 +107,15 @@ def routing_report(router: Artifact) -> RoutingReport:
     return RoutingReport.model_validate(json.loads((store.open(router) / "report.json").read_text())["summary"])
 
 
-def _report(router: Router, outcomes: Outcomes, answers: list[Answered], before: Mapping[str, Any], after: Mapping[str, Any], resamples: int, seed: int) -> RoutingReport:
+def _report(
+    router: Router,
+    outcomes: Outcomes,
+    answers: list[Answered],
+    before: Mapping[str, Any],
+    after: Mapping[str, Any],
+    resamples: int,
+    seed: int,
+) -> RoutingReport:
     routed = outcomes.below(router.threshold)
     right = np.where(routed, outcomes.other_right, outcomes.base_right)
     shares = _no_nan(recall(outcomes, router.threshold))
@@ -116,7 +139,9 @@ def _report(router: Router, outcomes: Outcomes, answers: list[Answered], before:
     )
 
 
-def _over_random(outcomes: Outcomes, routed: np.ndarray[Any, np.dtype[np.bool_]], resamples: int, seed: int) -> Interval:
+def _over_random(
+    outcomes: Outcomes, routed: np.ndarray[Any, np.dtype[np.bool_]], resamples: int, seed: int
+) -> Interval:
     """Routed minus the expected result of routing as large a share of the covered questions at random."""
     share = float(routed[outcomes.covered].mean()) if outcomes.covered.any() else 0.0
     base, other = outcomes.base_right.astype(float), outcomes.other_right.astype(float)
@@ -125,7 +150,10 @@ def _over_random(outcomes: Outcomes, routed: np.ndarray[Any, np.dtype[np.bool_]]
 
 
 def _by_question(evaluations: Mapping[str, Artifact]) -> dict[str, dict[str, Answered]]:
-    return {name: {answer.question: answer for answer in read_answers(evaluation)} for name, evaluation in evaluations.items()}
+    return {
+        name: {answer.question: answer for answer in read_answers(evaluation)}
+        for name, evaluation in evaluations.items()
+    }
 
 
 def _by_difficulty(outcomes: Outcomes, answers: list[Answered], threshold: float) -> dict[str, dict[str, float]]:
@@ -136,7 +164,11 @@ def _by_difficulty(outcomes: Outcomes, answers: list[Answered], threshold: float
     for difficulty in ("easy", "hard"):
         mask = np.array([answer.difficulty == difficulty for answer in answers])
         if mask.any():
-            found[difficulty] = {"base": float(outcomes.base_right[mask].mean()), "routed": float(right[mask].mean()), "share_routed": float(routed[mask].mean())}
+            found[difficulty] = {
+                "base": float(outcomes.base_right[mask].mean()),
+                "routed": float(right[mask].mean()),
+                "share_routed": float(routed[mask].mean()),
+            }
     return found
 
 

@@ -1,4 +1,5 @@
-"""Make the router's number mean what it says: temperature (Guo et al. 2017) and Platt scaling (Platt 1999) of its log-odds.
+"""Make the router's number mean what it says: temperature (Guo et al. 2017) and Platt scaling (Platt 1999) of its
+log-odds.
 
 Fitted on the calibration questions, reported before and after on the test questions, which nothing was fitted on.
 Not here: the network (router.py), the measures ECE, Brier and AUROC (tasks/evaluation/calibration.py).
@@ -23,7 +24,9 @@ Values = NDArray[np.float64]
 
 
 @step(version=1)
-def calibrate_router(network: Artifact, classifier: Artifact, calibration: Artifact, test: Artifact, method: str) -> Artifact:
+def calibrate_router(
+    network: Artifact, classifier: Artifact, calibration: Artifact, test: Artifact, method: str
+) -> Artifact:
     """Fit both maps on the evaluation ``calibration``; ``method`` ("temperature" | "platt") is the one that is used.
 
     Returns:
@@ -37,12 +40,18 @@ def calibrate_router(network: Artifact, classifier: Artifact, calibration: Artif
     fitting, testing = read_answers(calibration), read_answers(test)
     shared = {answer.prompt for answer in fitting} & {answer.prompt for answer in testing}
     if shared:
-        raise BadInput(f"{len(shared)} test questions are also calibration questions ({calibration.short}, {test.short}); draw them apart")
+        raise BadInput(
+            f"{len(shared)} test questions are also calibration questions ({calibration.short}, {test.short}); draw "
+            "them apart"
+        )
     width = len(net.mean)
     logits = logits_of(net, all_inputs(fitting, domains, net.first_tokens, width))
     right = np.array([answer.correct for answer in fitting])
     if right.all() or not right.any():
-        raise BadInput(f"{calibration.short}: the base is right on {right.sum()} of {len(right)} questions; calibration needs both outcomes")
+        raise BadInput(
+            f"{calibration.short}: the base is right on {right.sum()} of {len(right)} questions; calibration needs "
+            "both outcomes"
+        )
     maps = {"raw": (1.0, 0.0), "temperature": (temperature(logits, right), 0.0), "platt": platt(logits, right)}
     test_logits = logits_of(net, all_inputs(testing, domains, net.first_tokens, width))
     test_right = np.array([answer.correct for answer in testing])
@@ -50,13 +59,35 @@ def calibrate_router(network: Artifact, classifier: Artifact, calibration: Artif
     for name, (slope, intercept) in maps.items():
         chances = probability(slope * test_logits + intercept)
         area = auroc(chances, test_right)
-        measures = {"ece": ece(chances, test_right), "brier": brier(chances, test_right), "auroc": None if np.isnan(area) else area}
-        report[name] = {"slope": slope, "intercept": intercept, **measures, "reliability": reliability(chances, test_right)}
+        measures = {
+            "ece": ece(chances, test_right),
+            "brier": brier(chances, test_right),
+            "auroc": None if np.isnan(area) else area,
+        }
+        report[name] = {
+            "slope": slope,
+            "intercept": intercept,
+            **measures,
+            "reliability": reliability(chances, test_right),
+        }
     slope, intercept = maps[method]
-    with store.create("router_calibration", parents=[network, classifier, calibration, test], settings={"method": method}) as folder:
-        found = {"method": method, "slope": slope, "intercept": intercept, "fitted_on": len(fitting), "tested_on": len(testing), "report": report}
+    with store.create(
+        "router_calibration", parents=[network, classifier, calibration, test], settings={"method": method}
+    ) as folder:
+        found = {
+            "method": method,
+            "slope": slope,
+            "intercept": intercept,
+            "fitted_on": len(fitting),
+            "tested_on": len(testing),
+            "report": report,
+        }
         (folder.path / "calibration.json").write_text(json.dumps(found, indent=1) + "\n")
-        folder.metrics |= {f"{measure}_{when}": report[name][measure] for measure in ("ece", "brier") for when, name in (("before", "raw"), ("after", method))}
+        folder.metrics |= {
+            f"{measure}_{when}": report[name][measure]
+            for measure in ("ece", "brier")
+            for when, name in (("before", "raw"), ("after", method))
+        }
     return folder.artifact
 
 
@@ -64,7 +95,11 @@ def reliability(chances: Values, right: NDArray[np.bool_], bins: int = 10) -> li
     """Mean confidence, share right and number of answers of each of ``bins`` bins of equal width that holds any."""
     place = np.minimum((chances * bins).astype(int), bins - 1)
     inside = [place == which for which in range(bins)]
-    return [{"confidence": float(chances[mask].mean()), "right": float(right[mask].mean()), "answers": int(mask.sum())} for mask in inside if mask.any()]
+    return [
+        {"confidence": float(chances[mask].mean()), "right": float(right[mask].mean()), "answers": int(mask.sum())}
+        for mask in inside
+        if mask.any()
+    ]
 
 
 def logits_of(network: Network, vectors: NDArray[np.float32]) -> Values:
@@ -78,20 +113,23 @@ def probability(logits: Values) -> Values:
 
 
 def temperature(logits: Values, right: NDArray[np.bool_]) -> float:
-    """The slope 1/T > 0 that minimises cross-entropy; 1 where scaling cannot help (an order that is worse than chance)."""
+    """The slope 1/T > 0 that minimises cross-entropy; 1 where scaling cannot help (an order that is worse than
+    chance)."""
     slope, _ = _newton(logits, right.astype(np.float64), intercept=False)
     return slope if slope > 0 else 1.0
 
 
 def platt(logits: Values, right: NDArray[np.bool_]) -> tuple[float, float]:
-    """Slope and intercept that minimise cross-entropy against Platt's smoothed targets (n+ + 1)/(n+ + 2) and 1/(n- + 2)."""
+    """Slope and intercept that minimise cross-entropy against Platt's smoothed targets (n+ + 1)/(n+ + 2) and 1/(n- +
+    2)."""
     positive, negative = int(right.sum()), int((~right).sum())
     targets = np.where(right, (positive + 1) / (positive + 2), 1 / (negative + 2))
     return _newton(logits, targets, intercept=True)
 
 
 def _newton(logits: Values, targets: Values, *, intercept: bool) -> tuple[float, float]:
-    """Newton's method with step halving on the convex cross-entropy of slope · logit + intercept (Lin, Lin and Weng 2007)."""
+    """Newton's method with step halving on the convex cross-entropy of slope · logit + intercept (Lin, Lin and Weng
+    2007)."""
     columns = np.stack([logits, np.ones_like(logits)], axis=1) if intercept else logits[:, None]
     theta = np.array([1.0, 0.0][: columns.shape[1]])
 

@@ -1,8 +1,9 @@
 """Features of an answer's token log-probabilities, from which the router reads how sure the base was.
 
-Quantiles over the tokens, not the sum or the perplexity alone: those punish long answers and hide the one token where the
-model guessed (Gupta et al., 2404.10136). The entropy of a whole distribution needs every token's alternatives; the entropy
-of "this token or another" needs only what is there and bounds it from below. Not here: the prompt's features (ngrams.py).
+Quantiles over the tokens, not the sum or the perplexity alone: those punish long answers and hide the one token where
+the model guessed (Gupta et al., 2404.10136). The entropy of a whole distribution needs every token's alternatives; the
+entropy of "this token or another" needs only what is there and bounds it from below. Not here: the prompt's features
+(ngrams.py).
 
 What it costs online: the base's answer (or its first ``first_tokens`` tokens), which is kept where the base is kept.
 """

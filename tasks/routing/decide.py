@@ -3,7 +3,8 @@
 The base answers first. A prompt of a domain that no modifier covers keeps that answer. Otherwise the answer's token
 log-probabilities and the prompt give a calibrated probability that the base is right; below the threshold the domain's
 modifier answers instead. So a kept answer costs one pass, an overruled one two; ``first_tokens`` bounds the wasted one.
-Not here: how classifier, network, calibration and threshold came about (domains.py, router.py, calibrate.py, threshold.py).
+Not here: how classifier, network, calibration and threshold came about (domains.py, router.py, calibrate.py,
+threshold.py).
 """
 
 import json
@@ -66,7 +67,13 @@ class DomainClassifier:
         """From ``name``.safetensors and ``name``.json in ``folder``."""
         arrays, description = read(folder, name)
         found = description["classifier"]
-        return cls(tuple(found["domains"]), tuple(found["sizes"]), found["characters"], arrays["domains.weight"], arrays["domains.bias"])
+        return cls(
+            tuple(found["domains"]),
+            tuple(found["sizes"]),
+            found["characters"],
+            arrays["domains.weight"],
+            arrays["domains.bias"],
+        )
 
 
 @dataclass(frozen=True)
@@ -88,12 +95,20 @@ class Network:
 
     def arrays(self) -> dict[str, Floats]:
         """What belongs into the safetensors file."""
-        layers = {f"network.{i}.{part}": array for i, layer in enumerate(self.layers) for part, array in zip(("weight", "bias"), layer, strict=True)}
+        layers = {
+            f"network.{i}.{part}": array
+            for i, layer in enumerate(self.layers)
+            for part, array in zip(("weight", "bias"), layer, strict=True)
+        }
         return {"network.mean": self.mean, "network.deviation": self.deviation, **layers}
 
     def description(self) -> dict[str, Any]:
         """What belongs into the JSON file."""
-        return {"first_tokens": self.first_tokens, "layers": [len(self.mean), *(len(bias) for _, bias in self.layers)], "confidence": list(confidence.NAMES)}
+        return {
+            "first_tokens": self.first_tokens,
+            "layers": [len(self.mean), *(len(bias) for _, bias in self.layers)],
+            "confidence": list(confidence.NAMES),
+        }
 
     @classmethod
     def read(cls, folder: Path, name: str) -> "Network":
@@ -105,17 +120,35 @@ class Network:
         arrays, description = read(folder, name)
         found = description["network"]
         if found["confidence"] != list(confidence.NAMES):
-            raise BadInput(f"{folder / name}.json: the router reads other confidence features than this version computes; run the routing phase again")
-        layers = tuple((arrays[f"network.{i}.weight"], arrays[f"network.{i}.bias"]) for i in range(len(found["layers"]) - 1))
+            raise BadInput(
+                f"{folder / name}.json: the router reads other confidence features than this version computes; run the "
+                "routing phase again"
+            )
+        layers = tuple(
+            (arrays[f"network.{i}.weight"], arrays[f"network.{i}.bias"]) for i in range(len(found["layers"]) - 1)
+        )
         return cls(found["first_tokens"], arrays["network.mean"], arrays["network.deviation"], layers)
 
 
-def inputs(prompt: str, logprobs: Sequence[float], probabilities: Floats, classifier: DomainClassifier, first_tokens: int, width: int) -> Floats:
+def inputs(
+    prompt: str,
+    logprobs: Sequence[float],
+    probabilities: Floats,
+    classifier: DomainClassifier,
+    first_tokens: int,
+    width: int,
+) -> Floats:
     """The router's input vector [width]: confidence features, domain probabilities, prompt length and share of digits,
     and the prompt's n-grams folded into the places that are left."""
     text = ngrams.excerpt(prompt, classifier.characters)
     digits = sum(character.isdigit() for character in text) / max(1, len(text))
-    plain = np.concatenate([confidence.features(logprobs, first_tokens), probabilities, np.array([np.log1p(len(prompt)), digits], dtype=np.float32)])
+    plain = np.concatenate(
+        [
+            confidence.features(logprobs, first_tokens),
+            probabilities,
+            np.array([np.log1p(len(prompt)), digits], dtype=np.float32),
+        ]
+    )
     return np.concatenate([plain, ngrams.folded(text, classifier.sizes, width - len(plain))])
 
 
@@ -151,13 +184,22 @@ class Router:
         if name == BASE:
             choice, reason = BASE, f"no modifier covers {domain}"
         elif sure >= self.threshold:
-            choice, reason = BASE, f"the base is {beside(sure, self.threshold)} sure, at or above the threshold of {self.threshold:.0%}"
+            choice, reason = (
+                BASE,
+                f"the base is {beside(sure, self.threshold)} sure, at or above the threshold of {self.threshold:.0%}",
+            )
         else:
-            choice, reason = name, f"the base is {beside(sure, self.threshold)} sure, below the threshold of {self.threshold:.0%}, and {name} covers {domain}"
+            choice, reason = (
+                name,
+                f"the base is {beside(sure, self.threshold)} sure, below the threshold of {self.threshold:.0%}, and "
+                f"{name} covers {domain}",
+            )
         return Decision(choice=choice, confidence=sure, threshold=self.threshold, domain=domain, reason=reason)
 
     def _confidence(self, prompt: str, logprobs: Sequence[float], probabilities: Floats) -> float:
-        vector = inputs(prompt, logprobs, probabilities, self.classifier, self.network.first_tokens, len(self.network.mean))
+        vector = inputs(
+            prompt, logprobs, probabilities, self.classifier, self.network.first_tokens, len(self.network.mean)
+        )
         return sigmoid(self.slope * self.network.logit(vector) + self.intercept)
 
     def save(self, folder: Path) -> None:
@@ -181,17 +223,31 @@ class Router:
         _, described = read(folder, "router")
         calibration = described["calibration"]
         modifiers = {name: tuple(domains) for name, domains in described["modifiers"].items()}
-        return cls(DomainClassifier.read(folder, "router"), Network.read(folder, "router"), calibration["slope"], calibration["intercept"], described["threshold"], modifiers)
+        return cls(
+            DomainClassifier.read(folder, "router"),
+            Network.read(folder, "router"),
+            calibration["slope"],
+            calibration["intercept"],
+            described["threshold"],
+            modifiers,
+        )
 
 
-def covering(classifier: DomainClassifier, probabilities: Floats, modifiers: Mapping[str, Sequence[str]]) -> tuple[str, str]:
+def covering(
+    classifier: DomainClassifier, probabilities: Floats, modifiers: Mapping[str, Sequence[str]]
+) -> tuple[str, str]:
     """The most probable of the modifiers and "base" (all domains without one), each by the sum of its domains, and the
     most probable domain within it."""
     owner = {domain: name for name, domains in modifiers.items() for domain in domains}
     owners = [owner.get(domain, BASE) for domain in classifier.domains]
-    mass = {name: float(sum(p for p, o in zip(probabilities, owners, strict=True) if o == name)) for name in dict.fromkeys(owners)}
+    mass = {
+        name: float(sum(p for p, o in zip(probabilities, owners, strict=True) if o == name))
+        for name in dict.fromkeys(owners)
+    }
     best = max(mass, key=lambda name: mass[name])
-    inside = [(float(p), domain) for p, domain, o in zip(probabilities, classifier.domains, owners, strict=True) if o == best]
+    inside = [
+        (float(p), domain) for p, domain, o in zip(probabilities, classifier.domains, owners, strict=True) if o == best
+    ]
     return best, max(inside)[1]
 
 
@@ -215,10 +271,15 @@ def read(folder: Path, name: str) -> tuple[dict[str, Floats], dict[str, Any]]:
     try:
         return load_file(folder / f"{name}.safetensors"), json.loads((folder / f"{name}.json").read_text())
     except (OSError, ValueError, SafetensorError) as error:
-        raise BadInput(f"{folder}: no readable {name}.safetensors and {name}.json ({type(error).__name__}); run the routing phase again") from None
+        raise BadInput(
+            f"{folder}: no readable {name}.safetensors and {name}.json ({type(error).__name__}); run the routing phase "
+            "again"
+        ) from None
 
 
 def beside(sure: float, threshold: float) -> str:
     """``sure`` in percent, with as many digits as it takes to read on which side of ``threshold`` it lies."""
-    digits = next((digits for digits in range(9) if sure == threshold or f"{sure:.{digits}%}" != f"{threshold:.{digits}%}"), 9)
+    digits = next(
+        (digits for digits in range(9) if sure == threshold or f"{sure:.{digits}%}" != f"{threshold:.{digits}%}"), 9
+    )
     return f"{sure:.{digits}%}"

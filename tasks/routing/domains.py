@@ -1,7 +1,8 @@
 """Learn which domain a prompt belongs to, from the dataset's own labels.
 
-A linear softmax over hashed character n-grams (as fastText without word vectors, 1607.01759): the routing question is easy, and
-the classifier runs on every request. Not here: its inference (decide.py) and which modifier covers a domain (the profile).
+A linear softmax over hashed character n-grams (as fastText without word vectors, 1607.01759): the routing question is
+easy, and the classifier runs on every request. Not here: its inference (decide.py) and which modifier covers a domain
+(the profile).
 """
 
 import numpy as np
@@ -28,8 +29,13 @@ def learn_domains(dataset: Artifact, settings: DomainLearning, seed: int) -> Art
     """
     prompts, labels = _rows(dataset, "train")
     if len(set(labels)) < 2:
-        raise BadInput(f"{dataset.short}: a domain classifier needs prompts of two domains or more, train.jsonl has {len(set(labels))}")
-    with store.create("domain_classifier", parents=[dataset], settings={"settings": settings.identity(), "seed": seed}) as folder:
+        raise BadInput(
+            f"{dataset.short}: a domain classifier needs prompts of two domains or more, train.jsonl has "
+            f"{len(set(labels))}"
+        )
+    with store.create(
+        "domain_classifier", parents=[dataset], settings={"settings": settings.identity(), "seed": seed}
+    ) as folder:
         with one_thread():
             classifier = fit(prompts, labels, settings, seed)
         write(folder.path, "classifier", classifier.arrays(), {"classifier": classifier.description()})
@@ -47,7 +53,10 @@ def fit(prompts: list[str], labels: list[str], settings: DomainLearning, seed: i
 
     domains = tuple(domain for domain in DOMAINS if domain in set(labels))
     target = torch.tensor([domains.index(label) for label in labels])
-    parts = [ngrams.buckets(ngrams.excerpt(prompt, settings.characters), settings.sizes, settings.buckets) for prompt in prompts]
+    parts = [
+        ngrams.buckets(ngrams.excerpt(prompt, settings.characters), settings.sizes, settings.buckets)
+        for prompt in prompts
+    ]
     generator = torch.Generator().manual_seed(seed)
     weight = torch.zeros(settings.buckets, len(domains), requires_grad=True)
     bias = torch.zeros(len(domains), requires_grad=True)
@@ -62,12 +71,17 @@ def fit(prompts: list[str], labels: list[str], settings: DomainLearning, seed: i
             optimiser.zero_grad()
             functional.cross_entropy(scores, target[rows]).backward()
             optimiser.step()
-    return DomainClassifier(domains, settings.sizes, settings.characters, weight.detach().numpy().copy(), bias.detach().numpy().copy())
+    return DomainClassifier(
+        domains, settings.sizes, settings.characters, weight.detach().numpy().copy(), bias.detach().numpy().copy()
+    )
 
 
 def accuracy(classifier: DomainClassifier, prompts: list[str], labels: list[str]) -> float:
     """Share of prompts whose most probable domain is the label."""
-    right = [classifier.domains[int(classifier.probabilities(prompt).argmax())] == label for prompt, label in zip(prompts, labels, strict=True)]
+    right = [
+        classifier.domains[int(classifier.probabilities(prompt).argmax())] == label
+        for prompt, label in zip(prompts, labels, strict=True)
+    ]
     return float(np.mean(right))
 
 

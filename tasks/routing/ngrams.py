@@ -23,7 +23,8 @@ def excerpt(text: str, characters: int) -> str:
 
 
 def hashes(text: str, sizes: Sequence[int]) -> NDArray[np.uint64]:
-    """One 64-bit hash for every n-gram of lower-cased UTF-8 bytes, for every n of ``sizes``, a space before and after."""
+    """One 64-bit hash for every n-gram of lower-cased UTF-8 bytes, for every n of ``sizes``, a space before and
+    after."""
     data = np.frombuffer(f" {text.lower()} ".encode(), dtype=np.uint8).astype(np.uint64)
     parts = []
     for size in sizes:
@@ -39,7 +40,8 @@ def hashes(text: str, sizes: Sequence[int]) -> NDArray[np.uint64]:
 
 
 def buckets(text: str, sizes: Sequence[int], count: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """The distinct buckets (of ``count``) a text falls into, and their weights: log(1 + times seen), of length 1 in all."""
+    """The distinct buckets (of ``count``) a text falls into, and their weights: log(1 + times seen), of length 1 in
+    all."""
     index, times = np.unique(hashes(text, sizes) % np.uint64(count), return_counts=True)
     weight = np.log1p(times).astype(np.float32)
     norm = float(np.linalg.norm(weight))

@@ -1,7 +1,8 @@
 """What routing each question would bring and cost: the base's and the modifier's verdicts and tokens, side by side.
 
-Pure arrays, so that every threshold, random routing and the oracle are judged by the same sums. Cost is in generated tokens
-relative to the base alone; an overruled base answer costs its first ``first_tokens`` tokens. Not here: choosing a threshold.
+Pure arrays, so that every threshold, random routing and the oracle are judged by the same sums. Cost is in generated
+tokens relative to the base alone; an overruled base answer costs its first ``first_tokens`` tokens. Not here: choosing
+a threshold.
 """
 
 from collections.abc import Mapping, Sequence
@@ -37,7 +38,9 @@ class Outcomes:
 
     def cost(self, routed: Mask) -> float:
         """Tokens generated over those of the base alone."""
-        return float(np.where(routed, self.wasted_tokens + self.other_tokens, self.base_tokens).sum() / self.base_tokens.sum())
+        return float(
+            np.where(routed, self.wasted_tokens + self.other_tokens, self.base_tokens).sum() / self.base_tokens.sum()
+        )
 
     def below(self, threshold: float) -> Mask:
         """The questions that go to a modifier at this threshold."""
@@ -70,7 +73,10 @@ def gather(router: Router, base: Sequence[Answered], modifiers: Mapping[str, Map
         elif answer.question in modifiers[name]:
             others.append(modifiers[name][answer.question])
         else:
-            raise BadInput(f"modifier {name} has no answer to question {answer.question}, which it covers; evaluate it on every question it covers")
+            raise BadInput(
+                f"modifier {name} has no answer to question {answer.question}, which it covers; evaluate it on every "
+                "question it covers"
+            )
     tokens = np.array([max(1, len(answer.logprobs)) for answer in base], dtype=np.float64)
     return Outcomes(
         confidence=np.array([router.confidence(answer.prompt, answer.logprobs) for answer in base]),
@@ -88,13 +94,21 @@ def curve(outcomes: Outcomes, thresholds: Sequence[float]) -> list[dict[str, flo
     points = []
     for threshold in thresholds:
         routed = outcomes.below(threshold)
-        points.append({"threshold": threshold, "cost": outcomes.cost(routed), "quality": outcomes.quality(routed), "routed": float(routed.mean())})
+        points.append(
+            {
+                "threshold": threshold,
+                "cost": outcomes.cost(routed),
+                "quality": outcomes.quality(routed),
+                "routed": float(routed.mean()),
+            }
+        )
     return points
 
 
 def bounds(outcomes: Outcomes, points: int) -> dict[str, Any]:
-    """What the curve is held against: the base alone, random routing (expected; a line), the oracle, which routes what the
-    modifier mends and nothing else, cheapest first, and the domain alone (every covered prompt to its modifier, no base pass)."""
+    """What the curve is held against: the base alone, random routing (expected; a line), the oracle, which routes what
+    the modifier mends and nothing else, cheapest first, and the domain alone (every covered prompt to its modifier, no
+    base pass)."""
     nothing, everything = np.zeros_like(outcomes.covered), outcomes.covered
     ends = [(outcomes.cost(mask), outcomes.quality(mask)) for mask in (nothing, everything)]
     extra = outcomes.wasted_tokens + outcomes.other_tokens - outcomes.base_tokens
@@ -107,15 +121,18 @@ def bounds(outcomes: Outcomes, points: int) -> dict[str, Any]:
     direct = np.where(everything, outcomes.other_tokens, outcomes.base_tokens).sum() / outcomes.base_tokens.sum()
     return {
         "base": {"cost": 1.0, "quality": ends[0][1]},
-        "random": [{"cost": cost, "quality": quality, "routed": routed} for (cost, quality), routed in zip(ends, (0.0, float(everything.mean())), strict=True)],
+        "random": [
+            {"cost": cost, "quality": quality, "routed": routed}
+            for (cost, quality), routed in zip(ends, (0.0, float(everything.mean())), strict=True)
+        ],
         "oracle": oracle,
         "domain_alone": {"cost": float(direct), "quality": ends[1][1], "routed": float(everything.mean())},
     }
 
 
 def recall(outcomes: Outcomes, threshold: float) -> dict[str, float]:
-    """Shares routed of what the base gets wrong, of what the modifier mends, of what it breaks, and of all; covered questions
-    only. NaN where there are none."""
+    """Shares routed of what the base gets wrong, of what the modifier mends, of what it breaks, and of all; covered
+    questions only. NaN where there are none."""
     routed = outcomes.below(threshold)
 
     def share(mask: Mask) -> float:

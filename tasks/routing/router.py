@@ -1,7 +1,8 @@
 """Train the confidence network: from a prompt and its answer's token log-probabilities to "is the base right?".
 
-Labels are the checker's verdicts on the base's own answers to fresh questions, none of which the base was trained on (on
-those it would look surer than it is). Not here: calibration (calibrate.py), the threshold (threshold.py), inference (decide.py).
+Labels are the checker's verdicts on the base's own answers to fresh questions, none of which the base was trained on
+(on those it would look surer than it is). Not here: calibration (calibrate.py), the threshold (threshold.py), inference
+(decide.py).
 """
 
 from collections.abc import Sequence
@@ -33,18 +34,30 @@ def learn_router(classifier: Artifact, evaluations: list[Artifact], settings: Ro
     answers = [answer for evaluation in evaluations for answer in read_answers(evaluation)]
     right = np.array([answer.correct for answer in answers])
     if right.all() or not right.any():
-        raise BadInput(f"router: the base is right on {right.sum()} of {len(right)} questions, so there is nothing to learn; raise modifiers.questions and routing.questions")
-    with store.create("router_network", parents=[classifier, *evaluations], settings={"settings": settings.identity(), "seed": seed}) as folder:
+        raise BadInput(
+            f"router: the base is right on {right.sum()} of {len(right)} questions, so there is nothing to learn; "
+            "raise modifiers.questions and routing.questions"
+        )
+    with store.create(
+        "router_network", parents=[classifier, *evaluations], settings={"settings": settings.identity(), "seed": seed}
+    ) as folder:
         vectors = all_inputs(answers, domains, settings.first_tokens, settings.layers[0])
         with one_thread():
             network, loss = fit(vectors, right, settings, seed)
         write(folder.path, "network", network.arrays(), {"network": network.description()})
         parameters = sum(weight.size + bias.size for weight, bias in network.layers)
-        folder.metrics |= {"questions": len(answers), "base_right": float(right.mean()), "set_aside_loss": loss, "parameters": parameters}
+        folder.metrics |= {
+            "questions": len(answers),
+            "base_right": float(right.mean()),
+            "set_aside_loss": loss,
+            "parameters": parameters,
+        }
     return folder.artifact
 
 
-def all_inputs(answers: Sequence[Answered], classifier: DomainClassifier, first_tokens: int, width: int) -> NDArray[np.float32]:
+def all_inputs(
+    answers: Sequence[Answered], classifier: DomainClassifier, first_tokens: int, width: int
+) -> NDArray[np.float32]:
     """The router's input vectors [answers, width].
 
     Raises:
@@ -52,11 +65,21 @@ def all_inputs(answers: Sequence[Answered], classifier: DomainClassifier, first_
     """
     least = narrowest(len(classifier.domains))
     if width < least:
-        raise BadInput(f"routing.router.layers begins with {width}; with {len(classifier.domains)} domains it takes {least} or more")
-    return np.stack([inputs(a.prompt, a.logprobs, classifier.probabilities(a.prompt), classifier, first_tokens, width) for a in answers])
+        raise BadInput(
+            f"routing.router.layers begins with {width}; with {len(classifier.domains)} domains it takes {least} or "
+            "more"
+        )
+    return np.stack(
+        [
+            inputs(a.prompt, a.logprobs, classifier.probabilities(a.prompt), classifier, first_tokens, width)
+            for a in answers
+        ]
+    )
 
 
-def fit(vectors: NDArray[np.float32], right: NDArray[np.bool_], settings: RouterLearning, seed: int) -> tuple[Network, float]:
+def fit(
+    vectors: NDArray[np.float32], right: NDArray[np.bool_], settings: RouterLearning, seed: int
+) -> tuple[Network, float]:
     """The network with the lowest cross-entropy on the set-aside share, and that cross-entropy (nats)."""
     import torch
     from torch import nn

@@ -19,5 +19,9 @@ def show_routing(router: Artifact) -> None:
 
 def _shown(value: Any) -> str:
     if isinstance(value, dict):
-        return f"{value['mean']:+.4f} [{value['low']:+.4f}, {value['high']:+.4f}]" if {"mean", "low", "high"} <= set(value) else json.dumps(value)
+        return (
+            f"{value['mean']:+.4f} [{value['low']:+.4f}, {value['high']:+.4f}]"
+            if {"mean", "low", "high"} <= set(value)
+            else json.dumps(value)
+        )
     return f"{value:.4g}" if isinstance(value, float) else str(value)

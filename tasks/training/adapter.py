@@ -36,7 +36,9 @@ def write_adapter(model: Any, folder: Path, *, base: Artifact, quantise: Literal
     (folder / "README.md").unlink(missing_ok=True)
     config = json.loads((folder / CONFIG).read_text())
     config["target_modules"] = sorted(config["target_modules"])  # PEFT writes a set, in any order
-    config["base_model_name_or_path"] = None  # PEFT writes the path it was loaded from; base.json says which model it is
+    config["base_model_name_or_path"] = (
+        None  # PEFT writes the path it was loaded from; base.json says which model it is
+    )
     (folder / CONFIG).write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
     (folder / BASE).write_text(Base(model=base.digest, quantise=quantise).model_dump_json() + "\n")
 
@@ -50,7 +52,9 @@ def read_base(folder: Path) -> Base:
     try:
         return Base.model_validate_json((folder / BASE).read_text())
     except (OSError, ValueError):
-        raise BadInput(f"{folder} has no readable {BASE}; only adapters made by sft, anil or control can be merged") from None
+        raise BadInput(
+            f"{folder} has no readable {BASE}; only adapters made by sft, anil or control can be merged"
+        ) from None
 
 
 def read_updates(folder: Path) -> dict[str, Update]:
@@ -60,17 +64,34 @@ def read_updates(folder: Path) -> dict[str, Update]:
         BadInput: the adapter is more than plain LoRA on linear layers, or its pairs are not complete.
     """
     config = adapter_folder.read(folder).config
-    odd = [name for name in ("use_rslora", "use_dora", "fan_in_fan_out", "modules_to_save", "rank_pattern", "alpha_pattern", "lora_bias") if config.get(name)]
+    odd = [
+        name
+        for name in (
+            "use_rslora",
+            "use_dora",
+            "fan_in_fan_out",
+            "modules_to_save",
+            "rank_pattern",
+            "alpha_pattern",
+            "lora_bias",
+        )
+        if config.get(name)
+    ]
     if config.get("bias", "none") != "none" or odd:
         raise BadInput(f"{folder}: the adapter is not plain LoRA ({', '.join(odd) or 'bias'}); train it with sft")
     tensors = safetensors_file.load(folder / WEIGHTS)
     scale = config["lora_alpha"] / config["r"]
     downs = {name: tensor for name, tensor in tensors.items() if name.endswith(".lora_A.weight")}
     updates = {
-        name.removeprefix(PREFIX).replace(".lora_A.weight", ".weight"): Update(tensor.float(), tensors[name.replace(".lora_A.", ".lora_B.")].float(), scale)
+        name.removeprefix(PREFIX).replace(".lora_A.weight", ".weight"): Update(
+            tensor.float(), tensors[name.replace(".lora_A.", ".lora_B.")].float(), scale
+        )
         for name, tensor in downs.items()
         if name.replace(".lora_A.", ".lora_B.") in tensors
     }
     if 2 * len(updates) != len(tensors) or not updates:
-        raise BadInput(f"{folder}: {len(tensors)} tensors are not {len(tensors) // 2} complete pairs of lora_A and lora_B; train the adapter again")
+        raise BadInput(
+            f"{folder}: {len(tensors)} tensors are not {len(tensors) // 2} complete pairs of lora_A and lora_B; train "
+            "the adapter again"
+        )
     return updates

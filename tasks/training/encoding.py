@@ -28,7 +28,9 @@ class Encoded(NamedTuple):
     labels: list[int]
 
 
-def encode(examples: Sequence[Example], tokenizer: "PreTrainedTokenizerFast", *, max_length: int, close: bool) -> list[Encoded]:
+def encode(
+    examples: Sequence[Example], tokenizer: "PreTrainedTokenizerFast", *, max_length: int, close: bool
+) -> list[Encoded]:
     """Tokenise ``examples`` in order, without those longer than ``max_length`` tokens.
 
     ``close`` ends the answer with the closing token and trains it; otherwise the answer is left open.
@@ -38,12 +40,16 @@ def encode(examples: Sequence[Example], tokenizer: "PreTrainedTokenizerFast", *,
     prompts = token_ids(tokenizer, [template.prompt(example.prompt) for example in examples])
     answers = token_ids(tokenizer, [template.answer(example) for example in examples])
     closing = [cast(int, tokenizer.convert_tokens_to_ids(template.END))] if close else []
-    encoded = (Encoded(prompt + answer + closing, [IGNORE] * len(prompt) + answer + closing) for prompt, answer in zip(prompts, answers, strict=True))
+    encoded = (
+        Encoded(prompt + answer + closing, [IGNORE] * len(prompt) + answer + closing)
+        for prompt, answer in zip(prompts, answers, strict=True)
+    )
     return [one for one in encoded if len(one.ids) <= max_length]
 
 
 def bucketed_order(lengths: Sequence[int], batch: int, rows: int, seed: int) -> list[int]:
-    """Indices into ``lengths`` for ``rows`` rows, shuffled anew every pass; each ``batch`` consecutive ones are of similar length.
+    """Indices into ``lengths`` for ``rows`` rows, shuffled anew every pass; each ``batch`` consecutive ones are of
+    similar length.
 
     The order is fixed by the seed alone, so a run that continues needs nothing but the position it had reached.
     """
@@ -71,8 +77,8 @@ def padded(batch: Sequence[Encoded], pad: int) -> "tuple[torch.Tensor, torch.Ten
 
 
 def packed(examples: Sequence[Encoded], length: int, pad: int) -> "tuple[torch.Tensor, torch.Tensor, torch.Tensor]":
-    """Ids, labels and positions as (rows, ``length``) tensors: best-fit decreasing; positions restart with each example,
-    which is how transformers keeps packed examples from seeing each other."""
+    """Ids, labels and positions as (rows, ``length``) tensors: best-fit decreasing; positions restart with each
+    example, which is how transformers keeps packed examples from seeing each other."""
     import torch
 
     room: list[list[int]] = [[] for _ in range(length + 1)]  # rows by the room that is left
@@ -92,7 +98,11 @@ def packed(examples: Sequence[Encoded], length: int, pad: int) -> "tuple[torch.T
         at = 0
         for one in (examples[index] for index in members):
             end = at + len(one.ids)
-            ids[number, at:end], labels[number, at:end], positions[number, at:end] = one.ids, one.labels, np.arange(len(one.ids))
+            ids[number, at:end], labels[number, at:end], positions[number, at:end] = (
+                one.ids,
+                one.labels,
+                np.arange(len(one.ids)),
+            )
             at = end
         positions[number, at:] = np.arange(length - at)
     return torch.from_numpy(ids), torch.from_numpy(labels), torch.from_numpy(positions)

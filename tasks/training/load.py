@@ -1,4 +1,5 @@
-"""Models, adapters and tokenizers out of artifacts, and datasets' rows. Everything is read from local files, safetensors only.
+"""Models, adapters and tokenizers out of artifacts, and datasets' rows. Everything is read from local files,
+safetensors only.
 
 Not here: generation (tasks/evaluation).
 """
@@ -42,12 +43,21 @@ def load_model(folder: Path, *, device: Device, dtype: Dtype, quantise: str = "n
     extra: dict[str, Any] = {}
     if quantise == "nf4":
         extra["quantization_config"] = BitsAndBytesConfig(
-            load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype=getattr(torch, dtype)
+            load_in_4bit=True,
+            bnb_4bit_quant_type="nf4",
+            bnb_4bit_use_double_quant=True,
+            bnb_4bit_compute_dtype=getattr(torch, dtype),
         )
     if device == "cuda" or extra:
         extra["device_map"] = {"": device}
     model = AutoModelForCausalLM.from_pretrained(
-        folder, dtype=getattr(torch, dtype), attn_implementation="sdpa", local_files_only=True, use_safetensors=True, trust_remote_code=False, **extra
+        folder,
+        dtype=getattr(torch, dtype),
+        attn_implementation="sdpa",
+        local_files_only=True,
+        use_safetensors=True,
+        trust_remote_code=False,
+        **extra,
     )
     return model.requires_grad_(False).eval()
 
@@ -72,7 +82,10 @@ def require(device: Device, quantise: str) -> None:
     """
     refuse_missing(device)
     if quantise == "nf4" and importlib.util.find_spec("bitsandbytes") is None:
-        raise BadInput("quantise=nf4 needs the bitsandbytes package, which is not installed; pip install 'cogumi[gpu]', or set quantise to none")
+        raise BadInput(
+            "quantise=nf4 needs the bitsandbytes package, which is not installed; pip install 'cogumi[gpu]', or set "
+            "quantise to none"
+        )
 
 
 def rows(dataset: Artifact, split: str) -> list[Example]:
@@ -90,7 +103,9 @@ def rows(dataset: Artifact, split: str) -> list[Example]:
             try:
                 found.append(Example.model_validate_json(line))
             except ValueError as error:
-                raise BadInput(f"{path}:{number}: not an example ({str(error).splitlines()[0]}); build the dataset again") from None
+                raise BadInput(
+                    f"{path}:{number}: not an example ({str(error).splitlines()[0]}); build the dataset again"
+                ) from None
     if not found:
         raise BadInput(f"{path} has no examples; build the dataset with more questions")
     return found

@@ -1,8 +1,9 @@
 """Fold an adapter into its model's weights: float32 ``W + scale * up @ down``, rounded once to the type that is stored.
 
-An adapter trained on an NF4 base learned to mend that base's rounding: then both ``dequantised + update`` and ``stored +
-update`` are made, and the one with the lower held-out loss is kept. Never ``merge_and_unload`` on 4-bit layers, which rounds
-the sum to 4 bits again and loses most of the update (peft #2321). The result is checked against base + adapter by its logits.
+An adapter trained on an NF4 base learned to mend that base's rounding: then both ``dequantised + update`` and ``stored
++ update`` are made, and the one with the lower held-out loss is kept. Never ``merge_and_unload`` on 4-bit layers, which
+rounds the sum to 4 bits again and loses most of the update (peft #2321). The result is checked against base + adapter
+by its logits.
 """
 
 import json
@@ -31,7 +32,8 @@ NOT_COPIED = ("curve.json", "manifest.json")
 
 
 class Agreement(NamedTuple):
-    """Merged against base + adapter over answer tokens: largest logit difference, mean KL divergence and both losses, in nats."""
+    """Merged against base + adapter over answer tokens: largest logit difference, mean KL divergence and both losses,
+    in nats."""
 
     difference: float
     divergence: float
@@ -44,7 +46,8 @@ def merge(model: Artifact, adapter: Artifact, dataset: Artifact, settings: Mergi
     """The student: ``model`` with ``adapter`` folded in, checked on the dataset's validation split.
 
     Returns:
-        Artifact of kind "model". Metrics: the agreement with base + adapter, and from_nf4 (1 where the dequantised base was kept).
+        Artifact of kind "model". Metrics: the agreement with base + adapter, and from_nf4 (1 where the dequantised base
+        was kept).
 
     Raises:
         BadInput: the adapter belongs to another model, or is not plain LoRA.
@@ -52,19 +55,32 @@ def merge(model: Artifact, adapter: Artifact, dataset: Artifact, settings: Mergi
     """
     base, updates, folder_in = read_base(store.open(adapter)), read_updates(store.open(adapter)), store.open(model)
     if base.model != model.digest:
-        raise BadInput(f"{adapter.short} was trained on model-{base.model[:12]}, not on {model.short}; merge it into that one")
+        raise BadInput(
+            f"{adapter.short} was trained on model-{base.model[:12]}, not on {model.short}; merge it into that one"
+        )
     require(settings.device, base.quantise)
     with store.create("model", parents=[model, adapter, dataset], settings=settings) as folder, reproducible(0):
-        texts = encode(rows(dataset, "validation")[: settings.examples], load_tokenizer(folder_in), max_length=settings.max_length, close=False)
+        texts = encode(
+            rows(dataset, "validation")[: settings.examples],
+            load_tokenizer(folder_in),
+            max_length=settings.max_length,
+            close=False,
+        )
         if not texts:
-            raise BadInput(f"{dataset.short}: no validation example has at most {settings.max_length} tokens; raise max_length")
+            raise BadInput(
+                f"{dataset.short}: no validation example has at most {settings.max_length} tokens; raise max_length"
+            )
         reference = answer_logits(folder_in, texts, settings, quantise=base.quantise, adapter=store.open(adapter))
         found = {}
         for source in ["none", *(["nf4"] if base.quantise == "nf4" else [])]:
             candidate = folder.path.parent / source  # beside the artifact's content: swept with it if this process dies
             write_merged(folder_in, updates, candidate, settings, through_nf4=source == "nf4")
             found[source] = agreement(reference, answer_logits(candidate, texts, settings), texts)
-            log.info("merged onto %s weights: held-out loss %.4f, base + adapter %.4f", "stored" if source == "none" else "dequantised", *found[source][:1:-1])
+            log.info(
+                "merged onto %s weights: held-out loss %.4f, base + adapter %.4f",
+                "stored" if source == "none" else "dequantised",
+                *found[source][:1:-1],
+            )
         kept = min(found, key=lambda source: found[source].merged_loss)
         check(found[kept], settings, model, adapter)
         for path in sorted((folder.path.parent / kept).iterdir()):
@@ -75,7 +91,9 @@ def merge(model: Artifact, adapter: Artifact, dataset: Artifact, settings: Mergi
     return folder.artifact
 
 
-def write_merged(model: Path, updates: dict[str, Update], target: Path, settings: Merging, *, through_nf4: bool) -> None:
+def write_merged(
+    model: Path, updates: dict[str, Update], target: Path, settings: Merging, *, through_nf4: bool
+) -> None:
     """Write ``model``'s folder to ``target`` with every update applied, one weight file at a time.
 
     Raises:
@@ -103,7 +121,10 @@ def write_merged(model: Path, updates: dict[str, Update], target: Path, settings
                 tensors[name] = tensor.to(dtype) if tensor.is_floating_point() else tensor
         save_file(tensors, target / path.name, metadata={"format": "pt"})
     if left:
-        raise BadInput(f"{model} has no weight {next(iter(left))} that the adapter updates ({len(left)} of {len(updates)} are missing); it is another model's adapter")
+        raise BadInput(
+            f"{model} has no weight {next(iter(left))} that the adapter updates ({len(left)} of {len(updates)} are "
+            "missing); it is another model's adapter"
+        )
     config = json.loads((target / "config.json").read_text())
     config.pop("torch_dtype", None)
     (target / "config.json").write_text(json.dumps(config | {"dtype": settings.dtype}, indent=2, sort_keys=True) + "\n")
@@ -113,7 +134,10 @@ def updated(name: str, weight: "torch.Tensor", update: Update) -> "torch.Tensor"
     """``weight + scale * up @ down`` in float32."""
     change = update.scale * (update.up @ update.down)
     if change.shape != weight.shape:
-        raise BadInput(f"the adapter's update of {name} has shape {tuple(change.shape)}, the weight {tuple(weight.shape)}; it is another model's adapter")
+        raise BadInput(
+            f"the adapter's update of {name} has shape {tuple(change.shape)}, the weight {tuple(weight.shape)}; it is "
+            "another model's adapter"
+        )
     return weight.float() + change
 
 
@@ -127,8 +151,11 @@ def nf4_round_trip(weight: "torch.Tensor", device: str) -> "torch.Tensor":
     return dequantize_4bit(quantised, state).cpu()
 
 
-def answer_logits(model: Path, texts: Sequence[Encoded], settings: Merging, *, quantise: str = "none", adapter: Path | None = None) -> list["torch.Tensor"]:
-    """Float32 logits at the places that predict answer tokens, one (answer tokens, vocabulary) tensor per text, on the CPU."""
+def answer_logits(
+    model: Path, texts: Sequence[Encoded], settings: Merging, *, quantise: str = "none", adapter: Path | None = None
+) -> list["torch.Tensor"]:
+    """Float32 logits at the places that predict answer tokens, one (answer tokens, vocabulary) tensor per text, on the
+    CPU."""
     import torch
 
     loaded: Any = load_model(model, device=settings.device, dtype=settings.dtype, quantise=quantise)
@@ -142,7 +169,9 @@ def answer_logits(model: Path, texts: Sequence[Encoded], settings: Merging, *, q
     return found
 
 
-def agreement(reference: Sequence["torch.Tensor"], merged: Sequence["torch.Tensor"], texts: Sequence[Encoded]) -> Agreement:
+def agreement(
+    reference: Sequence["torch.Tensor"], merged: Sequence["torch.Tensor"], texts: Sequence[Encoded]
+) -> Agreement:
     """Compare two models' logits on the same texts; losses are against the texts' own answers."""
     import torch
     from torch.nn.functional import cross_entropy, kl_div
@@ -150,7 +179,12 @@ def agreement(reference: Sequence["torch.Tensor"], merged: Sequence["torch.Tenso
     first, second = torch.cat(list(reference)), torch.cat(list(merged))
     wanted = torch.tensor([label for text in texts for label in text.labels[1:] if label != IGNORE])
     divergence = kl_div(second.log_softmax(-1), first.log_softmax(-1), reduction="batchmean", log_target=True)
-    return Agreement((first - second).abs().max().item(), max(0.0, divergence.item()), cross_entropy(first, wanted).item(), cross_entropy(second, wanted).item())
+    return Agreement(
+        (first - second).abs().max().item(),
+        max(0.0, divergence.item()),
+        cross_entropy(first, wanted).item(),
+        cross_entropy(second, wanted).item(),
+    )
 
 
 def check(found: Agreement, settings: Merging, model: Artifact, adapter: Artifact) -> None:
@@ -161,6 +195,7 @@ def check(found: Agreement, settings: Merging, model: Artifact, adapter: Artifac
     """
     if not (found.difference <= settings.max_difference and found.divergence <= settings.max_divergence):
         raise GateFailed(
-            f"merge of {adapter.short} into {model.short}: logits differ from base + adapter by {found.difference:.3g} (at most {settings.max_difference:g}), "
+            f"merge of {adapter.short} into {model.short}: logits differ from base + adapter by {found.difference:.3g} "
+            f"(at most {settings.max_difference:g}), "
             f"KL {found.divergence:.3g} nats (at most {settings.max_divergence:g}); the merged model is not used"
         )

@@ -1,8 +1,9 @@
-"""Supervised fine-tuning of a frozen model with LoRA (PEFT) by TRL's SFTTrainer; QLoRA where the settings quantise the base.
+"""Supervised fine-tuning of a frozen model with LoRA (PEFT) by TRL's SFTTrainer; QLoRA where the settings quantise the
+base.
 
-The loss falls on the assistant's sections, and on the closing token only where the settings say so. A killed run goes on
-from its last checkpoint, at the same place in the data: the order of all batches is fixed beforehand by the seed, so that
-the position is the step. Not here: merging (merge.py), and what a dataset holds (tasks/data).
+The loss falls on the assistant's sections, and on the closing token only where the settings say so. A killed run goes
+on from its last checkpoint, at the same place in the data: the order of all batches is fixed beforehand by the seed, so
+that the position is the step. Not here: merging (merge.py), and what a dataset holds (tasks/data).
 """
 
 import json
@@ -44,7 +45,8 @@ def sft(model: Artifact, dataset: Artifact, settings: Lora, seed: int) -> Artifa
     """Train an adapter for ``model`` on the dataset's train split; the best one by validation loss is kept.
 
     Returns:
-        Artifact of kind "adapter": a PEFT folder, curve.json (step, tokens, loss, validation_loss) and base.json (what it
+        Artifact of kind "adapter": a PEFT folder, curve.json (step, tokens, loss, validation_loss) and base.json (what
+        it
         was trained on: the model's digest and its precision).
 
     Raises:
@@ -52,15 +54,28 @@ def sft(model: Artifact, dataset: Artifact, settings: Lora, seed: int) -> Artifa
     """
     require(settings.device, settings.quantise)
     checkpoints = home() / "checkpoints" / sft.key(model, dataset, settings, seed)
-    with store.create("adapter", parents=[model, dataset], settings={**settings.identity(), "seed": seed}) as folder, reproducible(seed):
+    with (
+        store.create("adapter", parents=[model, dataset], settings={**settings.identity(), "seed": seed}) as folder,
+        reproducible(seed),
+    ):
         tokenizer = load_tokenizer(store.open(model))
         examples = rows(dataset, "train")
         train = encode(examples, tokenizer, max_length=settings.max_length, close=settings.closing)
-        validation = encode(rows(dataset, "validation")[: settings.validation_examples], tokenizer, max_length=settings.max_length, close=settings.closing)
+        validation = encode(
+            rows(dataset, "validation")[: settings.validation_examples],
+            tokenizer,
+            max_length=settings.max_length,
+            close=settings.closing,
+        )
         if not train or not validation:
-            raise BadInput(f"{dataset.short}: no {'train' if not train else 'validation'} example has at most {settings.max_length} tokens; raise max_length")
+            raise BadInput(
+                f"{dataset.short}: no {'train' if not train else 'validation'} example has at most "
+                f"{settings.max_length} tokens; raise max_length"
+            )
         plan = plan_steps(len(train), settings)
-        order = bucketed_order([len(one.ids) for one in train], settings.batch, plan.steps * settings.batch * settings.accumulation, seed)
+        order = bucketed_order(
+            [len(one.ids) for one in train], settings.batch, plan.steps * settings.batch * settings.accumulation, seed
+        )
         base = load_model(store.open(model), device=settings.device, dtype=settings.dtype, quantise=settings.quantise)
         trainer = build(base, tokenizer, [train[i] for i in order], validation, plan, settings, seed, checkpoints)
         last = last_checkpoint(checkpoints)
@@ -69,7 +84,9 @@ def sft(model: Artifact, dataset: Artifact, settings: Lora, seed: int) -> Artifa
         trained: Any = trainer.model
         trainer.train(resume_from_checkpoint=str(last) if last else None)
         write_adapter(trained, folder.path, base=model, quantise=settings.quantise)
-        curve = read_curve(trainer.state.log_history, [len(train[i].ids) for i in order], settings.batch * settings.accumulation)
+        curve = read_curve(
+            trainer.state.log_history, [len(train[i].ids) for i in order], settings.batch * settings.accumulation
+        )
         (folder.path / "curve.json").write_text(json.dumps(curve))
         folder.metrics.update(
             steps=curve[-1]["step"],
@@ -91,7 +108,16 @@ def plan_steps(examples: int, settings: Lora) -> Plan:
     return Plan(steps // validate * validate, note, validate)
 
 
-def build(model: Any, tokenizer: Any, train: list[Encoded], validation: list[Encoded], plan: Plan, settings: Lora, seed: int, checkpoints: Path) -> "SFTTrainer":
+def build(
+    model: Any,
+    tokenizer: Any,
+    train: list[Encoded],
+    validation: list[Encoded],
+    plan: Plan,
+    settings: Lora,
+    seed: int,
+    checkpoints: Path,
+) -> "SFTTrainer":
     """The trainer for rows that already are in the order they are trained in."""
     import torch
     from datasets import Dataset
@@ -140,7 +166,14 @@ def build(model: Any, tokenizer: Any, train: list[Encoded], validation: list[Enc
         data_seed=seed,
     )
     arguments._n_gpu = min(arguments.n_gpu, 1)  # one process, one GPU: DataParallel would split the batch
-    lora = LoraConfig(r=settings.rank, lora_alpha=settings.alpha, lora_dropout=settings.dropout, target_modules=list(settings.targets), bias="none", task_type="CAUSAL_LM")
+    lora = LoraConfig(
+        r=settings.rank,
+        lora_alpha=settings.alpha,
+        lora_dropout=settings.dropout,
+        target_modules=list(settings.targets),
+        bias="none",
+        task_type="CAUSAL_LM",
+    )
     trainer = SFTTrainer(
         model=model,
         args=arguments,
@@ -155,12 +188,15 @@ def build(model: Any, tokenizer: Any, train: list[Encoded], validation: list[Enc
     adapted: Any = trainer.model
     for parameter in adapted.parameters():
         if parameter.requires_grad:
-            parameter.data = parameter.data.to(torch.float32)  # TRL makes them bfloat16 on a quantised base, where small updates vanish
+            parameter.data = parameter.data.to(
+                torch.float32
+            )  # TRL makes them bfloat16 on a quantised base, where small updates vanish
     return trainer
 
 
 def last_checkpoint(folder: Path) -> Path | None:
-    """The newest whole checkpoint: trainer_state.json is written after the weights, so one that parses makes it whole."""
+    """The newest whole checkpoint: trainer_state.json is written after the weights, so one that parses makes it
+    whole."""
     for path in sorted(folder.glob("checkpoint-*"), key=lambda path: -int(path.name.removeprefix("checkpoint-"))):
         try:
             json.loads((path / "trainer_state.json").read_text())
@@ -177,5 +213,11 @@ def read_curve(history: list[dict[str, float]], lengths: list[int], per_step: in
     for entry in history:
         number = int(entry["step"])
         point = points.setdefault(number, {"step": number, "tokens": tokens[number * per_step]})
-        point.update({name: entry[logged] for name, logged in (("loss", "loss"), ("validation_loss", "eval_loss")) if logged in entry})
+        point.update(
+            {
+                name: entry[logged]
+                for name, logged in (("loss", "loss"), ("validation_loss", "eval_loss"))
+                if logged in entry
+            }
+        )
     return [points[number] for number in sorted(points)]

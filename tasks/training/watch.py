@@ -1,6 +1,8 @@
-"""What happens beside a run of the trainer: progress is shown, and a run whose validation loss no longer falls is stopped.
+"""What happens beside a run of the trainer: progress is shown, and a run whose validation loss no longer falls is
+stopped.
 
-The decision is taken from the trainer's log alone, which checkpoints keep, so a run that was killed decides as one that was not.
+The decision is taken from the trainer's log alone, which checkpoints keep, so a run that was killed decides as one that
+was not.
 """
 
 from contextlib import ExitStack

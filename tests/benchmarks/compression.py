@@ -2,8 +2,9 @@
 
     python -m tests.benchmarks.compression STUDENT DATASET [TABLE …]
 
-STUDENT and DATASET are digests; tables: methods, recovery, exports, packing (all of them by default). The settings are the nano
-profile's. Quality is the mean KL divergence from the student over every token of validation examples, nats; seconds are of CPU.
+STUDENT and DATASET are digests; tables: methods, recovery, exports, packing (all of them by default). The settings are
+the nano profile's. Quality is the mean KL divergence from the student over every token of validation examples, nats;
+seconds are of CPU.
 """
 
 import sys
@@ -55,7 +56,13 @@ class Bench:
 
     def recovered(self, pruned: Artifact, **changes: Any) -> Artifact:
         """``pruned`` after recovery."""
-        return recover.fn(pruned, self.student, self.dataset, type(self.settings.recovery).model_validate({**self.settings.recovery.model_dump(), **changes}), SEED)
+        return recover.fn(
+            pruned,
+            self.student,
+            self.dataset,
+            type(self.settings.recovery).model_validate({**self.settings.recovery.model_dump(), **changes}),
+            SEED,
+        )
 
     def methods(self) -> None:
         """Pruning methods without recovery."""
@@ -63,7 +70,10 @@ class Bench:
         for method in ("sparsegpt", "wanda", "magnitude"):
             for share in (0.3, 0.5, 0.65):
                 made, seconds = timed(lambda method=method, share=share: self.pruned(share, method=method))  # type: ignore[misc]
-                print(f"  {method:10} {share:.0%}  {self.away(load(store.open(made), 'cpu')):.4f}  {seconds:.1f} s", flush=True)
+                print(
+                    f"  {method:10} {share:.0%}  {self.away(load(store.open(made), 'cpu')):.4f}  {seconds:.1f} s",
+                    flush=True,
+                )
         print(f"  sparsegpt, 2:4  {self.away(load(store.open(self.pruned(0.5, structure='2:4')), 'cpu')):.4f}")
 
     def recovery(self) -> None:
@@ -72,13 +82,23 @@ class Bench:
             pruned = self.pruned(share)
             print(f"recovery at {share:.0%}: → divergence, seconds")
             choices: dict[str, dict[str, Any]] = {
-                f"all weights, {examples} examples, rate {rate}": {"examples": examples, "learning_rate": rate} for examples in (500, 1500) for rate in (2e-4, 5e-4, 1e-3)
+                f"all weights, {examples} examples, rate {rate}": {"examples": examples, "learning_rate": rate}
+                for examples in (500, 1500)
+                for rate in (2e-4, 5e-4, 1e-3)
             }
-            choices["masked LoRA r64, 500 examples"] = {"lora": {"rank": 64, "alpha": 64.0}, "examples": 500, "learning_rate": 2e-3}
+            choices["masked LoRA r64, 500 examples"] = {
+                "lora": {"rank": 64, "alpha": 64.0},
+                "examples": 500,
+                "learning_rate": 2e-3,
+            }
             choices["all weights, half labels, 500 examples"] = {"label_weight": 0.5, "examples": 500}
             for name, changes in choices.items():
                 made, seconds = timed(lambda pruned=pruned, changes=changes: self.recovered(pruned, **changes))  # type: ignore[misc]
-                print(f"  {name:45} {made.metrics['divergence_before']:.4f} → {made.metrics['divergence_after']:.4f}  {seconds:.1f} s", flush=True)
+                print(
+                    f"  {name:45} {made.metrics['divergence_before']:.4f} → {made.metrics['divergence_after']:.4f}  "
+                    f"{seconds:.1f} s",
+                    flush=True,
+                )
 
     def exports(self) -> None:
         """GGUF exports of the student with and without folded scales and importance."""
@@ -86,14 +106,21 @@ class Bench:
         awq = self.settings.awq
         folded, seconds = timed(lambda: fold.fn(self.student, self.dataset, awq, self.settings.calibration, SEED))
         print(f"exports: → divergence (folding took {seconds:.1f} s)")
-        weighed = {one.digest: importance.fn(one, self.dataset, self.settings.calibration, SEED) for one in (self.student, folded)}
+        weighed = {
+            one.digest: importance.fn(one, self.dataset, self.settings.calibration, SEED)
+            for one in (self.student, folded)
+        }
         for quantisation in ("Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "Q4_0", "Q3_K_M"):
             found = []
             for model in (self.student, folded):
                 for weights in (None, weighed[model.digest]):
                     export = to_gguf.fn(model, quantisation, weights)
                     found.append(self.away(dequantised(store.open(export) / "model.gguf", store.open(model), "cpu")))
-            print(f"  {quantisation:7} plain {found[0]:.5f}  importance {found[1]:.5f}  folded {found[2]:.5f}  both {found[3]:.5f}", flush=True)
+            print(
+                f"  {quantisation:7} plain {found[0]:.5f}  importance {found[1]:.5f}  folded {found[2]:.5f}  both "
+                f"{found[3]:.5f}",
+                flush=True,
+            )
 
     def packing(self) -> None:
         """Packed fraction and bits per weight by type and share of zeros."""
@@ -101,8 +128,14 @@ class Bench:
         for name, model in (("dense", self.student), ("50% zeros", self.pruned(0.5)), ("65% zeros", self.pruned(0.65))):
             for quantisation in ("F16", "Q8_0", "Q6_K", "Q5_K_M", "Q4_0", "Q3_K_S"):
                 export = to_gguf.fn(model, quantisation)
-                plain, planes = (pack.fn([export], self.settings.packing.model_copy(update={"byte_planes": on})) for on in (False, True))
-                figures = f"{plain.metrics['fraction']:.3f} → {planes.metrics['fraction']:.3f}, {planes.metrics['megabytes']:.3f} MB ({planes.metrics['dictionary_kb']:.0f})"
+                plain, planes = (
+                    pack.fn([export], self.settings.packing.model_copy(update={"byte_planes": on}))
+                    for on in (False, True)
+                )
+                figures = (
+                    f"{plain.metrics['fraction']:.3f} → {planes.metrics['fraction']:.3f}, "
+                    f"{planes.metrics['megabytes']:.3f} MB ({planes.metrics['dictionary_kb']:.0f})"
+                )
                 print(f"  {name:10} {quantisation:7} {figures}", flush=True)
 
 

@@ -1,7 +1,8 @@
 """The whole data chain on real public data: collect → filter and decontaminate → dedup → verify, timed.
 
-Run: ``python -m tests.benchmarks.data_chain [--out FOLDER] [--workers 2]`` with ``COGUMI_CORPORA``. The settings are the llama-8b profile's; tokens
-are counted in words. Prints one JSON object with every command's report, wall and CPU seconds and peak memory. Results are kept in LOG.md.
+Run: ``python -m tests.benchmarks.data_chain [--out FOLDER] [--workers 2]`` with ``COGUMI_CORPORA``. The settings are
+the llama-8b profile's; tokens are counted in words. Prints one JSON object with every command's report, wall and CPU
+seconds and peak memory. Results are kept in LOG.md.
 """
 
 import argparse
@@ -36,12 +37,20 @@ SOURCES = {
     "openorca": "openorca/orca_dpo_pairs_validation.jsonl.zst",
     "gorilla": "function_calling/apibench_torchhub_train.json.zst",
 }
-EVALUATIONS = ("gsm8k/test.jsonl.zst", "math/math500_test.jsonl.zst", "mmlu/mmlu_test.jsonl.zst", "humaneval/HumanEval.jsonl.gz")
+EVALUATIONS = (
+    "gsm8k/test.jsonl.zst",
+    "math/math500_test.jsonl.zst",
+    "mmlu/mmlu_test.jsonl.zst",
+    "humaneval/HumanEval.jsonl.gz",
+)
 
 
 def cpu() -> float:
     """CPU seconds of this process and its finished children."""
-    return sum(use.ru_utime + use.ru_stime for use in (resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)))
+    return sum(
+        use.ru_utime + use.ru_stime
+        for use in (resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN))
+    )
 
 
 def main() -> None:
@@ -57,8 +66,12 @@ def main() -> None:
     started, report = time.monotonic(), {}
     collected, filtered, distinct = (out / f"{name}.jsonl.zst" for name in ("collected", "filtered", "distinct"))
     steps = {
-        "collect": lambda: collect_files([f"{name}={CORPORA / path}" for name, path in SOURCES.items()], collected, 1_000_000),
-        "filter": lambda: filter_files([collected], filtered, settings, out / "rejects.jsonl", [CORPORA / name for name in EVALUATIONS]),
+        "collect": lambda: collect_files(
+            [f"{name}={CORPORA / path}" for name, path in SOURCES.items()], collected, 1_000_000
+        ),
+        "filter": lambda: filter_files(
+            [collected], filtered, settings, out / "rejects.jsonl", [CORPORA / name for name in EVALUATIONS]
+        ),
         "dedup": lambda: dedup_files([filtered], distinct, settings.near_duplicates, 0, out / "pairs.jsonl"),
         "verify": lambda: verify_files([distinct], settings, 0),
         "stats": lambda: stats_files([distinct]),
@@ -66,7 +79,11 @@ def main() -> None:
     for name, step in steps.items():
         before = cpu()
         report[name] = step().model_dump(mode="json") | {"cpu_seconds": round(cpu() - before, 2)}
-    report["total"] = {"seconds": round(time.monotonic() - started, 1), "cpu_seconds": round(cpu(), 1), "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024}
+    report["total"] = {
+        "seconds": round(time.monotonic() - started, 1),
+        "cpu_seconds": round(cpu(), 1),
+        "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+    }
     print(json.dumps(report, indent=1))
 
 

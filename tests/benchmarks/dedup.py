@@ -1,11 +1,12 @@
 """Near-duplicate removal, measured: against datasketch and rensa, against brute force, on templates and on files.
 
-    python -m tests.benchmarks.dedup [memory] [peers] [recall] [templates] [files] [large] [floor] [--size N] [--threads N]
+    python -m tests.benchmarks.dedup [memory] [peers] [recall] [templates] [files] [large] [floor] [--size N] [--threads
+    N]
 
-Without names, all but ``large`` run. ``--size`` is the number of records of ``large`` (750,000 would be the whole claim).
-Real text comes from ``COGUMI_CORPORA`` (Alpaca and Dolly); parts that need it say so where it is absent. Every line gives wall
-and CPU seconds, since a busy machine stretches the first. Compiling is done and reported before anything is timed.
-Not here: timed asserts; what was measured is written down in LOG.md.
+Without names, all but ``large`` run. ``--size`` is the number of records of ``large`` (750,000 would be the whole
+claim). Real text comes from ``COGUMI_CORPORA`` (Alpaca and Dolly); parts that need it say so where it is absent. Every
+line gives wall and CPU seconds, since a busy machine stretches the first. Compiling is done and reported before
+anything is timed. Not here: timed asserts; what was measured is written down in LOG.md.
 """
 
 import argparse
@@ -41,7 +42,10 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
     print(f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores, {options.threads} threads")
-    show("compile or load kernels", lambda: [deduplicate(["a text", "a text", "é text"], linkage=linkage) for linkage in ("star", "single")])  # type: ignore[arg-type]
+    show(
+        "compile or load kernels",
+        lambda: [deduplicate(["a text", "a text", "é text"], linkage=linkage) for linkage in ("star", "single")],
+    )  # type: ignore[arg-type]
     for part in options.parts:
         if part in NEEDS_CORPORA and not corpora.there():
             print(f"{part}: left out; {corpora.MISSING}")
@@ -67,8 +71,16 @@ def memory(options: argparse.Namespace) -> None:
     texts = corpora.texts()
     print(f"{len(texts)} records, {sum(map(len, texts)) / len(texts):.0f} characters each")
     for linkage in ("star", "single"):
-        found = show(f"cogumi {linkage}", lambda linkage=linkage: deduplicate(texts, linkage=linkage, threads=options.threads), len(texts), 7)
-        print(f"  kept {len(found.kept)}, exact {found.exact_duplicates}, near {found.near_duplicates}, clusters {found.clusters}")
+        found = show(
+            f"cogumi {linkage}",
+            lambda linkage=linkage: deduplicate(texts, linkage=linkage, threads=options.threads),
+            len(texts),
+            7,
+        )
+        print(
+            f"  kept {len(found.kept)}, exact {found.exact_duplicates}, near {found.near_duplicates}, clusters "
+            f"{found.clusters}"
+        )
 
 
 def peers(options: argparse.Namespace) -> None:
@@ -99,7 +111,11 @@ def _star(grams: Sequence[Sequence[str]], partners: Iterator[tuple[int, Sequence
     dropped: set[int] = set()
     for row, found in partners:
         for other in sorted(found):
-            if other < row and other not in dropped and len(members(row) & members(other)) >= 0.8 * len(members(row) | members(other)):
+            if (
+                other < row
+                and other not in dropped
+                and len(members(row) & members(other)) >= 0.8 * len(members(row) | members(other))
+            ):
                 dropped.add(row)
                 break
     return [row for row in range(len(grams)) if row not in dropped]
@@ -117,8 +133,8 @@ def _datasketch(texts: Sequence[str]) -> list[int]:
 
 
 def _rensa(texts: Sequence[str], flat: bool = False) -> list[int]:
-    """``flat``: the shingles of all texts are codes in one NumPy array, never Python strings; the fastest way in that rensa
-    has. Rows that share a band are then looked at once more, as token sets."""
+    """``flat``: the shingles of all texts are codes in one NumPy array, never Python strings; the fastest way in that
+    rensa has. Rows that share a band are then looked at once more, as token sets."""
     from rensa import RMinHash, RMinHashLSH
 
     if flat:
@@ -132,7 +148,10 @@ def _rensa(texts: Sequence[str], flat: bool = False) -> list[int]:
     index = RMinHashLSH(threshold=0.8, num_perm=128, num_bands=16)
     signatures = RMinHash.from_token_sets(few, num_perm=128, seed=42)
     index.insert_many(signatures)
-    kept = {rows[place] for place in _star(few, ((place, index.query(signature)) for place, signature in enumerate(signatures)))}
+    kept = {
+        rows[place]
+        for place in _star(few, ((place, index.query(signature)) for place, signature in enumerate(signatures)))
+    }
     return [row for row, flag in enumerate(flags) if not flag or row in kept]
 
 
@@ -148,18 +167,30 @@ def _codes(texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def recall(options: argparse.Namespace) -> None:
-    """Which pairs of at least 0.8 are found, against every pair compared exactly; what is dropped, against exact Jaccard."""
+    """Which pairs of at least 0.8 are found, against every pair compared exactly; what is dropped, against exact
+    Jaccard."""
     texts = random.Random(0).sample(corpora.texts(), options.sample)
-    for title, sample in ((f"{len(texts)} records of Alpaca and Dolly", texts), ("half of them, and an edited copy of each", _edited(texts))):
+    for title, sample in (
+        (f"{len(texts)} records of Alpaca and Dolly", texts),
+        ("half of them, and an edited copy of each", _edited(texts)),
+    ):
         pairs = show(f"brute force: {title}", lambda sample=sample: brute.similar(sample, 0.8))
         for bands, rows in ((16, 8), (32, 4)):
             found = brute.proposed(sample, bands=bands, rows=rows)
             for low, high in ((0.8, 0.81), (0.8, 0.85), (0.85, 1.01)):
                 among = [pair for pair, value in pairs.items() if low <= value < high]
-                print(f"  {bands} x {rows}: recall of the {len(among)} pairs in [{low}, {min(high, 1)}): {sum(pair in found for pair in among) / max(len(among), 1):.4f}")
+                print(
+                    f"  {bands} x {rows}: recall of the {len(among)} pairs in [{low}, {min(high, 1)}): "
+                    f"{sum(pair in found for pair in among) / max(len(among), 1):.4f}"
+                )
         result = deduplicate(sample, threads=options.threads)
-        true = sum(pairs.get((min(d.dropped, d.keeper), max(d.dropped, d.keeper)), 0.0) >= 0.8 for d in result.duplicates)
-        print(f"  dropped {len(result.duplicates)}, of them rightly {true}: precision {true / max(len(result.duplicates), 1):.4f}")
+        true = sum(
+            pairs.get((min(d.dropped, d.keeper), max(d.dropped, d.keeper)), 0.0) >= 0.8 for d in result.duplicates
+        )
+        print(
+            f"  dropped {len(result.duplicates)}, of them rightly {true}: precision "
+            f"{true / max(len(result.duplicates), 1):.4f}"
+        )
 
 
 def _edited(texts: Sequence[str]) -> list[str]:
@@ -176,8 +207,8 @@ def _edited(texts: Sequence[str]) -> list[str]:
 
 
 def templates(options: argparse.Namespace) -> None:
-    """Clusters of 400 near copies in three sizes, then one cluster of all, at several similarities: the time should grow like the
-    size."""
+    """Clusters of 400 near copies in three sizes, then one cluster of all, at several similarities: the time should
+    grow like the size."""
     for slots in (1, 3, 5):
         for size in (40_000, 80_000, 160_000):
             texts = [text for cluster in range(size // 400) for text in _template(400, slots, cluster)]
@@ -220,10 +251,41 @@ def _template(size: int, slots: int, seed: int = 0) -> list[str]:
 def _vocabulary(size: int) -> list[str]:
     """Made-up words of 2 to 9 letters, as frequent as in English, in no order."""
     noise = random.Random(7)  # the same words every time
-    weights = (12.7, 9.1, 8.2, 7.5, 7.0, 6.7, 6.3, 6.1, 6.0, 4.3, 4.0, 2.8, 2.8, 2.4, 2.2, 2.4, 2.0, 1.9, 1.0, 1.5, 2.0, 0.8, 0.15, 0.1, 0.15, 0.07)
+    weights = (
+        12.7,
+        9.1,
+        8.2,
+        7.5,
+        7.0,
+        6.7,
+        6.3,
+        6.1,
+        6.0,
+        4.3,
+        4.0,
+        2.8,
+        2.8,
+        2.4,
+        2.2,
+        2.4,
+        2.0,
+        1.9,
+        1.0,
+        1.5,
+        2.0,
+        0.8,
+        0.15,
+        0.1,
+        0.15,
+        0.07,
+    )
     words: dict[str, None] = {}
     while len(words) < size:
-        words["".join(noise.choices("etaoinshrdlucmfwypvbgkjqxz", weights, k=noise.choice((2, 3, 4, 5, 5, 6, 6, 7, 8, 9))))] = None
+        words[
+            "".join(
+                noise.choices("etaoinshrdlucmfwypvbgkjqxz", weights, k=noise.choice((2, 3, 4, 5, 5, 6, 6, 7, 8, 9)))
+            )
+        ] = None
     return list(words)
 
 
@@ -236,11 +298,15 @@ def files(options: argparse.Namespace) -> None:
         with source.open("w") as out:
             for row, text in enumerate(texts):
                 prompt, _, response = text.rpartition("\n")
-                out.write(json.dumps({"id": str(row), "prompt": prompt, "response": response}, ensure_ascii=False) + "\n")
+                out.write(
+                    json.dumps({"id": str(row), "prompt": prompt, "response": response}, ensure_ascii=False) + "\n"
+                )
         for kind in ("out.jsonl", "out.jsonl.zst"):
             show(
                 f"{source.stat().st_size / 1e6:.0f} MB records.jsonl to {kind}",
-                lambda kind=kind: dedup_files([source], folder / kind, pairs=folder / "pairs.jsonl", threads=options.threads),
+                lambda kind=kind: dedup_files(
+                    [source], folder / kind, pairs=folder / "pairs.jsonl", threads=options.threads
+                ),
                 len(texts),
                 5,
             )
@@ -251,7 +317,8 @@ def files(options: argparse.Namespace) -> None:
 
 
 def floor(options: argparse.Namespace) -> None:
-    """What the arithmetic alone takes: every distinct shingle through every permutation, and the text through memory once."""
+    """What the arithmetic alone takes: every distinct shingle through every permutation, and the text through memory
+    once."""
     from tasks.data.dedup import signatures
     from tasks.data.dedup.shingles import shingles
     from tasks.data.dedup.text import chunk
@@ -284,13 +351,17 @@ def large(options: argparse.Namespace) -> None:
 
 
 def _in_a_process(source: Path, threads: int, environment: dict[str, str]) -> None:
-    subprocess.run([sys.executable, "-m", "tests.benchmarks.dedup", "--child", str(source), str(threads)], check=True, env=os.environ | environment)
+    subprocess.run(
+        [sys.executable, "-m", "tests.benchmarks.dedup", "--child", str(source), str(threads)],
+        check=True,
+        env=os.environ | environment,
+    )
 
 
 def _write_large(path: Path, size: int) -> dict[str, int]:
     """Records of 640 words, about 4 KB or 850 tokens: of a hundred, 85 are new, 10 are copies with 1 to 4% of the words
-    replaced, 5 are copies in capitals. Words follow Zipf's law, so that unrelated records share as many shingles as real
-    ones of this length do."""
+    replaced, 5 are copies in capitals. Words follow Zipf's law, so that unrelated records share as many shingles as
+    real ones of this length do."""
     words = np.array(_vocabulary(20_000), object)
     draw = np.random.default_rng(0)
     weights = 1 / (np.arange(len(words)) + 5)
@@ -322,7 +393,12 @@ def _write_large(path: Path, size: int) -> dict[str, int]:
 def _child(source: str, threads: str) -> None:
     """From file to file in a process of its own: what it took, and its peak memory (it starts no others)."""
     cpu = time.process_time()
-    report = dedup_files([Path(source)], Path(source).with_name("out.jsonl"), pairs=Path(source).with_name("pairs.jsonl"), threads=int(threads))
+    report = dedup_files(
+        [Path(source)],
+        Path(source).with_name("out.jsonl"),
+        pairs=Path(source).with_name("pairs.jsonl"),
+        threads=int(threads),
+    )
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     print(f"  {report}\n  {time.process_time() - cpu:.1f} s CPU, peak {peak / 2**30:.2f} GiB")
 

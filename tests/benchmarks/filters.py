@@ -1,7 +1,9 @@
-"""False alarms of the rule filters on good rows, and their hits on planted ones: ``python -m tests.benchmarks.filters [--show RULE]``.
+"""False alarms of the rule filters on good rows, and their hits on planted ones: ``python -m tests.benchmarks.filters
+[--show RULE]``.
 
-Good rows are human or verified public data of ``COGUMI_CORPORA`` in four families: code, mathematics, text, and numbers (tables and
-lists that are made here). Hits are made-up personal data, notices and licences in many writings, put into good rows.
+Good rows are human or verified public data of ``COGUMI_CORPORA`` in four families: code, mathematics, text, and numbers
+(tables and lists that are made here). Hits are made-up personal data, notices and licences in many writings, put into
+good rows.
 """
 
 import argparse
@@ -55,7 +57,9 @@ def good() -> Iterator[tuple[str, Text]]:
                 continue
             for _, row, _ in objects(path):
                 yield family, Text(_plain(row.get(prompt)), _plain(row.get(response)))
-    for line in (CORPORA / "flan_cot/aqua_train.tsv.zst",) if (CORPORA / "flan_cot/aqua_train.tsv.zst").exists() else ():
+    for line in (
+        (CORPORA / "flan_cot/aqua_train.tsv.zst",) if (CORPORA / "flan_cot/aqua_train.tsv.zst").exists() else ()
+    ):
         import zstandard
 
         for row in zstandard.ZstdDecompressor().stream_reader(line.open("rb")).read().decode().split("\n"):

@@ -1,8 +1,9 @@
 """Which language identifier: accuracy and speed of the well-kept ones that need no download, on the real corpora.
 
-Run: ``python -m tests.benchmarks.language_identification`` with whichever of langdetect, langid, py3langid and lingua are installed
-(``COGUMI_CORPORA`` names the corpora). A text counts as non-English only where the identifier's own probability of another
-language is at least that of the column "sure". The last row is the filter as the llama-8b profile sets it. Prints a table; it is kept in LOG.md.
+Run: ``python -m tests.benchmarks.language_identification`` with whichever of langdetect, langid, py3langid and lingua
+are installed (``COGUMI_CORPORA`` names the corpora). A text counts as non-English only where the identifier's own
+probability of another language is at least that of the column "sure". The last row is the filter as the llama-8b
+profile sets it. Prints a table; it is kept in LOG.md.
 """
 
 import gzip
@@ -111,20 +112,32 @@ def identifiers() -> Iterator[tuple[str, Identify]]:
 
 
 def the_filter() -> tuple[str, Identify, float]:
-    """The filter itself (tasks/data/clean/filters/english.py), as the llama-8b profile sets it; what it does not judge counts as English."""
+    """The filter itself (tasks/data/clean/filters/english.py), as the llama-8b profile sets it; what it does not judge
+    counts as English."""
     from configs.schema import load
     from tasks.data.clean.filters.english import language
 
     settings = load("llama-8b").data.filters.english
-    return "the filter (py3langid, 74 languages, rules)", lambda text: language(text, settings.letters) or ("en", 0.0), settings.probability
+    return (
+        "the filter (py3langid, 74 languages, rules)",
+        lambda text: language(text, settings.letters) or ("en", 0.0),
+        settings.probability,
+    )
 
 
 def main() -> None:
     """Measure and print; arguments name the identifiers to measure, none = all."""
     rows = [(language, " ".join(text.split())[:2000]) for language, text in texts() if text.strip()]
-    print(f"{len(rows)} texts;", {name: sum(language == name for language, _ in rows) for name in dict.fromkeys(language for language, _ in rows)})
     print(
-        "| identifier | texts/s | sure | wrongly foreign: prose <25 | 25-60 | 60-200 | 200+ chars | math | code | foreign caught <25 | 25-60 | 60-200 | 200+ | zh | fr | es | ru |"
+        f"{len(rows)} texts;",
+        {
+            name: sum(language == name for language, _ in rows)
+            for name in dict.fromkeys(language for language, _ in rows)
+        },
+    )
+    print(
+        "| identifier | texts/s | sure | wrongly foreign: prose <25 | 25-60 | 60-200 | 200+ chars | math | code | "
+        "foreign caught <25 | 25-60 | 60-200 | 200+ | zh | fr | es | ru |"
     )
     print("|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|")
     last, filtering, probability = the_filter()
@@ -137,14 +150,20 @@ def main() -> None:
         spent = time.process_time() - started
         for sure in SURE if name != last else (probability,):
             foreign = [language != "en" and certainty >= sure for language, certainty in found]
-            print(f"| {name} | {len(rows) / spent:,.0f} | {sure} |", " | ".join(columns(rows, foreign)), "|", flush=True)
+            print(
+                f"| {name} | {len(rows) / spent:,.0f} | {sure} |", " | ".join(columns(rows, foreign)), "|", flush=True
+            )
 
 
 def columns(rows: list[tuple[str, str]], foreign: list[bool]) -> list[str]:
     """Shares called foreign: English by length, mathematics, code; then foreign texts by length, and by language."""
 
     def share(*languages: str, low: int = 1, high: int = 10_000) -> str:
-        hits = [flag for flag, (language, text) in zip(foreign, rows, strict=True) if language in languages and low <= len(text) < high]
+        hits = [
+            flag
+            for flag, (language, text) in zip(foreign, rows, strict=True)
+            if language in languages and low <= len(text) < high
+        ]
         return f"{100 * sum(hits) / len(hits):.1f}%" if hits else "-"
 
     english = [share("en", low=low, high=high) for low, high in BUCKETS] + [share("en-math"), share("en-code")]

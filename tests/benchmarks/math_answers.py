@@ -1,8 +1,10 @@
-"""How mathematical answers are compared, per kind of answer of MATH-500: with themselves, in other honest writings, with each other's.
+"""How mathematical answers are compared, per kind of answer of MATH-500: with themselves, in other honest writings,
+with each other's.
 
     python -m tests.benchmarks.math_answers [--old FILE] [--math-verify]
 
-``--old``: another value.py to compare with; ``--math-verify``: that library, where it is installed. Not here: the tests of the right values.
+``--old``: another value.py to compare with; ``--math-verify``: that library, where it is installed. Not here: the tests
+of the right values.
 """
 
 import argparse
@@ -23,7 +25,9 @@ def references() -> list[str]:
     """The references of MATH-500."""
     import zstandard
 
-    data = zstandard.ZstdDecompressor().decompressobj().decompress((CORPORA / "math/math500_test.jsonl.zst").read_bytes())
+    data = (
+        zstandard.ZstdDecompressor().decompressobj().decompress((CORPORA / "math/math500_test.jsonl.zst").read_bytes())
+    )
     return [json.loads(line)["answer"] for line in data.decode().split("\n") if line]
 
 
@@ -55,7 +59,13 @@ def variants(answer: str) -> list[str]:
         f"${answer}$",
         f"{answer}.",
         re.sub(rf"(?<!\d)(\s?){simple}", r"\1\2/\3", answer),
-        re.sub(simple, r"\\frac\1\2" if all(len(part) == 1 for found in re.findall(simple, answer) for part in found) else r"\\frac{\1}{\2}", answer),
+        re.sub(
+            simple,
+            r"\\frac\1\2"
+            if all(len(part) == 1 for found in re.findall(simple, answer) for part in found)
+            else r"\\frac{\1}{\2}",
+            answer,
+        ),
         answer.replace("^\\circ", ""),
         answer.replace("^\\circ", "°"),
         answer.replace("\\$", ""),
@@ -103,10 +113,15 @@ def measure(name: str, judge: Judge, known: list[str]) -> None:
         row[6] += time.process_time() - started
         for other in agreeing:
             print(f"  {name}: {answer} agrees with {other}")
-    print(f"\n| {name} | answers | with itself | in other writings | with others' | ms each |\n|---|---|---|---|---|---|")
+    print(
+        f"\n| {name} | answers | with itself | in other writings | with others' | ms each |\n|---|---|---|---|---|---|"
+    )
     for sort, row in [*sorted(counts.items()), ("all", [sum(column) for column in zip(*counts.values(), strict=True)])]:
         calls = row[0] + row[2] + row[4]
-        print(f"| {sort} | {row[0]:.0f} | {row[1]:.0f} | {row[3]:.0f} of {row[2]:.0f} | {row[5]:.0f} of {row[4]:.0f} | {1000 * row[6] / calls:.3f} |")
+        print(
+            f"| {sort} | {row[0]:.0f} | {row[1]:.0f} | {row[3]:.0f} of {row[2]:.0f} | {row[5]:.0f} of {row[4]:.0f} | "
+            f"{1000 * row[6] / calls:.3f} |"
+        )
 
 
 def _of(check: Callable[[str, str], object]) -> Judge:

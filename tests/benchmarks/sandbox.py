@@ -1,9 +1,11 @@
-"""What judging a program costs, and what becomes of reference solutions: trivial programs, HumanEval, MBPP and their Plus versions.
+"""What judging a program costs, and what becomes of reference solutions: trivial programs, HumanEval, MBPP and their
+Plus versions.
 
     python -m tests.benchmarks.sandbox [--old FOLDER] [--rounds N] [trivial] [humaneval] [mbpp] [humaneval+] [mbpp+]
 
-``--old``: another checkout, measured in turn with this one, each time in a fresh process. The time is that of ``check_all``: finding
-the program in the answer, running it and its tests. References that fail are named. Not here: wrong answers (test_mutants.py).
+``--old``: another checkout, measured in turn with this one, each time in a fresh process. The time is that of
+``check_all``: finding the program in the answer, running it and its tests. References that fail are named. Not here:
+wrong answers (test_mutants.py).
 """
 
 import argparse
@@ -30,12 +32,19 @@ SETS = {
 def references(name: str) -> list[tuple[str, str, str]]:
     """Name, answer and tests of every reference of a data set; ``trivial`` is made up."""
     if name == "trivial":
-        return [(str(n), f"def f(x): return x + {n}", f"assert f(1) == {n + 1}\nassert f(2) == {n + 2}") for n in range(300)]
+        return [
+            (str(n), f"def f(x): return x + {n}", f"assert f(1) == {n + 1}\nassert f(2) == {n + 2}") for n in range(300)
+        ]
     rows = rows_of(SETS[name])
     if name.startswith("humaneval"):
-        return [(row["task_id"], row["prompt"] + row["canonical_solution"], f"{row['test']}\ncheck({row['entry_point']})") for row in rows]
+        return [
+            (row["task_id"], row["prompt"] + row["canonical_solution"], f"{row['test']}\ncheck({row['entry_point']})")
+            for row in rows
+        ]
     tests = [row["test"] if name == "mbpp+" else "\n".join([row["test_setup_code"], *row["test_list"]]) for row in rows]
-    return [(str(row["task_id"]), f"```python\n{row['code']}\n```", test) for row, test in zip(rows, tests, strict=True)]
+    return [
+        (str(row["task_id"]), f"```python\n{row['code']}\n```", test) for row, test in zip(rows, tests, strict=True)
+    ]
 
 
 def rows_of(name: str) -> list[Any]:
@@ -43,7 +52,9 @@ def rows_of(name: str) -> list[Any]:
     import zstandard
 
     data = (CORPORA / name).read_bytes()
-    data = gzip.decompress(data) if name.endswith(".gz") else zstandard.ZstdDecompressor().decompressobj().decompress(data)
+    data = (
+        gzip.decompress(data) if name.endswith(".gz") else zstandard.ZstdDecompressor().decompressobj().decompress(data)
+    )
     return [json.loads(line) for line in data.decode().split("\n") if line]
 
 
@@ -56,13 +67,19 @@ def measure(name: str) -> dict[str, Any]:
     start = time.perf_counter()
     verdicts = code.check_all([(answer, tests) for _, answer, tests in made])
     seconds = time.perf_counter() - start
-    return {"seconds": seconds, "count": len(made), "failed": {task: one.reason for (task, _, _), one in zip(made, verdicts, strict=True) if not one.correct}}
+    return {
+        "seconds": seconds,
+        "count": len(made),
+        "failed": {task: one.reason for (task, _, _), one in zip(made, verdicts, strict=True) if not one.correct},
+    }
 
 
 def measured(name: str, checkout: Path) -> dict[str, Any]:
     """The same in a process that imports from another checkout."""
     environment = {**os.environ, "PYTHONPATH": str(checkout), "COGUMI_CORPORA": str(CORPORA)}
-    done = subprocess.run([sys.executable, "-P", __file__, "--here", name], env=environment, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-P", __file__, "--here", name], env=environment, capture_output=True, text=True, check=True
+    )
     return dict(json.loads(done.stdout))
 
 
@@ -85,7 +102,10 @@ def main() -> None:
                 found[label].append(measured(name, checkout))
         for label, results in found.items():
             times, count = [result["seconds"] for result in results], results[0]["count"]
-            print(f"{name} {label}: best {min(times):.2f} s of {', '.join(f'{t:.2f}' for t in times)}; {1000 * min(times) / count:.2f} ms each; load {os.getloadavg()[0]:.1f}")
+            print(
+                f"{name} {label}: best {min(times):.2f} s of {', '.join(f'{t:.2f}' for t in times)}; "
+                f"{1000 * min(times) / count:.2f} ms each; load {os.getloadavg()[0]:.1f}"
+            )
             for task, reason in sorted({item for result in results for item in result["failed"].items()}):
                 print(f"    {task}: {reason}")
 

@@ -1,9 +1,9 @@
 """How many calls a second go through the whole path (journal, budget, limits, provider, journal) at zero latency.
 
-``python -m tests.benchmarks.teachers [calls]``: per row, calls by the wall clock and by CPU time of this process, the latter
-being what one core does. "path alone" has a provider that answers at once; "rehearsal SDK" is the openai SDK answered in this
-process by a constant; "loopback" is the SDK over HTTP to the test server in a process of its own; "prefect" asks Prefect's
-global limits for every call, as against the journal's own buckets in the row before it.
+``python -m tests.benchmarks.teachers [calls]``: per row, calls by the wall clock and by CPU time of this process, the
+latter being what one core does. "path alone" has a provider that answers at once; "rehearsal SDK" is the openai SDK
+answered in this process by a constant; "loopback" is the SDK over HTTP to the test server in a process of its own;
+"prefect" asks Prefect's global limits for every call, as against the journal's own buckets in the row before it.
 """
 
 import os
@@ -58,7 +58,11 @@ class InProcess(OpenAIWire):
     """The openai SDK without a socket."""
 
     def __init__(self, teacher: TeacherModel, key: str) -> None:
-        super().__init__(teacher.model_copy(update={"base_url": "http://here/v1"}), key, http=httpx2.AsyncClient(transport=_InProcess()))
+        super().__init__(
+            teacher.model_copy(update={"base_url": "http://here/v1"}),
+            key,
+            http=httpx2.AsyncClient(transport=_InProcess()),
+        )
 
 
 def measure(name: str, count: int, teachers: Teachers) -> None:

@@ -8,7 +8,10 @@ from hypothesis import strategies as st
 from blocks import json_lines
 from blocks.records import Verdict
 
-TEXTS = st.text(st.one_of(st.characters(exclude_categories=["Cs"]), st.sampled_from("\n\r\v\f\x1c\x85\u2028\u2029\ufeff")), max_size=20)
+TEXTS = st.text(
+    st.one_of(st.characters(exclude_categories=["Cs"]), st.sampled_from("\n\r\v\f\x1c\x85\u2028\u2029\ufeff")),
+    max_size=20,
+)
 
 
 @given(st.lists(st.builds(Verdict, correct=st.booleans(), reason=TEXTS), max_size=5))

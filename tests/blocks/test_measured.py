@@ -1,4 +1,5 @@
-"""Tests that measure how far a result is from what they expect, or that let a runner count: no object says for itself that it is near."""
+"""Tests that measure how far a result is from what they expect, or that let a runner count: no object says for itself
+that it is near."""
 
 from blocks.sandbox import sandbox
 
@@ -52,11 +53,17 @@ except StopIteration:
     pass
 """
 RIGHT = "def f(x): return 2 * x + 1"
-CHEATS = [(program, tests) for program in (ZERO, NUMBER) for tests in (NEAR, SAME, NOTHING, SHARE, COUNTED)] + [(SKIPS, COUNTED), (STOPS, COUNTED), (ENDS, MAPPED)]
+CHEATS = [(program, tests) for program in (ZERO, NUMBER) for tests in (NEAR, SAME, NOTHING, SHARE, COUNTED)] + [
+    (SKIPS, COUNTED),
+    (STOPS, COUNTED),
+    (ENDS, MAPPED),
+]
 GOOD = [(RIGHT, tests) for tests in (NEAR, SAME, NOTHING, SHARE, COUNTED, MAPPED)] + [(VECTOR, OF_VECTORS)]
 
 
 def test_only_what_is_near_is_near() -> None:
     programs, tests = zip(*CHEATS, *GOOD, strict=True)
     outcomes = sandbox.run_all(programs, tests, seconds=10.0, memory_bytes=512 * 1024 * 1024)
-    assert [outcome.passed for outcome in outcomes] == [False] * len(CHEATS) + [True] * len(GOOD), [outcome.reason for outcome in outcomes]
+    assert [outcome.passed for outcome in outcomes] == [False] * len(CHEATS) + [True] * len(GOOD), [
+        outcome.reason for outcome in outcomes
+    ]

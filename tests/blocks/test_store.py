@@ -143,7 +143,9 @@ def test_an_artifact_took_the_time_of_all_the_work_of_its_step(state: Path) -> N
     assert store.manifest(make("outside")).step == ""
 
 
-def test_a_reference_leads_to_where_the_store_lies_now(state: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_reference_leads_to_where_the_store_lies_now(
+    state: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     made = make()
     moved = tmp_path / "moved"
     Path(places.location()).rename(moved)

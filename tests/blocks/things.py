@@ -26,7 +26,8 @@ def leftovers() -> list[Path]:
 
 
 def change(made: Artifact, name: str, content: bytes | None) -> None:
-    """Overwrite or delete one file of an artifact where it is kept, behind the store's back; this machine has no copy."""
+    """Overwrite or delete one file of an artifact where it is kept, behind the store's back; this machine has no
+    copy."""
     import fsspec
 
     fs, path = fsspec.core.url_to_fs(f"{made.uri}/{name}")
@@ -45,7 +46,11 @@ def forget(made: Artifact) -> None:
 
 def raw(made: Artifact) -> dict[str, Any]:
     """The manifest as it is in the store."""
-    content: dict[str, Any] = json.loads(objects.read(f"{made.uri}/manifest.json", 1 << 20) if "://" in made.uri else (Path(made.uri) / "manifest.json").read_bytes())
+    content: dict[str, Any] = json.loads(
+        objects.read(f"{made.uri}/manifest.json", 1 << 20)
+        if "://" in made.uri
+        else (Path(made.uri) / "manifest.json").read_bytes()
+    )
     return content
 
 

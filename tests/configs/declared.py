@@ -1,8 +1,8 @@
 """What a body of Python source declares: its classes with their attributes, its functions, and which of them a name or
 an annotation means in each module, through imports and through types by another name.
 
-A type is here the set of the source's classes that an annotation names, at any depth: what is in a ``dict[str, Modifier]``
-is a Modifier, and so is the dictionary itself. Not here: what is done with them (reads.py).
+A type is here the set of the source's classes that an annotation names, at any depth: what is in a ``dict[str,
+Modifier]`` is a Modifier, and so is the dictionary itself. Not here: what is done with them (reads.py).
 """
 
 import ast

@@ -77,7 +77,8 @@ READS = {  # how something of Awq comes to where its group is read
     "a parameter": "def work(one: Awq) -> int: return one.group",
     "in quotes": "def work(one: 'Awq | None') -> int: return one.group if one else 0",
     "down the profile": "def work(all: Compression) -> int: return all.awq['x'].group",
-    "another name": "def work(all: Compression):\n    two, _ = all.awq, 3\n    one = two.get('x')\n    return one.group",
+    "another name": "def work(all: Compression):\n    two, _ = all.awq, 3\n    one = two.get('x')\n    return "
+    "one.group",
     "a loop": "def work(all: Compression) -> None:\n    for _, one in zip('ab', all.awq.values()): print(one.group)",
     "a comprehension": "def work(all: Compression) -> list[int]: return [one.group for one in all.awq.values()]",
     "a key": "def work(many: list[Awq]) -> list[Awq]: return sorted(many, key=lambda one: one.group)",
@@ -93,7 +94,8 @@ SILENT = {  # nothing of Awq's group, though its name is there
     "of something else": "class Other:\n    group: int\ndef work(awq: Awq, one: Other): return one.group + id(awq)",
     "written": "def work(one: Awq) -> None: one.group = 3",
     "spelled": "NAMES = ('group',)\ndef work(one: Awq) -> None: print(NAMES, one)",
-    "only checked": "class More(Awq):\n    @model_validator(mode='after')\n    def _check(self): return self.group and self",
+    "only checked": "class More(Awq):\n    @model_validator(mode='after')\n    def _check(self): return self.group and "
+    "self",
 }
 
 

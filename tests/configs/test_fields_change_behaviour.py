@@ -1,4 +1,5 @@
-"""Every field of every settings model changes behaviour: for each the test that shows what. No entry without one that fails where the field is ignored."""
+"""Every field of every settings model changes behaviour: for each the test that shows what. No entry without one that
+fails where the field is ignored."""
 
 import ast
 import re
@@ -11,11 +12,25 @@ from configs.settings import Settings
 from tests.places import ROOT
 
 COMPRESSION, COMPRESSION_PHASE = "tests/tasks/compression/test_settings.py", "tests/flows/test_compression_settings.py"
-MODIFIERS, PHASES, ROUTING = "tests/tasks/modifiers/test_settings.py", "tests/flows/test_modifiers_and_routing.py", "tests/tasks/routing/test_settings.py"
-DATA, FILTERS, DATASET = "tests/tasks/data/test_settings.py", "tests/tasks/data/clean/test_filters.py", "tests/tasks/data/test_dataset.py"
-TRAINING, SFT, ANIL, MERGE = (f"tests/tasks/training/{name}.py" for name in ("test_settings", "test_sft", "meta/test_anil", "test_merge"))
+MODIFIERS, PHASES, ROUTING = (
+    "tests/tasks/modifiers/test_settings.py",
+    "tests/flows/test_modifiers_and_routing.py",
+    "tests/tasks/routing/test_settings.py",
+)
+DATA, FILTERS, DATASET = (
+    "tests/tasks/data/test_settings.py",
+    "tests/tasks/data/clean/test_filters.py",
+    "tests/tasks/data/test_dataset.py",
+)
+TRAINING, SFT, ANIL, MERGE = (
+    f"tests/tasks/training/{name}.py" for name in ("test_settings", "test_sft", "meta/test_anil", "test_merge")
+)
 EVALUATION, EVALUATE = "tests/tasks/evaluation/test_settings.py", "tests/tasks/evaluation/test_evaluate.py"
-TEACHERS, RELEASE, PROFILE = "tests/blocks/teachers/test_fields.py", "tests/tasks/release/test_settings.py", "tests/flows/test_profile.py"
+TEACHERS, RELEASE, PROFILE = (
+    "tests/blocks/teachers/test_fields.py",
+    "tests/tasks/release/test_settings.py",
+    "tests/flows/test_profile.py",
+)
 EXTRACTED = f"{FILTERS}::test_every_field_of_a_filter_changes_what_it_says"
 SWITCHED = f"{FILTERS}::test_each_filter_rejects_its_own_kind_and_can_be_switched_off"
 
@@ -35,7 +50,8 @@ SHOWN: dict[str, dict[str, str]] = {
         f"{PHASES}::test_every_section_of_the_routing_reaches_its_step": "routing",
         f"{PHASES}::test_the_nights_gate_compares_with_the_settings": "nightly release",
     },
-    "Pools": {f"{PROFILE}::test_each_phase_goes_to_the_pool_that_pools_names": "dataset training compression modifiers routing release"},
+    "Pools": {f"{PROFILE}::test_each_phase_goes_to_the_pool_that_pools_names": "dataset training compression modifiers "
+    "routing release"},
     # configs/phases/teachers.py
     "Prices": {f"{TEACHERS}::test_every_price_counts": "input cached cache_write output batch"},
     "TeacherModel": {
@@ -50,7 +66,7 @@ SHOWN: dict[str, dict[str, str]] = {
         f"{TEACHERS}::test_tokens_per_minute_space_the_calls": "tokens_per_minute",
         f"{TEACHERS}::test_max_retries_decide_when_the_next_teacher_is_asked": "max_retries",
         f"{TEACHERS}::test_batch_decides_whether_calls_go_through_the_batch_api": "batch",
-        "tests/blocks/teachers/calling/test_repeats.py::test_a_killed_call_is_billed_once_where_the_provider_honours_its_idempotency_key": "idempotent_s",
+        "tests/blocks/teachers/calling/test_repeats.py::test_a_killed_call_is_billed_once_where_the_provider_honours_its_idempotency_key": "idempotent_s",  # noqa: E501
     },
     "Teachers": {
         f"{TEACHERS}::test_account_and_cap_dollars_are_what_is_charged": "account cap_dollars",
@@ -62,12 +78,16 @@ SHOWN: dict[str, dict[str, str]] = {
     },
     # configs/phases/data.py
     "Data": {
-        f"{DATA}::test_every_section_of_the_data_reaches_its_step": "planning writing validating answering judging collecting filters decontamination near_duplicates balancing "
+        f"{DATA}::test_every_section_of_the_data_reaches_its_step": "planning writing validating answering judging "
+        "collecting filters decontamination "
+        "near_duplicates balancing "
         "splitting verification",
         f"{DATA}::test_a_field_of_the_asking_changes_what_is_asked_or_said": "source",
         f"{DATA}::test_the_tokenizer_counts_an_examples_tokens": "tokenizer",
     },
-    "Planning": {f"{DATA}::test_a_field_of_the_asking_changes_what_is_asked_or_said": "examples hard_share easy_oversample hard_oversample domains"},
+    "Planning": {f"{DATA}::test_a_field_of_the_asking_changes_what_is_asked_or_said": "examples hard_share "
+    "easy_oversample hard_oversample "
+    "domains"},
     "DomainPlan": {f"{DATA}::test_a_field_of_the_asking_changes_what_is_asked_or_said": "share task_type topics"},
     "Writing": {
         f"{DATA}::test_a_field_of_the_asking_changes_what_is_asked_or_said": "batch temperature max_tokens",
@@ -78,7 +98,8 @@ SHOWN: dict[str, dict[str, str]] = {
         f"{DATA}::test_a_field_of_the_validating_changes_what_stays": "clarity relevance difficulty quality",
         f"{DATA}::test_attempts_and_max_tokens_of_validating_and_judging_are_what_is_asked": "attempts max_tokens",
     },
-    "Answering": {f"{DATA}::test_a_field_of_the_asking_changes_what_is_asked_or_said": "easy hard licenses high_complexity_words"},
+    "Answering": {f"{DATA}::test_a_field_of_the_asking_changes_what_is_asked_or_said": "easy hard licenses "
+    "high_complexity_words"},
     "Answers": {
         f"{DATA}::test_a_field_of_the_asking_changes_what_is_asked_or_said": "mix max_tokens temperature",
         f"{DATA}::test_attempts_ask_malformed_answers_again": "attempts",
@@ -88,12 +109,13 @@ SHOWN: dict[str, dict[str, str]] = {
         f"{DATA}::test_attempts_and_max_tokens_of_validating_and_judging_are_what_is_asked": "attempts max_tokens",
     },
     "Decontamination": {
-        "tests/tasks/data/clean/test_decontaminate.py::test_the_share_of_the_questions_n_grams_decides": "words overlap",
-        "tests/tasks/data/clean/test_decontaminate.py::test_a_very_short_question_counts_only_as_the_whole_prompt": "short_words",
+        "tests/tasks/data/clean/test_decontaminate.py::test_the_share_of_the_questions_n_grams_decides": "words "
+        "overlap",
+        "tests/tasks/data/clean/test_decontaminate.py::test_a_very_short_question_counts_only_as_the_whole_prompt": "short_words",  # noqa: E501
     },
     "NearDuplicates": {
-        "tests/tasks/data/clean/test_near_duplicates.py::test_every_field_of_the_search_changes_what_is_found": "threshold shingle permutations bands rows linkage",
-        "tests/tasks/data/clean/test_near_duplicates.py::test_fold_decides_whether_what_cannot_be_seen_is_a_difference": "fold",
+        "tests/tasks/data/clean/test_near_duplicates.py::test_every_field_of_the_search_changes_what_is_found": "threshold shingle permutations bands rows linkage",  # noqa: E501
+        "tests/tasks/data/clean/test_near_duplicates.py::test_fold_decides_whether_what_cannot_be_seen_is_a_difference": "fold",  # noqa: E501
         "tests/tasks/data/clean/test_near_duplicates.py::test_threads_are_those_that_compute": "threads",
     },
     "Balancing": {f"{DATA}::test_tolerance_and_validation_share_change_the_dataset": "tolerance"},
@@ -104,7 +126,9 @@ SHOWN: dict[str, dict[str, str]] = {
         "tests/tasks/data/test_collect.py::test_the_step_records_licence_and_revision": "sources",
         f"{DATA}::test_fill_decides_whether_public_records_stand_in": "fill",
     },
-    "SourceQuota": {"tests/tasks/data/test_collect.py::test_quotas_take_the_first_rows_and_keep_the_best": "records keep files"},
+    "SourceQuota": {"tests/tasks/data/test_collect.py::test_quotas_take_the_first_rows_and_keep_the_best": "records "
+    "keep "
+    "files"},
     # configs/phases/filtering.py
     "Filters": {
         f"{FILTERS}::test_as_many_processes_judge_as_there_are_workers": "workers",
@@ -120,15 +144,18 @@ SHOWN: dict[str, dict[str, str]] = {
     "Repetition": {SWITCHED: "enabled", EXTRACTED: "words line_share four_gram_share run"},
     # configs/phases/training.py
     "Training": {
-        "tests/flows/test_training_settings.py::test_every_section_reaches_its_step": "student fine_tuning meta merging",
-        "tests/flows/test_training_settings.py::test_a_fine_tuning_that_gains_less_than_minimum_gain_is_refused": "minimum_gain",
+        "tests/flows/test_training_settings.py::test_every_section_reaches_its_step": "student fine_tuning meta "
+        "merging",
+        "tests/flows/test_training_settings.py::test_a_fine_tuning_that_gains_less_than_minimum_gain_is_refused": "minimum_gain",  # noqa: E501
         f"{TRAINING}::test_allowed_loss_decides_which_adapter_is_merged": "allowed_loss",
     },
     "Vocabulary": {f"{TRAINING}::test_tokens_and_examples_change_the_vocabulary": "tokens examples"},
     "Scratch": {
         f"{TRAINING}::test_the_source_decides_where_the_student_comes_from": "source",
         f"{TRAINING}::test_the_vocabulary_is_the_students": "vocabulary",
-        "tests/tasks/training/students/test_pretrain.py::test_every_setting_changes_the_weights": "hidden layers feed_forward heads key_value_heads "
+        "tests/tasks/training/students/test_pretrain.py::test_every_setting_changes_the_weights": "hidden layers "
+        "feed_forward heads "
+        "key_value_heads "
         "rope_theta examples tokens drafted initial_std batch length learning_rate warmup weight_decay clip",
         "tests/tasks/training/students/test_pretrain.py::test_the_context_is_the_models": "context",
         "tests/tasks/training/test_arithmetic.py::test_pretraining_in_bfloat16_learns_as_in_float32": "arithmetic",
@@ -144,7 +171,8 @@ SHOWN: dict[str, dict[str, str]] = {
         "tests/tasks/training/students/test_student.py::test_weights_are_stored_in_the_wanted_type": "dtype",
     },
     "Lora": {
-        f"{SFT}::test_every_setting_changes_the_weights": "rank alpha dropout targets dtype epochs batch accumulation max_length closing learning_rate schedule warmup "
+        f"{SFT}::test_every_setting_changes_the_weights": "rank alpha dropout targets dtype epochs batch accumulation "
+                                                          "max_length closing learning_rate schedule warmup "
         "weight_decay clip",
         f"{SFT}::test_what_cannot_be_done_is_refused_before_the_work": "quantise",
         "tests/tasks/training/test_arithmetic.py::test_fine_tuning_in_bfloat16_learns_as_in_float32": "arithmetic",
@@ -154,7 +182,8 @@ SHOWN: dict[str, dict[str, str]] = {
         f"{SFT}::test_a_run_that_no_longer_gains_stops_and_keeps_its_best": "patience",
     },
     "Anil": {
-        f"{ANIL}::test_every_setting_changes_the_weights": "support query inner_steps inner_rate outer_rate tasks rounds head_layers second_order clip held_out",
+        f"{ANIL}::test_every_setting_changes_the_weights": "support query inner_steps inner_rate outer_rate tasks "
+                                                           "rounds head_layers second_order clip held_out",
         f"{ANIL}::test_the_comparison_is_paired_and_on_tasks_never_trained_on": "episodes",
         f"{TRAINING}::test_meta_training_is_validated_every_so_many_rounds": "evaluate_every",
         f"{ANIL}::test_meta_training_that_no_longer_gains_stops_and_keeps_its_best": "patience",
@@ -168,23 +197,28 @@ SHOWN: dict[str, dict[str, str]] = {
     # configs/phases/evaluation.py
     "Evaluation": {
         f"{EVALUATION}::test_rehearsal_and_benchmarks_are_where_questions_come_from": "rehearsal benchmarks",
-        f"{EVALUATE}::test_every_setting_changes_what_is_found": "max_new_tokens dtype cache_type_k cache_type_v perplexity_questions",
+        f"{EVALUATE}::test_every_setting_changes_what_is_found": "max_new_tokens dtype cache_type_k cache_type_v "
+        "perplexity_questions",
         f"{EVALUATE}::test_an_export_agrees_with_its_model_and_another_ones_does_not": "agreement_questions",
         f"{EVALUATION}::test_agreement_is_the_gates_threshold": "agreement",
-        "tests/tasks/evaluation/test_ledger.py::test_tolerance_seed_and_resamples_decide_the_row": "tolerance resamples",
+        "tests/tasks/evaluation/test_ledger.py::test_tolerance_seed_and_resamples_decide_the_row": "tolerance "
+        "resamples",
         f"{EVALUATION}::test_a_device_that_is_not_there_is_refused": "device",
         f"{EVALUATION}::test_as_many_prompts_as_a_batch_are_answered_at_once": "batch",
         f"{EVALUATION}::test_slots_threads_and_context_are_what_llama_cpp_is_told": "slots threads context",
     },
-    "Rehearsal": {f"{EVALUATION}::test_test_and_calibration_are_how_many_questions_each_purpose_gets": "test calibration"},
+    "Rehearsal": {f"{EVALUATION}::test_test_and_calibration_are_how_many_questions_each_purpose_gets": "test "
+    "calibration"},
     "Benchmark": {
         f"{EVALUATION}::test_test_and_calibration_are_how_many_questions_each_purpose_gets": "test calibration",
-        f"{EVALUATION}::test_the_format_is_how_a_file_is_read_and_answers_url_holds_the_truth": "format url answers_url",
+        f"{EVALUATION}::test_the_format_is_how_a_file_is_read_and_answers_url_holds_the_truth": "format url "
+        "answers_url",
         "tests/tasks/evaluation/test_held_out.py::test_what_cannot_be_drawn_is_one_clear_line": "sha256",
     },
     # configs/phases/compression.py
     "Compression": {
-        f"{COMPRESSION_PHASE}::test_every_section_reaches_its_steps": "calibration pruning recovery awq gguf temperature packing",
+        f"{COMPRESSION_PHASE}::test_every_section_reaches_its_steps": "calibration pruning recovery awq gguf "
+        "temperature packing",
         f"{COMPRESSION_PHASE}::test_a_packed_model_above_target_megabytes_is_refused": "target_megabytes",
     },
     "Calibration": {
@@ -194,13 +228,16 @@ SHOWN: dict[str, dict[str, str]] = {
     },
     "Owl": {f"{COMPRESSION}::test_threshold_and_spread_change_the_layers_shares": "threshold spread"},
     "Pruning": {
-        f"{COMPRESSION}::test_every_field_of_the_pruning_changes_which_weights_stay": "method structure layer_ratios block dampening",
+        f"{COMPRESSION}::test_every_field_of_the_pruning_changes_which_weights_stay": "method structure layer_ratios "
+        "block dampening",
         f"{COMPRESSION_PHASE}::test_what_is_switched_off_is_not_made": "stages",
         f"{COMPRESSION_PHASE}::test_a_stage_beyond_max_perplexity_ratio_is_undone": "max_perplexity_ratio",
     },
     "MaskedLora": {f"{COMPRESSION}::test_rank_and_alpha_of_the_masked_update_change_the_weights": "rank alpha"},
     "Recovery": {
-        f"{COMPRESSION}::test_every_field_of_the_recovery_changes_the_weights": "lora examples batch accumulation tokens learning_rate warmup clip label_weight",
+        f"{COMPRESSION}::test_every_field_of_the_recovery_changes_the_weights": "lora examples batch accumulation "
+        "tokens learning_rate warmup clip "
+        "label_weight",
         f"{COMPRESSION}::test_a_device_that_is_not_there_is_refused": "device",
         f"{COMPRESSION}::test_checkpointing_computes_the_layers_twice_and_learns_the_same": "checkpointing",
     },
@@ -222,7 +259,7 @@ SHOWN: dict[str, dict[str, str]] = {
     "Packing": {
         f"{COMPRESSION}::test_level_and_byte_planes_change_the_packed_bytes": "level byte_planes",
         f"{COMPRESSION}::test_as_many_threads_as_the_settings_say_pack": "threads",
-        "tests/tasks/compression/packing/test_zstd.py::test_a_dictionary_serves_many_alike_files_and_never_makes_one_larger": "dictionary_kb",
+        "tests/tasks/compression/packing/test_zstd.py::test_a_dictionary_serves_many_alike_files_and_never_makes_one_larger": "dictionary_kb",  # noqa: E501
     },
     # configs/phases/modifiers.py
     "Hints": {f"{MODIFIERS}::test_description_and_hints_are_what_teachers_are_told": "questions answers"},
@@ -246,9 +283,11 @@ SHOWN: dict[str, dict[str, str]] = {
         f"{MODIFIERS}::test_the_tiers_are_asked_in_their_order": "tiers",
         f"{MODIFIERS}::test_attempts_are_made_at_each_tier": "attempts",
         f"{MODIFIERS}::test_max_tokens_cuts_answers_off": "max_tokens",
-        f"{MODIFIERS}::test_the_first_answer_has_the_temperature_and_further_ones_the_retry_temperature": "temperature retry_temperature",
+        f"{MODIFIERS}::test_the_first_answer_has_the_temperature_and_further_ones_the_retry_temperature": "temperature "
+        "retry_temperature",
     },
-    "Mixture": {f"{MODIFIERS}::test_own_right_replay_and_validation_share_are_the_mixture": "own_right replay validation_share"},
+    "Mixture": {f"{MODIFIERS}::test_own_right_replay_and_validation_share_are_the_mixture": "own_right replay "
+    "validation_share"},
     "Acceptance": {f"{PHASES}::test_acceptance_decides_on_the_release": "minimum_gain allowed_loss"},
     "Modifier": {
         f"{PHASES}::test_the_name_of_a_modifier_decides_what_it_covers_and_who_mends": "name",
@@ -259,9 +298,14 @@ SHOWN: dict[str, dict[str, str]] = {
         f"{PHASES}::test_every_section_of_the_modifiers_reaches_its_step": "cascade mixture acceptance each",
     },
     # configs/phases/routing.py
-    "DomainLearning": {f"{ROUTING}::test_every_field_of_the_domain_learning_changes_what_it_says": "sizes buckets characters epochs batch learning_rate decay"},
+    "DomainLearning": {f"{ROUTING}::test_every_field_of_the_domain_learning_changes_what_it_says": "sizes buckets "
+    "characters epochs "
+    "batch "
+    "learning_rate "
+    "decay"},
     "RouterLearning": {
-        f"{ROUTING}::test_every_field_of_the_router_learning_changes_the_network": "first_tokens epochs set_aside batch learning_rate decay",
+        f"{ROUTING}::test_every_field_of_the_router_learning_changes_the_network": "first_tokens epochs set_aside "
+        "batch learning_rate decay",
         f"{ROUTING}::test_the_layers_are_the_networks": "layers",
         f"{ROUTING}::test_patience_decides_how_long_a_loss_may_not_fall": "patience",
     },
@@ -289,7 +333,7 @@ SHOWN: dict[str, dict[str, str]] = {
     },
     "Moving": {
         f"{PHASES}::test_moving_decides_what_a_night_takes_up": "records share",
-        "tests/tasks/improvement/test_moved_domains.py::test_answers_that_nobody_judged_move_a_domain_by_their_escalations_and_fallbacks": "drift",
+        "tests/tasks/improvement/test_moved_domains.py::test_answers_that_nobody_judged_move_a_domain_by_their_escalations_and_fallbacks": "drift",  # noqa: E501
     },
     "Examination": {f"{PHASES}::test_a_nights_examination_has_the_size_that_the_settings_say": "affected elsewhere"},
     "Nightly": {
@@ -305,7 +349,9 @@ def described(kind: type[Settings]) -> set[type[Settings]]:
     return {kind}.union(*(described(below) for below in kind.__subclasses__()))
 
 
-OURS = {kind.__name__: kind for kind in described(Settings) if kind.__module__.startswith("configs.") and kind.model_fields}
+OURS = {
+    kind.__name__: kind for kind in described(Settings) if kind.__module__.startswith("configs.") and kind.model_fields
+}
 
 
 @cache
@@ -314,7 +360,9 @@ def source(path: str) -> dict[str, str]:
     text = (ROOT / path).read_text()
     lines = text.splitlines()
     return {
-        node.name: "\n".join(lines[min([node.lineno, *(one.lineno for one in node.decorator_list)]) - 1 : node.end_lineno])
+        node.name: "\n".join(
+            lines[min([node.lineno, *(one.lineno for one in node.decorator_list)]) - 1 : node.end_lineno]
+        )
         for node in ast.parse(text).body
         if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")
     }
@@ -322,11 +370,19 @@ def source(path: str) -> dict[str, str]:
 
 def test_every_model_and_every_field_has_its_test_and_each_one_only() -> None:
     assert Profile.__name__ in OURS
-    missing = {name: sorted(set(kind.model_fields) - set(" ".join(SHOWN.get(name, {}).values()).split())) for name, kind in OURS.items()}
+    missing = {
+        name: sorted(set(kind.model_fields) - set(" ".join(SHOWN.get(name, {}).values()).split()))
+        for name, kind in OURS.items()
+    }
     assert {name: fields for name, fields in missing.items() if fields} == {}
-    unknown = {name: sorted(set(" ".join(tests.values()).split()) - set(OURS[name].model_fields if name in OURS else ())) for name, tests in SHOWN.items()}
+    unknown = {
+        name: sorted(set(" ".join(tests.values()).split()) - set(OURS[name].model_fields if name in OURS else ()))
+        for name, tests in SHOWN.items()
+    }
     assert {name: fields for name, fields in unknown.items() if fields or name not in OURS} == {}
-    listed = [f"{name}.{field}" for name, tests in SHOWN.items() for fields in tests.values() for field in fields.split()]
+    listed = [
+        f"{name}.{field}" for name, tests in SHOWN.items() for fields in tests.values() for field in fields.split()
+    ]
     assert sorted(listed) == sorted(set(listed))
 
 
@@ -336,5 +392,9 @@ def test_each_test_is_there_and_speaks_of_its_fields(name: str) -> None:
         path, _, function = node.partition("::")
         assert (ROOT / path).is_file(), path
         assert function in source(path), f"{name}: there is no {node}"
-        silent = [field for field in fields.split() if not re.search(rf"(?<![A-Za-z0-9_]){field}(?![A-Za-z0-9_])", source(path)[function])]
+        silent = [
+            field
+            for field in fields.split()
+            if not re.search(rf"(?<![A-Za-z0-9_]){field}(?![A-Za-z0-9_])", source(path)[function])
+        ]
         assert silent == [], f"{node} does not speak of {name}'s {silent}"

@@ -64,7 +64,9 @@ def test_keys_are_counted_once_however_many_there_are() -> None:
     assert Key.compared < 20_000
 
 
-@pytest.mark.parametrize("setting", ["seed=99999999999999999999", "teachers.models.rehearsal-small.options={a: [1, -99999999999999999999]}"])
+@pytest.mark.parametrize(
+    "setting", ["seed=99999999999999999999", "teachers.models.rehearsal-small.options={a: [1, -99999999999999999999]}"]
+)
 def test_a_number_that_no_server_takes_is_refused(setting: str) -> None:
     with pytest.raises(BadInput, match=r"is a number of more than 64 bits"):
         load("nano", [setting])
@@ -73,7 +75,10 @@ def test_a_number_that_no_server_takes_is_refused(setting: str) -> None:
 @pytest.mark.parametrize(
     ("setting", "said"),
     [
-        ("teachers.journal=postgresql+psycopg://me:verysecret@host/d", "teachers.journal: contains a password, .* COGUMI_JOURNAL"),
+        (
+            "teachers.journal=postgresql+psycopg://me:verysecret@host/d",
+            "teachers.journal: contains a password, .* COGUMI_JOURNAL",
+        ),
         ("teachers.journal=postgresql+psycopg://me@host/d?password=verysecret", "contains a password"),
         ("teachers.models.rehearsal-small.base_url=https://me:verysecret@proxy/v1", "base_url: contains a password"),
         ("teachers.models.rehearsal-small.key_env=sk-verysecret", "never the key itself"),
@@ -90,7 +95,10 @@ def test_no_error_shows_a_secret_or_pages_of_settings(setting: str, said: str) -
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        (["compression.awq.group=96"], r"profile nano: compression.awq.group 96 does not divide training.student.hidden, 256$"),
+        (
+            ["compression.awq.group=96"],
+            r"profile nano: compression.awq.group 96 does not divide training.student.hidden, 256$",
+        ),
         (["training.student.feed_forward=300"], "group 128 does not divide training.student.feed_forward, 300$"),
         (["compression.awq=null", "training.student.feed_forward=300"], None),
         (["compression.awq.group=64"], None),
@@ -105,5 +113,11 @@ def test_groups_that_no_row_of_the_student_is_made_of_are_refused(settings: list
 
 
 def test_addresses_without_password_are_fine() -> None:
-    loaded = load("nano", ["teachers.journal=postgresql+psycopg://me@host:5432/d", "teachers.models.rehearsal-small.base_url=http://host:8000/v1?a=b"])
+    loaded = load(
+        "nano",
+        [
+            "teachers.journal=postgresql+psycopg://me@host:5432/d",
+            "teachers.models.rehearsal-small.base_url=http://host:8000/v1?a=b",
+        ],
+    )
     assert loaded.teachers.journal == "postgresql+psycopg://me@host:5432/d"

@@ -40,7 +40,10 @@ def test_it_loads_under_its_own_name_and_says_what_it_needs(name: str) -> None:
 
 
 def test_all_have_the_same_sections() -> None:
-    sections = {name: {key: set(value) if isinstance(value, dict) else None for key, value in tree(name).items()} for name in NAMES}
+    sections = {
+        name: {key: set(value) if isinstance(value, dict) else None for key, value in tree(name).items()}
+        for name in NAMES
+    }
     for name in NAMES:
         assert sections[name] == sections["nano"], name
 
@@ -51,7 +54,8 @@ def test_the_two_real_profiles_differ_in_values_only() -> None:
 
 @pytest.mark.parametrize("name", ["nano", pytest.param("llama-8b", marks=pytest.mark.all)])
 def test_no_field_has_a_default(name: str) -> None:
-    """A profile is readable on its own: whatever key is left out, it no longer loads (or, in a mapping with free keys, says something else)."""
+    """A profile is readable on its own: whatever key is left out, it no longer loads (or, in a mapping with free keys,
+    says something else)."""
     whole, complete = tree(name), load(name)
     first = next(iter(whole["teachers"]["models"]))
     silent = []

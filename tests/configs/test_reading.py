@@ -16,8 +16,12 @@ from tests.places import ROOT
 
 OPTIONS = "teachers.models.rehearsal-small.options"
 NANO = (PROFILES / "nano.yaml").read_text()
-BOMB = "a: &a [x,x,x,x,x,x,x,x,x,x]\n" + "".join(f"{b}: &{b} [{','.join([f'*{a}'] * 10)}]\n" for a, b in zip("abcdefgh", "bcdefghi", strict=True))
-MERGES = "a: &a {x: 1, y: 2}\n" + "".join(f"{b}: &{b}\n  <<: [{','.join([f'*{a}'] * 10)}]\n  {b}: 1\n" for a, b in zip("abcdefgh", "bcdefghi", strict=True))
+BOMB = "a: &a [x,x,x,x,x,x,x,x,x,x]\n" + "".join(
+    f"{b}: &{b} [{','.join([f'*{a}'] * 10)}]\n" for a, b in zip("abcdefgh", "bcdefghi", strict=True)
+)
+MERGES = "a: &a {x: 1, y: 2}\n" + "".join(
+    f"{b}: &{b}\n  <<: [{','.join([f'*{a}'] * 10)}]\n  {b}: 1\n" for a, b in zip("abcdefgh", "bcdefghi", strict=True)
+)
 
 
 @pytest.mark.parametrize(
@@ -94,7 +98,11 @@ def test_what_settings_hold_is_read(text: str, value: object) -> None:
 
 def test_every_file_that_comes_with_cogumi_reads_as_any_yaml_does() -> None:
     root = ROOT
-    files = [path for folder in ("configs/profiles", "configs/domains", "deployments/pools", "deployments/automations") for path in (root / folder).glob("*.yaml")]
+    files = [
+        path
+        for folder in ("configs/profiles", "configs/domains", "deployments/pools", "deployments/automations")
+        for path in (root / folder).glob("*.yaml")
+    ]
     assert len(files) >= 12
     for path in files:
         assert read_yaml(path) == yaml.safe_load(path.read_text()), path
@@ -124,14 +132,18 @@ def test_what_is_no_file_of_settings_is_not_waited_for(tmp_path: Path) -> None:
         assert "\n" not in str(error.value), name
 
 
-@pytest.mark.parametrize("name", ["", " ", "..", "../profiles/nano", "/dev/zero", "nano\n", "x" * 100_000, "*", "nano.yml/", "\udcff"])
+@pytest.mark.parametrize(
+    "name", ["", " ", "..", "../profiles/nano", "/dev/zero", "nano\n", "x" * 100_000, "*", "nano.yml/", "\udcff"]
+)
 def test_a_name_that_is_no_profiles_names_those_there_are(name: str) -> None:
     with pytest.raises(BadInput, match=r"unknown profile .* there are: llama-1b, llama-8b, nano") as error:
         load(name)
     assert len(str(error.value)) < 500
 
 
-@pytest.mark.parametrize("text", [BOMB, "[" * BYTES, "a: " + "1:" * (BYTES // 2 - 10), '{"' + '":{"' * 60_000, "- a\n" * (BYTES // 4 - 1)])
+@pytest.mark.parametrize(
+    "text", [BOMB, "[" * BYTES, "a: " + "1:" * (BYTES // 2 - 10), '{"' + '":{"' * 60_000, "- a\n" * (BYTES // 4 - 1)]
+)
 def test_the_worst_takes_little_memory(text: str, tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text(text)
 

@@ -1,4 +1,5 @@
-"""A flow that does nothing, for workers of tests: as long as told, or at once with an error. And what a pool must offer that its runs hang."""
+"""A flow that does nothing, for workers of tests: as long as told, or at once with an error. And what a pool must offer
+that its runs hang."""
 
 import os
 import time

@@ -1,4 +1,5 @@
-"""What the command line says whatever was asked: help, version, closed streams, narrow terminals. Cheap; runs are in test_cli.py."""
+"""What the command line says whatever was asked: help, version, closed streams, narrow terminals. Cheap; runs are in
+test_cli.py."""
 
 import errno
 import io
@@ -25,7 +26,9 @@ def outcome(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
     return _outcome()
 
 
-def test_help_version_and_plain_files_make_no_state_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, state: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_version_and_plain_files_make_no_state_folder(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, state: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "in.jsonl").write_text('{"id": "1", "prompt": "a", "response": "b"}\n')
     for arguments in (["--help"], ["run", "--help"], ["--version"], ["data", "stats", str(tmp_path / "in.jsonl")]):
         assert outcome(monkeypatch, *arguments) == 0
@@ -35,11 +38,17 @@ def test_help_version_and_plain_files_make_no_state_folder(monkeypatch: pytest.M
     assert outcome(monkeypatch, "releases") == 2
     told = capsys.readouterr()
     assert "cogumi 0." in told.out
-    assert told.err == "cogumi: cannot use /proc/nowhere as state folder (No such file or directory); set COGUMI_HOME to a writable folder\n"
+    assert (
+        told.err
+        == "cogumi: cannot use /proc/nowhere as state folder (No such file or directory); set COGUMI_HOME to a "
+        "writable folder\n"
+    )
 
 
 @pytest.mark.parametrize("arguments", [[], ["data"]])
-def test_no_command_is_the_help_and_nothing_on_the_error_stream(arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_command_is_the_help_and_nothing_on_the_error_stream(
+    arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert outcome(monkeypatch, *arguments) == 2
     told = capsys.readouterr()
     assert "Usage: " in told.out
@@ -49,7 +58,14 @@ def test_no_command_is_the_help_and_nothing_on_the_error_stream(arguments: list[
 @pytest.mark.parametrize("end", ["| head -1", "| true", "> /dev/full", ">&-", "2>&- >/dev/null"])
 def test_a_stream_that_is_closed_or_full_brings_no_traceback(end: str, tmp_path: Path) -> None:
     command = f"{sys.executable} -c 'from deployments.start import main; main()' plan {end}"
-    done = subprocess.run(command, shell=True, env={**os.environ, "COGUMI_HOME": str(tmp_path)}, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command,
+        shell=True,
+        env={**os.environ, "COGUMI_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert "Traceback" not in done.stderr
     assert done.stderr.strip() in {"", "cogumi: No space left on device", "cogumi: Bad file descriptor"}
 
@@ -88,4 +104,7 @@ def test_rows_of_a_table_that_is_too_wide_are_lines() -> None:
     table.add_row("one [b]", "3", "current")
     written = io.StringIO()
     tabulate(Console(file=written, width=44), table)
-    assert written.getvalue() == "things\none [b]: how many of them there are 3, \ncurrent\nin all: how many of them there are 3\n"
+    assert (
+        written.getvalue()
+        == "things\none [b]: how many of them there are 3, \ncurrent\nin all: how many of them there are 3\n"
+    )

@@ -1,4 +1,5 @@
-"""A disk that fills up in the middle of a run: one clear line, nothing half-written, and the run goes on when there is room again."""
+"""A disk that fills up in the middle of a run: one clear line, nothing half-written, and the run goes on when there is
+room again."""
 
 import shlex
 from pathlib import Path
@@ -15,14 +16,18 @@ from tests.tiny import TINY
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize(
     ("size", "phase"),
-    [  # too small for the server's own writing; for the journal beside it: whichever meets the end first; for what training saves
+    # too small for the server's own writing; for the journal beside it: whichever meets the end first; for what
+    # training saves
+    [
         ("7500k", "dataset"),
         pytest.param("9m", "dataset", marks=pytest.mark.all),
         pytest.param("12m", "training", marks=pytest.mark.all),
         pytest.param("20m", "training", marks=pytest.mark.all),
     ],
 )
-def test_a_full_disk_is_one_clear_line_and_the_run_goes_on_when_there_is_room(size: str, phase: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_one_clear_line_and_the_run_goes_on_when_there_is_room(
+    size: str, phase: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     disk, kept = tmp_path / "disk", tmp_path / "kept"
     disk.mkdir()
     run = shlex.join([*COGUMI, "run", "--phase", phase, *(word for setting in TINY for word in ("--set", setting))])

@@ -1,6 +1,8 @@
-"""Every option and argument of every command, with values as an unlucky or a hostile hand gives them: exit code 2 and one harmless line.
+"""Every option and argument of every command, with values as an unlucky or a hostile hand gives them: exit code 2 and
+one harmless line.
 
-Walks the commands themselves, so that a new option is tried without a word here. Runs in this process, as outcome() would in its own.
+Walks the commands themselves, so that a new option is tried without a word here. Runs in this process, as outcome()
+would in its own.
 """
 
 import os
@@ -16,7 +18,10 @@ import typer.main
 
 from deployments.cli import app, outcome
 
-ROW = '{"id": "1", "prompt": "Explain how a river finds its way to the sea.", "response": "It follows the slope of the land."}\n'
+ROW = (
+    '{"id": "1", "prompt": "Explain how a river finds its way to the sea.", "response": "It follows the slope of the '
+    'land."}\n'
+)
 # Fit for any option: none of them is a name, a number or an address that means something.
 TEXTS = {
     "empty": "",
@@ -35,17 +40,56 @@ TEXTS = {
     "unicode": "\u2603" * 300,
     "nul escape": "\\x00",
 }
-NUMBERS = {"nan": "nan", "inf": "1e400", "negative": "-1", "huge": "9" * 5000, "zero": "0", "float": "1.5", "port": "65536", "arabic": "\u0661"}
-FILES = ("folder", "missing", "null", "zero", "pipe", "loop", "empty", "unreadable", "below a file", "name too long", "pattern")
+NUMBERS = {
+    "nan": "nan",
+    "inf": "1e400",
+    "negative": "-1",
+    "huge": "9" * 5000,
+    "zero": "0",
+    "float": "1.5",
+    "port": "65536",
+    "arabic": "\u0661",
+}
+FILES = (
+    "folder",
+    "missing",
+    "null",
+    "zero",
+    "pipe",
+    "loop",
+    "empty",
+    "unreadable",
+    "below a file",
+    "name too long",
+    "pattern",
+)
 VALID = {  # what the other arguments of a command need
-    "data filter": ["{rows}", "{out}", "--set", "data.filters.workers=1", "--set", "data.filters.english.enabled=false"],
+    "data filter": [
+        "{rows}",
+        "{out}",
+        "--set",
+        "data.filters.workers=1",
+        "--set",
+        "data.filters.english.enabled=false",
+    ],
     "data dedup": ["{rows}", "{out}"],
     "data verify": ["{rows}"],
     "data stats": ["{rows}"],
     "data collect": ["alpaca={rows}", "{out}"],
 }
 ENDLESS = {"up": {"--port", "--metrics"}, "metrics": {"--port"}}  # a good value starts a server
-REFUSED = ("empty", "space", "newline", "escape", "backspaces", "c1", "bidi", "surrogate", "long", "long with spaces")  # as a pool's name
+REFUSED = (
+    "empty",
+    "space",
+    "newline",
+    "escape",
+    "backspaces",
+    "c1",
+    "bidi",
+    "surrogate",
+    "long",
+    "long with spaces",
+)  # as a pool's name
 
 
 @pytest.fixture
@@ -115,11 +159,19 @@ def harmless(text: str) -> bool:
 
 def test_the_walk_finds_the_commands() -> None:
     assert len(CASES) >= 60
-    assert {name for name, _ in commands(typer.main.get_command(app))} >= {"run", "plan", "report", "up", "data collect", *VALID}
+    assert {name for name, _ in commands(typer.main.get_command(app))} >= {
+        "run",
+        "plan",
+        "report",
+        "up",
+        "data collect",
+        *VALID,
+    }
 
 
 def tried(name: str, option: str, places: dict[str, str]) -> dict[str, str]:
-    """What is given to an option. Where a good value would start a server, hash a hub or do all the work, only what cannot be good."""
+    """What is given to an option. Where a good value would start a server, hash a hub or do all the work, only what
+    cannot be good."""
     if option == "--pool":
         return {kind: TEXTS[kind] for kind in REFUSED}
     if option in ENDLESS.get(name, ()):
@@ -151,19 +203,33 @@ def try_all(name: str, option: str, values: dict[str, str], command: Any, places
         assert harmless(out), say
         if code == 2 and name:
             assert told.startswith("cogumi: "), say
-            made = [path for path in sorted(folder.rglob("*")) if path not in before and not path.is_relative_to(folder / "home")]
+            made = [
+                path
+                for path in sorted(folder.rglob("*"))
+                if path not in before and not path.is_relative_to(folder / "home")
+            ]
             assert made == [], say
-        for path in [one for one in folder.rglob("*") if one not in before and one.is_file() and not one.is_relative_to(folder / "home")]:
+        for path in [
+            one
+            for one in folder.rglob("*")
+            if one not in before and one.is_file() and not one.is_relative_to(folder / "home")
+        ]:
             path.unlink()
 
 
-@pytest.mark.parametrize(("number", "name", "option"), [pytest.param(at, *one.values, id=one.id) for at, one in enumerate(CASES)])
-def test_a_value_that_is_none_ends_with_one_harmless_line(number: int, name: str, option: str, command: Any, places: dict[str, str], tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("number", "name", "option"), [pytest.param(at, *one.values, id=one.id) for at, one in enumerate(CASES)]
+)
+def test_a_value_that_is_none_ends_with_one_harmless_line(
+    number: int, name: str, option: str, command: Any, places: dict[str, str], tmp_path: Path
+) -> None:
     try_all(name, option, spread(tried(name, option, places), number), command, places, tmp_path)
 
 
 @pytest.mark.all
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize(("name", "option"), CASES)
-def test_so_does_every_value_of_every_option(name: str, option: str, command: Any, places: dict[str, str], tmp_path: Path) -> None:
+def test_so_does_every_value_of_every_option(
+    name: str, option: str, command: Any, places: dict[str, str], tmp_path: Path
+) -> None:
     try_all(name, option, tried(name, option, places), command, places, tmp_path)

@@ -19,7 +19,13 @@ COGUMI = [sys.executable, "-c", "from deployments.start import main; main()"]
 
 
 def cogumi(*arguments: str, home: Path, **environment: str) -> "subprocess.CompletedProcess[str]":
-    env = {**os.environ, "COGUMI_HOME": str(home), "PREFECT_HOME": str(home / "prefect"), "PREFECT_RESULTS_LOCAL_STORAGE_PATH": str(home / "results"), **environment}
+    env = {
+        **os.environ,
+        "COGUMI_HOME": str(home),
+        "PREFECT_HOME": str(home / "prefect"),
+        "PREFECT_RESULTS_LOCAL_STORAGE_PATH": str(home / "results"),
+        **environment,
+    }
     env.pop("PREFECT_API_URL", None)
     return subprocess.run([*COGUMI, *arguments], env=env, capture_output=True, text=True, timeout=280, check=False)
 
@@ -28,8 +34,14 @@ def cogumi(*arguments: str, home: Path, **environment: str) -> "subprocess.Compl
     ("arguments", "said"),
     [
         (["run", "--profile", "nope"], "unknown profile 'nope'; there are: llama-1b, llama-8b, nano"),
-        (["run", "--set", "training.fine_tuning.ranks=3"], "no field 'training.fine_tuning.ranks'; did you mean 'training.fine_tuning.rank'"),
-        (["run", "--set", "training.fine_tuning.rank=high"], "training.fine_tuning.rank: Input should be a valid integer"),
+        (
+            ["run", "--set", "training.fine_tuning.ranks=3"],
+            "no field 'training.fine_tuning.ranks'; did you mean 'training.fine_tuning.rank'",
+        ),
+        (
+            ["run", "--set", "training.fine_tuning.rank=high"],
+            "training.fine_tuning.rank: Input should be a valid integer",
+        ),
         (["run", "--set", "seed"], "write it as a.b=value"),
         (["run", "--phase", "cooking"], "unknown phase 'cooking'"),
         (["run", "--colour"], "No such option"),
@@ -65,11 +77,19 @@ def test_a_port_in_use_is_one_clear_line(tmp_path: Path) -> None:
 
 def test_a_missing_key_of_a_real_teacher_is_named_before_anything_is_asked(tmp_path: Path) -> None:
     real = (
-        "teachers.models.rehearsal-medium={provider: openai, model: gpt-4o-mini, base_url: null, options: {}, temperature: true, key_env: COGUMI_TEST_KEY, "
-        "block: null, prices: {input: 1, cached: 1, cache_write: 1, output: 1, batch: 1}, requests_per_minute: null, tokens_per_minute: null, timeout_s: 5, "
+        "teachers.models.rehearsal-medium={provider: openai, model: gpt-4o-mini, base_url: null, options: {}, "
+        "temperature: true, key_env: COGUMI_TEST_KEY, "
+        "block: null, prices: {input: 1, cached: 1, cache_write: 1, output: 1, batch: 1}, requests_per_minute: null, "
+        "tokens_per_minute: null, timeout_s: 5, "
         "max_retries: 0, batch: false, idempotent_s: 0}"
     )
-    done = cogumi("run", "--phase", "dataset", *(part for one in [*TINY, real, "teachers.roles.questions=[rehearsal-medium]"] for part in ("--set", one)), home=migrated(tmp_path))
+    done = cogumi(
+        "run",
+        "--phase",
+        "dataset",
+        *(part for one in [*TINY, real, "teachers.roles.questions=[rehearsal-medium]"] for part in ("--set", one)),
+        home=migrated(tmp_path),
+    )
     assert done.returncode == 2, done.stderr
     assert "COGUMI_TEST_KEY" in done.stderr.strip().split("\n")[-1]
 
@@ -79,7 +99,12 @@ def test_a_missing_key_of_a_real_teacher_is_named_before_anything_is_asked(tmp_p
 def test_killed_at_random_moments_it_continues_and_asks_only_what_was_in_flight(tmp_path: Path) -> None:
     dice = random.Random(7)
     command = [*COGUMI, "run", "--phase", "dataset", *(part for one in TINY for part in ("--set", one))]
-    env = {**os.environ, "COGUMI_HOME": str(tmp_path), "PREFECT_HOME": str(tmp_path / "prefect"), "PREFECT_RESULTS_LOCAL_STORAGE_PATH": str(tmp_path / "results")}
+    env = {
+        **os.environ,
+        "COGUMI_HOME": str(tmp_path),
+        "PREFECT_HOME": str(tmp_path / "prefect"),
+        "PREFECT_RESULTS_LOCAL_STORAGE_PATH": str(tmp_path / "results"),
+    }
     env.pop("PREFECT_API_URL", None)
     migrated(tmp_path)
     answered: set[str] = set()
@@ -124,4 +149,6 @@ def recorded(home: Path) -> set[str]:
 
 def paid_twice(home: Path) -> int:
     """Calls that have more than one recorded answer."""
-    return len(journal(home, "select key, count(*) from calls where state = 'answered' group by key having count(*) > 1"))
+    return len(
+        journal(home, "select key, count(*) from calls where state = 'answered' group by key having count(*) > 1")
+    )

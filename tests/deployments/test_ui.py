@@ -1,4 +1,5 @@
-"""A person looks at a run in Prefect's UI: logs in with what `cogumi up` made, opens the run's page, the artifacts, and the form of a deployment."""
+"""A person looks at a run in Prefect's UI: logs in with what `cogumi up` made, opens the run's page, the artifacts, and
+the form of a deployment."""
 
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -20,7 +21,8 @@ pytestmark = [
 
 
 class Shown(NamedTuple):
-    """A server that holds one run of the dataset phase, the address of its UI, and a browser in which somebody has logged in."""
+    """A server that holds one run of the dataset phase, the address of its UI, and a browser in which somebody has
+    logged in."""
 
     api: str
     ui: str
@@ -33,9 +35,18 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shown]:
     with Up(home, "--port", str(free_port()), "--server-only", **DEFAULT) as up:
         up.says("ready")
         made = up.made_its_login()
-        done = cogumi("run", "--phase", "dataset", *(word for setting in TINY for word in ("--set", setting)), home=home, **DEFAULT)
+        done = cogumi(
+            "run",
+            "--phase",
+            "dataset",
+            *(word for setting in TINY for word in ("--set", setting)),
+            home=home,
+            **DEFAULT,
+        )
         assert done.returncode == 0, done.stderr
-        ui = up.api.removesuffix("/api").replace("127.0.0.1", "localhost")  # another of its names than the one that it prints
+        ui = up.api.removesuffix("/api").replace(
+            "127.0.0.1", "localhost"
+        )  # another of its names than the one that it prints
         with Browser(tmp_path_factory.mktemp("chromium")) as browser:
             browser.open(f"{ui}/runs")
             browser.log_in("input[type=password]", made)
@@ -54,7 +65,9 @@ def artifacts(shown: Shown) -> dict[str, dict[str, Any]]:
 
 
 def test_the_run_is_shown_with_its_steps(shown: Shown) -> None:
-    runs = {each["name"]: each for each in post(shown.api, "/flow_runs/filter") if each["state_type"] == "COMPLETED"}  # the nights are scheduled
+    runs = {
+        each["name"]: each for each in post(shown.api, "/flow_runs/filter") if each["state_type"] == "COMPLETED"
+    }  # the nights are scheduled
     assert len(runs) == 2, "the pipeline and its one phase"
     for name, run in runs.items():
         shows(shown, f"/runs/flow-run/{run['id']}", name, "Completed")
@@ -65,12 +78,20 @@ def test_the_artifacts_can_be_read(shown: Shown) -> None:
     assert {"dataset", "teachers"} <= set(made)
     shows(shown, "/artifacts", *made)
     shows(shown, f"/artifacts/artifact/{made['dataset']['id']}", *DOMAINS)
-    teachers = [teacher for teacher in ("rehearsal-small", "rehearsal-medium", "rehearsal-large") if teacher in made["teachers"]["data"]]
+    teachers = [
+        teacher
+        for teacher in ("rehearsal-small", "rehearsal-medium", "rehearsal-large")
+        if teacher in made["teachers"]["data"]
+    ]
     assert teachers
     shows(shown, f"/artifacts/artifact/{made['teachers']['id']}", *teachers)
 
 
 def test_the_form_of_a_deployment_explains_itself(shown: Shown) -> None:
     deployment = get(shown.api, "/deployments/name/pipeline/nano")
-    explained = ("what to build: nano, llama-1b, llama-8b", "settings that differ from the profile", "the last phase to run")
+    explained = (
+        "what to build: nano, llama-1b, llama-8b",
+        "settings that differ from the profile",
+        "the last phase to run",
+    )
     shows(shown, f"/deployments/deployment/{deployment['id']}/run", *explained)

@@ -27,10 +27,22 @@ class Up:
         self.home, self.lines = home, list[str]()
         if "--api" not in arguments and not any(name.endswith("CONNECTION_URL") for name in environment):
             migrated(home)
-        own = {"COGUMI_HOME": str(home), "PREFECT_HOME": str(home / "prefect"), "PREFECT_RESULTS_LOCAL_STORAGE_PATH": str(home / "results"), **environment}
+        own = {
+            "COGUMI_HOME": str(home),
+            "PREFECT_HOME": str(home / "prefect"),
+            "PREFECT_RESULTS_LOCAL_STORAGE_PATH": str(home / "results"),
+            **environment,
+        }
         env = {**os.environ, **own}
         env.pop("PREFECT_API_URL", None)
-        self.process = subprocess.Popen([*COGUMI, "up", *arguments], env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
+        self.process = subprocess.Popen(
+            [*COGUMI, "up", *arguments],
+            env=env,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+        )
         threading.Thread(target=self._read, daemon=True).start()
 
     def __enter__(self) -> Self:
@@ -46,10 +58,16 @@ class Up:
 
     def says(self, text: str, seconds: float = 300) -> str:
         """The line with ``text``, when it comes."""
-        return until(lambda: next((line for line in self.lines if text in line), None), seconds, lambda: f"{text!r} in {self.lines}, {self.logs()}")
+        return until(
+            lambda: next((line for line in self.lines if text in line), None),
+            seconds,
+            lambda: f"{text!r} in {self.lines}, {self.logs()}",
+        )
 
     def logs(self) -> str:
-        return "\n".join(f"{path.name}: {path.read_text(errors='replace')[-500:]}" for path in (self.home / "logs").glob("*.log"))
+        return "\n".join(
+            f"{path.name}: {path.read_text(errors='replace')[-500:]}" for path in (self.home / "logs").glob("*.log")
+        )
 
     @property
     def api(self) -> str:
@@ -72,7 +90,9 @@ class Up:
 def until(look: Callable[[], Any], seconds: float, otherwise: Callable[[], str]) -> Any:
     deadline = time.monotonic() + seconds
     while not (found := look()):
-        if time.monotonic() > deadline:  # after a look, so that there is a last one however long this process was not served
+        if (
+            time.monotonic() > deadline
+        ):  # after a look, so that there is a last one however long this process was not served
             raise AssertionError(otherwise())
         time.sleep(0.2)
     return found
@@ -98,7 +118,11 @@ def ask(method: str, url: str, body: Any = None) -> httpx.Response:
 def login(url: str = "") -> tuple[str, str]:
     """The login that tests/conftest.py names, or that the server of ``url`` made."""
     made = next((home for server, home in _made.items() if url.startswith(server)), None)
-    user, _, password = (made / "login").read_text().strip().partition(":") if made else os.environ["PREFECT_API_AUTH_STRING"].partition(":")
+    user, _, password = (
+        (made / "login").read_text().strip().partition(":")
+        if made
+        else os.environ["PREFECT_API_AUTH_STRING"].partition(":")
+    )
     return user, password
 
 

@@ -1,4 +1,5 @@
-"""A person is asked before money is spent: by a form where there is a deployment, at a terminal, or the profile's rule answers."""
+"""A person is asked before money is spent: by a form where there is a deployment, at a terminal, or the profile's rule
+answers."""
 
 import os
 import sys
@@ -43,7 +44,9 @@ def asking(rule: str = "refuse", wait_s: int = 600) -> str:
 @pytest.fixture
 def deployment() -> UUID:
     with get_client(sync_client=True) as client:
-        return client.create_deployment(flow_id=client.create_flow(asking), name="here", entrypoint="tests/flows/test_approval.py:asking", path=".")
+        return client.create_deployment(
+            flow_id=client.create_flow(asking), name="here", entrypoint="tests/flows/test_approval.py:asking", path="."
+        )
 
 
 def go_on(run: UUID) -> State[Any]:
@@ -72,7 +75,9 @@ def form(run: UUID) -> dict[str, Any]:
     return found  # type: ignore[return-value]
 
 
-def test_a_run_of_a_deployment_is_suspended_until_somebody_answers_and_asks_each_question_once(deployment: UUID) -> None:
+def test_a_run_of_a_deployment_is_suspended_until_somebody_answers_and_asks_each_question_once(
+    deployment: UUID,
+) -> None:
     run = submitted(deployment)
     BEGAN.clear()
     assert go_on(run).name == "Suspended"
@@ -105,7 +110,9 @@ def test_a_refusal_ends_the_run_with_a_clear_message(deployment: UUID) -> None:
     resume_flow_run(run, run_input={"approve": False, "reason": "too dear"})
     ended = go_on(run)
     assert ended.is_failed()
-    with pytest.raises(GateFailed, match=r"approval refused in the UI: too dear\. The dataset phase may spend up to \$2\.50"):
+    with pytest.raises(
+        GateFailed, match=r"approval refused in the UI: too dear\. The dataset phase may spend up to \$2\.50"
+    ):
         ended.result()
 
 
@@ -113,7 +120,9 @@ def scheduled(deployment: UUID, rule: str) -> FlowRun:
     """A run that a schedule of the deployment made."""
     with get_client(sync_client=True) as client:
         client.create_deployment_schedules(deployment, [(IntervalSchedule(interval=timedelta(hours=1)), True)])
-        client.request("POST", "/deployments/{id}/schedule", path_params={"id": deployment}, json={"min_runs": 1, "max_runs": 1})
+        client.request(
+            "POST", "/deployments/{id}/schedule", path_params={"id": deployment}, json={"min_runs": 1, "max_runs": 1}
+        )
         of_it = DeploymentFilter(id=DeploymentFilterId(any_=[deployment]))
         runs = [one for one in client.read_flow_runs(deployment_filter=of_it) if one.auto_scheduled]
         client.set_flow_run_state(runs[0].id, Pending(), force=True)  # as a worker does when it is due
@@ -135,7 +144,11 @@ def terminal(typed: str) -> Iterator[None]:
     """A real terminal as standard input and error, at which ``typed`` was typed."""
     person, program = os.openpty()
     before = sys.stdin, sys.stderr
-    with os.fdopen(program, "r+b", buffering=0) as raw, open(raw.fileno(), closefd=False) as reading, open(raw.fileno(), "w", closefd=False) as writing:
+    with (
+        os.fdopen(program, "r+b", buffering=0) as raw,
+        open(raw.fileno(), closefd=False) as reading,
+        open(raw.fileno(), "w", closefd=False) as writing,
+    ):
         sys.stdin, sys.stderr = reading, writing
         try:
             os.write(person, typed.encode())
@@ -168,7 +181,11 @@ def test_nothing_is_asked_below_the_amount() -> None:
 
 def test_what_is_asked_about_is_the_worst_case_within_the_cap() -> None:
     nano, capped = load("nano"), load("nano", ["teachers.cap_dollars=0.5"])
-    assert 0 < spending.of_night({"code": ["coding"]}, nano) < spending.of_night({"reasoning": ["math", "reasoning"]}, nano)
+    assert (
+        0
+        < spending.of_night({"code": ["coding"]}, nano)
+        < spending.of_night({"reasoning": ["math", "reasoning"]}, nano)
+    )
     assert spending.of_phase("modifiers", nano) > spending.of_night({"code": ["coding"]}, nano)
     assert spending.of_phase("routing", nano) == 0
     assert spending.of_phase("dataset", nano) > Decimal("0.5")

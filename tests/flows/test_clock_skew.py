@@ -1,6 +1,8 @@
-"""A machine whose clock is wrong: nothing is made twice, nothing of a living process is swept away, and artifacts stay the same.
+"""A machine whose clock is wrong: nothing is made twice, nothing of a living process is swept away, and artifacts stay
+the same.
 
-Cache keys, digests and locks know no time. Processes here run under libfaketime, two days ahead of or behind the others.
+Cache keys, digests and locks know no time. Processes here run under libfaketime, two days ahead of or behind the
+others.
 """
 
 import os
@@ -53,7 +55,14 @@ def start(script: str, skew: str | None, home: Path, *arguments: str, **more: st
     environment = {**os.environ, "COGUMI_HOME": str(home), "PYTHONPATH": str(ROOT), **more}
     if skew is not None:
         environment |= {"LD_PRELOAD": str(FAKETIME), "FAKETIME": skew, "DONT_FAKE_MONOTONIC": "1"}
-    return subprocess.Popen([sys.executable, "-c", script, *arguments], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT)
+    return subprocess.Popen(
+        [sys.executable, "-c", script, *arguments],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+    )
 
 
 def ended(process: "subprocess.Popen[str]") -> str:
@@ -83,12 +92,18 @@ def test_the_store_never_sweeps_what_a_living_process_makes(state: Path, tmp_pat
 
 @pytest.mark.all
 def test_a_step_is_taken_from_the_cache_whatever_the_clock(prefect_server: None, state: Path) -> None:
-    own = {"PREFECT_API_URL": PREFECT_API_URL.value() or "", "PREFECT_HOME": str(state / "prefect"), "PREFECT_RESULTS_LOCAL_STORAGE_PATH": str(state / "results")}
+    own = {
+        "PREFECT_API_URL": PREFECT_API_URL.value() or "",
+        "PREFECT_HOME": str(state / "prefect"),
+        "PREFECT_RESULTS_LOCAL_STORAGE_PATH": str(state / "results"),
+    }
     first = ended(start(STEP, None, state, **own))
     assert " ran " in first
     others = [ended(process) for process in [start(STEP, skew, state, **own) for skew in SKEWS]]
     for said, days in zip(others, (2, -2), strict=True):
-        assert abs(int(said.split("clock ")[1].split()[0]) - time.time() - days * 86400) < 3600, "the clock was wrong indeed"
+        assert abs(int(said.split("clock ")[1].split()[0]) - time.time() - days * 86400) < 3600, (
+            "the clock was wrong indeed"
+        )
         assert " cached " in said
         assert " ran " not in said
     assert len({said.split("digest ")[1].split()[0] for said in [first, *others]}) == 1

@@ -18,7 +18,16 @@ pytestmark = [pytest.mark.usefixtures("prefect_server"), pytest.mark.slow]
 
 def profile(**changes: object) -> Profile:
     """The nano profile with this test's compression settings, and few questions."""
-    whole = load("nano", ["evaluation.rehearsal.test=1", "evaluation.rehearsal.calibration=1", "evaluation.max_new_tokens=24", "evaluation.context=512", "evaluation.tolerance=1"])
+    whole = load(
+        "nano",
+        [
+            "evaluation.rehearsal.test=1",
+            "evaluation.rehearsal.calibration=1",
+            "evaluation.max_new_tokens=24",
+            "evaluation.context=512",
+            "evaluation.tolerance=1",
+        ],
+    )
     return whole.model_copy(update={"compression": settings(**changes)})
 
 
@@ -29,11 +38,24 @@ def given() -> tuple[Artifact, Artifact, Artifact]:
 
 def test_the_phase(given: tuple[Artifact, Artifact, Artifact]) -> None:
     student, dataset, questions = given
-    small = {"recovery": {"examples": 16}, "pruning": {"stages": [0.4, 0.5], "max_perplexity_ratio": 100.0}, "temperature": {"examples": 16}}
+    small = {
+        "recovery": {"examples": 16},
+        "pruning": {"stages": [0.4, 0.5], "max_perplexity_ratio": 100.0},
+        "temperature": {"examples": 16},
+    }
     made = compression(student, dataset, questions, profile(**small))
     rows = read_ledger(made.ledger)
     stages = ["pruned to 40%", "recovered at 40%", "pruned to 50%", "recovered at 50%"]
-    assert [row.step for row in rows] == ["student", *stages, "AWQ scales folded", "W4A16 for vLLM", "GGUF Q5_K_M", "zstd", "GGUF that packs smallest", "zstd of it"]
+    assert [row.step for row in rows] == [
+        "student",
+        *stages,
+        "AWQ scales folded",
+        "W4A16 for vLLM",
+        "GGUF Q5_K_M",
+        "zstd",
+        "GGUF that packs smallest",
+        "zstd of it",
+    ]
     assert zero_share(store.open(made.model)) == pytest.approx(0.5, abs=0.01)
     assert made.gguf_sparse is not None
     assert made.packed_sparse is not None
@@ -47,7 +69,12 @@ def test_the_phase(given: tuple[Artifact, Artifact, Artifact]) -> None:
 
 def test_a_stage_that_loses_too_much_is_undone_and_none_follows(given: tuple[Artifact, Artifact, Artifact]) -> None:
     student, dataset, questions = given
-    small = {"recovery": {"examples": 8, "learning_rate": 1e-6}, "pruning": {"stages": [0.9, 0.95], "max_perplexity_ratio": 1.01}, "awq": None, "gguf": {"importance": False}}
+    small = {
+        "recovery": {"examples": 8, "learning_rate": 1e-6},
+        "pruning": {"stages": [0.9, 0.95], "max_perplexity_ratio": 1.01},
+        "awq": None,
+        "gguf": {"importance": False},
+    }
     made = compression(student, dataset, questions, profile(**small))
     rows = read_ledger(made.ledger)
     assert [row.step for row in rows] == ["student", "pruned to 90%", "recovered at 90%", "GGUF Q5_K_M", "zstd"]

@@ -21,16 +21,31 @@ from tests.tasks.compression.conftest import make_artifact, make_dataset
 
 Parts = tuple[Artifact, Artifact, Artifact]
 SMALL: dict[str, dict[str, Any]] = {
-    "calibration": {"rows": 8, "tokens": 64, "batch": 4}, "pruning": {"method": "magnitude", "max_perplexity_ratio": 2.0}, "recovery": {"examples": 4, "batch": 4, "tokens": 200},
-    "awq": {"group": 32, "grid": 4, "max_divergence": 1e-3}, "gguf": {"sparse": ["Q4_0"]}, "temperature": {"examples": 8, "tokens": 200}, "packing": {"dictionary_kb": 0},
-}  # fmt: skip
+    "calibration": {"rows": 8, "tokens": 64, "batch": 4},
+    "pruning": {"method": "magnitude", "max_perplexity_ratio": 2.0},
+    "recovery": {"examples": 4, "batch": 4, "tokens": 200},
+    "awq": {"group": 32, "grid": 4, "max_divergence": 1e-3},
+    "gguf": {"sparse": ["Q4_0"]},
+    "temperature": {"examples": 8, "tokens": 200},
+    "packing": {"dictionary_kb": 0},
+}
 
 
 def profile(**changes: Any) -> Profile:
-    sections: dict[str, Any] = {name: {**SMALL.get(name, {}), **changes[name]} if isinstance(changes.get(name), dict) else changes.get(name, SMALL.get(name)) for name in
-                                {*SMALL, *changes}}  # fmt: skip
-    overrides = ["evaluation.rehearsal={test: 2, calibration: 1}", "evaluation.context=512", "evaluation.max_new_tokens=4", "evaluation.agreement=0",
-                 "evaluation.agreement_questions=2", "evaluation.resamples=1000"]  # fmt: skip
+    sections: dict[str, Any] = {
+        name: {**SMALL.get(name, {}), **changes[name]}
+        if isinstance(changes.get(name), dict)
+        else changes.get(name, SMALL.get(name))
+        for name in {*SMALL, *changes}
+    }
+    overrides = [
+        "evaluation.rehearsal={test: 2, calibration: 1}",
+        "evaluation.context=512",
+        "evaluation.max_new_tokens=4",
+        "evaluation.agreement=0",
+        "evaluation.agreement_questions=2",
+        "evaluation.resamples=1000",
+    ]
     return load("nano", overrides).model_copy(update={"compression": settings(**sections)})
 
 
@@ -47,7 +62,14 @@ def chance(model: Artifact, question: Question, adapter: Artifact | None) -> flo
     return 0.0 if model.metrics.get("bits_per_parameter", 32) < 9.5 else 2.0
 
 
-def run(parts: Parts, monkeypatch: pytest.MonkeyPatch, *, perplexity: float = 2.0, right: Any = lambda *_: 2.0, **changes: Any) -> Compressed:
+def run(
+    parts: Parts,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    perplexity: float = 2.0,
+    right: Any = lambda *_: 2.0,
+    **changes: Any,
+) -> Compressed:
     """``perplexity``: of everything but the student, whose is 2."""
     answering(monkeypatch, "tasks.compression.choose", right, lambda model: 2.0 if model == parts[0] else perplexity)
     return compression.fn(*parts, profile(**changes))
@@ -57,7 +79,17 @@ def steps(made: Compressed) -> list[str]:
     return [row.step for row in read_ledger(made.ledger)]
 
 
-WHOLE = ["student", "pruned to 50%", "recovered at 50%", "AWQ scales folded", "W4A16 for vLLM", "GGUF Q5_K_M", "zstd", "GGUF that packs smallest", "zstd of it"]
+WHOLE = [
+    "student",
+    "pruned to 50%",
+    "recovered at 50%",
+    "AWQ scales folded",
+    "W4A16 for vLLM",
+    "GGUF Q5_K_M",
+    "zstd",
+    "GGUF that packs smallest",
+    "zstd of it",
+]
 
 
 def test_every_section_reaches_its_steps(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -66,8 +98,10 @@ def test_every_section_reaches_its_steps(parts: Parts, monkeypatch: pytest.Monke
     assert steps(made) == WHOLE
     said = {call.step: call.arguments for call in calls}
     wanted = profile().compression
-    for step, section in (("prune", "pruning"), ("prune", "calibration"), ("recover", "recovery"), ("fold", "awq"), ("fold", "calibration"), ("w4a16", "awq"),
-                          ("importance", "calibration"), ("calibrate", "temperature"), ("pack", "packing"), ("smallest_packed", "packing")):  # fmt: skip
+    for step, section in (("prune", "pruning"), ("prune", "calibration"), ("recover", "recovery"), ("fold", "awq"),
+        ("fold", "calibration"), ("w4a16", "awq"),
+                          ("importance", "calibration"), ("calibrate", "temperature"), ("pack", "packing"),
+                          ("smallest_packed", "packing")):  # fmt: skip
         assert getattr(wanted, section) in said[step], (step, section)
     assert said["to_gguf"][1] == wanted.gguf.served
 
@@ -81,7 +115,9 @@ def test_every_section_reaches_its_steps(parts: Parts, monkeypatch: pytest.Monke
         ({"gguf": {"sparse": []}}, {"GGUF that packs smallest", "zstd of it"}),
     ],
 )
-def test_what_is_switched_off_is_not_made(parts: Parts, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any], missing: set[str]) -> None:
+def test_what_is_switched_off_is_not_made(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any], missing: set[str]
+) -> None:
     assert steps(run(parts, monkeypatch, **changes)) == [step for step in WHOLE if step not in missing]
 
 
@@ -105,20 +141,34 @@ def exported(made: Artifact) -> str:
 def test_the_exports_are_those_that_the_settings_name(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
     made = run(parts, monkeypatch, gguf={"reference": "Q8_0", "served": "Q4_0", "sparse": ["Q6_K"]})
     assert made.gguf_sparse is not None
-    assert [exported(one) for one in (made.reference, made.gguf, made.gguf_sparse)] == ["MOSTLY_Q8_0", "MOSTLY_Q4_0", "MOSTLY_Q6_K"]
+    assert [exported(one) for one in (made.reference, made.gguf, made.gguf_sparse)] == [
+        "MOSTLY_Q8_0",
+        "MOSTLY_Q4_0",
+        "MOSTLY_Q6_K",
+    ]
 
 
 @pytest.mark.parametrize(("fallback", "used"), [("Q8_0", "MOSTLY_Q8_0"), ("Q4_K_M", "MOSTLY_F16")])
 def test_the_fallback_is_served_where_the_first_choice_loses_too_much(
     parts: tuple[Artifact, Artifact, Artifact], monkeypatch: pytest.MonkeyPatch, fallback: str, used: str
 ) -> None:
-    made = run(parts, monkeypatch, right=chance, awq=None, pruning={"stages": []}, gguf={"served": "Q4_0", "fallback": fallback})
+    made = run(
+        parts,
+        monkeypatch,
+        right=chance,
+        awq=None,
+        pruning={"stages": []},
+        gguf={"served": "Q4_0", "fallback": fallback},
+    )
     assert exported(made.gguf) == used
     assert f"{fallback} is used instead" in read_ledger(made.ledger)[1].note
 
 
 def test_importance_changes_the_rounding(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
-    made = {importance: run(parts, monkeypatch, awq=None, pruning={"stages": []}, gguf={"importance": importance}).gguf for importance in (True, False)}
+    made = {
+        importance: run(parts, monkeypatch, awq=None, pruning={"stages": []}, gguf={"importance": importance}).gguf
+        for importance in (True, False)
+    }
     assert store.manifest(made[True]).files["model.gguf"] != store.manifest(made[False]).files["model.gguf"]
 
 

@@ -12,12 +12,20 @@ from flows.dataset import dataset
 from tasks.data import rows
 
 pytestmark = [pytest.mark.usefixtures("prefect_server"), pytest.mark.slow]
-SMALL = ["data.planning.examples=64", "data.planning.easy_oversample=2", "data.planning.hard_oversample=2", "data.verification.english=0"]
+SMALL = [
+    "data.planning.examples=64",
+    "data.planning.easy_oversample=2",
+    "data.planning.hard_oversample=2",
+    "data.verification.english=0",
+]
 
 
 def held_out() -> Artifact:
     with store.create("questions", settings={}) as folder:
-        rows.write(folder.path / rows.QUESTIONS, [question for domain in DOMAINS for question in world.questions(domain, "easy", "held_out", 2, 1)])
+        rows.write(
+            folder.path / rows.QUESTIONS,
+            [question for domain in DOMAINS for question in world.questions(domain, "easy", "held_out", 2, 1)],
+        )
     return folder.artifact
 
 
@@ -30,7 +38,9 @@ def steps_run(caplog: pytest.LogCaptureFixture, profile: Profile, evaluation: Ar
     return made, {str(name) for name, how, *_ in said if how == "ran" and not str(name).startswith("show_")}
 
 
-def test_a_second_run_is_cached_and_a_changed_threshold_runs_only_what_depends_on_it(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_second_run_is_cached_and_a_changed_threshold_runs_only_what_depends_on_it(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     evaluation = held_out()
     first, ran = steps_run(caplog, load("nano", SMALL), evaluation)
     assert {"plan", "write_questions", "judge", "split", "verify"} <= ran
@@ -40,5 +50,9 @@ def test_a_second_run_is_cached_and_a_changed_threshold_runs_only_what_depends_o
     other, ran = steps_run(caplog, load("nano", [*SMALL, "data.near_duplicates.threshold=0.7"]), evaluation)
     assert other != first
     assert ran == {"remove_near_duplicates", "balance", "split", "verify", "gate"}
-    threads = steps_run(caplog, load("nano", [*SMALL, "data.near_duplicates.threads=1", "data.filters.workers=2", "teachers.concurrency=3"]), evaluation)
+    threads = steps_run(
+        caplog,
+        load("nano", [*SMALL, "data.near_duplicates.threads=1", "data.filters.workers=2", "teachers.concurrency=3"]),
+        evaluation,
+    )
     assert threads == (first, {"gate"}), "how the work is done is in no key"

@@ -28,21 +28,34 @@ RELEASE = OURS.split("+")[0]
 
 
 def test_a_deployment_of_an_older_version_is_refused() -> None:
-    with pytest.raises(BadInput, match=rf"is of version 0\.0\.9, older than this code \({RELEASE}\).*`cogumi up --server-only --api \S+` from this code"):
+    with pytest.raises(
+        BadInput,
+        match=rf"is of version 0\.0\.9, older than this code \({RELEASE}\).*`cogumi up --server-only --api \S+` from "
+        r"this code",
+    ):
         compare_code("training/gpu", "0.0.9+0123456789ab")
 
 
 def test_code_that_is_older_than_the_deployment_is_refused() -> None:
-    with pytest.raises(BadInput, match=rf"this code is of version {RELEASE}, older than deployment training/gpu \(99\.0\.0\): update this code, or `cogumi up --server-only"):
+    with pytest.raises(
+        BadInput,
+        match=rf"this code is of version {RELEASE}, older than deployment training/gpu \(99\.0\.0\): update this code, "
+        r"or `cogumi up --server-only",
+    ):
         compare_code("training/gpu", "99.0.0+0123456789ab")
 
 
 def test_other_code_of_the_same_version_is_told() -> None:
     assert compare_code("training/gpu", OURS) is None
-    other, unknown = (str(compare_code("training/gpu", version)) for version in (f"{RELEASE}+0123456789ab", "d41d8cd98f00b204e9800998ecf8427e"))
+    other, unknown = (
+        str(compare_code("training/gpu", version))
+        for version in (f"{RELEASE}+0123456789ab", "d41d8cd98f00b204e9800998ecf8427e")
+    )
     assert "was made from other code of the same version" in other
     assert "does not say which code" in unknown
-    assert all("; `cogumi up --server-only --api " in said for said in (other, unknown)), "which keeps what a person set on the server"
+    assert all("; `cogumi up --server-only --api " in said for said in (other, unknown)), (
+        "which keeps what a person set on the server"
+    )
 
 
 def test_the_version_is_that_of_the_code(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -129,7 +142,11 @@ def test_a_missing_deployment_says_what_makes_it(pool: str) -> None:
     @flow
     def never_deployed() -> None: ...
 
-    with pytest.raises(BadInput, match=rf"there is no deployment 'never-deployed/remote'; `cogumi up --server-only --api {PREFECT_API_URL.value()}` makes"):
+    with pytest.raises(
+        BadInput,
+        match=r"there is no deployment 'never-deployed/remote'; `cogumi up --server-only --api "
+        rf"{PREFECT_API_URL.value()}` makes",
+    ):
         inside(lambda: dispatch(never_deployed, POOL))
 
 
@@ -138,13 +155,21 @@ def test_a_pool_without_a_worker_says_what_starts_one(kind: str, where: str, pre
     """Whatever its type by `cogumi up`, whose workers take from a run only what the pool offers."""
     with get_client(sync_client=True) as client:
         empty = client.create_work_pool(WorkPoolCreate(name=f"empty-{kind}", type=kind))
-    said = f"no worker serves work pool {empty.name}; start one{where} with: cogumi up --pool {empty.name} --api {PREFECT_API_URL.value()}"
+    said = (
+        f"no worker serves work pool {empty.name}; start one{where} with: cogumi up --pool {empty.name} --api "
+        f"{PREFECT_API_URL.value()}"
+    )
     assert waiting._reason(empty, 0) == said
 
 
 @pytest.mark.parametrize(("offered", "sent"), [("fresh", {"fresh": "1"}), ("env", {"env": {"COGUMI_FRESH": "1"}})])
-def test_a_fresh_run_is_told_to_a_pool_by_what_its_template_offers(offered: str, sent: dict[str, Any], prefect_server: None) -> None:
-    template = {"job_configuration": {"env": {}}, "variables": {"type": "object", "properties": {offered: {"default": ""}}}}
+def test_a_fresh_run_is_told_to_a_pool_by_what_its_template_offers(
+    offered: str, sent: dict[str, Any], prefect_server: None
+) -> None:
+    template = {
+        "job_configuration": {"env": {}},
+        "variables": {"type": "object", "properties": {offered: {"default": ""}}},
+    }
     with get_client(sync_client=True) as client:
         client.create_work_pool(WorkPoolCreate(name=f"offers-{offered}", type="process", base_job_template=template))
     assert told_fresh(f"offers-{offered}") == sent
@@ -157,11 +182,15 @@ def test_a_pool_that_cannot_be_told_is_said(pool: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_it_waits_loudly_for_a_worker_and_goes_on_with_it(pool: str, warned: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_it_waits_loudly_for_a_worker_and_goes_on_with_it(
+    pool: str, warned: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     """No worker: told at once and again. Then a worker: results, errors and lost processes come back as they should."""
     monkeypatch.setattr(waiting, "LOOK_SECONDS", 0.2)
     monkeypatch.setattr(waiting, "REPEAT_SECONDS", 1.0)
-    waits = f"no worker serves work pool {POOL}; start one with: cogumi up --pool {POOL} --api {PREFECT_API_URL.value()}"
+    waits = (
+        f"no worker serves work pool {POOL}; start one with: cogumi up --pool {POOL} --api {PREFECT_API_URL.value()}"
+    )
     again, seen = threading.Event(), waiting.log.warning
 
     def counted(message: str, *values: Any) -> None:
@@ -176,8 +205,16 @@ def test_it_waits_loudly_for_a_worker_and_goes_on_with_it(pool: str, warned: lis
 
     def start_worker() -> None:
         again.wait(120)
-        environment = {**os.environ, "PREFECT_API_URL": api, "PYTHONPATH": str(ROOT), "PREFECT_WORKER_QUERY_SECONDS": "1"}
-        environment |= {"PREFECT_RESULTS_LOCAL_STORAGE_PATH": os.environ["PREFECT_RESULTS_LOCAL_STORAGE_PATH"], "PREFECT_RESULTS_PERSIST_BY_DEFAULT": "true"}
+        environment = {
+            **os.environ,
+            "PREFECT_API_URL": api,
+            "PYTHONPATH": str(ROOT),
+            "PREFECT_WORKER_QUERY_SECONDS": "1",
+        }
+        environment |= {
+            "PREFECT_RESULTS_LOCAL_STORAGE_PATH": os.environ["PREFECT_RESULTS_LOCAL_STORAGE_PATH"],
+            "PREFECT_RESULTS_PERSIST_BY_DEFAULT": "true",
+        }
         command = [sys.executable, "-m", "prefect", "worker", "start", "--pool", POOL]
         worker.append(subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
 
@@ -189,7 +226,11 @@ def test_it_waits_loudly_for_a_worker_and_goes_on_with_it(pool: str, warned: lis
         assert any("has started" in said or "has a worker again" in said for said in warned)
         with pytest.raises(GateFailed, match=r"^gate test: value = 3, must be >= 99$"):
             inside(lambda: dispatch(refuse, POOL, 3))
-        with pytest.raises(BadInput, match=rf"^the code on worker \S+ is of version {RELEASE}, older than the run's deployment \(99\.0\.0\): update its checkout or image"):
+        with pytest.raises(
+            BadInput,
+            match=rf"^the code on worker \S+ is of version {RELEASE}, older than the run's deployment \(99\.0\.0\): "
+            r"update its checkout or image",
+        ):
             inside(lambda: dispatch(misplaced, POOL, 4))
         warned.clear()
         assert inside(lambda: dispatch(die_once, POOL, str(tmp_path / "trace"))).number == 1

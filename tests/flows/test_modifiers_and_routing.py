@@ -1,4 +1,5 @@
-"""Modifiers, routing and a night's retraining with a student that answers by rule: what each setting changes on the way.
+"""Modifiers, routing and a night's retraining with a student that answers by rule: what each setting changes on the
+way.
 
 Fresh questions, cascade, lessons, gains, router and release are real; only training and answering are not.
 """
@@ -34,11 +35,20 @@ from tests.flows.students import answering, given, watched
 from tests.tasks.modifiers.world import dataset, examples
 
 OVERRIDES = [
-    "modifiers.questions=24", "routing.questions=24", "routing.router={layers: [48, 8, 1], first_tokens: 64, epochs: 8, patience: 8, set_aside: 0.2, batch: 32, "
-    "learning_rate: 0.01, decay: 0.0}", "routing.domains={sizes: [3], buckets: 512, characters: 200, epochs: 4, batch: 32, learning_rate: 0.05, decay: 0.0}",
-    "routing.threshold={default: 0.8, most_cost: 3.0, steps: 21}", "evaluation.rehearsal={test: 8, calibration: 14}", "evaluation.resamples=1000",
-    "nightly.questions=12", "nightly.logged=5", "nightly.examination={affected: 4, elsewhere: 2}",
-]  # fmt: skip
+    "modifiers.questions=24",
+    "routing.questions=24",
+    "routing.router={layers: [48, 8, 1], first_tokens: 64, epochs: "
+    "8, patience: 8, set_aside: 0.2, batch: 32, "
+    "learning_rate: 0.01, decay: 0.0}",
+    "routing.domains={sizes: [3], buckets: 512, characters: 200, epochs: 4, batch: "
+    "32, learning_rate: 0.05, decay: 0.0}",
+    "routing.threshold={default: 0.8, most_cost: 3.0, steps: 21}",
+    "evaluation.rehearsal={test: 8, calibration: 14}",
+    "evaluation.resamples=1000",
+    "nightly.questions=12",
+    "nightly.logged=5",
+    "nightly.examination={affected: 4, elsewhere: 2}",
+]
 INSIDE = {name: set(coverage(name).domains) for name in ("code", "reasoning", "automation")}
 
 
@@ -59,13 +69,15 @@ def profile(*overrides: str) -> Profile:
 
 
 def chance(model: Artifact, question: Question, adapter: Artifact | None) -> float:
-    """Right on fewer than half, with a modifier on nearly all of its own domains; ``adapter``'s metrics say whose it is."""
+    """Right on fewer than half, with a modifier on nearly all of its own domains; ``adapter``'s metrics say whose it
+    is."""
     inside = adapter is not None and question.domain in INSIDE[list(INSIDE)[int(adapter.metrics["modifier"])]]
     return 1.2 if inside else 0.4
 
 
 def untrained(patch: pytest.MonkeyPatch, module: Any) -> list[Lora]:
-    """``sft`` and the export make an empty adapter that knows its modifier by its lessons; the settings of every training."""
+    """``sft`` and the export make an empty adapter that knows its modifier by its lessons; the settings of every
+    training."""
     seen: list[Lora] = []
 
     def sft(model: Artifact, lessons: Artifact, settings: Lora, seed: int) -> Artifact:
@@ -74,7 +86,9 @@ def untrained(patch: pytest.MonkeyPatch, module: Any) -> list[Lora]:
         taught = {row["metadata"]["domain"] for row in rows if "/modifiers/" in row["metadata"]["source"]}
         with store.create("adapter", parents=[model, lessons], settings=settings) as folder:
             (folder.path / "weights").write_text(settings.model_dump_json())
-            folder.metrics["modifier"] = next(number for number, domains in enumerate(INSIDE.values()) if taught <= domains)
+            folder.metrics["modifier"] = next(
+                number for number, domains in enumerate(INSIDE.values()) if taught <= domains
+            )
         return folder.artifact
 
     def export(adapter: Artifact, model: Artifact) -> Artifact:
@@ -123,19 +137,31 @@ def modify(parts: Parts, *overrides: str) -> Modified:
     """The phase with the modifier ``code`` alone."""
     whole = profile("modifiers.questions=8", *overrides)
     alone = whole.modifiers.model_copy(update={"each": whole.modifiers.each[:1]})
-    return modifiers.fn(parts.model, parts.gguf, parts.dataset, parts.questions, whole.model_copy(update={"modifiers": alone}))
+    return modifiers.fn(
+        parts.model, parts.gguf, parts.dataset, parts.questions, whole.model_copy(update={"modifiers": alone})
+    )
 
 
 def posed(made: Modified) -> list[Question]:
     """The fresh questions of the first modifier."""
-    return [question for parent in store.manifest(made.modifiers[0].tested).parents if (found := store.find(parent)).kind == "questions" for question in read_questions(found)]
+    return [
+        question
+        for parent in store.manifest(made.modifiers[0].tested).parents
+        if (found := store.find(parent)).kind == "questions"
+        for question in read_questions(found)
+    ]
 
 
 def test_every_section_of_the_modifiers_reaches_its_step(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
     calls, trained = watched(monkeypatch, modifiers_phase), untrained(monkeypatch, modifiers_phase)
     made = modify(parts, "modifiers.each.0.lora.rank=3")
     wanted = profile().modifiers
-    for step, section in (("fresh_questions", "source"), ("cascade", "cascade"), ("mixture", "mixture"), ("gain", "acceptance")):
+    for step, section in (
+        ("fresh_questions", "source"),
+        ("cascade", "cascade"),
+        ("mixture", "mixture"),
+        ("gain", "acceptance"),
+    ):
         assert getattr(wanted, section) in given(calls, step), section
     assert [lora.rank for lora in trained] == [3]
     assert [one.name for one in made.modifiers] == ["code"], "each"
@@ -146,16 +172,31 @@ def test_questions_hard_share_and_source_decide_what_is_posed(parts: Parts) -> N
     assert (len(plain), sum(question.difficulty == "hard" for question in plain)) == (8, 5)
     assert len(posed(modify(parts, "modifiers.questions=12"))) == 12
     assert {question.difficulty for question in posed(modify(parts, "modifiers.hard_share=1.0"))} == {"hard"}
-    written = posed(modify(parts, "modifiers.source={kind: teachers, role: questions, batch: 10, max_tokens: 1000, temperature: 0.7, attempts: 2}"))
+    written = posed(
+        modify(
+            parts,
+            "modifiers.source={kind: teachers, role: questions, batch: 10, max_tokens: 1000, temperature: 0.7, "
+            "attempts: 2}",
+        )
+    )
     assert {question.source.split()[0] for question in plain} == {"rehearsal"}
     assert all(question.source.startswith("teacher ") for question in written)
 
 
 def test_the_name_of_a_modifier_decides_what_it_covers_and_who_mends(parts: Parts) -> None:
     whole = profile("modifiers.questions=8")
-    for name, domains, role in (("code", {"coding"}, "tier1_code"), ("automation", {"tool_use", "instruction"}, "tier1_automation")):
+    for name, domains, role in (
+        ("code", {"coding"}, "tier1_code"),
+        ("automation", {"tool_use", "instruction"}, "tier1_automation"),
+    ):
         one = whole.modifiers.each[0].model_copy(update={"name": name})
-        made = modifiers.fn(parts.model, parts.gguf, parts.dataset, parts.questions, whole.model_copy(update={"modifiers": whole.modifiers.model_copy(update={"each": (one,)})}))
+        made = modifiers.fn(
+            parts.model,
+            parts.gguf,
+            parts.dataset,
+            parts.questions,
+            whole.model_copy(update={"modifiers": whole.modifiers.model_copy(update={"each": (one,)})}),
+        )
         assert {question.domain for question in posed(made)} == domains
         assert json.loads((store.open(made.modifiers[0].mended) / "tiers.json").read_text())[0]["role"] == role
 
@@ -169,12 +210,19 @@ def test_acceptance_decides_on_the_release(parts: Parts, field: str) -> None:
 
     with pytest.MonkeyPatch.context() as patch:
         answering(patch, "flows.modifiers", worse_elsewhere)
-        accepted = {value: modify(parts, "modifiers.acceptance.allowed_loss=1.0", f"modifiers.acceptance.{field}={value}").modifiers[0].accepted for value in (loose, strict)}
+        accepted = {
+            value: modify(parts, "modifiers.acceptance.allowed_loss=1.0", f"modifiers.acceptance.{field}={value}")
+            .modifiers[0]
+            .accepted
+            for value in (loose, strict)
+        }
     assert accepted == {loose: True, strict: False}
 
 
 def route(parts: Parts, *overrides: str) -> Routed:
-    return routing.fn(parts.gguf, parts.modified, parts.dataset, parts.questions, profile("routing.tolerance=1", *overrides))
+    return routing.fn(
+        parts.gguf, parts.modified, parts.dataset, parts.questions, profile("routing.tolerance=1", *overrides)
+    )
 
 
 def ancestor(made: Artifact, kind: str) -> Artifact:
@@ -185,7 +233,12 @@ def test_every_section_of_the_routing_reaches_its_step(parts: Parts, monkeypatch
     calls = watched(monkeypatch, routing_phase)
     route(parts)
     wanted = profile().routing
-    for step, section in (("learn_domains", "domains"), ("learn_router", "router"), ("calibrate_router", "calibration"), ("assemble", "threshold")):
+    for step, section in (
+        ("learn_domains", "domains"),
+        ("learn_router", "router"),
+        ("calibrate_router", "calibration"),
+        ("assemble", "threshold"),
+    ):
         assert getattr(wanted, section) in given(calls, step), section
 
 
@@ -222,42 +275,87 @@ def standing(parts: Parts) -> Standing:
     """The current release, as the night reads it."""
     modified, router = parts.modified, parts.routed.router
     members = [
-        Member(name=one.name, domains=one.domains, gguf=one.gguf, evaluation=one.evaluation, mended=one.mended, failures=ancestor(one.mended, "failures"))
+        Member(
+            name=one.name,
+            domains=one.domains,
+            gguf=one.gguf,
+            evaluation=one.evaluation,
+            mended=one.mended,
+            failures=ancestor(one.mended, "failures"),
+        )
         for one in modified.modifiers
     ]
     return Standing(
-        release=make("release", "current"), model=parts.model, gguf=parts.gguf, dataset=card_ready(parts.dataset), modifiers=tuple(members), router=router,
-        classifier=ancestor(router, "domain_classifier"), tested=tuple(one.tested for one in modified.modifiers), test=parts.questions, base_test=parts.routed.base,
-        routed=parts.routed.evaluation, calibration=modified.calibration, base_calibration=modified.base,
-    )  # fmt: skip
+        release=make("release", "current"),
+        model=parts.model,
+        gguf=parts.gguf,
+        dataset=card_ready(parts.dataset),
+        modifiers=tuple(members),
+        router=router,
+        classifier=ancestor(router, "domain_classifier"),
+        tested=tuple(one.tested for one in modified.modifiers),
+        test=parts.questions,
+        base_test=parts.routed.base,
+        routed=parts.routed.evaluation,
+        calibration=modified.calibration,
+        base_calibration=modified.base,
+    )
 
 
 def card_ready(rows: Artifact) -> Artifact:
     """The dataset with what a release's card says of it."""
-    stats = {"rows": {"train": 1, "validation": 0}, "quality": {"mean": 8.0}, "teachers": [{"teacher_model": "rehearsal-large"}]}
-    content = {f"{name}_dot_jsonl": (store.open(rows) / f"{name}.jsonl").read_text() for name in ("train", "validation")}
+    stats = {
+        "rows": {"train": 1, "validation": 0},
+        "quality": {"mean": 8.0},
+        "teachers": [{"teacher_model": "rehearsal-large"}],
+    }
+    content = {
+        f"{name}_dot_jsonl": (store.open(rows) / f"{name}.jsonl").read_text() for name in ("train", "validation")
+    }
     return make("dataset", "with statistics", **content, stats_dot_json=json.dumps(stats))
 
 
 def observed(domain: Domain, wrong: int) -> Artifact:
     """Served answers to fresh questions, all wrong."""
     rows = [
-        Observed(id=f"s{number}", source="serving", time=f"t{number:03}", prompt=question.prompt, domain=domain, task_type=question.task_type, right=False, reason="",
-                 doubted=False, escalated=False, fallback=False)
+        Observed(
+            id=f"s{number}",
+            source="serving",
+            time=f"t{number:03}",
+            prompt=question.prompt,
+            domain=domain,
+            task_type=question.task_type,
+            right=False,
+            reason="",
+            doubted=False,
+            escalated=False,
+            fallback=False,
+        )
         for number, question in enumerate(world.questions(domain, "hard", "train", wrong, 77))
-    ]  # fmt: skip
-    return make("observed", f"{domain} {wrong}", records_dot_jsonl="".join(row.model_dump_json() + "\n" for row in rows))
+    ]
+    return make(
+        "observed", f"{domain} {wrong}", records_dot_jsonl="".join(row.model_dump_json() + "\n" for row in rows)
+    )
 
 
 def night(parts: Parts, *overrides: str) -> Retrained:
-    return retraining.fn(standing(parts), observed("coding", 9), {"code": ["coding"]}, 1, 1, profile("modifiers.acceptance={minimum_gain: -1, allowed_loss: 1}", *overrides))
+    return retraining.fn(
+        standing(parts),
+        observed("coding", 9),
+        {"code": ["coding"]},
+        1,
+        1,
+        profile("modifiers.acceptance={minimum_gain: -1, allowed_loss: 1}", *overrides),
+    )
 
 
 def test_a_night_asks_as_many_questions_and_takes_over_as_many_as_it_may(parts: Parts) -> None:
     counts: dict[tuple[int, int], tuple[int, int]] = {}
     for questions, logged in ((12, 5), (6, 5), (12, 2), (12, 0)):
         chosen = profile(f"nightly.questions={questions}", f"nightly.logged={logged}")
-        asked = read_questions(ancestor(_renew("code", ["coding"], standing(parts), observed("coding", 9), 1, chosen).tested, "questions"))
+        asked = read_questions(
+            ancestor(_renew("code", ["coding"], standing(parts), observed("coding", 9), 1, chosen).tested, "questions")
+        )
         taken = sum(question.source == "served" for question in asked)
         counts[questions, logged] = (len(asked) - taken, taken)
     assert counts == {key: key for key in counts}
@@ -267,21 +365,48 @@ def test_a_nights_examination_has_the_size_that_the_settings_say(parts: Parts) -
     def sizes(affected: int, elsewhere: int) -> tuple[int, int]:
         made = night(parts, f"nightly.examination={{affected: {affected}, elsewhere: {elsewhere}}}")
         assert made.after is not None
-        domains = [json.loads(line)["domain"] for line in (store.open(made.after) / "answers.jsonl").read_text().split("\n") if line]
+        domains = [
+            json.loads(line)["domain"]
+            for line in (store.open(made.after) / "answers.jsonl").read_text().split("\n")
+            if line
+        ]
         return domains.count("coding"), domains.count("reading")
 
     assert sizes(4, 2) == (8, 4)
     assert sizes(6, 1) == (12, 2)
 
 
-@pytest.mark.parametrize(("field", "passes", "misses"), [("nightly.minimum_gain", 0.05, 0.15), ("nightly.tolerance", 0.08, 0.03), ("release.size_limit_mib", 1.0, 1e-9)])
+@pytest.mark.parametrize(
+    ("field", "passes", "misses"),
+    [("nightly.minimum_gain", 0.05, 0.15), ("nightly.tolerance", 0.08, 0.03), ("release.size_limit_mib", 1.0, 1e-9)],
+)
 def test_the_nights_gate_compares_with_the_settings(parts: Parts, field: str, passes: float, misses: float) -> None:
-    comparison = Comparison(affected=Interval(mean=0.2, low=0.1, high=0.3, n=9), overall=Interval(mean=0.0, low=-0.05, high=0.05, n=9), by_domain={}, before={}, after={})
+    comparison = Comparison(
+        affected=Interval(mean=0.2, low=0.1, high=0.3, n=9),
+        overall=Interval(mean=0.0, low=-0.05, high=0.05, n=9),
+        by_domain={},
+        before={},
+        after={},
+    )
     code = parts.modified.modifiers[0]
-    member = Member(name="code", domains=("coding",), gguf=code.gguf, evaluation=code.evaluation, mended=code.mended, failures=code.mended)
-    made = Retrained(renewed=(Renewed(member=member, tested=code.tested, gain=code.gain),), release=make("release", "candidate", file_dot_txt="x"), comparison=comparison)
+    member = Member(
+        name="code",
+        domains=("coding",),
+        gguf=code.gguf,
+        evaluation=code.evaluation,
+        mended=code.mended,
+        failures=code.mended,
+    )
+    made = Retrained(
+        renewed=(Renewed(member=member, tested=code.tested, gain=code.gain),),
+        release=make("release", "candidate", file_dot_txt="x"),
+        comparison=comparison,
+    )
     others = ["nightly.minimum_gain=0.0", "nightly.tolerance=0.1", "release.size_limit_mib=8"]
-    assert [_judge(made, profile(*others, f"{field}={value}"))[0] for value in (passes, misses)] == ["promoted", "refused"]
+    assert [_judge(made, profile(*others, f"{field}={value}"))[0] for value in (passes, misses)] == [
+        "promoted",
+        "refused",
+    ]
 
 
 @pytest.mark.parametrize(("field", "moves", "stays"), [("records", 10, 40), ("share", 0.3, 1.0)])
@@ -291,10 +416,16 @@ def test_moving_decides_what_a_night_takes_up(parts: Parts, field: str, moves: f
     seen = make("observed", "mostly wrong", records_dot_jsonl="".join(row.model_dump_json() + "\n" for row in right))
     current = standing(parts)
     at_release = make(
-        "evaluation", "all right", current.router, answers_dot_jsonl=all_right(current.routed), choices_dot_json=(store.open(current.routed) / "choices.json").read_text()
+        "evaluation",
+        "all right",
+        current.router,
+        answers_dot_jsonl=all_right(current.routed),
+        choices_dot_json=(store.open(current.routed) / "choices.json").read_text(),
     )
     current = current.model_copy(update={"routed": at_release})
-    found = {value: _clusters(seen, current, profile(f"nightly.moving.{field}={value}"))[0].moved for value in (moves, stays)}
+    found = {
+        value: _clusters(seen, current, profile(f"nightly.moving.{field}={value}"))[0].moved for value in (moves, stays)
+    }
     assert found == {moves: True, stays: False}
 
 

@@ -1,6 +1,8 @@
-"""Nights on a release whose student has learned enough to gain by a modifier: unmoved, promoted, rolled back, refused, approved.
+"""Nights on a release whose student has learned enough to gain by a modifier: unmoved, promoted, rolled back, refused,
+approved.
 
-About six minutes on two cores. The student is small but real; nothing of the night is replaced: answers come from the release itself.
+About six minutes on two cores. The student is small but real; nothing of the night is replaced: answers come from the
+release itself.
 """
 
 import subprocess
@@ -38,10 +40,24 @@ STUDENT = [
     "evaluation.rehearsal={test: 6, calibration: 6}",
     "routing.router.epochs=20",
 ]
-LEARNING = ["modifiers.each.0.lora.epochs=8", "modifiers.each.0.lora.learning_rate=0.004", "nightly.logged=100", "nightly.examination={affected: 100, elsewhere: 6}"]
-FORGETFUL = ["modifiers.each.0.lora.learning_rate=1.0e-8", "nightly.questions=30", "nightly.examination={affected: 60, elsewhere: 6}"]
+LEARNING = [
+    "modifiers.each.0.lora.epochs=8",
+    "modifiers.each.0.lora.learning_rate=0.004",
+    "nightly.logged=100",
+    "nightly.examination={affected: 100, elsewhere: 6}",
+]
+FORGETFUL = [
+    "modifiers.each.0.lora.learning_rate=1.0e-8",
+    "nightly.questions=30",
+    "nightly.examination={affected: 60, elsewhere: 6}",
+]
 """A training that learns nothing, so that what the current modifier can do is lost: the planted regression."""
-QUICK = ["nightly.questions=20", "nightly.examination={affected: 5, elsewhere: 5}", "nightly.minimum_gain=-1", "nightly.tolerance=1"]
+QUICK = [
+    "nightly.questions=20",
+    "nightly.examination={affected: 5, elsewhere: 5}",
+    "nightly.minimum_gain=-1",
+    "nightly.tolerance=1",
+]
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +133,12 @@ def test_the_night_after_has_nothing_to_do_and_a_rollback_goes_back() -> None:
     assert night(*LEARNING).verdict == "unmoved"
     new, old = current().release, releases().entries[-2].release
     for goal in (old, new, old, new):
-        done = subprocess.run([sys.executable, "-c", "from deployments.start import main; main()", "rollback"], capture_output=True, text=True, check=True)
+        done = subprocess.run(
+            [sys.executable, "-c", "from deployments.start import main; main()", "rollback"],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
         assert goal.digest[:12] in done.stdout
         assert current().release == goal
     assert [entry.release for entry in releases().entries] == [old, new]
@@ -140,7 +161,11 @@ def test_with_a_planted_regression_it_refuses_and_leaves_the_release_as_it_was()
 def test_a_worker_asks_a_person_before_spending_and_before_promotion(home: Path) -> None:
     rollback(releases().entries[0].release.digest)
     serve("coding", ["hard"], 40, 321)
-    overrides = [*STUDENT, *QUICK, "approval={above_dollars: 0, before_promotion: true, unattended: refuse, wait_s: 600}"]
+    overrides = [
+        *STUDENT,
+        *QUICK,
+        "approval={above_dollars: 0, before_promotion: true, unattended: refuse, wait_s: 600}",
+    ]
     before = releases()
     up = Up(home, "--port", str(free_port()), PREFECT_WORKER_QUERY_SECONDS="1")
     try:
@@ -148,7 +173,11 @@ def test_a_worker_asks_a_person_before_spending_and_before_promotion(home: Path)
         deployment = get(up.api, "/deployments/name/nightly/nano")
 
         def submit() -> str:
-            run: str = post(up.api, f"/deployments/{deployment['id']}/create_flow_run", parameters={"profile": "nano", "overrides": overrides})["id"]
+            run: str = post(
+                up.api,
+                f"/deployments/{deployment['id']}/create_flow_run",
+                parameters={"profile": "nano", "overrides": overrides},
+            )["id"]
             return run
 
         def reaches(run: str, *names: str) -> str:

@@ -1,4 +1,5 @@
-"""A run's steps, gates and promotions stand beside its teacher calls, in the one journal that its profile or ``COGUMI_JOURNAL`` names."""
+"""A run's steps, gates and promotions stand beside its teacher calls, in the one journal that its profile or
+``COGUMI_JOURNAL`` names."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -35,7 +36,9 @@ def named(path: Path, overrides: Sequence[str] = ()) -> tuple[str, list[str]]:
     return url, [*overrides, f"teachers.journal={url}"]
 
 
-def test_a_run_keeps_everything_in_the_journal_that_its_profile_names(tmp_path: Path, state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_keeps_everything_in_the_journal_that_its_profile_names(
+    tmp_path: Path, state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     url, overrides = named(tmp_path / "named.db", SMALL)
     pipeline("nano", overrides, "dataset")
     assert not (state / "journal.db").exists(), "nothing is scattered into the state folder"
@@ -53,7 +56,9 @@ def test_a_run_keeps_everything_in_the_journal_that_its_profile_names(tmp_path: 
     assert history.last_run() == told[0].run
 
 
-def test_runs_in_one_process_do_not_mix_and_the_environment_wins(tmp_path: Path, state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_runs_in_one_process_do_not_mix_and_the_environment_wins(
+    tmp_path: Path, state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     url, overrides = named(tmp_path / "named.db")
     judged(load("nano", overrides))
     assert not (state / "journal.db").exists()

@@ -41,7 +41,11 @@ class Said(logging.Handler):
         self.steps: list[tuple[str, str]] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        if isinstance(record.args, tuple) and len(record.args) == 4 and not str(record.args[0]).startswith(("gate", "publish", "show_")):
+        if (
+            isinstance(record.args, tuple)
+            and len(record.args) == 4
+            and not str(record.args[0]).startswith(("gate", "publish", "show_"))
+        ):
             self.steps.append((str(record.args[0]), str(record.args[1])))
 
 
@@ -67,7 +71,10 @@ def shows_the_figures(page: str, report: Artifact) -> None:
     """What `cogumi report --json` prints is what the page shows, each number in its place."""
     figures = read_figures(report)
     assert figures is not None
-    shown = [[html.unescape(cell) for cell in re.findall(r"<td[^>]*>(.*?)</td>", row)] for row in re.findall(r"<tr>(.*?)</tr>", page)]
+    shown = [
+        [html.unescape(cell) for cell in re.findall(r"<td[^>]*>(.*?)</td>", row)]
+        for row in re.findall(r"<tr>(.*?)</tr>", page)
+    ]
     cells = {tuple(row) for row in shown}
     for row in figures.ledger:
         mine = next(one for one in cells if one[:1] == (row.step,) and len(one) == 8)
@@ -76,15 +83,22 @@ def shows_the_figures(page: str, report: Artifact) -> None:
         assert mine[5] == f"{row.tokens_per_second:.0f}"
         assert mine[7] == ": ".join(filter(None, (row.verdict, row.note)))
         assert row.by_domain
-    assert {(one.gate, one.check, f"{one.value:.4g}", one.rule, f"{one.threshold:.4g}") for one in figures.gates} <= cells
+    assert {
+        (one.gate, one.check, f"{one.value:.4g}", one.rule, f"{one.threshold:.4g}") for one in figures.gates
+    } <= cells
     assert {(one.before, one.after, points_of(one.difference)) for one in figures.changes} <= cells
-    assert {(one.modifier, points_of(one.inside)) for one in figures.modifiers} == {(row[0], row[3]) for row in cells if len(row) == 6 and "→" in row[2]}
+    assert {(one.modifier, points_of(one.inside)) for one in figures.modifiers} == {
+        (row[0], row[3]) for row in cells if len(row) == 6 and "→" in row[2]
+    }
     assert ("calibration error after", f"{figures.router.ece_after:.3f}") in cells
     for one in figures.steps:
         assert any(row[:3] == (one.step, str(one.artifacts), f"{one.seconds:.1f}") for row in cells), one.step
     assert {stage.stage for stage in figures.dataset.stages} <= {row[0] for row in cells if len(row) == 4}
     assert f"{figures.dataset.train} training and {figures.dataset.validation} validation examples" in page
-    assert min(len(figures.ledger), len(figures.gates), len(figures.changes), len(figures.modifiers), len(figures.steps)) >= 3
+    assert (
+        min(len(figures.ledger), len(figures.gates), len(figures.changes), len(figures.modifiers), len(figures.steps))
+        >= 3
+    )
 
 
 @pytest.mark.timeout(1800)
@@ -95,13 +109,24 @@ def test_every_phase_builds_and_the_release_answers() -> None:
     assert current().release == release
     described = json.loads((store.open(release) / "release.json").read_text())
     assert set(described["modifiers"]) == {"code", "reasoning", "automation"}
-    assert (store.open(report) / "shortfalls.md").read_text().startswith("- "), "a student this small falls short of something"
+    assert (store.open(report) / "shortfalls.md").read_text().startswith("- "), (
+        "a student this small falls short of something"
+    )
     page = (store.open(report) / "report.html").read_text()
-    for section in ("The student, step by step", "Compression ledger", "Modifiers", "Router", "Dataset", "Time, memory and money per step"):
+    for section in (
+        "The student, step by step",
+        "Compression ledger",
+        "Modifiers",
+        "Router",
+        "Dataset",
+        "Time, memory and money per step",
+    ):
         assert section in page
     assert page.count("<svg") >= 6
     shows_the_figures(page, report)
-    assert "http" not in re.sub(r'http://www\.w3\.org/[^"]*|http://purl\.org/[^"]*|http://creativecommons\.org/[^"]*', "", page), "the page needs nothing from outside"
+    assert "http" not in re.sub(
+        r'http://www\.w3\.org/[^"]*|http://purl\.org/[^"]*|http://creativecommons\.org/[^"]*', "", page
+    ), "the page needs nothing from outside"
     with Responder(store.open(release), threads=1) as responder:
         reply = responder.reply([Message(role="user", content="What is 3 plus 4?")])
     assert reply.decision.choice in {"base", *described["modifiers"]}

@@ -19,7 +19,9 @@ def test_a_pool_that_a_late_phase_lacks_ends_the_run_before_its_first_step(prefe
     assert not (state / "store").exists()
 
 
-def test_keys_of_phases_that_run_elsewhere_are_not_asked_for(prefect_server: None, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+def test_keys_of_phases_that_run_elsewhere_are_not_asked_for(
+    prefect_server: None, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     for name in ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "TOGETHER_API_KEY", "GROQ_API_KEY", "OPENROUTER_API_KEY"):
         monkeypatch.delenv(name, raising=False)
 

@@ -1,4 +1,5 @@
-"""What the profile itself says: where each phase runs, with which random streams, under which name, and when a person is asked."""
+"""What the profile itself says: where each phase runs, with which random streams, under which name, and when a person
+is asked."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -36,10 +37,16 @@ def dispatched(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str, tuple[An
         seen.append((phase.name, pool, args))
         if phase.name == "dataset":
             return artifact
-        return Released(release=artifact, report=artifact) if phase.name == "release" else SimpleNamespace(student=artifact, model=artifact, gguf=artifact)
+        return (
+            Released(release=artifact, report=artifact)
+            if phase.name == "release"
+            else SimpleNamespace(student=artifact, model=artifact, gguf=artifact)
+        )
 
     monkeypatch.setattr(pipeline_phase, "dispatch", dispatch)
-    monkeypatch.setattr(pipeline_phase, "preflight", lambda phases, profile: None)  # the pools that it looks for are names here
+    monkeypatch.setattr(
+        pipeline_phase, "preflight", lambda phases, profile: None
+    )  # the pools that it looks for are names here
     return seen
 
 
@@ -48,16 +55,27 @@ def run(*overrides: str) -> None:
 
 
 @pytest.mark.parametrize("phase", ["dataset", "training", "compression", "modifiers", "routing", "release"])
-def test_each_phase_goes_to_the_pool_that_pools_names(dispatched: list[tuple[str, str, tuple[Any, ...]]], phase: str) -> None:
+def test_each_phase_goes_to_the_pool_that_pools_names(
+    dispatched: list[tuple[str, str, tuple[Any, ...]]], phase: str
+) -> None:
     run(f"pools.{phase}=gpu")
-    assert {name: pool for name, pool, _ in dispatched} == {name: "gpu" if name == phase else "local" for name in PHASES}
+    assert {name: pool for name, pool, _ in dispatched} == {
+        name: "gpu" if name == phase else "local" for name in PHASES
+    }
 
 
-def test_evaluation_and_seed_are_the_held_out_questions_of_every_phase(dispatched: list[tuple[str, str, tuple[Any, ...]]]) -> None:
+def test_evaluation_and_seed_are_the_held_out_questions_of_every_phase(
+    dispatched: list[tuple[str, str, tuple[Any, ...]]],
+) -> None:
     def asked(*overrides: str) -> list[str]:
         dispatched.clear()
         run(*overrides)
-        (questions,) = {one.digest: one for _, _, args in dispatched for one in args if isinstance(one, Artifact) and one.kind == "questions"}.values()
+        (questions,) = {
+            one.digest: one
+            for _, _, args in dispatched
+            for one in args
+            if isinstance(one, Artifact) and one.kind == "questions"
+        }.values()
         return [question.prompt for question in read_questions(questions)]
 
     plain = asked()
@@ -66,8 +84,13 @@ def test_evaluation_and_seed_are_the_held_out_questions_of_every_phase(dispatche
     assert asked("pools.training=gpu") == plain
 
 
-def test_approval_and_teachers_decide_whether_a_run_that_may_spend_goes_on(dispatched: list[tuple[str, str, tuple[Any, ...]]]) -> None:
-    run("approval={above_dollars: 1, before_promotion: false, unattended: refuse, wait_s: 60}", "teachers.cap_dollars=0.9")
+def test_approval_and_teachers_decide_whether_a_run_that_may_spend_goes_on(
+    dispatched: list[tuple[str, str, tuple[Any, ...]]],
+) -> None:
+    run(
+        "approval={above_dollars: 1, before_promotion: false, unattended: refuse, wait_s: 60}",
+        "teachers.cap_dollars=0.9",
+    )
     assert len(dispatched) == len(PHASES)
     dispatched.clear()
     with pytest.raises(GateFailed, match=r"by the profile's rule approval\.unattended=refuse"):
@@ -79,16 +102,32 @@ def test_approval_and_teachers_decide_whether_a_run_that_may_spend_goes_on(dispa
 
 def test_every_phase_is_given_the_profile(dispatched: list[tuple[str, str, tuple[Any, ...]]]) -> None:
     """And with it its own section: data, training, compression, modifiers, routing, release."""
-    overrides = ["evaluation.rehearsal={test: 1, calibration: 1}", "data.source=here", "training.minimum_gain=-0.5", "compression.target_megabytes=3", "modifiers.questions=9",
-                 "routing.questions=9", "release.title=T"]  # fmt: skip
+    overrides = [
+        "evaluation.rehearsal={test: 1, calibration: 1}",
+        "data.source=here",
+        "training.minimum_gain=-0.5",
+        "compression.target_megabytes=3",
+        "modifiers.questions=9",
+        "routing.questions=9",
+        "release.title=T",
+    ]
     run(*overrides[1:])
     assert all(load("nano", overrides) in args for _, _, args in dispatched)
 
 
 def test_a_night_refuses_a_release_of_a_profile_of_another_name() -> None:
     sure = Interval(mean=0.5, low=0.4, high=0.6, n=10)
-    described = Description(title="t", profile="mine", context_tokens=64, answer_tokens=8, parameters=1, modifiers={}, exact_match_base=sure, exact_match_routed=sure,
-                            routed_minus_base=sure)  # fmt: skip
+    described = Description(
+        title="t",
+        profile="mine",
+        context_tokens=64,
+        answer_tokens=8,
+        parameters=1,
+        modifiers={},
+        exact_match_base=sure,
+        exact_match_routed=sure,
+        routed_minus_base=sure,
+    )
     release = made("release", release_dot_json=described.model_dump_json())
     assert nightly_phase._described(release, load("nano", ["name=mine"])).title == "t"
     with pytest.raises(BadInput, match="built from profile mine, not nano"):

@@ -1,4 +1,5 @@
-"""What the training phase itself decides by: every section reaches its step, and the gate is the settings'. Answers are by rule, training is real."""
+"""What the training phase itself decides by: every section reaches its step, and the gate is the settings'. Answers are
+by rule, training is real."""
 
 import pytest
 
@@ -16,10 +17,16 @@ from tests.tasks.training.conftest import dataset as dataset
 
 def profile(minimum_gain: float = 0.0, allowed_loss: float = 0.02) -> Profile:
     settings = Training(
-        student=changed(SCRATCH, tokens=800), fine_tuning=changed(LORA, epochs=0.1, evaluations=1), meta=changed(ANIL, rounds=1, episodes=2, evaluate_every=1),
-        merging=changed(MERGING, examples=2), minimum_gain=minimum_gain, allowed_loss=allowed_loss,
-    )  # fmt: skip
-    return load("nano", ["evaluation.rehearsal={test: 4, calibration: 1}", "evaluation.resamples=1000"]).model_copy(update={"training": settings})
+        student=changed(SCRATCH, tokens=800),
+        fine_tuning=changed(LORA, epochs=0.1, evaluations=1),
+        meta=changed(ANIL, rounds=1, episodes=2, evaluate_every=1),
+        merging=changed(MERGING, examples=2),
+        minimum_gain=minimum_gain,
+        allowed_loss=allowed_loss,
+    )
+    return load("nano", ["evaluation.rehearsal={test: 4, calibration: 1}", "evaluation.resamples=1000"]).model_copy(
+        update={"training": settings}
+    )
 
 
 def taught(model: Artifact, question: Question, adapter: Artifact | None) -> float:
@@ -32,12 +39,20 @@ def test_every_section_reaches_its_step(dataset: Artifact, monkeypatch: pytest.M
     made = training.fn(dataset, held_out(profile().evaluation, 0), profile())
     wanted = profile().training
     assert made.base.metrics["tokens"] == 2 * SCRATCH.batch * SCRATCH.length, "student: 800 tokens are two steps"
-    for step, section in (("sft", "fine_tuning"), ("anil", "meta"), ("control", "meta"), ("merge", "merging"), ("choose_adapter", "allowed_loss")):
+    for step, section in (
+        ("sft", "fine_tuning"),
+        ("anil", "meta"),
+        ("control", "meta"),
+        ("merge", "merging"),
+        ("choose_adapter", "allowed_loss"),
+    ):
         assert getattr(wanted, section) in given(calls, step), section
 
 
 @pytest.mark.parametrize("minimum_gain", [0.0, 0.95])
-def test_a_fine_tuning_that_gains_less_than_minimum_gain_is_refused(dataset: Artifact, monkeypatch: pytest.MonkeyPatch, minimum_gain: float) -> None:
+def test_a_fine_tuning_that_gains_less_than_minimum_gain_is_refused(
+    dataset: Artifact, monkeypatch: pytest.MonkeyPatch, minimum_gain: float
+) -> None:
     class Passed(Exception):
         """The gate was passed: the rest is not needed here."""
 

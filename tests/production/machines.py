@@ -23,8 +23,13 @@ KEY = re.compile(r"[0-9a-f]{64}")
 
 
 def environment(home: Path, **more: str) -> dict[str, str]:
-    """The environment of a process whose state folder is ``home``; nothing of this test process's own Prefect but the login."""
-    own = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "COGUMI_")) or name == "PREFECT_API_AUTH_STRING"}
+    """The environment of a process whose state folder is ``home``; nothing of this test process's own Prefect but the
+    login."""
+    own = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("PREFECT_", "COGUMI_")) or name == "PREFECT_API_AUTH_STRING"
+    }
     return {**own, "COGUMI_HOME": str(home), **more}
 
 
@@ -34,7 +39,14 @@ def start(home: Path, *arguments: str, **more: str) -> "subprocess.Popen[str]":
     if not more.keys() & {"PREFECT_API_URL", "PREFECT_SERVER_DATABASE_CONNECTION_URL"}:
         migrated(home)
     with (home / "said.log").open("ab") as said:
-        return subprocess.Popen([sys.executable, *arguments], env=environment(home, **more), stdout=said, stderr=said, stdin=subprocess.DEVNULL, text=True)
+        return subprocess.Popen(
+            [sys.executable, *arguments],
+            env=environment(home, **more),
+            stdout=said,
+            stderr=said,
+            stdin=subprocess.DEVNULL,
+            text=True,
+        )
 
 
 def said(home: Path) -> str:
@@ -65,7 +77,9 @@ def recomputed(before: dict[str, int], place: Path) -> list[str]:
     return [key for key, written in before.items() if after.get(key) != written]
 
 
-def answers(journal: str, question: str = "select key, number from calls where state = 'answered'") -> list[tuple[str, int]]:
+def answers(
+    journal: str, question: str = "select key, number from calls where state = 'answered'"
+) -> list[tuple[str, int]]:
     """What the journal at this URL says: by default the calls whose answer is recorded."""
     engine = create_engine(journal)
     try:
@@ -79,7 +93,9 @@ def answers(journal: str, question: str = "select key, number from calls where s
 
 def paid_twice(journal: str) -> int:
     """Calls that have more than one recorded answer."""
-    return len(answers(journal, "select key, count(*) from calls where state = 'answered' group by key having count(*) > 1"))
+    return len(
+        answers(journal, "select key, count(*) from calls where state = 'answered' group by key having count(*) > 1")
+    )
 
 
 def check_store(home: Path, monkeypatch: pytest.MonkeyPatch, place: str | None = None) -> int:
@@ -103,6 +119,6 @@ def check_store(home: Path, monkeypatch: pytest.MonkeyPatch, place: str | None =
 
 
 def anew(number: int) -> list[str]:
-    """Settings by which the run of that number finds next to nothing in the cache. Not by further seeds: at the smallest size some leave a
-    student without one right answer, and calibrating the router ends there, as it should."""
+    """Settings by which the run of that number finds next to nothing in the cache. Not by further seeds: at the
+    smallest size some leave a student without one right answer, and calibrating the router ends there, as it should."""
     return [*TINY, f"seed={number % 2}", f"data.writing.max_tokens={600 + number}"]

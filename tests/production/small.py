@@ -1,4 +1,5 @@
-"""A run of a few slow steps, in a process like that of ``cogumi run``: ``python -m tests.production.small STEPS NAME``."""
+"""A run of a few slow steps, in a process like that of ``cogumi run``: ``python -m tests.production.small STEPS
+NAME``."""
 
 import os
 import sys

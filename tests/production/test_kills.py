@@ -10,14 +10,27 @@ import pytest
 
 from tests.deployments.test_start import COGUMI
 from tests.living import kill
-from tests.production.machines import anew, answers, check_store, finished, paid_twice, processes, recomputed, said, start, until
+from tests.production.machines import (
+    anew,
+    answers,
+    check_store,
+    finished,
+    paid_twice,
+    processes,
+    recomputed,
+    said,
+    start,
+    until,
+)
 
 KILLS, SEED = int(os.environ.get("COGUMI_KILLS", "30")), int(os.environ.get("COGUMI_KILLS_SEED", "11"))
 pytestmark = [pytest.mark.all, pytest.mark.timeout(7200)]
 
 
 def server_of(home: Path) -> int | None:
-    return next((pid for pid, command in processes(home).items() if "deployments.up.servers.own_server" in command), None)
+    return next(
+        (pid for pid, command in processes(home).items() if "deployments.up.servers.own_server" in command), None
+    )
 
 
 def test_thirty_kills_lose_nothing(databases: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -66,4 +79,7 @@ def test_thirty_kills_lose_nothing(databases: dict[str, str], tmp_path: Path, mo
     nothing_lost()
     until(lambda: not processes(home), 15, "nothing is left")
     assert check_store(home, monkeypatch) > 40
-    print(f"{killed} killed; {len(kept)} steps finished, none twice; {len(paid)} answers paid, none twice; {number} runs ended between the kills")
+    print(
+        f"{killed} killed; {len(kept)} steps finished, none twice; {len(paid)} answers paid, none twice; {number} runs "
+        "ended between the kills"
+    )

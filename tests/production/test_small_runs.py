@@ -26,14 +26,18 @@ def begun(home: Path) -> Counter[str]:
 
 
 def server_of(home: Path) -> int | None:
-    return next((pid for pid, command in processes(home).items() if "deployments.up.servers.own_server" in command), None)
+    return next(
+        (pid for pid, command in processes(home).items() if "deployments.up.servers.own_server" in command), None
+    )
 
 
 def gone(home: Path) -> bool:
     return not processes(home)
 
 
-def test_after_a_kill_a_signal_and_the_loss_of_its_server_a_run_ends_right(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_after_a_kill_a_signal_and_the_loss_of_its_server_a_run_ends_right(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     dice = random.Random(3)
     before: dict[str, int] = {}
 
@@ -54,7 +58,11 @@ def test_after_a_kill_a_signal_and_the_loss_of_its_server_a_run_ends_right(tmp_p
     earlier = len(said(tmp_path))
     run = start(tmp_path, *SMALL, "7")
     until(lambda: server_of(tmp_path), 120, "there is a server")
-    until(lambda: any(line.split()[2:3] in (["ran"], ["cached"]) for line in said(tmp_path)[earlier:].splitlines()), 120, "a step is done")
+    until(
+        lambda: any(line.split()[2:3] in (["ran"], ["cached"]) for line in said(tmp_path)[earlier:].splitlines()),
+        120,
+        "a step is done",
+    )
     server = server_of(tmp_path)
     assert server is not None
     kill(server)
@@ -102,7 +110,12 @@ def test_a_run_whose_server_is_lost_for_good_ends_with_one_clear_line(tmp_path: 
         other.kill()
         assert run.wait(60) == 1, said(tmp_path / "run")
         assert (
-            said(tmp_path / "run").splitlines()[-1].endswith("is gone (ConnectError); start it again, or correct or unset PREFECT_API_URL, and run again: finished steps are kept")
+            said(tmp_path / "run")
+            .splitlines()[-1]
+            .endswith(
+                "is gone (ConnectError); start it again, or correct or unset PREFECT_API_URL, and run again: finished "
+                "steps are kept"
+            )
         )
         assert gone(tmp_path / "run")
     finally:

@@ -1,4 +1,5 @@
-"""One run split over two machines that share only the artifact store and the journal: on a folder, and on S3 with PostgreSQL."""
+"""One run split over two machines that share only the artifact store and the journal: on a folder, and on S3 with
+PostgreSQL."""
 
 import json
 import subprocess
@@ -25,7 +26,10 @@ ON_GPU = ["pools.training=gpu", "pools.compression=gpu"]
 def shared(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[dict[str, str]]:
     """What both machines share."""
     if request.param == "folder":
-        yield {"COGUMI_STORE": str(tmp_path / "shared" / "store"), "COGUMI_JOURNAL": f"sqlite:///{tmp_path / 'shared' / 'journal.db'}"}
+        yield {
+            "COGUMI_STORE": str(tmp_path / "shared" / "store"),
+            "COGUMI_JOURNAL": f"sqlite:///{tmp_path / 'shared' / 'journal.db'}",
+        }
         return
     with s3.server() as address, postgres.running() as journal:
         yield {"COGUMI_STORE": s3.bucket(*address), "COGUMI_JOURNAL": journal, **s3.environment(*address)}
@@ -51,9 +55,23 @@ class Site:
     def run(self, *overrides: str) -> None:
         """Run the pipeline from a third shell, and watch which processes each machine has meanwhile."""
         chosen = json.dumps([*ON_GPU, *TINY, *overrides])
-        command = [sys.executable, "-m", "prefect", "deployment", "run", "pipeline/nano", "--param", f"overrides={chosen}", "--watch", "--watch-interval", "1"]
+        command = [
+            sys.executable,
+            "-m",
+            "prefect",
+            "deployment",
+            "run",
+            "pipeline/nano",
+            "--param",
+            f"overrides={chosen}",
+            "--watch",
+            "--watch-interval",
+            "1",
+        ]
         with (self.shell / "watch.log").open("w") as log:
-            client = subprocess.Popen(command, env=environment(self.shell, PREFECT_API_URL=self.api), stdout=log, stderr=log)
+            client = subprocess.Popen(
+                command, env=environment(self.shell, PREFECT_API_URL=self.api), stdout=log, stderr=log
+            )
             while client.poll() is None:
                 for home in (self.cpu, self.gpu):
                     self.seen[home.name] |= set(processes(home))
@@ -67,19 +85,29 @@ class Site:
         return found
 
     def steps(self) -> dict[str, int]:
-        """How many steps of the newest run, wherever they ran, ended in which state; phases, gates and notices are no steps."""
-        root = self.post("/flow_runs/filter", sort="START_TIME_DESC", limit=1, flows={"name": {"any_": ["pipeline"]}})[0]["id"]
+        """How many steps of the newest run, wherever they ran, ended in which state; phases, gates and notices are no
+        steps."""
+        root = self.post("/flow_runs/filter", sort="START_TIME_DESC", limit=1, flows={"name": {"any_": ["pipeline"]}})[
+            0
+        ]["id"]
         level, states = [root], dict[str, int]()
         while level:
-            for task in self.post("/task_runs/filter", task_runs={"flow_run_id": {"any_": level}, "subflow_runs": {"exists_": False}}):
+            for task in self.post(
+                "/task_runs/filter", task_runs={"flow_run_id": {"any_": level}, "subflow_runs": {"exists_": False}}
+            ):
                 if not str(task["name"]).endswith("(every run)"):
                     states[str(task["state_name"])] = states.get(str(task["state_name"]), 0) + 1
-            level = [one["id"] for one in self.post("/flow_runs/filter", flow_runs={"parent_flow_run_id": {"any_": level}})]
+            level = [
+                one["id"] for one in self.post("/flow_runs/filter", flow_runs={"parent_flow_run_id": {"any_": level}})
+            ]
         return states
 
     def ran_on(self, flow: str) -> set[str]:
         """The machines among whose processes are those that ran ``flow``."""
-        ran = {int(str(one["infrastructure_pid"])) for one in self.post("/flow_runs/filter", flows={"name": {"any_": [flow]}})}
+        ran = {
+            int(str(one["infrastructure_pid"]))
+            for one in self.post("/flow_runs/filter", flows={"name": {"any_": [flow]}})
+        }
         return {name for name, seen in self.seen.items() if ran & seen}
 
     def close(self) -> None:

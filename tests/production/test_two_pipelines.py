@@ -18,7 +18,14 @@ def test_two_pipelines_at_once_make_nothing_twice(tmp_path: Path, monkeypatch: p
     runs = [start(tmp_path, *command) for _ in range(2)]
     assert [run.wait(550) for run in runs] == [0, 0], said(tmp_path)[-3000:]
     lines = [line.split() for line in said(tmp_path).splitlines()]
-    ran = Counter(words[2] for words in lines if len(words) > 4 and words[2] in {"ran", "cached"} and words[1] not in ALWAYS and not words[1].startswith("show_"))
+    ran = Counter(
+        words[2]
+        for words in lines
+        if len(words) > 4
+        and words[2] in {"ran", "cached"}
+        and words[1] not in ALWAYS
+        and not words[1].startswith("show_")
+    )
     keys = len(finished(tmp_path / "store"))
     assert ran["ran"] == keys, "as many steps ran as there are results"
     assert ran["cached"] >= keys, "the other run took them from there"

@@ -1,4 +1,5 @@
-"""Kills at random moments of what ``cogumi up`` runs: workers, the processes of their runs, the server; on SQLite and PostgreSQL."""
+"""Kills at random moments of what ``cogumi up`` runs: workers, the processes of their runs, the server; on SQLite and
+PostgreSQL."""
 
 import os
 import random
@@ -15,7 +16,18 @@ from tests.deployments.test_start import COGUMI
 from tests.deployments.up_process import login
 from tests.living import environment, kill
 from tests.ports import free_port
-from tests.production.machines import anew, answers, check_store, finished, paid_twice, processes, recomputed, said, start, until
+from tests.production.machines import (
+    anew,
+    answers,
+    check_store,
+    finished,
+    paid_twice,
+    processes,
+    recomputed,
+    said,
+    start,
+    until,
+)
 
 pytestmark = [pytest.mark.all, pytest.mark.timeout(7200)]
 KILLS, SEED = int(os.environ.get("COGUMI_KILLS", "10")), int(os.environ.get("COGUMI_KILLS_SEED", "11"))
@@ -44,10 +56,15 @@ class House:
             self.up = None
 
     def submit(self, number: int) -> str:
-        """A run's id. Asked over the API: a ``prefect deployment run --watch`` whose server dies misses what it waits for."""
+        """A run's id. Asked over the API: a ``prefect deployment run --watch`` whose server dies misses what it waits
+        for."""
         overrides = ["pools.training=gpu", "pools.compression=gpu", *anew(number)]
         deployment = self.ask("GET", "/deployments/name/pipeline/nano")["id"]
-        return str(self.ask("POST", f"/deployments/{deployment}/create_flow_run", {"parameters": {"overrides": overrides}})["id"])
+        return str(
+            self.ask("POST", f"/deployments/{deployment}/create_flow_run", {"parameters": {"overrides": overrides}})[
+                "id"
+            ]
+        )
 
     def ended(self, run: str) -> str | None:
         """The type of the run's last state, None while it goes on."""
@@ -59,7 +76,9 @@ class House:
         deadline = time.monotonic() + 180
         while True:
             try:
-                answer = httpx.request(method, f"{self.api}{path}", json=body, auth=login(), timeout=20).raise_for_status()
+                answer = httpx.request(
+                    method, f"{self.api}{path}", json=body, auth=login(), timeout=20
+                ).raise_for_status()
                 return dict(answer.json())
             except httpx.HTTPError:
                 assert time.monotonic() < deadline, said(self.home)[-3000:]
@@ -72,7 +91,9 @@ class House:
         found = {
             "worker": workers,
             "server": [pid for pid, command in there.items() if "server_command" in command],
-            "run": [pid for pid in there if any(setting.startswith("PREFECT__FLOW_RUN_ID=") for setting in environment(pid))],  # also one whose worker was killed before
+            "run": [
+                pid for pid in there if any(setting.startswith("PREFECT__FLOW_RUN_ID=") for setting in environment(pid))
+            ],  # also one whose worker was killed before
         }[kind]
         if not found or self.life[kind] >= LIFE:
             return False
@@ -82,7 +103,9 @@ class House:
         return True
 
 
-def test_kills_of_workers_runs_and_server_lose_nothing(databases: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_kills_of_workers_runs_and_server_lose_nothing(
+    databases: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     house, journal, dice = House(tmp_path, databases), databases["COGUMI_JOURNAL"], random.Random(SEED)
     kept: dict[str, int] = {}
     paid: set[tuple[str, int]] = set()
@@ -125,4 +148,7 @@ def test_kills_of_workers_runs_and_server_lose_nothing(databases: dict[str, str]
         house.close()
     assert not processes(house.home)
     assert check_store(house.home, monkeypatch) > 40
-    print(f"{house.killed} killed; {len(kept)} steps finished, none twice; {len(paid)} answers paid, none twice; {ended} runs ended between the kills")
+    print(
+        f"{house.killed} killed; {len(kept)} steps finished, none twice; {len(paid)} answers paid, none twice; {ended} "
+        "runs ended between the kills"
+    )

@@ -89,17 +89,35 @@ def test_a_cached_reference_that_cannot_be_read_is_made_again(damage: bytes) -> 
 
 
 def test_a_cached_reference_that_is_not_what_the_step_makes_is_made_again(tmp_path: Path) -> None:
-    """A record that decodes well, and says something else: of another type, about another artifact, or leading out of the store."""
+    """A record that decodes well, and says something else: of another type, about another artifact, or leading out of
+    the store."""
     made = both("hostile", 0.5, 1)
     plain = made.model_dump(mode="json")
     key = cut.key(write.fn("hostile"), Cut(share=0.5, threads=1))
-    for wrong in ({"kind": "../../x"}, {"digest": "0" * 64}, {"bytes": "3"}, {"metrics": {"exact_match": 1.0}}, {"account": "0" * 64}, {"extra": 1}):
+    for wrong in (
+        {"kind": "../../x"},
+        {"digest": "0" * 64},
+        {"bytes": "3"},
+        {"metrics": {"exact_match": 1.0}},
+        {"account": "0" * 64},
+        {"extra": 1},
+    ):
         calls.clear()
         results.write(key, as_record(key, plain | wrong))
         assert both("hostile", 0.5, 1) == made
         assert calls == ["cut"], wrong
         assert results.value(key) == plain, wrong
-    for value in (plain | {"digest": ".."}, plain | {"bytes": 10**19}, plain | {"uri": "\x1b[2J"}, plain | {"metrics": {"a": float("nan")}}, [plain], "text", 3, None, {}):
+    for value in (
+        plain | {"digest": ".."},
+        plain | {"bytes": 10**19},
+        plain | {"uri": "\x1b[2J"},
+        plain | {"metrics": {"a": float("nan")}},
+        [plain],
+        "text",
+        3,
+        None,
+        {},
+    ):
         with pytest.raises(ValueError, match="validation error"):
             cut.result_of(value)
     for damage in (as_record("f" * 64, plain), as_record(key, plain).replace(b'"type":"json"', b'"type":"pickle"')):
@@ -152,7 +170,9 @@ def s3_store(monkeypatch: pytest.MonkeyPatch) -> Iterator[s3.Cuts]:
         proxy.close()
 
 
-def test_what_one_machine_has_done_another_takes_from_the_shared_store(s3_store: s3.Cuts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_one_machine_has_done_another_takes_from_the_shared_store(
+    s3_store: s3.Cuts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     made = both("shared", 0.5, 1)
     monkeypatch.setenv("COGUMI_HOME", str(tmp_path / "another"))
     assert both("shared", 0.5, 1) == made

@@ -10,9 +10,9 @@ class Completion(Record):
     """One generated text.
 
     ``text`` has no special tokens. ``tokens`` and ``logprobs`` (natural log, under the model's own distribution before
-    sampling) are parallel and include the closing token; a character made of several tokens is one entry, with the id and
-    log-probability of its last token (llama.cpp's server reports no more). Both are empty where they were not asked for, and
-    with a draft model.
+    sampling) are parallel and include the closing token; a character made of several tokens is one entry, with the id
+    and log-probability of its last token (llama.cpp's server reports no more). Both are empty where they were not asked
+    for, and with a draft model.
     ``finish``: ``stop`` closing token or stop string, ``length`` cut at ``max_tokens`` or the context's end.
     ``seconds``: wall time from request to answer, of the whole batch it was part of. ``drafted``/``accepted``: tokens
     proposed by the draft model and kept, 0 without one.

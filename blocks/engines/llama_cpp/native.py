@@ -1,7 +1,8 @@
 """llama.cpp's C functions inside the installed ``xllamacpp``, by ctypes: vocabulary, model, context, decode.
 
-The two parameter structs change between versions, so they are treated as opaque: taken from llama.cpp's own defaults, and
-changed only in fields whose place is recognised by its default value or checked after loading. Not here: the server.
+The two parameter structs change between versions, so they are treated as opaque: taken from llama.cpp's own defaults,
+and changed only in fields whose place is recognised by its default value or checked after loading. Not here: the
+server.
 """
 
 import ctypes
@@ -18,7 +19,12 @@ from configs.errors import BadInput, CogumiError
 MAGIC = b"GGUF"
 _OPAQUE = 1024  # larger than any version's parameter struct; the callee reads only its own part
 _VOCAB_ONLY = 72  # byte of llama_model_params; whether it took effect is checked after loading
-_CONTEXT_FIELDS = {"n_ctx": (0, 512), "n_batch": (4, 2048), "n_ubatch": (8, 512), "n_seq_max": (12, 1)}  # name: (byte, default)
+_CONTEXT_FIELDS = {
+    "n_ctx": (0, 512),
+    "n_batch": (4, 2048),
+    "n_ubatch": (8, 512),
+    "n_seq_max": (12, 1),
+}  # name: (byte, default)
 _LOG = ctypes.CFUNCTYPE(None, ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p)
 
 
@@ -30,9 +36,15 @@ class _Batch(ctypes.Structure):
     """``llama_batch``; with ``pos`` and ``seq_id`` null, llama.cpp counts positions of sequence 0 by itself."""
 
     _fields_ = [
-        ("n_tokens", ctypes.c_int32), ("token", ctypes.c_void_p), ("embd", ctypes.c_void_p), ("pos", ctypes.c_void_p),
-        ("n_seq_id", ctypes.c_void_p), ("seq_id", ctypes.c_void_p), ("logits", ctypes.c_void_p), ("reserved", ctypes.c_ubyte * 64),
-    ]  # fmt: skip
+        ("n_tokens", ctypes.c_int32),
+        ("token", ctypes.c_void_p),
+        ("embd", ctypes.c_void_p),
+        ("pos", ctypes.c_void_p),
+        ("n_seq_id", ctypes.c_void_p),
+        ("seq_id", ctypes.c_void_p),
+        ("logits", ctypes.c_void_p),
+        ("reserved", ctypes.c_ubyte * 64),
+    ]
 
 
 @_LOG
@@ -99,15 +111,25 @@ class Model:
         params.raw[_VOCAB_ONLY] = vocabulary_only
         self.pointer = self.lib.llama_model_load_from_file(str(check(path)).encode(), params)
         if not self.pointer:
-            raise BadInput(f"llama.cpp cannot load {path}: the file is damaged or of an unknown kind; export the model again")
+            raise BadInput(
+                f"llama.cpp cannot load {path}: the file is damaged or of an unknown kind; export the model again"
+            )
         if bool(self.lib.llama_model_n_layer(self.pointer)) == vocabulary_only:
-            raise CogumiError("this xllamacpp lays out llama_model_params otherwise; correct _VOCAB_ONLY in blocks/engines/llama_cpp/native.py")
+            raise CogumiError(
+                "this xllamacpp lays out llama_model_params otherwise; correct _VOCAB_ONLY in "
+                "blocks/engines/llama_cpp/native.py"
+            )
         self._vocabulary = self.lib.llama_model_get_vocab(self.pointer)
         self.n_vocab: int = self.lib.llama_vocab_n_tokens(self._vocabulary)
 
     def tokenize(self, rendered: str) -> list[int]:
-        """Token ids of a string in the chat format: its control tokens, and all else as ordinary text; none is added."""
-        return template.token_ids([rendered], lambda token: self._ids(token, special=True)[0], lambda texts: [self._ids(text, special=False) for text in texts])[0]
+        """Token ids of a string in the chat format: its control tokens, and all else as ordinary text; none is
+        added."""
+        return template.token_ids(
+            [rendered],
+            lambda token: self._ids(token, special=True)[0],
+            lambda texts: [self._ids(text, special=False) for text in texts],
+        )[0]
 
     def _ids(self, text: str, *, special: bool) -> list[int]:
         """llama.cpp's token ids of ``text``; ``special`` reads special tokens in it as such."""
@@ -131,11 +153,19 @@ class Context:
     def __init__(self, model: Model, *, length: int, batch: int, threads: int, adapter: Path | None) -> None:
         self.model, self.lib, self.batch = model, model.lib, min(batch, length)
         params = self.lib.llama_context_default_params()
-        for name, value in {"n_ctx": length, "n_batch": self.batch, "n_ubatch": min(512, self.batch), "n_seq_max": 1}.items():
+        for name, value in {
+            "n_ctx": length,
+            "n_batch": self.batch,
+            "n_ubatch": min(512, self.batch),
+            "n_seq_max": 1,
+        }.items():
             place, default = _CONTEXT_FIELDS[name]
             field = ctypes.c_uint32.from_buffer(params.raw, place)
             if field.value != default:
-                raise CogumiError(f"this xllamacpp lays out llama_context_params otherwise ({name}); correct _CONTEXT_FIELDS in blocks/engines/llama_cpp/native.py")
+                raise CogumiError(
+                    f"this xllamacpp lays out llama_context_params otherwise ({name}); correct _CONTEXT_FIELDS in "
+                    "blocks/engines/llama_cpp/native.py"
+                )
             field.value = value
         self.pointer = self.lib.llama_init_from_model(model.pointer, params)
         if not self.pointer or self.lib.llama_n_ctx(self.pointer) < length:
@@ -143,8 +173,13 @@ class Context:
         self.lib.llama_set_n_threads(self.pointer, threads, threads)
         if adapter is not None:
             handle = ctypes.c_void_p(self.lib.llama_adapter_lora_init(model.pointer, str(check(adapter)).encode()))
-            if not handle or self.lib.llama_set_adapters_lora(self.pointer, ctypes.byref(handle), 1, ctypes.byref(ctypes.c_float(1.0))):
-                raise BadInput(f"llama.cpp cannot use the adapter {adapter} with this model; export it again for the model it was trained on")
+            if not handle or self.lib.llama_set_adapters_lora(
+                self.pointer, ctypes.byref(handle), 1, ctypes.byref(ctypes.c_float(1.0))
+            ):
+                raise BadInput(
+                    f"llama.cpp cannot use the adapter {adapter} with this model; export it again for the model it was "
+                    "trained on"
+                )
 
     def logits(self, tokens: Sequence[int], start: int) -> np.ndarray:
         """Logits at positions ``start``… of a new sequence. Shape (len(tokens) - start, vocabulary), float32."""
@@ -154,9 +189,13 @@ class Context:
         rows = []
         for begin in range(0, len(ids), self.batch):
             part, flags = ids[begin : begin + self.batch].copy(), wanted[begin : begin + self.batch].copy()
-            code = self.lib.llama_decode(self.pointer, _Batch(n_tokens=len(part), token=part.ctypes.data, logits=flags.ctypes.data))
+            code = self.lib.llama_decode(
+                self.pointer, _Batch(n_tokens=len(part), token=part.ctypes.data, logits=flags.ctypes.data)
+            )
             if code:
-                raise CogumiError(f"llama.cpp failed to decode {len(ids)} tokens (code {code}); is the context long enough?")
+                raise CogumiError(
+                    f"llama.cpp failed to decode {len(ids)} tokens (code {code}); is the context long enough?"
+                )
             if flags.any():
                 where = ctypes.cast(self.lib.llama_get_logits(self.pointer), ctypes.POINTER(ctypes.c_float))
                 rows.append(np.ctypeslib.as_array(where, (int(flags.sum()), self.model.n_vocab)).copy())

@@ -1,7 +1,8 @@
 """How likely llama.cpp finds a given answer: per-token negative log-likelihood and greedy agreement, in one pass.
 
-The answer is not generated but given, so every token is judged after the same prefix, whatever the model would have said.
-Keys and values are float16, llama.cpp's default. Not here: generation (server.py), perplexity as a number (tasks/evaluation).
+The answer is not generated but given, so every token is judged after the same prefix, whatever the model would have
+said. Keys and values are float16, llama.cpp's default. Not here: generation (server.py), perplexity as a number
+(tasks/evaluation).
 """
 
 from collections.abc import Iterator, Sequence
@@ -23,7 +24,9 @@ class Scored:
     def __init__(self, logits: np.ndarray, targets: np.ndarray) -> None:
         exact = logits.astype(np.float64)
         top = exact.max(axis=1, keepdims=True)
-        self.nll: np.ndarray = np.log(np.exp(exact - top).sum(axis=1)) + top[:, 0] - exact[np.arange(len(targets)), targets]
+        self.nll: np.ndarray = (
+            np.log(np.exp(exact - top).sum(axis=1)) + top[:, 0] - exact[np.arange(len(targets)), targets]
+        )
         self.agrees: np.ndarray = logits.argmax(axis=1) == targets
 
 
@@ -46,13 +49,17 @@ class Scorer:
     def __enter__(self) -> "Scorer":
         self._model = Model(self._path, vocabulary_only=False)
         try:
-            self._context = Context(self._model, length=self._length, batch=BATCH, threads=self._threads, adapter=self._adapter)
+            self._context = Context(
+                self._model, length=self._length, batch=BATCH, threads=self._threads, adapter=self._adapter
+            )
         except BaseException:
             self._model.close()
             raise
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._context.close()
         self._model.close()
 
@@ -67,7 +74,10 @@ class Scorer:
             if not before:
                 raise BadInput(f"pair {number}: the prompt is empty; begin it with the chat format's opening token")
             if len(before) + len(after) > self._length:
-                raise BadInput(f"pair {number}: {len(before)} + {len(after)} tokens do not fit a context of {self._length}; raise the context")
+                raise BadInput(
+                    f"pair {number}: {len(before)} + {len(after)} tokens do not fit a context of {self._length}; raise "
+                    "the context"
+                )
             if not after:
                 yield Scored(np.empty((0, self._model.n_vocab), np.float32), np.empty(0, np.int64))
                 continue

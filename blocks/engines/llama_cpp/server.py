@@ -1,9 +1,9 @@
 """llama.cpp's server inside this process: answers many prompts at once, switches adapters per request, drafts ahead.
 
-What is guarded here: adapters load at scale 0 and every request names every scale (an empty list would mean the scale at
-load); the server's prompt cache is off for :meth:`LlamaCpp.complete`, whose answers then do not depend on what was asked
-before, and wherever adapters are loaded, since not every version of llama.cpp knows which adapter filled it; prompts are
-tokenised here, so that no opening token is added twice and a prompt that is too long is named.
+What is guarded here: adapters load at scale 0 and every request names every scale (an empty list would mean the scale
+at load); the server's prompt cache is off for :meth:`LlamaCpp.complete`, whose answers then do not depend on what was
+asked before, and wherever adapters are loaded, since not every version of llama.cpp knows which adapter filled it;
+prompts are tokenised here, so that no opening token is added twice and a prompt that is too long is named.
 Not here: HTTP (deployments/serving), scoring of given answers (scoring.py).
 """
 
@@ -31,8 +31,9 @@ class LlamaCpp:
     Args:
         gguf: the model.
         adapters: LoRA GGUF files by name; a request names the one it wants.
-        draft: a small GGUF model with the same vocabulary, for speculative decoding: another speed, and the same greedy answers
-            but for ties that rounding decides. It drafts for the base; under an adapter few of its tokens are kept.
+        draft: a small GGUF model with the same vocabulary, for speculative decoding: another speed, and the same greedy
+            answers but for ties that rounding decides. It drafts for the base; under an adapter few of its tokens are
+            kept.
         draft_tokens: longest proposal of the draft model.
         context: longest prompt and answer together, tokens, per slot.
         threads: CPU threads.
@@ -70,13 +71,21 @@ class LlamaCpp:
             self._server = self._start()
         except RuntimeError:
             self._vocabulary.close()
-            what = " and ".join(str(path) for path in [self._gguf, *self._adapters.values(), *([self._draft] if self._draft else [])])
+            what = " and ".join(
+                str(path) for path in [self._gguf, *self._adapters.values(), *([self._draft] if self._draft else [])]
+            )
             quantised = [kind for kind in self._cache_types if kind.startswith("q")]
-            cache = f", or too narrow for a {quantised[0]} cache (heads must be a multiple of 32 wide)" if quantised else ""
-            raise BadInput(f"llama.cpp cannot load {what}: damaged, not made for each other{cache}; export again") from None
+            cache = (
+                f", or too narrow for a {quantised[0]} cache (heads must be a multiple of 32 wide)" if quantised else ""
+            )
+            raise BadInput(
+                f"llama.cpp cannot load {what}: damaged, not made for each other{cache}; export again"
+            ) from None
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._server = None
         self._vocabulary.close()
 
@@ -89,7 +98,9 @@ class LlamaCpp:
         params.model.path = str(self._gguf)
         params.n_parallel, params.n_ctx = self._slots, self.context * self._slots
         params.cpuparams.n_threads = params.cpuparams_batch.n_threads = self._threads
-        params.cache_type_k, params.cache_type_v = (xllamacpp.ggml_type[f"GGML_TYPE_{kind.upper()}"] for kind in self._cache_types)
+        params.cache_type_k, params.cache_type_v = (
+            xllamacpp.ggml_type[f"GGML_TYPE_{kind.upper()}"] for kind in self._cache_types
+        )
         params.fit_params = params.warmup = params.ui = False
         params.cache_ram_mib = params.n_ctx_checkpoints = 0
         params.cache_idle_slots = False
@@ -101,7 +112,9 @@ class LlamaCpp:
             params.speculative.types = [xllamacpp.common_speculative_type.COMMON_SPECULATIVE_TYPE_DRAFT_SIMPLE]
             params.speculative.draft.mparams.path = str(self._draft)
             params.speculative.draft.n_max = self._draft_tokens
-            params.speculative.draft.cpuparams.n_threads = params.speculative.draft.cpuparams_batch.n_threads = self._threads
+            params.speculative.draft.cpuparams.n_threads = params.speculative.draft.cpuparams_batch.n_threads = (
+                self._threads
+            )
         server = xllamacpp.Server(params)
         # A server that is stopped before its loop has begun never ends; one answer shows that it has.
         server.handle_completions({"prompt": [0], "n_predict": 1})
@@ -130,7 +143,8 @@ class LlamaCpp:
             adapter: name of a loaded adapter; None is the base model.
             temperature: 0 is greedy.
             stop: strings that end an answer (not part of it); the model's closing token always does.
-            logprobs: report tokens and their log-probabilities; never with a draft model, for which llama.cpp reports zeros.
+            logprobs: report tokens and their log-probabilities; never with a draft model, for which llama.cpp reports
+                zeros.
             seed: of sampling, the same for every prompt.
 
         Raises:
@@ -198,10 +212,15 @@ class LlamaCpp:
         if not ids:
             raise BadInput(f"prompt {number} is empty")
         if len(ids) >= self.context:
-            raise BadInput(f"prompt {number} has {len(ids)} tokens, which leaves no room for an answer in a context of {self.context}; shorten it or raise the context")
+            raise BadInput(
+                f"prompt {number} has {len(ids)} tokens, which leaves no room for an answer in a context of "
+                f"{self.context}; shorten it or raise the context"
+            )
         return ids
 
-    def _request(self, prompt: Any, max_tokens: int, adapter: str | None, temperature: float, stop: Sequence[str], seed: int) -> dict[str, Any]:
+    def _request(
+        self, prompt: Any, max_tokens: int, adapter: str | None, temperature: float, stop: Sequence[str], seed: int
+    ) -> dict[str, Any]:
         if adapter is not None and adapter not in self._ids:
             raise BadInput(f"unknown adapter {adapter!r}; loaded are: {', '.join(self._ids) or 'none'}")
         return {

@@ -1,4 +1,5 @@
-"""A batch in the journal: opened before its calls are claimed, known by the provider's id once submitted, closed when settled.
+"""A batch in the journal: opened before its calls are claimed, known by the provider's id once submitted, closed when
+settled.
 
 Not here: what is done with it (batches.py).
 """
@@ -13,8 +14,8 @@ from blocks.teachers.calling.live_sessions import living
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What the journal knows. ``id`` is the provider's; ``abandoned``: nobody who lives is submitting it; ``created`` in
-    seconds since 1970; ``others`` are the ids of all other batches."""
+    """What the journal knows. ``id`` is the provider's; ``abandoned``: nobody who lives is submitting it; ``created``
+    in seconds since 1970; ``others`` are the ids of all other batches."""
 
     id: str | None
     finished: bool
@@ -42,7 +43,9 @@ def look(journal: Journal, marker: str) -> Batch:
     """The batch as it stands."""
     with journal.reading() as db:
         row = db.execute(select(batches).where(batches.c.marker == marker)).one()
-        others = set(db.execute(select(batches.c.id).where(batches.c.marker != marker, batches.c.id.is_not(None))).scalars())
+        others = set(
+            db.execute(select(batches.c.id).where(batches.c.marker != marker, batches.c.id.is_not(None))).scalars()
+        )
         return Batch(row.id, row.finished is not None, row.session not in living(db, clock(db)), row.created, others)
 
 
@@ -61,4 +64,11 @@ def finish(journal: Journal, marker: str) -> None:
 def waiting(journal: Journal, marker: str) -> list[Waiting]:
     """Its calls that are not settled."""
     with journal.reading() as db:
-        return [Waiting(*row) for row in db.execute(select(calls.c.key, calls.c.number, calls.c.reserved).where(calls.c.owner == BATCH + marker, calls.c.state == INTENT))]
+        return [
+            Waiting(*row)
+            for row in db.execute(
+                select(calls.c.key, calls.c.number, calls.c.reserved).where(
+                    calls.c.owner == BATCH + marker, calls.c.state == INTENT
+                )
+            )
+        ]

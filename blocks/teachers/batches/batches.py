@@ -1,9 +1,9 @@
 """Calls through a provider's batch API: submitted once, looked after, and found again after a crash.
 
 The batch and its calls are in the journal before the submission, under a marker that the provider keeps with the batch.
-A process that finds calls held by a batch goes on with it: by its id, or, if the submitter died in between, by looking for
-the marker; only a batch that the provider never had gives its reservations back, and one that it no longer knows is lost.
-Not here: single calls (one_call.py).
+A process that finds calls held by a batch goes on with it: by its id, or, if the submitter died in between, by looking
+for the marker; only a batch that the provider never had gives its reservations back, and one that it no longer knows is
+lost. Not here: single calls (one_call.py).
 """
 
 import asyncio
@@ -25,7 +25,8 @@ from configs.errors import BadInput, CogumiError
 T = TypeVar("T")
 log = logging.getLogger("cogumi.teachers")
 CALLS, BYTES = 10_000, 50_000_000
-"""Bounds of one batch: below those of OpenAI (50,000 and 200 MB), Groq (50,000 and 100 MB) and Anthropic (100,000 and 256 MB)."""
+"""Bounds of one batch: below those of OpenAI (50,000 and 200 MB), Groq (50,000 and 100 MB) and Anthropic (100,000 and
+256 MB)."""
 
 
 class Batches:
@@ -54,7 +55,9 @@ class Batches:
                 failures[at] += 1
                 if (row := found.get(items[at].keys[self._seat.place])) is not None:
                     results[at] = Made(row, free=False)
-                elif (own := self._faults.get(items[at].keys[self._seat.place])) is not None and own.kind == "unavailable":
+                elif (
+                    own := self._faults.get(items[at].keys[self._seat.place])
+                ) is not None and own.kind == "unavailable":
                     results[at] = own
                 elif fault is not None or failures[at] > self._seat.settings.max_retries:
                     results[at] = fault or own or Fault("retry", "batches did not answer it")
@@ -62,9 +65,14 @@ class Batches:
                 results = [refused.get(at, fault) if result is None else result for at, result in enumerate(results)]
             self._till.reopen()
             todo = [at for at in todo if results[at] is None]
-        return [result if result is not None else (self._seat.out or Fault("retry", "batches did not answer it")) for result in results]
+        return [
+            result if result is not None else (self._seat.out or Fault("retry", "batches did not answer it"))
+            for result in results
+        ]
 
-    async def _round(self, items: Mapping[int, Item], results: list[Made | Unmade | Fault | None]) -> tuple[list[int], dict[int, Unmade], Fault | None]:
+    async def _round(
+        self, items: Mapping[int, Item], results: list[Made | Unmade | Fault | None]
+    ) -> tuple[list[int], dict[int, Unmade], Fault | None]:
         """Claim what the budget allows, submit it, and wait. Returns what was asked, what was over the budget, and what
         went wrong with a batch as a whole."""
         asked: list[int] = []
@@ -108,7 +116,11 @@ class Batches:
                 await self._know(marker, await self._within(self._provider.submit(marker, calls)))
                 break
             except Fault as fault:
-                if fault.kind != "retry" or retries >= self._seat.settings.max_retries or self._seat.too_long(fault.wait):
+                if (
+                    fault.kind != "retry"
+                    or retries >= self._seat.settings.max_retries
+                    or self._seat.too_long(fault.wait)
+                ):
                     if not fault.billed:
                         await self._release(marker, fault)
                     raise
@@ -120,7 +132,8 @@ class Batches:
         await self._wait(marker)
 
     async def resume(self, marker: str) -> None:
-        """Go on with a batch that another session, or an earlier one, has opened; returns when its calls are settled."""
+        """Go on with a batch that another session, or an earlier one, has opened; returns when its calls are
+        settled."""
         if marker not in self._resuming:
             self._resuming[marker] = asyncio.create_task(self._resume(marker))
         await asyncio.shield(self._resuming[marker])
@@ -179,7 +192,9 @@ class Batches:
         fault.reason = redact(fault.reason, self._till.secrets)
         self._faults[call.key] = fault
         self._unreadable[call.key] += fault.unreadable
-        if self._answers and self._unreadable[call.key] > self._seat.settings.max_retries:  # as often as anybody tries, and others are read
+        if (
+            self._answers and self._unreadable[call.key] > self._seat.settings.max_retries
+        ):  # as often as anybody tries, and others are read
             return Settle(call.key, call.number, REJECTED, call.reserved, reject=f"unreadable: {fault.reason}")
         state = REJECTED if fault.kind == "reject" else LOST if fault.billed else FAILED
         return Settle(call.key, call.number, state, call.reserved if fault.billed else 0, reject=fault.reason)
@@ -204,9 +219,17 @@ class Batches:
         retries = 0
         while True:
             try:
-                return await self._within(self._provider.find(marker, {call.key for call in waiting}, batch.created, batch.others, self._poll_s))
+                return await self._within(
+                    self._provider.find(
+                        marker, {call.key for call in waiting}, batch.created, batch.others, self._poll_s
+                    )
+                )
             except Fault as fault:
-                if fault.kind != "retry" or self._seat.too_long(fault.wait) or retries >= self._seat.settings.max_retries:
+                if (
+                    fault.kind != "retry"
+                    or self._seat.too_long(fault.wait)
+                    or retries >= self._seat.settings.max_retries
+                ):
                     raise
                 await asyncio.sleep(backoff(retries, fault.wait))
                 retries += 1
@@ -225,7 +248,10 @@ class Batches:
         """The provider no longer knows the batch, or its results: it may have charged it, so the calls are lost."""
         reason = redact(fault.reason, self._till.secrets)
         waiting = await asyncio.to_thread(batch_records.waiting, self._till.journal, marker)
-        told = "teacher %s no longer knows batch %s (%s): its %d calls stay counted at their worst case and are asked again"
+        told = (
+            "teacher %s no longer knows batch %s (%s): its %d calls stay counted at their worst case and are asked "
+            "again"
+        )
         log.warning(told, self._seat.name, name, reason, len(waiting))
         for call in waiting:
             await self._till.settle(Settle(call.key, call.number, LOST, 0, reject=f"its batch is gone: {reason}"))
@@ -234,7 +260,10 @@ class Batches:
     @property
     def _provider(self) -> BatchProvider:
         if not isinstance(self._seat.client, BatchProvider):
-            raise BadInput(f"provider {self._seat.settings.provider} has no batch API; set teachers.models.{self._seat.name}.batch to false")
+            raise BadInput(
+                f"provider {self._seat.settings.provider} has no batch API; set "
+                f"teachers.models.{self._seat.name}.batch to false"
+            )
         return self._seat.client
 
 

@@ -1,4 +1,5 @@
-"""A step of which every request was refused has met a fault of the teacher or of the settings, not so many bad requests.
+"""A step of which every request was refused has met a fault of the teacher or of the settings, not so many bad
+requests.
 
 Not here: what is done with single refusals (the steps).
 """
@@ -23,6 +24,7 @@ def unless_all_refused(answers: Sequence[Answer], what: str) -> None:
     reason, count = reasons.most_common(1)[0]
     teachers = ", ".join(sorted({answer.call.teacher for answer in answers}))
     raise BadInput(
-        f"{what}: all {len(answers)} requests were refused by {teachers}, {count} of them with: {reason}; mend the account or the settings "
+        f"{what}: all {len(answers)} requests were refused by {teachers}, {count} of them with: {reason}; mend the "
+        "account or the settings "
         "(max_tokens, model, prompts) and run again: a refusal is asked again when what was sent has changed"
     )

@@ -1,6 +1,7 @@
 """Ask teachers: the public calls. ``ask`` answers every request once, from the journal where it can, under one cap.
 
-Not here: the path of a call (one_call.py), reading structured answers (parsing.py), what to ask (tasks/), what was spent so far (summary.py).
+Not here: the path of a call (one_call.py), reading structured answers (parsing.py), what to ask (tasks/), what was
+spent so far (summary.py).
 """
 
 from collections import Counter
@@ -32,7 +33,8 @@ M = TypeVar("M", bound=BaseModel)
 
 
 class Request(Record):
-    """What to ask. ``purpose`` is for people and lineage only; a higher ``attempt`` asks the same again, for another answer."""
+    """What to ask. ``purpose`` is for people and lineage only; a higher ``attempt`` asks the same again, for another
+    answer."""
 
     purpose: str
     messages: tuple[Message, ...]
@@ -62,7 +64,8 @@ class Answer(Record):
 
 
 class Parsed(Record, Generic[M]):
-    """A structured answer: ``value``, or why there is none. ``answer`` is the last one; ``answers`` are all attempts."""
+    """A structured answer: ``value``, or why there is none. ``answer`` is the last one; ``answers`` are all
+    attempts."""
 
     value: M | None
     answer: Answer
@@ -90,7 +93,14 @@ def ask(requests: Sequence[Request], role: str, teachers: Teachers) -> list[Answ
         teachers = with_blocks(teachers)
     chain = [teachers.models[name] for name in teachers.roles[role]]
     items = [
-        Item(r.purpose, r.messages, r.max_tokens, r.temperature, r.attempt, tuple(key_of_request(model, r.messages, r.max_tokens, r.temperature, r.attempt) for model in chain))
+        Item(
+            r.purpose,
+            r.messages,
+            r.max_tokens,
+            r.temperature,
+            r.attempt,
+            tuple(key_of_request(model, r.messages, r.max_tokens, r.temperature, r.attempt) for model in chain),
+        )
         for r in requests
     ]
     journal = Journal(teachers.journal)
@@ -103,7 +113,9 @@ def ask(requests: Sequence[Request], role: str, teachers: Teachers) -> list[Answ
         todo = list({item.keys[0]: item for item in items if item.keys[0] not in made}.values())
         if todo:
             with progress(f"asking {role}", len(todo)) as advance:
-                session = Session(journal, teachers, role, {row.teacher for row in known.values() if row.state == ANSWERED})
+                session = Session(
+                    journal, teachers, role, {row.teacher for row in known.values() if row.state == ANSWERED}
+                )
                 answers = apart(lambda: session.run(todo, advance), session.stop)
                 made.update(zip((item.keys[0] for item in todo), answers, strict=True))
         hits = Counter(found.row.teacher for found in made.values() if isinstance(found, Made) and found.free)
@@ -115,9 +127,12 @@ def ask(requests: Sequence[Request], role: str, teachers: Teachers) -> list[Answ
         journal.close()
 
 
-def ask_parsed(requests: Sequence[Request], role: str, teachers: Teachers, model: type[M], attempts: int) -> list[Parsed[M]]:
-    """Structured answers: the JSON object in each answer (by the rule of parsing.py), as ``model``. What does not parse is
-    asked again, up to ``attempts`` times in all, and then kept as a reject with its reason. Raises as :func:`ask`."""
+def ask_parsed(
+    requests: Sequence[Request], role: str, teachers: Teachers, model: type[M], attempts: int
+) -> list[Parsed[M]]:
+    """Structured answers: the JSON object in each answer (by the rule of parsing.py), as ``model``. What does not parse
+    is asked again, up to ``attempts`` times in all, and then kept as a reject with its reason. Raises as
+    :func:`ask`."""
     history: list[list[Answer]] = [[] for _ in requests]
     values: list[M | None] = [None] * len(requests)
     reasons: list[str | None] = [None] * len(requests)
@@ -133,12 +148,16 @@ def ask_parsed(requests: Sequence[Request], role: str, teachers: Teachers, model
             if values[at] is None and (answer.reject is None or answer.cut_off):
                 again.append(at)
         open_at = again
-    return [Parsed(value=value, answer=answers[-1], answers=tuple(answers), reject=reason) for value, answers, reason in zip(values, history, reasons, strict=True)]
+    return [
+        Parsed(value=value, answer=answers[-1], answers=tuple(answers), reject=reason)
+        for value, answers, reason in zip(values, history, reasons, strict=True)
+    ]
 
 
 def dollars(answers: Sequence[Answer]) -> Decimal:
-    """What the calls behind ``answers`` cost, each call once, whether this run paid or an earlier one: the dollars of an
-    artifact made from them. It is the same whenever the artifact is made; the account (summary.py) is what was spent."""
+    """What the calls behind ``answers`` cost, each call once, whether this run paid or an earlier one: the dollars of
+    an artifact made from them. It is the same whenever the artifact is made; the account (summary.py) is what was
+    spent."""
     return sum({answer.call.call: answer.call.dollars for answer in answers}.values(), Decimal(0))
 
 
@@ -157,8 +176,14 @@ def _recorded(item: Item, known: dict[str, Row]) -> Row | None:
 def _new(todo: Sequence[Item], made: dict[str, Made | Unmade], known: dict[str, Row], journal: Journal) -> list[Row]:
     """The calls that were made for ``todo``, the refusals of teachers before the one that answered included."""
     found = [(item, made[item.keys[0]]) for item in todo]
-    passed_over = [key for item, one in found for key in (item.keys[: item.keys.index(one.row.key)] if isinstance(one, Made) else item.keys)]
-    return [one.row for _, one in found if isinstance(one, Made) and not one.free] + [row for key, row in journal.find(passed_over).items() if key not in known]
+    passed_over = [
+        key
+        for item, one in found
+        for key in (item.keys[: item.keys.index(one.row.key)] if isinstance(one, Made) else item.keys)
+    ]
+    return [one.row for _, one in found if isinstance(one, Made) and not one.free] + [
+        row for key, row in journal.find(passed_over).items() if key not in known
+    ]
 
 
 def _answers(items: Sequence[Item], made: dict[str, Made | Unmade]) -> list[Answer]:
@@ -192,5 +217,8 @@ def _raise_unmade(made: Sequence[Made | Unmade], role: str, teachers: Teachers, 
         leave_page(f"**Stopped:** {stopped}\n\n", teachers)
         raise stopped
     if unmade:
-        line = f"{len(unmade)} of {len(made)} requests for {role} found no teacher: {unmade[0].reason}; what was answered is kept, run again for the rest"
+        line = (
+            f"{len(unmade)} of {len(made)} requests for {role} found no teacher: {unmade[0].reason}; what was "
+            "answered is kept, run again for the rest"
+        )
         raise Transient(line) if any(found.passing for found in unmade) else BadInput(line)

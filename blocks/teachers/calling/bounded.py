@@ -1,7 +1,8 @@
-"""The SDKs' HTTP client with a bound on everything that a provider sends: bytes after decoding, seconds, and where it leads.
+"""The SDKs' HTTP client with a bound on everything that a provider sends: bytes after decoding, seconds, and where it
+leads.
 
-The same for all four SDKs, on httpx or httpx2. Nothing is followed: a redirect would carry the key to wherever it points
-(httpx drops only ``authorization`` on the way to another host, and Anthropic's key is in ``x-api-key``).
+The same for all four SDKs, on httpx or httpx2. Nothing is followed: a redirect would carry the key to wherever it
+points (httpx drops only ``authorization`` on the way to another host, and Anthropic's key is in ``x-api-key``).
 Not here: what a response means (chat.py, faults.py).
 """
 
@@ -17,7 +18,8 @@ from typing import Any, BinaryIO
 from blocks.teachers.calling.faults import Fault, unreadable
 
 BASE_BYTES, BYTES_PER_TOKEN = 512 * 1024, 1024
-"""Room for a reply: what stands around an answer, and a token with its escapes, its reasoning and its log-probabilities."""
+"""Room for a reply: what stands around an answer, and a token with its escapes, its reasoning and its
+log-probabilities."""
 ERROR_BYTES = 64 * 1024
 FILE_BYTES, FILE_SECONDS = 2**30, 3600.0
 """Room for the results of a batch (10,000 calls of 100 KB), which go to a file on disk."""
@@ -72,8 +74,9 @@ def bounded(client: type[Any]) -> type[Any]:
 
 
 def http(sdk: ModuleType, limits: Any) -> Any:
-    """The SDK's own HTTP client, bounded, with one connection per call. A connection that is used again can hand a repeated
-    or late response to the next request, and nothing in the response says so; a handshake is little beside an answer."""
+    """The SDK's own HTTP client, bounded, with one connection per call. A connection that is used again can hand a
+    repeated or late response to the next request, and nothing in the response says so; a handshake is little beside an
+    answer."""
     return bounded(sdk.DefaultAsyncHttpxClient)(limits=limits(max_keepalive_connections=0))
 
 
@@ -125,7 +128,9 @@ class _Decoder:
         used = [name for name in (each.strip().lower() for each in encodings) if name not in ("", "identity")]
         if len(used) > 1 or not set(used) <= {"gzip", "x-gzip", "deflate"}:
             raise unreadable(f"the reply is encoded as {', '.join(used)[:60]!r}, which was not asked for")
-        self._inflate = zlib.decompressobj(wbits=47) if used else None  # 47: gzip's or zlib's header, whichever is there
+        self._inflate = (
+            zlib.decompressobj(wbits=47) if used else None
+        )  # 47: gzip's or zlib's header, whichever is there
         self.ended = False
 
     def parts(self, raw: bytes) -> Iterator[bytes]:

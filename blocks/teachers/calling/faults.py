@@ -25,7 +25,15 @@ LONGEST_ASKED_S = 7 * 86_400.0
 """More than any provider means: what it asks for beyond is read as this."""
 # A gateway gave up on a call that the model may have answered all the same, and charged.
 MAYBE_ANSWERED = {408, 499, 504, 520, 524}
-_NEVER_SENT = {"ConnectError", "ConnectTimeout", "PoolTimeout", "ProxyError", "UnsupportedProtocol", "InvalidURL", "LocalProtocolError"}
+_NEVER_SENT = {
+    "ConnectError",
+    "ConnectTimeout",
+    "PoolTimeout",
+    "ProxyError",
+    "UnsupportedProtocol",
+    "InvalidURL",
+    "LocalProtocolError",
+}
 _KEY_LIKE = re.compile(r"\b(sk|gsk|key|tgp|pk|xai)[-_][A-Za-z0-9_\-*]{8,}|\bBearer\s+\S+", re.IGNORECASE)
 NOT_UNICODE = "bad request: the prompt holds characters that are not Unicode text"
 
@@ -41,10 +49,25 @@ class Fault(Exception):
     """
 
     def __init__(
-        self, kind: Kind, reason: str, *, billed: bool = False, wait: float | None = None, limited: bool = False, unreadable: bool = False, unanswered: bool = False
+        self,
+        kind: Kind,
+        reason: str,
+        *,
+        billed: bool = False,
+        wait: float | None = None,
+        limited: bool = False,
+        unreadable: bool = False,
+        unanswered: bool = False,
     ) -> None:
         super().__init__(reason)
-        self.kind, self.reason, self.billed, self.wait, self.limited, self.unreadable = kind, reason, billed, wait, limited, unreadable
+        self.kind, self.reason, self.billed, self.wait, self.limited, self.unreadable = (
+            kind,
+            reason,
+            billed,
+            wait,
+            limited,
+            unreadable,
+        )
         self.unanswered, self.gone = unanswered, False
 
     @property
@@ -60,10 +83,13 @@ def unreadable(reason: str) -> Fault:
 
 
 def unexpected(error: Exception, what: str) -> Fault:
-    """An error that nobody foresaw, met while ``what`` was read: it costs this call and no other, and the log tells its place."""
+    """An error that nobody foresaw, met while ``what`` was read: it costs this call and no other, and the log tells its
+    place."""
     at = traceback.extract_tb(error.__traceback__)[-1:]
     place = f"{at[0].filename.rpartition('/')[2]}:{at[0].lineno}" if at else "?"
-    log.error("%s could not be read: %s at %s; this is a fault of Cogumi, please report it", what, type(error).__name__, place)
+    log.error(
+        "%s could not be read: %s at %s; this is a fault of Cogumi, please report it", what, type(error).__name__, place
+    )
     return unreadable(f"{what} could not be read ({type(error).__name__} at {place})")
 
 
@@ -74,12 +100,16 @@ def from_sdk(error: Exception, sdk: ModuleType) -> Fault:
             return inner
     if isinstance(error, sdk.APIStatusError):
         fault = from_status(error.status_code, error.response.headers, error.body)
-        fault.billed = fault.billed or counts_tokens(_beside(error.response.content))  # OpenAI's SDK keeps what is within "error" alone
+        fault.billed = fault.billed or counts_tokens(
+            _beside(error.response.content)
+        )  # OpenAI's SDK keeps what is within "error" alone
         return fault
     if isinstance(error, sdk.APITimeoutError | sdk.APIConnectionError):
         cause = type(error.__cause__).__name__ if error.__cause__ else ""
         what = "no answer in time" if isinstance(error, sdk.APITimeoutError) else "connection broke"
-        return Fault("retry", f"{what} ({cause or type(error).__name__})", billed=cause not in _NEVER_SENT, unanswered=True)
+        return Fault(
+            "retry", f"{what} ({cause or type(error).__name__})", billed=cause not in _NEVER_SENT, unanswered=True
+        )
     if isinstance(error, CogumiError):
         raise error
     if isinstance(error, TimeoutError):
@@ -114,7 +144,11 @@ def _from_status(status: int, headers: Mapping[str, str], body: Any) -> Fault:
     reason = f"{status} {code}".strip() + (f": {words}" if words else "")
     wait = retry_after(headers)
     if 300 <= status < 400:
-        return Fault("unavailable", f"{reason} (redirects are not followed, since they would carry the key along; set base_url to where the API is)")
+        return Fault(
+            "unavailable",
+            f"{reason} (redirects are not followed, since they would carry the key along; set base_url to where the "
+            "API is)",
+        )
     blame = None if is_page(body) else whose(body, limited=status == 429)
     if blame == "account":
         return Fault("unavailable", reason)
@@ -132,11 +166,17 @@ def _from_status(status: int, headers: Mapping[str, str], body: Any) -> Fault:
 
 
 def _is_content(code: str, words: str) -> bool:
-    return bool(re.search(r"filter|polic|moderation|flagged|safety|prohibited|inspection|invalid_prompt|blocked", f"{code} {words}".lower()))
+    return bool(
+        re.search(
+            r"filter|polic|moderation|flagged|safety|prohibited|inspection|invalid_prompt|blocked",
+            f"{code} {words}".lower(),
+        )
+    )
 
 
 def from_recorded(reason: str) -> Kind:
-    """What a refusal that an earlier version recorded means by the rules of now. ``reason`` is as the journal has it."""
+    """What a refusal that an earlier version recorded means by the rules of now. ``reason`` is as the journal has
+    it."""
     told_then = re.match(r"bad request: (?:(\d{3}) ?([^ :]*): ?)?(.*)", reason, re.DOTALL)
     if told_then is None or reason == NOT_UNICODE:
         return "reject"
@@ -145,8 +185,8 @@ def from_recorded(reason: str) -> Kind:
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds the provider asked to wait, from retry-after-ms or Retry-After (seconds or a date), within a week; None where it
-    does not say so in words that can be read."""
+    """Seconds the provider asked to wait, from retry-after-ms or Retry-After (seconds or a date), within a week; None
+    where it does not say so in words that can be read."""
     for name, share in (("retry-after-ms", 1000), ("retry-after", 1)):
         said = headers.get(name)
         if said is None:
@@ -170,7 +210,8 @@ def _until(date: str) -> float:
 
 
 def backoff(retry: int, asked: float | None) -> float:
-    """Seconds before retry number ``retry`` (from 0): exponential with full jitter, never less than the provider asked."""
+    """Seconds before retry number ``retry`` (from 0): exponential with full jitter, never less than the provider
+    asked."""
     return max(asked or 0.0, random.uniform(0, min(LONGEST_WAIT_S, FIRST_WAIT_S * 2 ** min(retry, 30))))
 
 

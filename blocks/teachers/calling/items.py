@@ -44,8 +44,8 @@ class Item:
 
 @dataclass(slots=True)
 class Seat:
-    """A teacher in this session: its place in the chain, its client, its limits, and whether it still answers (``out``).
-    ``scope`` is what an Idempotency-Key holds for (repeats.py). ``started`` counts tries,
+    """A teacher in this session: its place in the chain, its client, its limits, and whether it still answers
+    (``out``). ``scope`` is what an Idempotency-Key holds for (repeats.py). ``started`` counts tries,
     ``answered`` is the latest of them that was answered: what tells a fault of one request from one of all."""
 
     place: int
@@ -76,16 +76,27 @@ class Seat:
     def call(self, item: Item, idempotency_key: str | None = None) -> Call:
         """The request as this teacher takes it."""
         temperature = item.temperature if self.settings.temperature else None
-        return Call(self.settings.model, item.messages, item.max_tokens, temperature, item.attempt, self.settings.options, idempotency_key)
+        return Call(
+            self.settings.model,
+            item.messages,
+            item.max_tokens,
+            temperature,
+            item.attempt,
+            self.settings.options,
+            idempotency_key,
+        )
 
     def worst(self, item: Item, *, batch: bool) -> int:
         """The most the request can cost here, in nano-dollars."""
         return worst_case(self.settings.prices, item.messages, item.max_tokens, batch=batch)
 
     def failed(self, fault: Fault) -> bool:
-        """Count a request that this teacher did not answer; whether that is the reason to leave it alone from now on."""
+        """Count a request that this teacher did not answer; whether that is the reason to leave it alone from now
+        on."""
         self.failures += 1
-        if self.out is None and (fault.kind == "unavailable" or self.too_long(fault.wait) or self.failures >= BREAKS_AFTER):
+        if self.out is None and (
+            fault.kind == "unavailable" or self.too_long(fault.wait) or self.failures >= BREAKS_AFTER
+        ):
             self.out = fault
             return True
         return False
@@ -110,9 +121,16 @@ class Unmade:
 
 
 def key(teacher: TeacherModel, messages: Sequence[Message], max_tokens: int, temperature: float, attempt: int) -> str:
-    """The journal's key of a request to a model: 32 hex digits, independent of prices, limits and names. A model of the same name
-    at another address is another model."""
-    asked: list[object] = [teacher.provider, teacher.model, [[message.role, message.content] for message in messages], max_tokens, float(temperature), attempt]
+    """The journal's key of a request to a model: 32 hex digits, independent of prices, limits and names. A model of the
+    same name at another address is another model."""
+    asked: list[object] = [
+        teacher.provider,
+        teacher.model,
+        [[message.role, message.content] for message in messages],
+        max_tokens,
+        float(temperature),
+        attempt,
+    ]
     asked += [{"options": teacher.options}] if teacher.options else []
     asked += [{"base_url": teacher.base_url}] if teacher.base_url else []
     return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:32]

@@ -21,7 +21,9 @@ def begin(journal: Journal, session: str) -> None:
     """Make a session known."""
     _ours.add(session)
     with journal.writing() as db:
-        db.execute(insert(sessions).values(id=session, host=host(), process=process(os.getpid()) or "", heartbeat=clock(db)))
+        db.execute(
+            insert(sessions).values(id=session, host=host(), process=process(os.getpid()) or "", heartbeat=clock(db))
+        )
 
 
 def beat(journal: Journal, session: str) -> None:
@@ -41,7 +43,11 @@ def count_hits(journal: Journal, account: str, found: dict[str, int]) -> None:
     """Add answers that came from the journal, per teacher, to the account's statistics."""
     with journal.writing() as db:
         for teacher, count in found.items():
-            changed = db.execute(update(hits).where(hits.c.account == account, hits.c.teacher == teacher).values(hits=hits.c.hits + count))
+            changed = db.execute(
+                update(hits)
+                .where(hits.c.account == account, hits.c.teacher == teacher)
+                .values(hits=hits.c.hits + count)
+            )
             if not changed.rowcount:
                 db.execute(insert(hits).values(account=account, teacher=teacher, hits=count))
 

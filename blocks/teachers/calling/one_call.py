@@ -57,11 +57,15 @@ class _Tries:
 
     def given_up(self, fault: Fault) -> bool:
         """Whether this teacher is not asked again for this request."""
-        return fault.kind == "unavailable" or self.retries >= self._seat.settings.max_retries or self._seat.too_long(fault.wait)
+        return (
+            fault.kind == "unavailable"
+            or self.retries >= self._seat.settings.max_retries
+            or self._seat.too_long(fault.wait)
+        )
 
     def own(self, fault: Fault) -> bool:
-        """Whether a fault that does not say so is the request's own: the tries are used up, and the teacher answered a call that began
-        after the first of them had failed, so that account, key, model and settings are well."""
+        """Whether a fault that does not say so is the request's own: the tries are used up, and the teacher answered a
+        call that began after the first of them had failed, so that account, key, model and settings are well."""
         if self._first_fault < 0:
             self._first_fault = self._seat.started
         odd = fault.kind == "unclear" or (fault.kind == "retry" and fault.unreadable)
@@ -88,12 +92,27 @@ async def _try(item: Item, seat: Seat, till: Till, claimed: Granted, tries: _Tri
                 fault, sent = found, False
             fault.reason = redact(fault.reason, till.secrets)
             if fault.kind == "reject":
-                return Settle(key, claimed.number, REJECTED, worst if fault.billed else 0, retries=tries.retries, reject=fault.reason), fault
+                return Settle(
+                    key,
+                    claimed.number,
+                    REJECTED,
+                    worst if fault.billed else 0,
+                    retries=tries.retries,
+                    reject=fault.reason,
+                ), fault
             if tries.own(fault):
-                reason = f"unreadable: {fault.reason}" if fault.unreadable else refusals.declined(fault.reason, seat.settings)
-                return Settle(key, claimed.number, REJECTED, worst if fault.billed else 0, retries=tries.retries, reject=reason), fault
+                reason = (
+                    f"unreadable: {fault.reason}"
+                    if fault.unreadable
+                    else refusals.declined(fault.reason, seat.settings)
+                )
+                return Settle(
+                    key, claimed.number, REJECTED, worst if fault.billed else 0, retries=tries.retries, reject=reason
+                ), fault
             if fault.billed or tries.given_up(fault) or (claimed.name is not None and not fault.repeatable):
-                return Settle(key, claimed.number, LOST if fault.billed else FAILED, 0, retries=tries.retries, reject=fault.reason), fault
+                return Settle(
+                    key, claimed.number, LOST if fault.billed else FAILED, 0, retries=tries.retries, reject=fault.reason
+                ), fault
             turn = await till.turn(item, seat, fault.wait or 0.0 if fault.limited else 0.0)
             wait = max(backoff(tries.retries, fault.wait), turn)
             tries.retries += 1

@@ -14,9 +14,9 @@ GRACE_S = 10.0
 def apart(run: Callable[[], Coroutine[Any, Any, T]], stop: Callable[[], None] | None = None) -> T:
     """Run a coroutine on a thread with an event loop of its own, in this caller's context.
 
-    An interrupt here (any exception that a signal handler raises) calls ``stop`` on that loop, by which the coroutine is to
-    end by itself; without ``stop``, after ``GRACE_S`` or at a second interrupt it is cancelled. Either way it has put its
-    records in order when the interrupt goes on to the caller.
+    An interrupt here (any exception that a signal handler raises) calls ``stop`` on that loop, by which the coroutine
+    is to end by itself; without ``stop``, after ``GRACE_S`` or at a second interrupt it is cancelled. Either way it has
+    put its records in order when the interrupt goes on to the caller.
     """
     result: list[T] = []
     errors: list[BaseException] = []

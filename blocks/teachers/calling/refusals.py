@@ -1,8 +1,8 @@
 """Which recorded refusals still stand. A refusal is final and free from then on, so it must be the request's own.
 
-Two kinds are asked again: those that an earlier version took for the request's own by their status alone (an empty account among
-them), and those that may come from a setting which has changed since and is not part of the journal's key. What was answered is never
-asked again. Not here: what a refusal is (faults.py).
+Two kinds are asked again: those that an earlier version took for the request's own by their status alone (an empty
+account among them), and those that may come from a setting which has changed since and is not part of the journal's
+key. What was answered is never asked again. Not here: what a refusal is (faults.py).
 """
 
 from collections.abc import Mapping, Sequence
@@ -45,13 +45,23 @@ def stands(row: Row, teacher: TeacherModel) -> bool:
     return from_recorded(reason) == "reject"
 
 
-def reopen(journal: Journal, known: Mapping[str, Row], items: Sequence[Item], chain: Sequence[TeacherModel]) -> dict[str, Row]:
+def reopen(
+    journal: Journal, known: Mapping[str, Row], items: Sequence[Item], chain: Sequence[TeacherModel]
+) -> dict[str, Row]:
     """What is known without the refusals that do not stand; those are failed calls from now on."""
     teachers = {key: teacher for item in items for key, teacher in zip(item.keys, chain, strict=True)}
-    fallen = [row for row in known.values() if row.state == REJECTED and row.price == 0 and not row.text and not stands(row, teachers[row.key])]
+    fallen = [
+        row
+        for row in known.values()
+        if row.state == REJECTED and row.price == 0 and not row.text and not stands(row, teachers[row.key])
+    ]
     if fallen:
         with journal.writing() as db:
-            change = update(calls).where(calls.c.key == bindparam("k"), calls.c.number == bindparam("n"), calls.c.state == REJECTED).values(state=FAILED)
+            change = (
+                update(calls)
+                .where(calls.c.key == bindparam("k"), calls.c.number == bindparam("n"), calls.c.state == REJECTED)
+                .values(state=FAILED)
+            )
             db.execute(change, [{"k": row.key, "n": row.number} for row in fallen])
     gone = {row.key for row in fallen}
     return {key: row for key, row in known.items() if key not in gone}

@@ -39,8 +39,8 @@ class Session:
         self._batches: asyncio.Future[list[Made | Unmade | Fault]] | None = None
 
     def stop(self) -> None:
-        """Interrupted: send nothing new, and end as soon as the calls that are on their way have arrived. Called on the loop
-        of :meth:`run`."""
+        """Interrupted: send nothing new, and end as soon as the calls that are on their way have arrived. Called on the
+        loop of :meth:`run`."""
         if self._till is None or self._till.stopped:
             return
         if self._till.in_flight:
@@ -93,12 +93,22 @@ class Session:
                 claims.abandon(self.journal, self._id)
             finally:
                 live_sessions.end(self.journal, self._id)
-        self._answered |= {made.row.teacher for made in results if isinstance(made, Made) and made.row.state == ANSWERED}
+        self._answered |= {
+            made.row.teacher for made in results if isinstance(made, Made) and made.row.state == ANSWERED
+        }
         alone = len(items) == 1
         return [self._verdict(item, results[at], faults.get(at, []), alone=alone) for at, item in enumerate(items)]
 
-    async def _stage(self, seat: Seat, till: Till, items: Sequence[Item], todo: list[int], done: Callable[[int, Made | Unmade | Fault], None]) -> None:
-        """One teacher for all that is left to it: by its batch API, or by calls of which ``concurrency`` are in flight."""
+    async def _stage(
+        self,
+        seat: Seat,
+        till: Till,
+        items: Sequence[Item],
+        todo: list[int],
+        done: Callable[[int, Made | Unmade | Fault], None],
+    ) -> None:
+        """One teacher for all that is left to it: by its batch API, or by calls of which ``concurrency`` are in
+        flight."""
         batches = Batches(seat, till, self.teachers.batch_poll_s)
         if seat.settings.batch and todo:
             self._batches = asyncio.ensure_future(batches.run([items[at] for at in todo]))
@@ -140,8 +150,11 @@ class Session:
         elif isinstance(made, Fault) and made is not seat.out and seat.failed(made):
             log.warning("teacher %s is left out of the rest of this run: %s", seat.name, made.reason)
 
-    def _verdict(self, item: Item, made: Made | Unmade | None, faults: list[tuple[Seat, Fault]], *, alone: bool) -> Made | Unmade:
-        """What came of one item: a refusal counts only when no teacher failed to speak. ``alone``: it alone was asked."""
+    def _verdict(
+        self, item: Item, made: Made | Unmade | None, faults: list[tuple[Seat, Fault]], *, alone: bool
+    ) -> Made | Unmade:
+        """What came of one item: a refusal counts only when no teacher failed to speak. ``alone``: it alone was
+        asked."""
         if made is not None and not (faults and _left(made)):
             return made
         if not self._own(faults, alone=alone):
@@ -150,7 +163,9 @@ class Session:
         if made is not None:
             return made
         seat, fault = faults[-1]
-        what = "'s answers to a request cannot be read" if fault.unreadable else " refused a request and did not say why"
+        what = (
+            "'s answers to a request cannot be read" if fault.unreadable else " refused a request and did not say why"
+        )
         told = f"teacher %s{what}; it goes without an answer, the next run asks it again: %s"
         log.warning(told, seat.name, fault.reason)
         return Made(refusals.for_now(item.keys[seat.place], seat.name, seat.settings, fault), free=False)
@@ -163,7 +178,9 @@ class Session:
         if any(seat.name in self._answered for seat, _ in faults):
             return True
         account, role = self.teachers.account, self.role
-        return alone and any(refusals.answers_others(self.journal, account, seat.name, seat.settings, role) for seat, _ in faults)
+        return alone and any(
+            refusals.answers_others(self.journal, account, seat.name, seat.settings, role) for seat, _ in faults
+        )
 
     async def _seats(self, secrets: list[str]) -> list[Seat]:
         """The chain's clients. Every key is looked for before the first client is made."""
@@ -177,7 +194,9 @@ class Session:
                 name=name,
                 settings=settings,
                 client=maker(settings, value),
-                rate=Rate(f"{settings.provider}/{settings.model}", settings.requests_per_minute, settings.tokens_per_minute),
+                rate=Rate(
+                    f"{settings.provider}/{settings.model}", settings.requests_per_minute, settings.tokens_per_minute
+                ),
                 slots=PrefectLimits(name, settings) if self.teachers.limiter == "prefect" else None,
                 scope=repeats.scope(settings, value),
             )

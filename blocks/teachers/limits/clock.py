@@ -1,7 +1,8 @@
-"""Rate limits when the clock is set back: buckets say when the next call may go, and would wait for a time that does not come.
+"""Rate limits when the clock is set back: buckets say when the next call may go, and would wait for a time that does
+not come.
 
-The clock of the last look stands in the journal beside the buckets; what the clock has lost since then is taken off all of them.
-Not here: the buckets themselves (rates.py).
+The clock of the last look stands in the journal beside the buckets; what the clock has lost since then is taken off all
+of them. Not here: the buckets themselves (rates.py).
 """
 
 import logging

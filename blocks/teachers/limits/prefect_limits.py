@@ -1,7 +1,8 @@
 """Prefect's global rate limits, strict, as the keeper of a teacher's limits instead of the journal's buckets.
 
-Slots are taken in one request to the server for as many waiting calls as it grants at once. ``limits`` says which limits must exist;
-`cogumi up` makes them, each with ``limit = max(1, ceil(slots per second))``. Not here: the journal's buckets (rates.py).
+Slots are taken in one request to the server for as many waiting calls as it grants at once. ``limits`` says which
+limits must exist; `cogumi up` makes them, each with ``limit = max(1, ceil(slots per second))``. Not here: the journal's
+buckets (rates.py).
 """
 
 import asyncio
@@ -29,7 +30,11 @@ class PrefectLimits:
     """The limits of one teacher, in one event loop."""
 
     def __init__(self, teacher: str, settings: TeacherModel) -> None:
-        self._rates = {_name(teacher, kind): per for kind, per in (("requests", settings.requests_per_minute), ("tokens", settings.tokens_per_minute)) if per is not None}
+        self._rates = {
+            _name(teacher, kind): per
+            for kind, per in (("requests", settings.requests_per_minute), ("tokens", settings.tokens_per_minute))
+            if per is not None
+        }
         self._at_once = _size(settings.requests_per_minute) if settings.requests_per_minute is not None else 1_000
         self._waiting: list[tuple[int, asyncio.Future[None]]] = []
         self._carrier: asyncio.Task[None] | None = None
@@ -55,7 +60,11 @@ class PrefectLimits:
                 fault: Exception | None = None
                 try:
                     for name, per_minute in self._rates.items():
-                        await _occupy(name, per_minute, len(batch) if name.endswith("-requests") else sum(tokens for tokens, _ in batch))
+                        await _occupy(
+                            name,
+                            per_minute,
+                            len(batch) if name.endswith("-requests") else sum(tokens for tokens, _ in batch),
+                        )
                 except Exception as error:
                     fault = error
                 for _, future in batch:
@@ -81,6 +90,8 @@ async def _occupy(name: str, per_minute: int, slots: int) -> None:
             await rate_limit(name, occupy=part, strict=True)
         except ConcurrencySlotAcquisitionError as error:
             if "must be created" in str(error):
-                raise BadInput(f"Prefect has no global limit {name}; run `cogumi up`, or set teachers.limiter to journal") from None
+                raise BadInput(
+                    f"Prefect has no global limit {name}; run `cogumi up`, or set teachers.limiter to journal"
+                ) from None
             raise Transient(f"Prefect's limit {name} could not be taken: {' '.join(str(error).split())}") from None
         slots -= part

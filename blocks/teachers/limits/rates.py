@@ -1,8 +1,8 @@
 """Rate limits as a leaky bucket (GCRA): every call is given the earliest moment at which it keeps the limits.
 
-The bucket stands in the journal's database and a slot is taken in the transaction that writes the intent, so a limit holds
-over every process that shares the journal and costs no round trip of its own. Calls are spaced evenly: no window of a
-minute holds more than the limit plus the call at its edge. Not here: Prefect's global limits (prefect_limits.py).
+The bucket stands in the journal's database and a slot is taken in the transaction that writes the intent, so a limit
+holds over every process that shares the journal and costs no round trip of its own. Calls are spaced evenly: no window
+of a minute holds more than the limit plus the call at its edge. Not here: Prefect's global limits (prefect_limits.py).
 """
 
 from dataclasses import dataclass

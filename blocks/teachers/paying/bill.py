@@ -1,7 +1,8 @@
-"""The bill of a phase: what each of its steps asked, paid and rejected, what that should have cost, and what the rest will cost.
+"""The bill of a phase: what each of its steps asked, paid and rejected, what that should have cost, and what the rest
+will cost.
 
-Figures of artifacts: the same whenever a run shows them. Not here: what this run itself asked (this_run.py), the account over all runs
-(summary.py), leaving a page (page.py).
+Figures of artifacts: the same whenever a run shows them. Not here: what this run itself asked (this_run.py), the
+account over all runs (summary.py), leaving a page (page.py).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,8 +17,8 @@ PLACES = Decimal("0.0001")
 
 
 class Paid(Record):
-    """One step. ``calls``: None where it paid and does not say for how many; ``rejects`` by reason; ``planned``: what it should have asked and
-    cost, None where nobody planned it."""
+    """One step. ``calls``: None where it paid and does not say for how many; ``rejects`` by reason; ``planned``: what
+    it should have asked and cost, None where nobody planned it."""
 
     name: str
     calls: int | None
@@ -28,7 +29,11 @@ class Paid(Record):
 
 def paid(name: str, artifact: Artifact, planned: Iterable[Asked] | None) -> Paid:
     """What ``artifact`` says of itself, beside its plan."""
-    rejects = {key.removeprefix("rejected_"): int(value) for key, value in artifact.metrics.items() if key.startswith("rejected_")}
+    rejects = {
+        key.removeprefix("rejected_"): int(value)
+        for key, value in artifact.metrics.items()
+        if key.startswith("rejected_")
+    }
     dollars = store.manifest(artifact).dollars
     calls = artifact.metrics.get("calls", None if dollars else 0)
     return Paid(
@@ -43,15 +48,24 @@ def paid(name: str, artifact: Artifact, planned: Iterable[Asked] | None) -> Paid
 def bill(phase: str, made: Sequence[Paid], waiting: Mapping[str, Calls]) -> str:
     """Both tables as Markdown. ``waiting``: the plan of what is still to come, by name."""
     ratio = prices_so_far(made)
-    total, rest = sum((one.dollars for one in made), Decimal(0)), sum((one.dollars for one in waiting.values()), Decimal(0)) * ratio
+    total, rest = (
+        sum((one.dollars for one in made), Decimal(0)),
+        sum((one.dollars for one in waiting.values()), Decimal(0)) * ratio,
+    )
     rows = []
     for one in made:
         plan = (_count(one.planned.calls), _dollars(one.planned.dollars)) if one.planned else ("", "")
         rows.append((one.name, _count(one.calls), plan[0], _dollars(one.dollars), plan[1], reasons(one.rejects)))
-    text = f"# Teachers of the phase {phase}\n\n{_dollars(total)} for what is made, about {_dollars(rest)} for the rest.\n\n"
+    text = (
+        f"# Teachers of the phase {phase}\n\n{_dollars(total)} for what is made, about {_dollars(rest)} for the "
+        "rest.\n\n"
+    )
     text += table(("made", "calls", "planned", "dollars", "planned", "rejects"), rows)
     if waiting:
-        ahead = [(name, _count(one.calls), _dollars(one.dollars * ratio), _dollars(one.most_dollars)) for name, one in waiting.items()]
+        ahead = [
+            (name, _count(one.calls), _dollars(one.dollars * ratio), _dollars(one.most_dollars))
+            for name, one in waiting.items()
+        ]
         text += "\n" + table(("still to come", "calls, about", "dollars, about", "at most"), ahead)
         text += f"\nAbout: as planned, times {ratio:.2f}, what was paid so far for each planned dollar.\n"
     return text + "\n"
@@ -66,7 +80,9 @@ def prices_so_far(made: Iterable[Paid]) -> Decimal:
 
 def reasons(rejects: Mapping[str, int]) -> str:
     """Counted reasons, the most frequent first."""
-    return ", ".join(f"{reason} {count}" for reason, count in sorted(rejects.items(), key=lambda pair: (-pair[1], pair[0])))
+    return ", ".join(
+        f"{reason} {count}" for reason, count in sorted(rejects.items(), key=lambda pair: (-pair[1], pair[0]))
+    )
 
 
 def _count(calls: float | None) -> str:

@@ -1,4 +1,5 @@
-"""What happens in the journal's writing transactions: calls are claimed (intent, reservation, rate slot in one) and settled.
+"""What happens in the journal's writing transactions: calls are claimed (intent, reservation, rate slot in one) and
+settled.
 
 One transaction takes many operations, so that one sync to disk serves every call that is waiting (group commit).
 Not here: who waits (writer.py), who lives (live_sessions.py), and the call itself (one_call.py).
@@ -66,8 +67,9 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Settle:
-    """The end of a claimed call: final with its price, lost (the reservation is spent) or failed (given back). ``name`` is
-    the Idempotency-Key that was sent; ``answers``: a reply came to it; ``repeatable``: the next try goes under the same."""
+    """The end of a claimed call: final with its price, lost (the reservation is spent) or failed (given back). ``name``
+    is the Idempotency-Key that was sent; ``answers``: a reply came to it; ``repeatable``: the next try goes under the
+    same."""
 
     key: str
     number: int
@@ -99,7 +101,22 @@ Result = Granted | Row | Busy | Refused | float | None
 _SETTLE = (
     update(calls)
     .where(calls.c.key == bindparam("k"), calls.c.number == bindparam("n"), calls.c.state == INTENT)
-    .values({name: bindparam(f"v_{name}") for name in ("state", "price", "prompt_tokens", "cached_tokens", "completion_tokens", "retries", "text", "reject", "finished")})
+    .values(
+        {
+            name: bindparam(f"v_{name}")
+            for name in (
+                "state",
+                "price",
+                "prompt_tokens",
+                "cached_tokens",
+                "completion_tokens",
+                "retries",
+                "text",
+                "reject",
+                "finished",
+            )
+        }
+    )
 )
 
 
@@ -138,7 +155,9 @@ class _Moment:
         """Write ends of calls. A call that is already settled stays as it is and is not charged twice."""
         if not ends:
             return
-        query = select(calls.c.key, calls.c.number, calls.c.account, calls.c.reserved).where(calls.c.key.in_([end.key for end in ends]), calls.c.state == INTENT)
+        query = select(calls.c.key, calls.c.number, calls.c.account, calls.c.reserved).where(
+            calls.c.key.in_([end.key for end in ends]), calls.c.state == INTENT
+        )
         open_calls = {(row.key, row.number): (row.account, row.reserved) for row in self.db.execute(query)}
         written = []
         for end in ends:
@@ -149,10 +168,19 @@ class _Moment:
             self.account(account).settle(reserved, cost)
             written.append(
                 {
-                    "k": end.key, "n": end.number, "v_state": end.state, "v_price": cost, "v_prompt_tokens": end.prompt_tokens, "v_cached_tokens": end.cached_tokens,
-                    "v_completion_tokens": end.completion_tokens, "v_retries": end.retries, "v_text": end.text, "v_reject": end.reject, "v_finished": self.now,
+                    "k": end.key,
+                    "n": end.number,
+                    "v_state": end.state,
+                    "v_price": cost,
+                    "v_prompt_tokens": end.prompt_tokens,
+                    "v_cached_tokens": end.cached_tokens,
+                    "v_completion_tokens": end.completion_tokens,
+                    "v_retries": end.retries,
+                    "v_text": end.text,
+                    "v_reject": end.reject,
+                    "v_finished": self.now,
                 }
-            )  # fmt: skip
+            )
             if end.name is not None:
                 self.settle_lost(end)
         if written:
@@ -172,7 +200,11 @@ class _Moment:
             columns = [*ROW, calls.c.owner, calls.c.reserved, calls.c.account]
             for row in self.db.execute(select(*columns).where(calls.c.key.in_(keys)).order_by(calls.c.number)):
                 self.rows.setdefault(row.key, []).append(dict(row._mapping))
-        self._living = living(self.db, self.now) if any(row["state"] == INTENT for rows in self.rows.values() for row in rows) else set()
+        self._living = (
+            living(self.db, self.now)
+            if any(row["state"] == INTENT for rows in self.rows.values() for row in rows)
+            else set()
+        )
 
     def claim(self, claim: Claim) -> Result:
         known = self.rows.get(claim.key, [])
@@ -193,10 +225,21 @@ class _Moment:
             name = repeats.name(self.db, self.now, claim.key, number, claim.scope, claim.repeat_s)
         self.intents.append(
             {
-                "key": claim.key, "number": number, "account": claim.account, "teacher": claim.teacher, "provider": claim.provider, "model": claim.model, "role": claim.role,
-                "purpose": claim.purpose, "messages": claim.messages, "state": INTENT, "owner": claim.owner, "reserved": claim.reserve, "created": self.now,
+                "key": claim.key,
+                "number": number,
+                "account": claim.account,
+                "teacher": claim.teacher,
+                "provider": claim.provider,
+                "model": claim.model,
+                "role": claim.role,
+                "purpose": claim.purpose,
+                "messages": claim.messages,
+                "state": INTENT,
+                "owner": claim.owner,
+                "reserved": claim.reserve,
+                "created": self.now,
             }
-        )  # fmt: skip
+        )
         return Granted(number, self._take(claim.rate, claim.tokens), name)
 
     def lose(self, row: dict[str, object]) -> None:
@@ -219,7 +262,9 @@ class _Moment:
         if not self.buckets:
             follow_clock(self.db, self.now)
         if rate.name not in self.buckets:
-            row = self.db.execute(select(rates.c.requests_at, rates.c.tokens_at).where(rates.c.name == rate.name)).one_or_none()
+            row = self.db.execute(
+                select(rates.c.requests_at, rates.c.tokens_at).where(rates.c.name == rate.name)
+            ).one_or_none()
             if row is None:
                 self.db.execute(insert(rates).values(name=rate.name, requests_at=0.0, tokens_at=0.0))
             self.buckets[rate.name] = Bucket(row.requests_at, row.tokens_at) if row is not None else Bucket(0.0, 0.0)
@@ -234,13 +279,21 @@ class _Moment:
         for account in self.accounts.values():
             account.save()
         for name, bucket in self.buckets.items():
-            self.db.execute(update(rates).where(rates.c.name == name).values(requests_at=bucket.requests_at, tokens_at=bucket.tokens_at))
+            self.db.execute(
+                update(rates)
+                .where(rates.c.name == name)
+                .values(requests_at=bucket.requests_at, tokens_at=bucket.tokens_at)
+            )
 
 
 def abandon(journal: Journal, session: str) -> None:
     """What a session left in flight when it ended is lost."""
     with journal.writing() as db:
         moment = _Moment(db)
-        for row in db.execute(select(calls.c.key, calls.c.number, calls.c.reserved, calls.c.account).where(calls.c.owner == session, calls.c.state == INTENT)).all():
+        for row in db.execute(
+            select(calls.c.key, calls.c.number, calls.c.reserved, calls.c.account).where(
+                calls.c.owner == session, calls.c.state == INTENT
+            )
+        ).all():
             moment.lose(dict(row._mapping))
         moment.save()

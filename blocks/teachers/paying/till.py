@@ -22,8 +22,8 @@ from configs.phases.teachers import Teachers
 
 log = logging.getLogger("cogumi.teachers")
 HIDDEN_TOKENS = 131_072
-"""What a provider may truly count beyond what was set aside: reasoning that max_tokens does not bound, its own preamble, what it
-searched for."""
+"""What a provider may truly count beyond what was set aside: reasoning that max_tokens does not bound, its own
+preamble, what it searched for."""
 T = TypeVar("T")
 
 
@@ -42,7 +42,13 @@ class Till:
     """The paying side of one session."""
 
     def __init__(self, journal: Journal, teachers: Teachers, role: str, session: str, secrets: list[str]) -> None:
-        self.journal, self.account, self.role, self.session, self.secrets = journal, teachers.account, role, session, secrets
+        self.journal, self.account, self.role, self.session, self.secrets = (
+            journal,
+            teachers.account,
+            role,
+            session,
+            secrets,
+        )
         self._cap, self._writer = nano(teachers.cap_dollars), Writer(journal)
         self._in_flight, self._landings, self._landed = 0, 0, asyncio.Condition()
         self._full: int | None = None
@@ -171,10 +177,18 @@ class Till:
         await self._writer.close()
 
 
-def answered(till: Till, seat: Seat, key: str, number: int, worst: int, retries: int, reply: Reply, *, batch: bool = False) -> Settle:
-    """The end of a call with a reply, at its price; at its worst case where the provider did not say what it used, or said what
-    cannot be."""
-    refused = redact(reply.refused, till.secrets) if reply.refused else None if reply.text.strip() or reply.cut else "empty answer"
+def answered(
+    till: Till, seat: Seat, key: str, number: int, worst: int, retries: int, reply: Reply, *, batch: bool = False
+) -> Settle:
+    """The end of a call with a reply, at its price; at its worst case where the provider did not say what it used, or
+    said what cannot be."""
+    refused = (
+        redact(reply.refused, till.secrets)
+        if reply.refused
+        else None
+        if reply.text.strip() or reply.cut
+        else "empty answer"
+    )
     usage, cost = _billed(seat, reply, worst, batch)
     return Settle(
         key=key,
@@ -193,14 +207,16 @@ def answered(till: Till, seat: Seat, key: str, number: int, worst: int, retries:
 def _billed(seat: Seat, reply: Reply, worst: int, batch: bool) -> tuple[Usage | None, int]:
     """The usage as far as it is believed, and the price of the call in nano-dollars.
 
-    What is more than was set aside is counted as told while it can be true: the account must not know less than the provider
-    charges. Beyond that, and where an answer is said to have taken no token, it is not believed.
+    What is more than was set aside is counted as told while it can be true: the account must not know less than the
+    provider charges. Beyond that, and where an answer is said to have taken no token, it is not believed.
     """
     usage = believed(reply.usage)
     if usage is not None and usage.completion == 0 and reply.text.strip():
         usage = None
     if usage is None:
-        seat.note("does not say what a call used, or not in a way that can be believed; such calls count at their worst case")
+        seat.note(
+            "does not say what a call used, or not in a way that can be believed; such calls count at their worst case"
+        )
         return None, worst
     prices = seat.settings.prices
     cost = price(prices, usage, batch=batch)
@@ -208,12 +224,30 @@ def _billed(seat: Seat, reply: Reply, worst: int, batch: bool) -> tuple[Usage | 
         return usage, cost
     hidden = Usage(prompt=HIDDEN_TOKENS, cached=0, written=0, completion=HIDDEN_TOKENS)
     if cost > worst + price(prices, hidden, batch=batch):
-        seat.note(f"says that a call used {usage.prompt} and {usage.completion} tokens, which cannot be; such calls count at their worst case")
+        seat.note(
+            f"says that a call used {usage.prompt} and {usage.completion} tokens, which cannot be; such calls count at "
+            "their worst case"
+        )
         return None, worst
-    seat.note(f"counts more than was set aside for a call ({usage.prompt} tokens in, {usage.completion} out); it is counted as told, and can go beyond the cap by as much")
+    seat.note(
+        f"counts more than was set aside for a call ({usage.prompt} tokens in, {usage.completion} out); it is counted "
+        "as told, and can go beyond the cap by as much"
+    )
     return usage, cost
 
 
 def row(end: Settle, seat: Seat) -> Row:
     """A settled call as the journal would tell it."""
-    return Row(end.key, end.number, seat.name, seat.settings.model, end.state, end.price, end.prompt_tokens, end.cached_tokens, end.completion_tokens, end.text, end.reject)
+    return Row(
+        end.key,
+        end.number,
+        seat.name,
+        seat.settings.model,
+        end.state,
+        end.price,
+        end.prompt_tokens,
+        end.cached_tokens,
+        end.completion_tokens,
+        end.text,
+        end.reject,
+    )

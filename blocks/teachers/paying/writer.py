@@ -32,7 +32,9 @@ class Writer:
             while self._waiting:
                 batch, self._waiting = self._waiting, []
                 try:
-                    results = await asyncio.get_running_loop().run_in_executor(self._thread, apply, self._journal, [operation for operation, _ in batch])
+                    results = await asyncio.get_running_loop().run_in_executor(
+                        self._thread, apply, self._journal, [operation for operation, _ in batch]
+                    )
                 except BaseException as error:
                     for _, future in batch:
                         if not future.done():

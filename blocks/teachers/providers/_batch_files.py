@@ -20,8 +20,8 @@ MOST_PAGES = 200
 
 
 class BatchFiles:
-    """Mixed into a provider whose ``_client`` is an SDK client with ``files`` and ``batches``. Answers are read as plain JSON: the
-    SDKs' own types take on whatever comes."""
+    """Mixed into a provider whose ``_client`` is an SDK client with ``files`` and ``batches``. Answers are read as
+    plain JSON: the SDKs' own types take on whatever comes."""
 
     sdk: ModuleType
     limit: str
@@ -29,14 +29,32 @@ class BatchFiles:
 
     async def submit(self, marker: str, calls: Mapping[str, Call]) -> str:
         """Upload the requests and create the batch. Only the creation can leave it open whether there is one."""
-        lines = [json.dumps({"custom_id": key, "method": "POST", "url": URL, "body": chat.body(call, limit=self.limit) | call.options}) for key, call in calls.items()]
+        lines = [
+            json.dumps(
+                {
+                    "custom_id": key,
+                    "method": "POST",
+                    "url": URL,
+                    "body": chat.body(call, limit=self.limit) | call.options,
+                }
+            )
+            for key, call in calls.items()
+        ]
         try:
-            file = await self._fetch(self._client.files.with_raw_response.create(file=(f"{marker}.jsonl", "\n".join(lines).encode()), purpose="batch"))
+            file = await self._fetch(
+                self._client.files.with_raw_response.create(
+                    file=(f"{marker}.jsonl", "\n".join(lines).encode()), purpose="batch"
+                )
+            )
             name = identity(file.get("id"), "the file")
         except Fault as fault:
             fault.billed = False  # a file alone costs nothing
             raise
-        made = await self._fetch(self._client.batches.with_raw_response.create(completion_window="24h", endpoint=URL, input_file_id=name, metadata={"marker": marker}))
+        made = await self._fetch(
+            self._client.batches.with_raw_response.create(
+                completion_window="24h", endpoint=URL, input_file_id=name, metadata={"marker": marker}
+            )
+        )
         return identity(made.get("id"), "the batch")
 
     async def find(self, marker: str, keys: set[str], since: float, others: set[str], poll_s: float) -> str | None:
@@ -51,7 +69,9 @@ class BatchFiles:
                 if isinstance(metadata, dict) and metadata.get("marker") == marker:
                     return identity(batch.get("id"), "the batch")
                 created = batch.get("created_at")
-                if isinstance(created, int | float) and not isinstance(created, bool) and created < since - 3600:  # newest first
+                if (
+                    isinstance(created, int | float) and not isinstance(created, bool) and created < since - 3600
+                ):  # newest first
                     return None
             last = found[-1].get("id") if found else None
             if page.get("has_more") is not True or not isinstance(last, str) or query.get("after") == last:
@@ -60,12 +80,16 @@ class BatchFiles:
         return None
 
     async def collect(self, batch: str) -> Results | None:
-        """The replies and errors of a finished batch, by key; of a repeated line the first counts. A batch that was refused
-        as a whole is a Fault of kind reject."""
+        """The replies and errors of a finished batch, by key; of a repeated line the first counts. A batch that was
+        refused as a whole is a Fault of kind reject."""
         found = await self._fetch(self._client.batches.with_raw_response.retrieve(batch))
         if found.get("status") not in DONE:
             return None
-        files = {name: identity(found[name], "a file of results") for name in ("output_file_id", "error_file_id") if found.get(name)}
+        files = {
+            name: identity(found[name], "a file of results")
+            for name in ("output_file_id", "error_file_id")
+            if found.get(name)
+        }
         if found["status"] == "failed" and not found.get("output_file_id"):
             raise Fault("reject", f"batch {batch} failed: {_errors(found)}")
         results: Results = {}

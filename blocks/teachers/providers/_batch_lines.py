@@ -33,9 +33,14 @@ def identity(found: Any, what: str) -> str:
     return found
 
 
-async def read_lines(sdk: ModuleType, sent: Callable[[], Awaitable[Any]], take: Callable[[dict[str, Any]], Reply | Fault], results: Results) -> None:
-    """Add what the lines of a file say, by ``custom_id``; of a repeated line the first counts. One that names no call is
-    NAMELESS.
+async def read_lines(
+    sdk: ModuleType,
+    sent: Callable[[], Awaitable[Any]],
+    take: Callable[[dict[str, Any]], Reply | Fault],
+    results: Results,
+) -> None:
+    """Add what the lines of a file say, by ``custom_id``; of a repeated line the first counts. One that names no call
+    is NAMELESS.
 
     Raises:
         Fault: the file cannot be fetched.
@@ -54,8 +59,8 @@ async def read_lines(sdk: ModuleType, sent: Callable[[], Awaitable[Any]], take: 
 
 
 def expect(results: Results, counts: Any, name: str) -> None:
-    """Note where there are fewer results than the batch says to have answered: ``counts`` is its own account, ``name`` that of
-    the answers there. The others are charged all the same."""
+    """Note where there are fewer results than the batch says to have answered: ``counts`` is its own account, ``name``
+    that of the answers there. The others are charged all the same."""
     said = counts.get(name) if isinstance(counts, dict) else None
     lacking = min(said, MOST_LINES) - len(results.keys() - {NAMELESS}) if type(said) is int else 0
     if lacking > 0:

@@ -23,9 +23,16 @@ from configs.phases.teachers import TeacherModel
 
 MOST_PAGES = 100
 _STATUSES = {
-    "invalid_request_error": 400, "authentication_error": 401, "billing_error": 402, "permission_error": 403, "not_found_error": 404,
-    "request_too_large": 413, "rate_limit_error": 429, "timeout_error": 504, "overloaded_error": 529,
-}  # fmt: skip
+    "invalid_request_error": 400,
+    "authentication_error": 401,
+    "billing_error": 402,
+    "permission_error": 403,
+    "not_found_error": 404,
+    "request_too_large": 413,
+    "rate_limit_error": 429,
+    "timeout_error": 504,
+    "overloaded_error": 529,
+}
 """Anthropic's error types, which stand alone in the lines of a batch, by the status they have elsewhere."""
 
 
@@ -34,14 +41,22 @@ class Anthropic:
     """A client of one model."""
 
     def __init__(self, teacher: TeacherModel, key: str) -> None:
-        self._client = anthropic.AsyncAnthropic(api_key=key, base_url=teacher.base_url, timeout=teacher.timeout_s, max_retries=0, http_client=http(anthropic, httpx2.Limits))
+        self._client = anthropic.AsyncAnthropic(
+            api_key=key,
+            base_url=teacher.base_url,
+            timeout=teacher.timeout_s,
+            max_retries=0,
+            http_client=http(anthropic, httpx2.Limits),
+        )
         self._timeout_s = teacher.timeout_s
 
     async def complete(self, call: Call) -> Reply:
         """Complete one conversation."""
         made = body(call)
         further = {name: made.pop(name) for name in ("temperature",) if name in made} | call.options
-        sent = self._client.messages.with_raw_response.create(**made, extra_body=further or None, extra_headers=chat.headers(call))
+        sent = self._client.messages.with_raw_response.create(
+            **made, extra_body=further or None, extra_headers=chat.headers(call)
+        )
         return read(await chat.fetch(anthropic, sent, for_tokens(call.max_tokens, self._timeout_s)))
 
     async def submit(self, marker: str, calls: Mapping[str, Call]) -> str:
@@ -51,8 +66,8 @@ class Anthropic:
         return identity(made.get("id"), "the batch")
 
     async def find(self, marker: str, keys: set[str], since: float, others: set[str], poll_s: float) -> str | None:
-        """The batch whose requests carry these keys: of those made since then, of this size, and not known otherwise. Keys
-        can be read only in results, so one that is still in progress is taken for it once it has ended."""
+        """The batch whose requests carry these keys: of those made since then, of this size, and not known otherwise.
+        Keys can be read only in results, so one that is still in progress is taken for it once it has ended."""
         after: str | None = None
         for _ in range(MOST_PAGES):
             options: dict[str, Any] = {"after_id": after} if after else {}
@@ -135,7 +150,9 @@ def body(call: Call) -> dict[str, Any]:
     made: dict[str, Any] = {
         "model": call.model,
         "max_tokens": call.max_tokens,
-        "messages": [{"role": message.role, "content": message.content} for message in call.messages if message.role != "system"],
+        "messages": [
+            {"role": message.role, "content": message.content} for message in call.messages if message.role != "system"
+        ],
     }
     if system:
         made["system"] = [{"type": "text", "text": system, "cache_control": {"type": "ephemeral"}}]
@@ -164,4 +181,6 @@ def _read(found: Any) -> Reply:
     parts = parts_of(found.get("content")) if isinstance(found, dict) and found.get("type") == "message" else None
     if parts is None:
         raise unreadable("the answer is not in the messages format")
-    return chat.reply_of(parts.text, parts.thought, parts.refused, found.get("stop_reason"), usage_of_messages(found.get("usage")))
+    return chat.reply_of(
+        parts.text, parts.thought, parts.refused, found.get("stop_reason"), usage_of_messages(found.get("usage"))
+    )

@@ -19,12 +19,20 @@ class Groq(BatchFiles):
 
     def __init__(self, teacher: TeacherModel, key: str) -> None:
         self._timeout_s = teacher.timeout_s
-        self._client = groq.AsyncGroq(api_key=key, base_url=teacher.base_url, timeout=teacher.timeout_s, max_retries=0, http_client=http(groq, httpx.Limits))
+        self._client = groq.AsyncGroq(
+            api_key=key,
+            base_url=teacher.base_url,
+            timeout=teacher.timeout_s,
+            max_retries=0,
+            http_client=http(groq, httpx.Limits),
+        )
 
     async def complete(self, call: Call) -> Reply:
         """Complete one conversation."""
         create = self._client.chat.completions.with_raw_response.create
-        sent = create(**chat.body(call, limit=self.limit), extra_body=call.options or None, extra_headers=chat.headers(call))
+        sent = create(
+            **chat.body(call, limit=self.limit), extra_body=call.options or None, extra_headers=chat.headers(call)
+        )
         return chat.read(await chat.fetch(groq, sent, for_tokens(call.max_tokens, self._timeout_s)))
 
     async def close(self) -> None:

@@ -12,4 +12,6 @@ class OpenRouter(OpenAIWire):
     limit = "max_tokens"
 
     def __init__(self, teacher: TeacherModel, key: str) -> None:
-        super().__init__(teacher.model_copy(update={"base_url": teacher.base_url or "https://openrouter.ai/api/v1"}), key)
+        super().__init__(
+            teacher.model_copy(update={"base_url": teacher.base_url or "https://openrouter.ai/api/v1"}), key
+        )

@@ -1,4 +1,5 @@
-"""The rehearsal teachers: answered in this process, through the real openai SDK and its wire format, without a network."""
+"""The rehearsal teachers: answered in this process, through the real openai SDK and its wire format, without a
+network."""
 
 import json
 
@@ -24,7 +25,8 @@ class _InProcess(httpx2.AsyncBaseTransport):
 
 @provider("rehearsal")
 class Rehearsal(OpenAIWire):
-    """A client of one rehearsal teacher. Another attempt is another seed: its answers are otherwise the same each time."""
+    """A client of one rehearsal teacher. Another attempt is another seed: its answers are otherwise the same each
+    time."""
 
     def __init__(self, teacher: TeacherModel, key: str) -> None:
         local = teacher.model_copy(update={"base_url": "http://rehearsal/v1"})

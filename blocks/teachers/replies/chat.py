@@ -24,7 +24,11 @@ _OWN_SECTIONS = ("<draft>", "<thinking>")
 
 def body(call: Call, *, limit: str) -> dict[str, Any]:
     """The request body. ``limit`` is what the provider calls the bound on generated tokens."""
-    made: dict[str, Any] = {"model": call.model, "messages": [{"role": m.role, "content": m.content} for m in call.messages], limit: call.max_tokens}
+    made: dict[str, Any] = {
+        "model": call.model,
+        "messages": [{"role": m.role, "content": m.content} for m in call.messages],
+        limit: call.max_tokens,
+    }
     if call.temperature is not None:
         made["temperature"] = call.temperature
     return made
@@ -88,14 +92,17 @@ def _read(found: Any) -> Reply:
     if choice is None or message is None or parts is None:
         raise unreadable("the answer is not in the chat.completions format")
     said = choice.get("finish_reason")
-    thought = parts.thought or any(message.get(name) for name in ("reasoning_content", "reasoning", "reasoning_details", "thinking"))
+    thought = parts.thought or any(
+        message.get(name) for name in ("reasoning_content", "reasoning", "reasoning_details", "thinking")
+    )
     refusal = message.get("refusal")
     refused = parts.refused or (refusal if isinstance(refusal, str) else "without words" if refusal else "")
     return reply_of(parts.text, thought, refused, said, usage_of_chat(found.get("usage")))
 
 
 def reply_of(text: str, thought: bool, refused: str, said: Any, usage: Usage | None) -> Reply:
-    """A reply from what any wire format holds. ``thought``: there was reasoning beside the text; ``said`` is the finish reason.
+    """A reply from what any wire format holds. ``thought``: there was reasoning beside the text; ``said`` is the finish
+    reason.
 
     Raises:
         Fault: the answer broke off.
@@ -115,20 +122,30 @@ def reply_of(text: str, thought: bool, refused: str, said: Any, usage: Usage | N
 
 
 def _final(text: str) -> str:
-    """The answer behind the reasoning that a text begins with. A hard answer's own sections are no reasoning (template.py)."""
+    """The answer behind the reasoning that a text begins with. A hard answer's own sections are no reasoning
+    (template.py)."""
     return text if text.lstrip().startswith(_OWN_SECTIONS) else after_leading(text)
 
 
-def error_in_200(found: dict[str, Any], usage: Any, read_usage: Callable[[Any], Usage | None], *, begun: bool = False) -> Reply:
-    """An error that came with status 200 instead of an answer, or, ``begun``, beside a part of one. A refusal for which the
-    provider counts tokens is a reply, since it is charged.
+def error_in_200(
+    found: dict[str, Any], usage: Any, read_usage: Callable[[Any], Usage | None], *, begun: bool = False
+) -> Reply:
+    """An error that came with status 200 instead of an answer, or, ``begun``, beside a part of one. A refusal for which
+    the provider counts tokens is a reply, since it is charged.
 
     Raises:
         Fault: it is no such refusal.
     """
     inside = found.get("error") or found
     code = inside.get("code", inside.get("status")) if isinstance(inside, dict) else None
-    status = int(code) if isinstance(code, int | str) and not isinstance(code, bool) and str(code).isdecimal() and 400 <= int(str(code)[:4]) < 600 else 500
+    status = (
+        int(code)
+        if isinstance(code, int | str)
+        and not isinstance(code, bool)
+        and str(code).isdecimal()
+        and 400 <= int(str(code)[:4]) < 600
+        else 500
+    )
     fault = from_status(status, {}, found)
     counted = counts_tokens(usage)
     if counted and fault.kind == "reject":

@@ -1,7 +1,8 @@
 """What a provider says it counted: read strictly, since the budget rests on it.
 
-A count is an exact whole number, not negative, no truth value, no fraction, no text. What is not so is not believed, and
-the call is billed at its worst case. Not here: prices (blocks/journal/budget.py), whether a believable count fits the request (till.py).
+A count is an exact whole number, not negative, no truth value, no fraction, no text. What is not so is not believed,
+and the call is billed at its worst case. Not here: prices (blocks/journal/budget.py), whether a believable count fits
+the request (till.py).
 """
 
 from typing import Any
@@ -37,25 +38,41 @@ def usage_of_chat(found: Any) -> Usage | None:
     if not isinstance(found, dict):
         return None
     try:
-        prompt, completion, total = (count(found.get(name)) for name in ("prompt_tokens", "completion_tokens", "total_tokens"))
-        cached = count(_within(found, "prompt_tokens_details", "cached_tokens")) or count(found.get("cached_tokens")) or count(found.get("prompt_cache_hit_tokens"))
+        prompt, completion, total = (
+            count(found.get(name)) for name in ("prompt_tokens", "completion_tokens", "total_tokens")
+        )
+        cached = (
+            count(_within(found, "prompt_tokens_details", "cached_tokens"))
+            or count(found.get("cached_tokens"))
+            or count(found.get("prompt_cache_hit_tokens"))
+        )
         reasoning = count(_within(found, "completion_tokens_details", "reasoning_tokens"))
     except Unbelievable:
         return None
     if reasoning > completion:
         completion += reasoning
-    return believed(Usage(prompt=prompt, cached=cached, written=0, completion=max(completion, total - prompt)), "prompt_tokens" in found and "completion_tokens" in found)
+    return believed(
+        Usage(prompt=prompt, cached=cached, written=0, completion=max(completion, total - prompt)),
+        "prompt_tokens" in found and "completion_tokens" in found,
+    )
 
 
 def usage_of_messages(found: Any) -> Usage | None:
-    """``usage`` of Anthropic's messages, which counts tokens read from and written to the cache beside the other prompt tokens."""
+    """``usage`` of Anthropic's messages, which counts tokens read from and written to the cache beside the other prompt
+    tokens."""
     if not isinstance(found, dict):
         return None
     try:
-        fresh, read, written, completion = (count(found.get(name)) for name in ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens", "output_tokens"))
+        fresh, read, written, completion = (
+            count(found.get(name))
+            for name in ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens", "output_tokens")
+        )
     except Unbelievable:
         return None
-    return believed(Usage(prompt=fresh + read + written, cached=read, written=written, completion=completion), "input_tokens" in found and "output_tokens" in found)
+    return believed(
+        Usage(prompt=fresh + read + written, cached=read, written=written, completion=completion),
+        "input_tokens" in found and "output_tokens" in found,
+    )
 
 
 def believed(usage: Usage | None, complete: bool = True) -> Usage | None:

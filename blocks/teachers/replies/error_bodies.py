@@ -1,7 +1,7 @@
 """What providers say in the bodies of their errors: the code and the words, and whose fault it is by them.
 
-Bodies come as OpenAI's, Anthropic's and Together's objects, OpenRouter's with another provider's body inside of it, lists
-(Gemini), ``detail`` (FastAPI), plain text, and a gateway's page of HTML. Not here: statuses (faults.py).
+Bodies come as OpenAI's, Anthropic's and Together's objects, OpenRouter's with another provider's body inside of it,
+lists (Gemini), ``detail`` (FastAPI), plain text, and a gateway's page of HTML. Not here: statuses (faults.py).
 """
 
 import json
@@ -48,14 +48,19 @@ _ACCOUNT_CODES = _any(
 )
 """The account, its key, the model, or a setting: a person mends it, and then the same request is answered."""
 _NO_MONEY = (
-    r"credit balance|billing hard limit|insufficient (credits|balance|funds)|credits are depleted|used all available credits"
+    r"credit balance|billing hard limit|insufficient (credits|balance|funds)|credits are depleted|used all available "
+    r"credits"
     r"|account[\w <>.-]{0,60}\b(suspended|overdue)|overdue (balance|payment)|in arrears|余额不足|欠费"
 )
 """What even an answer with the status of a rate limit means by itself."""
-_SETTING = "temperature|top_p|top_k|max_tokens|max_completion_tokens|reasoning_effort|response_format|stop|seed|system|thinking"
+_SETTING = (
+    "temperature|top_p|top_k|max_tokens|max_completion_tokens|"
+    "reasoning_effort|response_format|stop|seed|system|thinking"
+)
 _LIMIT = r"max(_completion|_output)?_tokens"
 _ACCOUNT_WORDS = _any(
-    rf"{_NO_MONEY}|in good standing|enable billing|budget has been exceeded|(spend|spending) limit\b|on-demand throughput",
+    rf"{_NO_MONEY}|in good standing|enable billing|budget has been exceeded|(spend|spending) limit\b|on-demand "
+    r"throughput",
     r"only authorized for use|invalid[\w ]{0,20} token passed",
     r"(insufficient|not enough|out of|more|have no) (credits?|funds|balance|quota)\b|credit limit exceeded",
     r"can only afford|billing hard limit|billing (is )?not active|check your plan and billing|key limit exceeded",
@@ -66,7 +71,8 @@ _ACCOUNT_WORDS = _any(
     r"(invalid|incorrect|missing|expired|revoked|wrong|no|bad)[\w ]{0,12} (credentials?|(access|auth) token)\b",
     r"api key[\w ]{0,20}\b(invalid|expired|disabled|revoked|not valid|limit)",
     r"does not have (access|permission)|not (authorized|permitted) to (use|access)|unable to access[\w -]{0,20} model",
-    r"\bmodel\b[\w ./:`'\"-]{0,120}(does not exist|not found|decommissioned|deprecated|no longer (available|supported))",
+    r"\bmodel\b[\w ./:`'\"-]{0,120}(does not exist|not found|decommissioned|deprecated|no longer "
+    r"(available|supported))",
     r"\bmodel\b[\w ./:`'\"-]{0,120}(retired|removed|shut down|terms acceptance|is not available|not a valid model)",
     r"\b(no|invalid|unknown|not a valid) (such )?model\b|no (allowed )?(endpoints|providers)\b",
     r"not available in your (region|country)|(region|country|location)[\w, ]{0,40}not supported",
@@ -84,7 +90,8 @@ _REQUEST_CODES = _any(
 """Positively the request's own fault: its content, or its length."""
 _REQUEST_WORDS = _any(
     r"\b(input|prompt|request|content|message)s? (was|were|has been|is|got) (flagged|blocked|rejected)\b",
-    r"flagged (for|as|by)\b|content (filtering|management|moderation) policy|blocked by content|content policy violation",
+    r"flagged (for|as|by)\b|content (filtering|management|moderation) policy|blocked by content|content policy "
+    r"violation",
     r"requires moderation|violat\w+ (our |the |openai's )?(usage|content|safety) polic",
     r"maximum context length|prompt is too long|(context|input) (window|length|size)[\w `]{0,30}exceed",
     r"exceeds?[\w ]{0,30}context (window|length|size|limit)|longer than the model'?s context|too many input tokens",
@@ -103,8 +110,8 @@ def told(body: Any) -> tuple[str, str]:
 
 
 def whose(body: Any, *, limited: bool) -> Whose | None:
-    """Whose fault it is by what the body says; None where it does not say. ``limited``: the status means a rate limit, whose
-    words name plans and bills too and ask for fewer tokens, so that only a code is believed.
+    """Whose fault it is by what the body says; None where it does not say. ``limited``: the status means a rate limit,
+    whose words name plans and bills too and ask for fewer tokens, so that only a code is believed.
 
     A code counts before words, since words may repeat what was asked.
     """
@@ -126,13 +133,17 @@ def whose(body: Any, *, limited: bool) -> Whose | None:
 
 
 def is_error(body: Any) -> bool:
-    """Whether a body that came with status 200 is an error all the same: as OpenRouter's, or as MiniMax (``base_resp``), Baidu
-    (``error_code``), older vLLM (``object: error``), FastAPI (``detail``) and gateways (``code`` with ``message``) write them."""
+    """Whether a body that came with status 200 is an error all the same: as OpenRouter's, or as MiniMax
+    (``base_resp``), Baidu (``error_code``), older vLLM (``object: error``), FastAPI (``detail``) and gateways (``code``
+    with ``message``) write them."""
     if not isinstance(body, dict):
         return False
     if body.get("error"):
         return True
-    marked = any(body.get(name) for name in ("error_code", "error_msg", "base_resp", "detail")) or "error" in (body.get("object"), body.get("type"))
+    marked = any(body.get(name) for name in ("error_code", "error_msg", "base_resp", "detail")) or "error" in (
+        body.get("object"),
+        body.get("type"),
+    )
     return bool((marked or (body.get("code") and (body.get("message") or body.get("msg")))) and told(body)[1])
 
 
@@ -143,7 +154,9 @@ def counts_tokens(usage: Any) -> bool:
 
 def is_page(body: Any) -> bool:
     """Whether a gateway answered with a page instead of the provider."""
-    return isinstance(body, str) and bool(re.match(r"\s*<(!doctype|html|head|body|\?xml|title|h1)", body[:200], re.IGNORECASE))
+    return isinstance(body, str) and bool(
+        re.match(r"\s*<(!doctype|html|head|body|\?xml|title|h1)", body[:200], re.IGNORECASE)
+    )
 
 
 def _found(body: Any) -> tuple[list[str], list[str]]:
@@ -164,7 +177,12 @@ def _walk(found: Any, codes: list[str], words: list[str], depth: int) -> None:
     elif isinstance(found, dict):
         for name in _CODES:
             code = found.get(name)
-            if isinstance(code, str | int) and not isinstance(code, bool) and code != "" and str(code)[:80].lower() not in _NO_CODE:
+            if (
+                isinstance(code, str | int)
+                and not isinstance(code, bool)
+                and code != ""
+                and str(code)[:80].lower() not in _NO_CODE
+            ):
                 codes.append(" ".join(str(code)[:80].split()))
         for name in _WORDS:
             _walk(found.get(name), codes, words, depth + 1)

@@ -1,8 +1,9 @@
 """The JSON object in a teacher's reply, as a model. Fences and talk around it are allowed; reasoning is no part of it.
 
-The rule: of the objects that stand by themselves the last one that fits counts, since a draft comes before what is meant; so a reply that
-goes on with examples of the same shape is read by its last example. An object within another is never taken for an answer, also where
-the outer one does not parse or breaks off, and neither is one within reasoning. Time is linear in the text. Not here: asking (ask.py).
+The rule: of the objects that stand by themselves the last one that fits counts, since a draft comes before what is
+meant; so a reply that goes on with examples of the same shape is read by its last example. An object within another is
+never taken for an answer, also where the outer one does not parse or breaks off, and neither is one within reasoning.
+Time is linear in the text. Not here: asking (ask.py).
 """
 
 import json
@@ -28,7 +29,8 @@ _SCORE = re.compile(r"\s*([+-]?[0-9]+(?:[.,][0-9]+)?)\s*(?:(?:/|out of|of)\s*([0
 
 
 class Fields(BaseModel):
-    """A reply whose fields may be written in any case, within one object more, or among others that nobody asked for."""
+    """A reply whose fields may be written in any case, within one object more, or among others that nobody asked
+    for."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -38,7 +40,11 @@ class Fields(BaseModel):
         if not isinstance(found, dict):
             return found
         folded = _folded(found) | {name: value for name, value in found.items() if name in cls.model_fields}
-        if not folded.keys() & cls.model_fields.keys() and len(found) == 1 and isinstance(only := next(iter(found.values())), dict):
+        if (
+            not folded.keys() & cls.model_fields.keys()
+            and len(found) == 1
+            and isinstance(only := next(iter(found.values())), dict)
+        ):
             return _folded(only) | only
         return folded
 
@@ -75,7 +81,11 @@ def usable(items: Sequence[Any], model: type[M]) -> tuple[list[M], list[str]]:
 
 def _one_or_several(found: Any) -> Any:
     if isinstance(found, dict):
-        return [found] if any(isinstance(found.get(name), str) for name in ("question", "Question")) else list(found.values())
+        return (
+            [found]
+            if any(isinstance(found.get(name), str) for name in ("question", "Question"))
+            else list(found.values())
+        )
     return [found] if isinstance(found, str) else found
 
 
@@ -118,7 +128,8 @@ def _held(text: str, objects: list[Any]) -> str:
 
 
 def _objects(text: str) -> Iterator[tuple[int, int, str]]:
-    """The outermost objects, also those that do not parse; of one that does not close what there is of it, and then no more."""
+    """The outermost objects, also those that do not parse; of one that does not close what there is of it, and then no
+    more."""
     at = 0
     while start := _START.search(text, at):
         depth, at = 0, len(text)
@@ -132,7 +143,13 @@ def _objects(text: str) -> Iterator[tuple[int, int, str]]:
 
 def _read(written: str) -> Any:
     """The JSON, with what is no number (NaN) as null, so that it spoils its own place only."""
-    return _sound(json.loads(written, parse_constant=lambda _: None, parse_int=lambda digits: int(digits) if len(digits) < _LONGEST_NUMBER else digits))
+    return _sound(
+        json.loads(
+            written,
+            parse_constant=lambda _: None,
+            parse_int=lambda digits: int(digits) if len(digits) < _LONGEST_NUMBER else digits,
+        )
+    )
 
 
 def _sound(value: Any) -> Any:

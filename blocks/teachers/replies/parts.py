@@ -1,4 +1,5 @@
-"""The texts of an answer that comes in parts, in the forms of all providers: what is said, and what is only thought or refused.
+"""The texts of an answer that comes in parts, in the forms of all providers: what is said, and what is only thought or
+refused.
 
 Not here: the reply around them (chat.py, providers/anthropic.py).
 """
@@ -7,7 +8,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 _SAID = {"text", "output_text", "input_text", "refusal_text"}
-_THOUGHT = {"thinking", "redacted_thinking", "reasoning", "reasoning_text", "thought", "summary_text", "analysis", "reasoning_content"}
+_THOUGHT = {
+    "thinking",
+    "redacted_thinking",
+    "reasoning",
+    "reasoning_text",
+    "thought",
+    "summary_text",
+    "analysis",
+    "reasoning_content",
+}
 
 
 @dataclass(slots=True)

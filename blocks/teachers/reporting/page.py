@@ -1,5 +1,5 @@
-"""The Prefect artifact ``teachers``: what every teacher was asked, answered, refused and was paid. Not here: the figures (bill.py of a
-phase, this_run.py, summary.py of the account)."""
+"""The Prefect artifact ``teachers``: what every teacher was asked, answered, refused and was paid. Not here: the
+figures (bill.py of a phase, this_run.py, summary.py of the account)."""
 
 import logging
 
@@ -13,8 +13,8 @@ log = logging.getLogger("cogumi.teachers")
 
 
 def leave_page(about: str, teachers: Teachers) -> None:
-    """Leave the page in Prefect's UI, ``about`` (markdown) on top. Outside a run nothing happens; a page that cannot be left
-    stops nothing."""
+    """Leave the page in Prefect's UI, ``about`` (markdown) on top. Outside a run nothing happens; a page that cannot be
+    left stops nothing."""
     from prefect.context import FlowRunContext, TaskRunContext
 
     if FlowRunContext.get() is None and TaskRunContext.get() is None:

@@ -16,9 +16,9 @@ from configs.phases.teachers import Teachers
 
 
 class TeacherSummary(Record):
-    """One teacher in one account. ``calls`` are answered or refused, ``rejects`` the refusals and cut-off answers among them
-    by reason; ``lost`` were in flight when a process or connection died, and dollars ``spent`` include their worst case,
-    ``unsure``; ``faults`` are the reasons of what was lost or given up."""
+    """One teacher in one account. ``calls`` are answered or refused, ``rejects`` the refusals and cut-off answers among
+    them by reason; ``lost`` were in flight when a process or connection died, and dollars ``spent`` include their worst
+    case, ``unsure``; ``faults`` are the reasons of what was lost or given up."""
 
     teacher: str
     calls: int
@@ -57,8 +57,14 @@ def summary(teachers: Teachers) -> list[TeacherSummary]:
                 .where(mine)
                 .group_by(calls.c.teacher)
             ).all()
-            free = {row.teacher: row.hits for row in db.execute(select(hits.c.teacher, hits.c.hits).where(hits.c.account == teachers.account))}
-            rejects, faults = _reasons(db, mine & calls.c.state.in_(FINAL)), _reasons(db, mine & calls.c.state.in_((LOST, FAILED)))
+            free = {
+                row.teacher: row.hits
+                for row in db.execute(select(hits.c.teacher, hits.c.hits).where(hits.c.account == teachers.account))
+            }
+            rejects, faults = (
+                _reasons(db, mine & calls.c.state.in_(FINAL)),
+                _reasons(db, mine & calls.c.state.in_((LOST, FAILED))),
+            )
         found = {row[0]: [int(value) for value in row[1:]] for row in rows}
         return [
             TeacherSummary(
@@ -86,7 +92,11 @@ def summary(teachers: Teachers) -> list[TeacherSummary]:
 def _reasons(db: Connection, which: ColumnElement[bool]) -> dict[str, dict[str, int]]:
     """Calls by teacher and reason."""
     found: dict[str, dict[str, int]] = {}
-    query = select(calls.c.teacher, calls.c.reject, func.count()).where(which, calls.c.reject.is_not(None)).group_by(calls.c.teacher, calls.c.reject)
+    query = (
+        select(calls.c.teacher, calls.c.reject, func.count())
+        .where(which, calls.c.reject.is_not(None))
+        .group_by(calls.c.teacher, calls.c.reject)
+    )
     for teacher, reason, count in db.execute(query):
         found.setdefault(teacher, {})[reason] = count
     return found
@@ -97,13 +107,17 @@ def spent(journal: Journal, teachers: Teachers, role: str, over: Sequence[int]) 
     with journal.reading() as db:
         account = db.execute(select(accounts).where(accounts.c.name == teachers.account)).one()
         mine = (calls.c.account == teachers.account, calls.c.role == role, calls.c.state == ANSWERED)
-        paid, reserved = db.execute(select(func.coalesce(func.sum(calls.c.price), 0), func.coalesce(func.sum(calls.c.reserved), 0)).where(*mine)).one()
+        paid, reserved = db.execute(
+            select(func.coalesce(func.sum(calls.c.price), 0), func.coalesce(func.sum(calls.c.reserved), 0)).where(*mine)
+        ).one()
     rest = sum(over)
     usual = f", about ${_shown(to_dollars(rest * int(paid) // int(reserved)))} at the prices so far" if reserved else ""
     held = f" (${_shown(to_dollars(account.reserved))} of it held by calls in flight)" if account.reserved else ""
     return BudgetSpent(
-        f"budget {teachers.account}: ${_shown(to_dollars(account.spent + account.reserved))}{held} of the cap of ${_shown(teachers.cap_dollars)} are spent; "
-        f"{len(over)} calls for {role} remain, at most ${_shown(to_dollars(rest))}{usual}; everything answered is kept: raise teachers.cap_dollars and run again"
+        f"budget {teachers.account}: ${_shown(to_dollars(account.spent + account.reserved))}{held} of the cap of "
+        f"${_shown(teachers.cap_dollars)} are spent; "
+        f"{len(over)} calls for {role} remain, at most ${_shown(to_dollars(rest))}{usual}; everything answered is "
+        "kept: raise teachers.cap_dollars and run again"
     )
 
 
@@ -118,7 +132,8 @@ def markdown(found: Sequence[TeacherSummary]) -> str:
     head += "| spent | of it for lost calls, at worst case | in flight |\n"
     head += "|---|---|---|---|---|---|---|---|---|---|---|\n"
     rows = [
-        f"| {t.teacher} | {t.calls} | {t.journal_hits} | {t.retries} | {t.lost} | {t.prompt_tokens} | {t.cached_tokens} | {t.completion_tokens} "
+        f"| {t.teacher} | {t.calls} | {t.journal_hits} | {t.retries} | {t.lost} | {t.prompt_tokens} | "
+        f"{t.cached_tokens} | {t.completion_tokens} "
         f"| ${_shown(t.spent)} | ${_shown(t.unsure)} | ${_shown(t.reserved)} |\n"
         for t in found
     ]

@@ -1,7 +1,9 @@
-"""What this flow run asked of each teacher: new calls and what they cost, answers that stood in the journal, rejects by reason.
+"""What this flow run asked of each teacher: new calls and what they cost, answers that stood in the journal, rejects by
+reason.
 
-Kept in the run's history (blocks/journal/history.py), so that a retry and a resumed run add to it. A step that came from the cache asked nothing.
-Not here: the account over all runs (summary.py), calls that were lost in flight (there too).
+Kept in the run's history (blocks/journal/history.py), so that a retry and a resumed run add to it. A step that came
+from the cache asked nothing. Not here: the account over all runs (summary.py), calls that were lost in flight (there
+too).
 """
 
 from collections import Counter
@@ -19,8 +21,8 @@ REASON_LENGTH = 100  # characters of a provider's own words
 
 
 class Tally(Record):
-    """One teacher in one role. ``calls``: new ones, answered or refused; ``journal_hits``: answers that stood in the journal, free;
-    ``rejects``: refusals and cut-off answers among the new calls."""
+    """One teacher in one role. ``calls``: new ones, answered or refused; ``journal_hits``: answers that stood in the
+    journal, free; ``rejects``: refusals and cut-off answers among the new calls."""
 
     calls: int = 0
     journal_hits: int = 0
@@ -41,7 +43,9 @@ def note(role: str, hits: Counter[str], new: Iterable[Row]) -> None:
     found = {teacher: Tally(journal_hits=count) for teacher, count in hits.items()}
     for row in new:
         rejects = {row.reject[:REASON_LENGTH]: 1} if row.reject else {}
-        found[row.teacher] = found.get(row.teacher, Tally()) + Tally(calls=1, dollars=to_dollars(row.price), rejects=rejects)
+        found[row.teacher] = found.get(row.teacher, Tally()) + Tally(
+            calls=1, dollars=to_dollars(row.price), rejects=rejects
+        )
     if found:
         history.teachers_asked(role, {teacher: tally.model_dump(mode="json") for teacher, tally in found.items()})
 
@@ -60,7 +64,12 @@ def markdown() -> str:
     found = tallies()
     if not found:
         return "## This run\n\nNo teacher was asked: what is made came from the cache.\n\n"
-    rows = [(role, teacher, one.calls, one.journal_hits, f"${one.dollars:f}", reasons(one.rejects)) for (role, teacher), one in found.items()]
+    rows = [
+        (role, teacher, one.calls, one.journal_hits, f"${one.dollars:f}", reasons(one.rejects))
+        for (role, teacher), one in found.items()
+    ]
     total = sum(found.values(), Tally())
     rows.append(("all", "", total.calls, total.journal_hits, f"${total.dollars:f}", reasons(total.rejects)))
-    return "## This run\n\n" + table(("role", "teacher", "new calls", "from the journal", "paid", "rejects"), rows) + "\n"
+    return (
+        "## This run\n\n" + table(("role", "teacher", "new calls", "from the journal", "paid", "rejects"), rows) + "\n"
+    )

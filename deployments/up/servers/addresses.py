@@ -1,4 +1,5 @@
-"""Whether the addresses that `cogumi up` and `cogumi metrics` were given can be used, looked at before anything is started.
+"""Whether the addresses that `cogumi up` and `cogumi metrics` were given can be used, looked at before anything is
+started.
 
 Not here: the database's (prefect_database.py).
 """
@@ -21,7 +22,9 @@ from deployments.up.servers.prefect_database import shown
 
 CLOCK_SECONDS = 5.0  # a worker looks 10 s ahead for what is due
 LONGEST = 2000  # characters of an address
-_HOST = re.compile(r"(?=.{1,253}$)([A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?\.)*[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?\.?")
+_HOST = re.compile(
+    r"(?=.{1,253}$)([A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?\.)*[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?\.?"
+)
 _NUMBERS = re.compile(r"((0[xX][0-9a-fA-F]*|[0-9]+)\.?)+")  # what inet_aton reads as an address
 
 
@@ -34,7 +37,10 @@ def given(option: str, value: str) -> str:
     if not value.strip():
         raise BadInput(f"{option} is empty; write a value, or leave it out")
     if len(value) > LONGEST or not value.isprintable() or " " in value:
-        raise BadInput(f"{option} {quoted(shown(value))} is no address or name: it is too long, or has spaces or control characters in it")
+        raise BadInput(
+            f"{option} {quoted(shown(value))} is no address or name: it is too long, or has spaces or control "
+            "characters in it"
+        )
     return value
 
 
@@ -47,12 +53,17 @@ def check_free(host: str, port: int, option: str = "--port") -> None:
         try:
             probe.bind((host, port))
         except OSError as error:
-            advice = f"choose another port with {option}" if error.errno in (errno.EADDRINUSE, errno.EACCES) else "--host takes an address of this machine"
+            advice = (
+                f"choose another port with {option}"
+                if error.errno in (errno.EADDRINUSE, errno.EACCES)
+                else "--host takes an address of this machine"
+            )
             raise BadInput(f"cannot listen on {host}:{port}: {error.strerror}; {advice}") from None
 
 
 def check_host(host: str) -> None:
-    """Raise BadInput where ``host`` is neither an address in full nor a name; what sockets also take (``0``, ``127.1``) no URL can name."""
+    """Raise BadInput where ``host`` is neither an address in full nor a name; what sockets also take (``0``, ``127.1``)
+    no URL can name."""
     if not host:
         raise BadInput("--host is empty; write an address of this machine, or leave it out for loopback")
     try:
@@ -60,13 +71,17 @@ def check_host(host: str) -> None:
     except ValueError:
         if _HOST.fullmatch(host) and not _NUMBERS.fullmatch(host):
             return
-        raise BadInput(f"--host {quoted(host)} is no address; write one of this machine in full, such as 127.0.0.1, 0.0.0.0 or ::1, or its name") from None
+        raise BadInput(
+            f"--host {quoted(host)} is no address; write one of this machine in full, such as 127.0.0.1, 0.0.0.0 or "
+            "::1, or its name"
+        ) from None
     if address.is_multicast or address == ipaddress.IPv4Address(0xFFFFFFFF):
         raise BadInput(f"--host {host} is an address of many machines; write one of this machine")
 
 
 def reached(host: str) -> str:
-    """What a URL on this machine names ``host``: an address that stands for all by loopback, one of IPv6 in brackets."""
+    """What a URL on this machine names ``host``: an address that stands for all by loopback, one of IPv6 in
+    brackets."""
     try:
         address = ipaddress.ip_address(host)
     except ValueError:
@@ -79,7 +94,9 @@ def reached(host: str) -> str:
 def is_loopback(host: str) -> bool:
     """Whether only this machine reaches ``host``."""
     try:
-        return all(ipaddress.ip_address(entry[4][0]).is_loopback for entry in socket.getaddrinfo(host.strip("[]"), None))
+        return all(
+            ipaddress.ip_address(entry[4][0]).is_loopback for entry in socket.getaddrinfo(host.strip("[]"), None)
+        )
     except (OSError, ValueError):
         return False
 
@@ -93,18 +110,24 @@ def check_server(api: str) -> None:
     except ValueError:
         usable = False
     if not usable:
-        raise BadInput(f"--api {quoted(named)}: write the address that `cogumi up` printed, such as http://host:4200/api")
+        raise BadInput(
+            f"--api {quoted(named)}: write the address that `cogumi up` printed, such as http://host:4200/api"
+        )
     try:
         good, code, date = _asked(f"{api}/health")
         allowed = _asked(f"{api}/version", _login())[1] if good else code
     except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
         advice = "start one there with: cogumi up --host ADDRESS"
-        raise BadInput(f"no Prefect server answers at {named}: {cut(str(error), 300) or type(error).__name__}; {advice}") from None
+        raise BadInput(
+            f"no Prefect server answers at {named}: {cut(str(error), 300) or type(error).__name__}; {advice}"
+        ) from None
     if not good:
         if code == httpx.codes.FORBIDDEN:
             advice = f"start it with COGUMI_HOSTS={parts.hostname}, or ask it by its address"
             raise BadInput(f"the server at {named} does not answer to that name; {advice}")
-        raise BadInput(f"what answers at {named} is no Prefect server (HTTP {code} for its /health); the address ends in /api")
+        raise BadInput(
+            f"what answers at {named} is no Prefect server (HTTP {code} for its /health); the address ends in /api"
+        )
     if allowed == httpx.codes.UNAUTHORIZED:
         wanted = "another" if _login() else "a"
         advice = f"set {CLIENT} to the one in the file `login` of its state folder"
@@ -112,7 +135,11 @@ def check_server(api: str) -> None:
     ahead = _ahead(date)
     if abs(ahead) > CLOCK_SECONDS:
         late = "" if ahead > 0 else ", so a worker here takes runs that much too late"
-        print(f"warning: this machine's clock is {abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} the server's{late}; set it (NTP)", flush=True)
+        print(
+            f"warning: this machine's clock is {abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} the "
+            f"server's{late}; set it (NTP)",
+            flush=True,
+        )
 
 
 def _asked(url: str, auth: tuple[str, str] | None = None) -> tuple[bool, int, str | None]:

@@ -1,7 +1,8 @@
 """Who may ask a Prefect server of ours: requests that name it by a name it has, and that no page of elsewhere sends.
 
-A page in somebody's browser reaches loopback too. By a name that it lets point here (DNS rebinding) it would read everything, so the Host is
-looked at; in its own name it would send what needs no answer, so the Origin is. Prefect looks at neither. Not here: the login (login.py).
+A page in somebody's browser reaches loopback too. By a name that it lets point here (DNS rebinding) it would read
+everything, so the Host is looked at; in its own name it would send what needs no answer, so the Origin is. Prefect
+looks at neither. Not here: the login (login.py).
 """
 
 import json
@@ -38,15 +39,20 @@ def origins() -> set[str]:
     Raises:
         BadInput: it allows all of them.
     """
-    found = {origin.strip().rstrip("/") for origin in (os.environ.get(ORIGINS) or os.environ.get(OTHER_ORIGINS) or "").split(",")} - {""}
+    found = {
+        origin.strip().rstrip("/")
+        for origin in (os.environ.get(ORIGINS) or os.environ.get(OTHER_ORIGINS) or "").split(",")
+    } - {""}
     if "*" in found:
-        raise BadInput(f"{ORIGINS} is *, so every page that somebody opens could use this server; name the origins, or unset it")
+        raise BadInput(
+            f"{ORIGINS} is *, so every page that somebody opens could use this server; name the origins, or unset it"
+        )
     return found
 
 
 class Guard:
-    """An ASGI app in front of Prefect's. ``names``: hosts it answers to, beside the address that the request came in at; ``origins``: of
-    other pages that may ask."""
+    """An ASGI app in front of Prefect's. ``names``: hosts it answers to, beside the address that the request came in
+    at; ``origins``: of other pages that may ask."""
 
     def __init__(self, app: App, names: Collection[str], origins: Collection[str] = ()) -> None:
         self.app, self.names, self.origins = app, frozenset(names), frozenset(origins)
@@ -76,11 +82,18 @@ class Guard:
         hosts, origins, sites = (_headers(scope, name) for name in (b"host", b"origin", b"sec-fetch-site"))
         own = _split(hosts[0]) if len(hosts) == 1 else None
         if own is None or not (own[0] in self.names or own[0] == _plain(str((scope.get("server") or [""])[0]))):
-            return f"this server has no such name; it is asked by its address, by one of {', '.join(sorted(self.names))}, or by a name in {NAMES} where it is started"
+            return (
+                "this server has no such name; it is asked by its address, by one of "
+                f"{', '.join(sorted(self.names))}, or by a name in {NAMES} where it is started"
+            )
         if origins and all(origin.rstrip("/") in self.origins for origin in origins):
             return None
-        if any(not _same(origin, own) for origin in origins) or (not origins and scope["path"].startswith("/api") and set(sites) & {"cross-site", "same-site"}):
-            return f"pages of another origin may not ask this server; a person allows one by {ORIGINS} where it is started"
+        if any(not _same(origin, own) for origin in origins) or (
+            not origins and scope["path"].startswith("/api") and set(sites) & {"cross-site", "same-site"}
+        ):
+            return (
+                f"pages of another origin may not ask this server; a person allows one by {ORIGINS} where it is started"
+            )
         return None
 
 
@@ -116,8 +129,12 @@ def _same(origin: str, own: tuple[str, int | None]) -> bool:
     """Whether a page of ``origin`` is this server's own."""
     scheme, _, netloc = origin.partition("://")
     theirs, default = _split(netloc), DEFAULT_PORTS.get(scheme)
-    return theirs is not None and default is not None and (theirs[0], theirs[1] or default) == (own[0], own[1] or default)
+    return (
+        theirs is not None and default is not None and (theirs[0], theirs[1] or default) == (own[0], own[1] or default)
+    )
 
 
 def _plain(name: str) -> str:
-    return name.strip().strip("[]").rstrip(".").lower().removeprefix("::ffff:")  # as an IPv6 socket calls an IPv4 address
+    return (
+        name.strip().strip("[]").rstrip(".").lower().removeprefix("::ffff:")
+    )  # as an IPv6 socket calls an IPv4 address

@@ -1,7 +1,8 @@
-"""The login of a Prefect server of ours: the one that the environment names, else one made here and kept in ``$COGUMI_HOME/login``.
+"""The login of a Prefect server of ours: the one that the environment names, else one made here and kept in
+``$COGUMI_HOME/login``.
 
-Whoever has it may run code where a worker is: a deployment may name any code. So the file is its owner's only, and the login goes to
-processes by their environment, never by a command line. Not here: who may ask at all (guard.py).
+Whoever has it may run code where a worker is: a deployment may name any code. So the file is its owner's only, and the
+login goes to processes by their environment, never by a command line. Not here: who may ask at all (guard.py).
 """
 
 import os
@@ -11,7 +12,10 @@ from pathlib import Path
 from blocks.storage.home import home, keep_private
 from configs.errors import BadInput
 
-SERVER, CLIENT = "PREFECT_SERVER_API_AUTH_STRING", "PREFECT_API_AUTH_STRING"  # Prefect's own settings: what is asked for, and what is given
+SERVER, CLIENT = (
+    "PREFECT_SERVER_API_AUTH_STRING",
+    "PREFECT_API_AUTH_STRING",
+)  # Prefect's own settings: what is asked for, and what is given
 
 
 def given() -> str | None:
@@ -23,10 +27,14 @@ def given() -> str | None:
     found = {name: value for name in (SERVER, CLIENT) if (value := os.environ.get(name))}
     for name, value in found.items():
         user, colon, password = value.partition(":")
-        if not (user and colon and password and value.isascii() and value.isprintable()) or any(letter.isspace() for letter in value):
+        if not (user and colon and password and value.isascii() and value.isprintable()) or any(
+            letter.isspace() for letter in value
+        ):
             raise BadInput(f"{name} is no login; write user:password, in ASCII and without spaces")
     if len(set(found.values())) > 1:
-        raise BadInput(f"{SERVER} and {CLIENT} differ, so nothing could log in here; set both to the same, or one of them")
+        raise BadInput(
+            f"{SERVER} and {CLIENT} differ, so nothing could log in here; set both to the same, or one of them"
+        )
     return next(iter(found.values()), None)
 
 

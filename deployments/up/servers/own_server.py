@@ -1,8 +1,9 @@
-"""A Prefect server of this run's own, for runs without ``cogumi up``: on a free loopback port, gone when the run is gone.
+"""A Prefect server of this run's own, for runs without ``cogumi up``: on a free loopback port, gone when the run is
+gone.
 
-Also after ``kill -9`` of the run: the kernel ends it. Prefect's own temporary server would live on. A server that dies while
-its run goes on is started again on the same port and database. It wants a login that only the run knows, or the environment's, and is
-guarded as that of ``cogumi up``. Run as a module it *is* that server, ended with its parent.
+Also after ``kill -9`` of the run: the kernel ends it. Prefect's own temporary server would live on. A server that dies
+while its run goes on is started again on the same port and database. It wants a login that only the run knows, or the
+environment's, and is guarded as that of ``cogumi up``. Run as a module it *is* that server, ended with its parent.
 Not here: ``cogumi up`` (up.py).
 """
 
@@ -29,7 +30,10 @@ from deployments.up.servers import guard, login
 from deployments.up.servers.prefect_database import shown
 
 START_SECONDS = 120.0
-NO_LOGIN = f"wants another login; set {login.CLIENT} to the one in the file `login` of its state folder, as its `cogumi up` says"
+NO_LOGIN = (
+    f"wants another login; set {login.CLIENT} to the one in the file `login` of its state folder, as its "
+    "`cogumi up` says"
+)
 RESTARTS = 3
 LOG = "run-server.log"
 log = logging.getLogger("cogumi.server")
@@ -45,7 +49,8 @@ class Serving(Protocol):
 
 
 class Temporary:
-    """The server's process, and the thread that starts it again when it dies. ``stop`` ends both. ``login``: what it wants to be asked with."""
+    """The server's process, and the thread that starts it again when it dies. ``stop`` ends both. ``login``: what it
+    wants to be asked with."""
 
     def __init__(self) -> None:
         self.kept = keep_port()
@@ -68,18 +73,25 @@ class Temporary:
             login.CLIENT: self.login,
         }
         with open(private_folder("logs") / LOG, "ab", opener=private_opener) as output:
-            # A session of its own: Ctrl-C and a signal to the run's group are for the run, which still has states to report.
+            # A session of its own: Ctrl-C and a signal to the run's group are for the run, which still has states to
+            # report.
             return subprocess.Popen(
                 [sys.executable, "-m", "deployments.up.servers.own_server", str(self.port), str(os.getpid())],
-                env={**os.environ, **settings}, stdout=output, stderr=output, stdin=subprocess.DEVNULL, start_new_session=True,
-            )  # fmt: skip
+                env={**os.environ, **settings},
+                stdout=output,
+                stderr=output,
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
+            )
 
     def _watch(self) -> None:
         for _ in range(RESTARTS):
             code = self.process.wait()
             if self.stopping:
                 return
-            log.warning("the run's Prefect server ended with code %s and is started again; see %s", code, home() / "logs" / LOG)
+            log.warning(
+                "the run's Prefect server ended with code %s and is started again; see %s", code, home() / "logs" / LOG
+            )
             self.process = self._launch()
         self.process.wait()
         self.failed = True
@@ -100,8 +112,9 @@ class Temporary:
 
 
 def keep_port() -> socket.socket:
-    """A free loopback port, kept until this socket is closed: the kernel gives it to nobody who asks for any, also while a server that is
-    to listen there is still starting. Where SO_REUSEADDR is set, as servers do, it can be listened on, again and again."""
+    """A free loopback port, kept until this socket is closed: the kernel gives it to nobody who asks for any, also
+    while a server that is to listen there is still starting. Where SO_REUSEADDR is set, as servers do, it can be
+    listened on, again and again."""
     kept = socket.socket()
     kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     kept.bind(("127.0.0.1", 0))
@@ -109,7 +122,8 @@ def keep_port() -> socket.socket:
 
 
 def start_temporary() -> None:
-    """Start a server and set ``PREFECT_API_URL`` and the login for it; :func:`stop_temporary` ends it, or the end of this process."""
+    """Start a server and set ``PREFECT_API_URL`` and the login for it; :func:`stop_temporary` ends it, or the end of
+    this process."""
     global _own
     _own = Temporary()
     os.environ["PREFECT_API_URL"], os.environ[login.CLIENT] = _own.api, _own.login
@@ -122,8 +136,8 @@ def start_temporary() -> None:
 def _wait_in_every_client() -> None:
     """Let a new client wait for the server too while it is started again, and not only one that has reached it before.
 
-    Every phase has clients of its own. Prefect asks again for a connection only where there was one, so that a wrong address is told at
-    once; the address of a server that this process started is right.
+    Every phase has clients of its own. Prefect asks again for a connection only where there was one, so that a wrong
+    address is told at once; the address of a server that this process started is right.
     """
     from prefect.client.base import PrefectHttpxAsyncClient, PrefectHttpxSyncClient
 
@@ -149,8 +163,11 @@ def watched() -> Iterator[None]:
     from prefect.exceptions import PrefectHTTPStatusError
     from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
-    # On a server of this run's own no automation waits for heartbeats, and ending their thread takes half a second per phase.
-    settings = temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}) if _own is not None else contextlib.nullcontext()
+    # On a server of this run's own no automation waits for heartbeats, and ending their thread takes half a second per
+    # phase.
+    settings = (
+        temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}) if _own is not None else contextlib.nullcontext()
+    )
     try:
         with settings:
             yield
@@ -171,7 +188,11 @@ def watched() -> Iterator[None]:
     else:
         return
     told = f"the Prefect server at {shown(os.environ.get('PREFECT_API_URL', ''))} {failed}"
-    raise _failed(told, "start it again, or correct or unset PREFECT_API_URL" if _own is None else _look(LOG), ", and run again: finished steps are kept")
+    raise _failed(
+        told,
+        "start it again, or correct or unset PREFECT_API_URL" if _own is None else _look(LOG),
+        ", and run again: finished steps are kept",
+    )
 
 
 def _asked_prefect(error: httpx.TransportError) -> bool:
@@ -183,7 +204,8 @@ def _asked_prefect(error: httpx.TransportError) -> bool:
 
 
 def _failed(told: str, advice: str, then: str = "") -> CogumiError:
-    """What to raise for a server that ended or failed: on a full disk that is what to mend first, as wherever else it is met."""
+    """What to raise for a server that ended or failed: on a full disk that is what to mend first, as wherever else it
+    is met."""
     full = no_room()
     return BadInput(f"{told}{full}{then}") if full else CogumiError(f"{told}; {advice}{then}")
 
@@ -207,22 +229,27 @@ def wait_for(api: str, server: Serving, log: str) -> None:
                 if client.get(f"{api}/health").is_success:
                     return
             time.sleep(0.05)
-    raise CogumiError(f"the Prefect server did not answer on {api} within {START_SECONDS:.0f} s; see {home() / 'logs' / log}")
+    raise CogumiError(
+        f"the Prefect server did not answer on {api} within {START_SECONDS:.0f} s; see {home() / 'logs' / log}"
+    )
 
 
 def writes_at_once() -> None:
     """Let SQLite's writing transactions wait for one another, in this process's server.
 
-    Prefect opens them DEFERRED; one that has read and then writes while another wrote in between fails at once, whatever the
-    busy timeout, and the client tries again two seconds later: a third of the time of a run whose steps are cached. One that begins within
-    another of the same request, as when a pool or a queue is paused, stays DEFERRED: it would wait for that other for ever.
+    Prefect opens them DEFERRED; one that has read and then writes while another wrote in between fails at once,
+    whatever the busy timeout, and the client tries again two seconds later: a third of the time of a run whose steps
+    are cached. One that begins within another of the same request, as when a pool or a queue is paused, stays DEFERRED:
+    it would wait for that other for ever.
     """
     from sqlalchemy import Connection, event
     from sqlalchemy.engine import Engine
 
     writing: ContextVar[Connection | None] = ContextVar("writing", default=None)
 
-    def immediate(connection: Connection, cursor: Any, statement: str, parameters: Any, context: Any, many: bool) -> tuple[str, Any]:
+    def immediate(
+        connection: Connection, cursor: Any, statement: str, parameters: Any, context: Any, many: bool
+    ) -> tuple[str, Any]:
         outer = writing.get()
         within = outer is not None and outer is not connection and not outer.closed and outer.in_transaction()
         if statement != "BEGIN DEFERRED" or within:
@@ -243,7 +270,13 @@ def _serve(port: int, parent: int) -> None:
     writes_at_once()
     app = create_app()
     os.umask(0o077)
-    uvicorn.run(guard.Guard(app, guard.names("127.0.0.1")), host="127.0.0.1", port=port, log_level="error", timeout_graceful_shutdown=2)
+    uvicorn.run(
+        guard.Guard(app, guard.names("127.0.0.1")),
+        host="127.0.0.1",
+        port=port,
+        log_level="error",
+        timeout_graceful_shutdown=2,
+    )
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """A PEFT LoRA adapter as a GGUF adapter that llama.cpp switches per request.
 
-The base's row order for queries and keys applies to the adapter's output side too. Not here: merging (tasks/training), DoRA, adapters
-on embeddings or with extra trained modules, which llama.cpp cannot apply.
+The base's row order for queries and keys applies to the adapter's output side too. Not here: merging (tasks/training),
+DoRA, adapters on embeddings or with extra trained modules, which llama.cpp cannot apply.
 """
 
 import re
@@ -21,7 +21,14 @@ if TYPE_CHECKING:
 
 _PREFIX = "base_model.model."
 # llama.cpp scales B·A by alpha / rank itself; anything else in the configuration changes the product and is refused.
-_UNSUPPORTED = ("use_dora", "modules_to_save", "fan_in_fan_out", "lora_bias", "trainable_token_indices", "layer_replication")
+_UNSUPPORTED = (
+    "use_dora",
+    "modules_to_save",
+    "fan_in_fan_out",
+    "lora_bias",
+    "trainable_token_indices",
+    "layer_replication",
+)
 
 
 @step(version=1)
@@ -38,7 +45,9 @@ def adapter_to_gguf(adapter: Artifact, model: Artifact) -> Artifact:
         raise BadInput(f"{adapter.short} is a {adapter.kind}; give an artifact of kind adapter (a PEFT folder)")
     source, base = store.open(adapter), json_object.read(llama(model) / "config.json")
     config = adapter_folder.read(source).config
-    unsupported = [name for name in _UNSUPPORTED if config.get(name)] + (["bias"] if config.get("bias", "none") != "none" else [])
+    unsupported = [name for name in _UNSUPPORTED if config.get(name)] + (
+        ["bias"] if config.get("bias", "none") != "none" else []
+    )
     if unsupported:
         raise BadInput(f"{adapter.short}: llama.cpp cannot apply it ({', '.join(unsupported)}); train a plain LoRA")
     with store.create("gguf_adapter", parents=[adapter, model]) as folder:
@@ -55,7 +64,9 @@ def adapter_to_gguf(adapter: Artifact, model: Artifact) -> Artifact:
         writer.write_kv_data_to_file()
         writer.write_tensors_to_file()
         writer.close()
-        folder.metrics.update(parameters=parameters, megabytes=(folder.path / "adapter.gguf").stat().st_size / 1e6, rank=config["r"])
+        folder.metrics.update(
+            parameters=parameters, megabytes=(folder.path / "adapter.gguf").stat().st_size / 1e6, rank=config["r"]
+        )
     return folder.artifact
 
 
@@ -65,24 +76,42 @@ def _tensors(source: Path, config: dict[str, Any], base: dict[str, Any], adapter
     from gguf import MODEL_ARCH, get_tensor_name_map
 
     known = get_tensor_name_map(MODEL_ARCH.LLAMA, base["num_hidden_layers"])
-    weights = {name: weight.float().numpy() for name, weight in safetensors_file.load(source / adapter_folder.WEIGHTS).items()}
+    weights = {
+        name: weight.float().numpy() for name, weight in safetensors_file.load(source / adapter_folder.WEIGHTS).items()
+    }
     shapes, found = llama_config.tensor_shapes(base), dict[str, "np.ndarray"]()
     for name in sorted(weights):
         module, _, end = name.removeprefix(_PREFIX).partition(".lora_")
         target = known.get_name(module)
         shape = shapes.get(f"{module}.weight")
         if end not in ("A.weight", "B.weight") or target is None or not target.startswith("blk.") or shape is None:
-            raise BadInput(f"{adapter.short}: tensor {name!r} has no place in a Llama adapter for llama.cpp; adapt attention and feed-forward layers only")
+            raise BadInput(
+                f"{adapter.short}: tensor {name!r} has no place in a Llama adapter for llama.cpp; adapt attention and "
+                "feed-forward layers only"
+            )
         other = weights.get(f"{_PREFIX}{module}.lora_{'B' if end[0] == 'A' else 'A'}.weight")
         values = weights[name]
         rank = values.shape[0] if end[0] == "A" else values.shape[-1]
-        if other is None or values.ndim != 2 or other.ndim != 2 or (other.shape[0] if end[0] == "B" else other.shape[-1]) != rank:
-            raise BadInput(f"{adapter.short}: {module} has no pair of lora_A and lora_B of one rank; train the adapter again")
+        if (
+            other is None
+            or values.ndim != 2
+            or other.ndim != 2
+            or (other.shape[0] if end[0] == "B" else other.shape[-1]) != rank
+        ):
+            raise BadInput(
+                f"{adapter.short}: {module} has no pair of lora_A and lora_B of one rank; train the adapter again"
+            )
         if end == "A.weight" and values.shape[1] != shape[1]:
-            raise BadInput(f"{adapter.short}: {module} has {values.shape[1]} inputs, the model {shape[1]}; the adapter belongs to another model")
+            raise BadInput(
+                f"{adapter.short}: {module} has {values.shape[1]} inputs, the model {shape[1]}; the adapter belongs to "
+                "another model"
+            )
         if end == "B.weight":
             if values.shape[0] != shape[0]:
-                raise BadInput(f"{adapter.short}: {module} has {values.shape[0]} outputs, the model {shape[0]}; the adapter belongs to another model")
+                raise BadInput(
+                    f"{adapter.short}: {module} has {values.shape[0]} outputs, the model {shape[0]}; the adapter "
+                    "belongs to another model"
+                )
             values = values * _scale(module, rank, config)
             heads = rotary_heads(name, base)
             values = permute(values, heads) if heads is not None else values
@@ -98,7 +127,10 @@ def _scale(module: str, rank: int, config: dict[str, Any]) -> float:
     """What must be multiplied into B so that llama.cpp's ``alpha / rank`` gives PEFT's scale of this module."""
 
     def pattern(name: str, default: float) -> float:
-        return next((float(value) for key, value in (config.get(name) or {}).items() if re.match(rf"(.*\.)?({key})$", module)), default)
+        return next(
+            (float(value) for key, value in (config.get(name) or {}).items() if re.match(rf"(.*\.)?({key})$", module)),
+            default,
+        )
 
     alpha = pattern("alpha_pattern", float(config["lora_alpha"]))
     scale = alpha / (rank**0.5 if config.get("use_rslora") else rank)

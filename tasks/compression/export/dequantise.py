@@ -1,6 +1,7 @@
 """A GGUF Llama back as transformers weights: what a quantised file computes, up to llama.cpp's rounding of activations.
 
-Needed where full probabilities are: llama.cpp reports only the likeliest. Not here: running the file itself (blocks/engines/llama_cpp).
+Needed where full probabilities are: llama.cpp reports only the likeliest. Not here: running the file itself
+(blocks/engines/llama_cpp).
 """
 
 from pathlib import Path
@@ -29,7 +30,10 @@ def dequantised(gguf: Path, original: Path, device: str) -> Any:
         for source, target in tensor_names(checkpoint).items():
             tensor, shape = found.get(target), tuple(weights[source].shape)
             if tensor is None or tuple(reversed(tensor.shape)) != shape:
-                raise BadInput(f"{gguf}: {target} is {'missing' if tensor is None else list(reversed(tensor.shape))}, the model has {list(shape)}; export the model again")
+                raise BadInput(
+                    f"{gguf}: {target} is {'missing' if tensor is None else list(reversed(tensor.shape))}, the model "
+                    f"has {list(shape)}; export the model again"
+                )
             values = torch.from_numpy(gguf_file.values(gguf, tensor))
             heads = rotary_heads(source, checkpoint.config)
             weights[source].copy_(restore(values, heads) if heads is not None else values)

@@ -13,7 +13,9 @@ from tasks.step import step
 
 
 @step(version=1)
-def smallest_packed(model: Artifact, quantisations: list[str], packing: Packing, importance: Artifact | None = None) -> Artifact:
+def smallest_packed(
+    model: Artifact, quantisations: list[str], packing: Packing, importance: Artifact | None = None
+) -> Artifact:
     """``model`` as GGUF in the mixture of ``quantisations`` that zstd makes smallest; the first of equals.
 
     Raises:
@@ -21,7 +23,10 @@ def smallest_packed(model: Artifact, quantisations: list[str], packing: Packing,
     """
     losing = [one for one in quantisations if one not in KEEPS_ZEROS]
     if losing or not quantisations:
-        raise BadInput(f"gguf.sparse names {', '.join(losing) or 'nothing'}; choose of {', '.join(sorted(KEEPS_ZEROS))}, whose zeros stay zero")
+        raise BadInput(
+            f"gguf.sparse names {', '.join(losing) or 'nothing'}; choose of {', '.join(sorted(KEEPS_ZEROS))}, whose "
+            "zeros stay zero"
+        )
     exports = [to_gguf.fn(model, one, importance) for one in quantisations]
     sizes = [pack.fn([export], packing).bytes for export in exports]
     return exports[sizes.index(min(sizes))]

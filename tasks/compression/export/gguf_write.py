@@ -35,7 +35,10 @@ def to_gguf(model: Artifact, quantisation: str, importance: Artifact | None = No
     """
     file_type(quantisation)
     parents = [model] if importance is None else [model, importance]
-    with store.create("gguf", parents=parents, settings={"quantisation": quantisation}) as folder, Checkpoint(llama(model)) as checkpoint:
+    with (
+        store.create("gguf", parents=parents, settings={"quantisation": quantisation}) as folder,
+        Checkpoint(llama(model)) as checkpoint,
+    ):
         weights = {} if importance is None else _importance(importance)
         write(checkpoint, folder.path / "model.gguf", quantisation, weights)
         size, parameters = (folder.path / "model.gguf").stat().st_size, checkpoint.parameters()
@@ -60,7 +63,14 @@ def write(checkpoint: Checkpoint, path: Path, quantisation: str, importance: "di
     kinds = {}
     for source, target in names.items():
         shape = checkpoint.shape(source)
-        kinds[source] = tensor_type(quantisation, target, shape, n_layers=config["num_hidden_layers"], tied="lm_head.weight" not in names, weighed=bool(importance))
+        kinds[source] = tensor_type(
+            quantisation,
+            target,
+            shape,
+            n_layers=config["num_hidden_layers"],
+            tied="lm_head.weight" not in names,
+            weighed=bool(importance),
+        )
         writer.add_tensor_info(target, shape, _float32(), block_bytes(kinds[source], math.prod(shape)), kinds[source])
     if rope is not None:
         writer.add_tensor_info("rope_freqs.weight", rope.shape, rope.dtype, rope.nbytes, GGMLQuantizationType.F32)
@@ -163,14 +173,20 @@ def _blocks(checkpoint: Checkpoint, name: str, kind: Any, importance: "np.ndarra
     if kind.name == "F32":
         return rows.float().numpy()
     step_rows = max(1, (1 << 25) // rows.shape[1])
-    pieces = [quantise(rows[start : start + step_rows].float().numpy(), kind, importance) for start in range(0, rows.shape[0], step_rows)]
+    pieces = [
+        quantise(rows[start : start + step_rows].float().numpy(), kind, importance)
+        for start in range(0, rows.shape[0], step_rows)
+    ]
     return np.concatenate(pieces)
 
 
 def _importance(artifact: Artifact) -> "dict[str, np.ndarray]":
     if artifact.kind != "importance":
         raise BadInput(f"{artifact.short} is a {artifact.kind}; give an artifact of kind importance")
-    return {name: values.numpy() for name, values in safetensors_file.load(store.open(artifact) / "importance.safetensors").items()}
+    return {
+        name: values.numpy()
+        for name, values in safetensors_file.load(store.open(artifact) / "importance.safetensors").items()
+    }
 
 
 def _position(name: str) -> tuple[int, int, str]:

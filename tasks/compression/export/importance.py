@@ -21,8 +21,13 @@ def importance(model: Artifact, dataset: Artifact, calibration: Calibration, see
     from safetensors.torch import save_file
 
     folder = llama(model)
-    with store.create("importance", parents=[model, dataset], settings={**calibration.identity(), "seed": seed}) as made:
+    with store.create(
+        "importance", parents=[model, dataset], settings={**calibration.identity(), "seed": seed}
+    ) as made:
         rows = packed(dataset, folder, calibration, seed)
-        save_file(input_squares(load(folder, calibration.device), rows, calibration.batch), made.path / "importance.safetensors")
+        save_file(
+            input_squares(load(folder, calibration.device), rows, calibration.batch),
+            made.path / "importance.safetensors",
+        )
         made.metrics["tokens"] = rows.numel()
     return made.artifact

@@ -1,7 +1,7 @@
 """Which tensor gets which GGML type: llama.cpp's named mixtures for dense Llama models.
 
-After ``llama_tensor_get_type`` in llama.cpp's ``llama-quant.cpp``: a mixture spends more bits where errors hurt most (values,
-down-projection, output head). Not here: the arithmetic (quantiser.py).
+After ``llama_tensor_get_type`` in llama.cpp's ``llama-quant.cpp``: a mixture spends more bits where errors hurt most
+(values, down-projection, output head). Not here: the arithmetic (quantiser.py).
 """
 
 from typing import Literal, get_args
@@ -42,7 +42,9 @@ def file_type(quantisation: str) -> LlamaFileType:
     return _BASE[quantisation][1]
 
 
-def tensor_type(quantisation: str, name: str, shape: tuple[int, ...], *, n_layers: int, tied: bool, weighed: bool) -> Kind:
+def tensor_type(
+    quantisation: str, name: str, shape: tuple[int, ...], *, n_layers: int, tied: bool, weighed: bool
+) -> Kind:
     """The type of tensor ``name`` (GGUF name) of ``shape`` in the mixture.
 
     ``tied``: the file has no output.weight, the embedding is the head. ``weighed``: an importance matrix is used.

@@ -32,8 +32,8 @@ def block_bytes(kind: "GGMLQuantizationType", weights: int) -> int:
 def quantise(rows: "np.ndarray", kind: "GGMLQuantizationType", importance: "np.ndarray | None" = None) -> "np.ndarray":
     """Quantise float32 ``rows`` (n, width) to ``kind``; returns uint8 (n, bytes per row).
 
-    ``importance`` (width,) weighs the squared error of each input channel; types that llama.cpp does not weigh ignore it.
-    F32 and F16 are plain conversions.
+    ``importance`` (width,) weighs the squared error of each input channel; types that llama.cpp does not weigh ignore
+    it. F32 and F16 are plain conversions.
 
     Raises:
         BadInput: a row is not whole blocks, or holds NaN or infinity.
@@ -68,9 +68,20 @@ def _chunk(piece: "np.ndarray", kind: "GGMLQuantizationType", out: "np.ndarray",
         return
     n, width = piece.shape
     pointer = None if weight is None else weight.ctypes.data_as(ctypes.POINTER(ctypes.c_float))
-    written = _library().ggml_quantize_chunk(int(kind), piece.ctypes.data_as(ctypes.POINTER(ctypes.c_float)), out.ctypes.data_as(ctypes.c_void_p), 0, n, width, pointer)
+    written = _library().ggml_quantize_chunk(
+        int(kind),
+        piece.ctypes.data_as(ctypes.POINTER(ctypes.c_float)),
+        out.ctypes.data_as(ctypes.c_void_p),
+        0,
+        n,
+        width,
+        pointer,
+    )
     if written != out.nbytes:
-        raise CogumiError(f"llama.cpp wrote {written} bytes of {kind.name} where {out.nbytes} were expected; the installed xllamacpp does not fit")
+        raise CogumiError(
+            f"llama.cpp wrote {written} bytes of {kind.name} where {out.nbytes} were expected; the installed xllamacpp "
+            "does not fit"
+        )
 
 
 @functools.cache
@@ -81,7 +92,9 @@ def _library() -> ctypes.CDLL:
     try:
         call = library.ggml_quantize_chunk
     except AttributeError:
-        raise CogumiError(f"{binding.__file__} does not export ggml_quantize_chunk; install xllamacpp>=2026.10") from None
+        raise CogumiError(
+            f"{binding.__file__} does not export ggml_quantize_chunk; install xllamacpp>=2026.10"
+        ) from None
     floats = ctypes.POINTER(ctypes.c_float)
     call.argtypes = [ctypes.c_int, floats, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_int64, floats]
     call.restype = ctypes.c_size_t

@@ -22,13 +22,22 @@ def write_vocabulary(writer: "GGUFWriter", folder: Path, size: int) -> None:
     from gguf import TokenType
 
     found = vocabulary.read(folder, size)
-    kinds = {"normal": TokenType.NORMAL, "control": TokenType.CONTROL, "user defined": TokenType.USER_DEFINED, "unused": TokenType.UNUSED}
+    kinds = {
+        "normal": TokenType.NORMAL,
+        "control": TokenType.CONTROL,
+        "user defined": TokenType.USER_DEFINED,
+        "unused": TokenType.UNUSED,
+    }
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre(found.splitting)
     writer.add_token_list(found.tokens)
     writer.add_token_types([kinds[kind] for kind in found.kinds])
     writer.add_token_merges(found.merges)
-    for role, add in (("bos", writer.add_bos_token_id), ("eos", writer.add_eos_token_id), ("pad", writer.add_pad_token_id)):
+    for role, add in (
+        ("bos", writer.add_bos_token_id),
+        ("eos", writer.add_eos_token_id),
+        ("pad", writer.add_pad_token_id),
+    ):
         token = found.special.get(f"{role}_token")
         if token in found.ids:
             add(found.ids[token])

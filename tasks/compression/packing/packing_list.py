@@ -1,7 +1,7 @@
 """packing.json: which files a packed folder holds, and how each was packed. Read as from a stranger.
 
-Everything that it declares is held against itself and against the folder before a byte is unpacked: names and kinds are the known ones,
-sizes add up, pieces are as many as they have to be. Not here: packing and unpacking (zstd.py).
+Everything that it declares is held against itself and against the folder before a byte is unpacked: names and kinds are
+the known ones, sizes add up, pieces are as many as they have to be. Not here: packing and unpacking (zstd.py).
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,10 @@ from configs.errors import BadInput, DamagedArtifact
 
 LIST, DICTIONARY = "packing.json", "dictionary.zst"
 Kind = Literal["gguf", "gguf_adapter"]
-NAMES: dict[str, str] = {"gguf": "model.gguf", "gguf_adapter": "adapter.gguf"}  # kind → name of its file; only these are packed and unpacked
+NAMES: dict[str, str] = {
+    "gguf": "model.gguf",
+    "gguf_adapter": "adapter.gguf",
+}  # kind → name of its file; only these are packed and unpacked
 PIECE = 8 << 20  # bytes of a file that are packed at once
 WIDEST = 4096  # bytes of a block; ggml's widest has 292
 LARGEST_LIST, LARGEST_DICTIONARY = 32 << 20, 64 << 20  # bytes
@@ -26,7 +29,8 @@ _Size = Annotated[int, Field(strict=True, ge=0, lt=1 << 63)]
 
 
 class Run(Record):
-    """A stretch of a file: ``bytes`` of it, blocks of ``width`` bytes (1 where nothing is sorted), and the sizes of its packed pieces."""
+    """A stretch of a file: ``bytes`` of it, blocks of ``width`` bytes (1 where nothing is sorted), and the sizes of its
+    packed pieces."""
 
     bytes: _Size
     width: Annotated[int, Field(strict=True, ge=1, le=WIDEST)]
@@ -73,7 +77,9 @@ def read(folder: Path) -> list[Packed]:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "the list"
-        raise DamagedArtifact(f"{path}: {where} is {str(first['input'])[:60]!r} ({first['msg'][:120]}); fetch it again") from None
+        raise DamagedArtifact(
+            f"{path}: {where} is {str(first['input'])[:60]!r} ({first['msg'][:120]}); fetch it again"
+        ) from None
     except OSError as error:
         raise DamagedArtifact(f"{folder}: not readable ({error.strerror}); fetch it again") from None
     except DamagedArtifact:
@@ -88,22 +94,31 @@ def _refuse_other_files(folder: Path, count: int) -> None:
     wanted = {LIST, *(f"{number}.zst" for number in range(count))}
     found = {path.name for path in folder.iterdir()}
     if other := sorted((found - wanted - {DICTIONARY, MANIFEST}) | (wanted - found)):
-        raise DamagedArtifact(f"{folder}: {LIST} describes {count} files, but {other[0][:60]!r} is {'missing' if other[0] in wanted else 'not one of them'}; fetch it again")
+        raise DamagedArtifact(
+            f"{folder}: {LIST} describes {count} files, but {other[0][:60]!r} is "
+            f"{'missing' if other[0] in wanted else 'not one of them'}; fetch it again"
+        )
     for name in sorted(found):
         if (folder / name).is_symlink() or not (folder / name).is_file():
             raise DamagedArtifact(f"{folder / name} is no file of its own; fetch it again")
     if DICTIONARY in found and (size := (folder / DICTIONARY).stat().st_size) > LARGEST_DICTIONARY:
-        raise DamagedArtifact(f"{folder / DICTIONARY}: {size} bytes are more than a dictionary may have; fetch it again")
+        raise DamagedArtifact(
+            f"{folder / DICTIONARY}: {size} bytes are more than a dictionary may have; fetch it again"
+        )
 
 
 def _refuse_sums(stored: Path, entry: Packed) -> None:
     """What the entry declares agrees with itself and with the packed file's size."""
     if entry.name != NAMES[entry.kind]:
-        raise DamagedArtifact(f"{stored}: a {entry.kind} is named {entry.name[:60]!r} instead of {NAMES[entry.kind]!r}; fetch it again")
+        raise DamagedArtifact(
+            f"{stored}: a {entry.kind} is named {entry.name[:60]!r} instead of {NAMES[entry.kind]!r}; fetch it again"
+        )
     if (total := sum(run.bytes for run in entry.runs)) != entry.bytes:
         raise DamagedArtifact(f"{stored}: its stretches have {total} bytes, the file {entry.bytes}; fetch it again")
     for run in entry.runs:
         if len(run.packed) != -(-run.bytes // piece(run.width)):
-            raise DamagedArtifact(f"{stored}: a stretch of {run.bytes} bytes has {len(run.packed)} pieces; fetch it again")
+            raise DamagedArtifact(
+                f"{stored}: a stretch of {run.bytes} bytes has {len(run.packed)} pieces; fetch it again"
+            )
     if (total := sum(size for run in entry.runs for size in run.packed)) != (size := stored.stat().st_size):
         raise DamagedArtifact(f"{stored}: its pieces have {total} bytes, the file {size}; fetch it again")

@@ -1,10 +1,11 @@
 """Packing GGUF files for transport with zstandard, and unpacking them with every byte checked.
 
-A file goes through in pieces, so its size does not matter. Quantised blocks mix scales and values; with their bytes sorted by position
-in the block ("byte planes") some types pack better, which is tried per tensor. A dictionary serves many small files, such as adapters,
-that repeat each other; one large file only carries it, so it is kept only where everything together gets smaller.
-A packed folder may come from anywhere: nothing is allocated that it only declares. Not here: its list (packing_list.py), formats
-(gguf_write.py). Quantised dense weights are nearly incompressible: expect 2–5%; zeros are what packs.
+A file goes through in pieces, so its size does not matter. Quantised blocks mix scales and values; with their bytes
+sorted by position in the block ("byte planes") some types pack better, which is tried per tensor. A dictionary serves
+many small files, such as adapters, that repeat each other; one large file only carries it, so it is kept only where
+everything together gets smaller. A packed folder may come from anywhere: nothing is allocated that it only declares.
+Not here: its list (packing_list.py), formats (gguf_write.py). Quantised dense weights are nearly incompressible: expect
+2–5%; zeros are what packs.
 """
 
 import hashlib
@@ -51,10 +52,22 @@ def pack(artifacts: list[Artifact], settings: Packing) -> Artifact:
             for number, (artifact, path, plan) in enumerate(zip(artifacts, files, plans, strict=True)):
                 with (made.path / f"{number}.zst").open("wb") as out:
                     runs, sha = _write(path, plan, out, settings, dictionary, advance)
-                packed.append(Packed(name=path.name, kind=cast(packing_list.Kind, artifact.kind), bytes=path.stat().st_size, sha256=sha, runs=runs))
+                packed.append(
+                    Packed(
+                        name=path.name,
+                        kind=cast(packing_list.Kind, artifact.kind),
+                        bytes=path.stat().st_size,
+                        sha256=sha,
+                        runs=runs,
+                    )
+                )
         packing_list.write(made.path, packed)
         size = sum(path.stat().st_size for path in made.path.iterdir())
-        made.metrics |= {"megabytes": size / 1e6, "fraction": size / sum(one.bytes for one in packed), "dictionary_kb": len(dictionary or b"") / 1000}
+        made.metrics |= {
+            "megabytes": size / 1e6,
+            "fraction": size / sum(one.bytes for one in packed),
+            "dictionary_kb": len(dictionary or b"") / 1000,
+        }
     return made.artifact
 
 
@@ -82,14 +95,18 @@ def unpack_to(folder: Path, number: int, target: Path) -> None:
 
     Raises:
         BadInput: no such file, or less room than it takes.
-        DamagedArtifact: the folder is not what was packed, or the unpacked bytes do not have the digest they were packed with.
+        DamagedArtifact: the folder is not what was packed, or the unpacked bytes do not have the digest they were
+            packed with.
     """
     entries = packing_list.read(folder)
     if not 0 <= number < len(entries):
         raise BadInput(f"{folder} has {len(entries)} files, no number {number}")
     entry = entries[number]
     if (free := shutil.disk_usage(target.parent).free) < entry.bytes:
-        raise BadInput(f"cannot unpack {entry.name} to {target.parent}: it has {entry.bytes} bytes, the disk {free}; free the disk, or set COGUMI_STORE")
+        raise BadInput(
+            f"cannot unpack {entry.name} to {target.parent}: it has {entry.bytes} bytes, the disk {free}; free the "
+            "disk, or set COGUMI_STORE"
+        )
     sha = hashlib.sha256()
     try:
         with target.open("wb") as out:
@@ -97,14 +114,17 @@ def unpack_to(folder: Path, number: int, target: Path) -> None:
                 sha.update(plain)
                 out.write(plain)
         if sha.hexdigest() != entry.sha256:
-            raise DamagedArtifact(f"{folder / f'{number}.zst'}: unpacks to other bytes than were packed; fetch it again")
+            raise DamagedArtifact(
+                f"{folder / f'{number}.zst'}: unpacks to other bytes than were packed; fetch it again"
+            )
     except BaseException:
         target.unlink(missing_ok=True)
         raise
 
 
 def _pieces(folder: Path, number: int, entry: Packed) -> Iterator[bytes]:
-    """The file's bytes in order, a piece at a time. A piece's frame says how large it is, which has to be what the list makes of it."""
+    """The file's bytes in order, a piece at a time. A piece's frame says how large it is, which has to be what the list
+    makes of it."""
     import zstandard
 
     stored, source = folder / packing_list.DICTIONARY, folder / f"{number}.zst"
@@ -117,11 +137,20 @@ def _pieces(folder: Path, number: int, entry: Packed) -> Iterator[bytes]:
                 packed = stream.read(size)
                 try:
                     declared = zstandard.get_frame_parameters(packed).content_size
-                    plain = unpacker.decompress(packed, max_output_size=expected, allow_extra_data=False) if declared == expected else b""
+                    plain = (
+                        unpacker.decompress(packed, max_output_size=expected, allow_extra_data=False)
+                        if declared == expected
+                        else b""
+                    )
                 except (zstandard.ZstdError, ValueError) as error:
-                    raise DamagedArtifact(f"{source}: not what was packed ({' '.join(str(error).split())[:120]}); fetch it again") from None
+                    raise DamagedArtifact(
+                        f"{source}: not what was packed ({' '.join(str(error).split())[:120]}); fetch it again"
+                    ) from None
                 if len(plain) != expected:
-                    raise DamagedArtifact(f"{source}: not what was packed (a piece of {expected} bytes says it has {declared}); fetch it again")
+                    raise DamagedArtifact(
+                        f"{source}: not what was packed (a piece of {expected} bytes says it has {declared}); fetch it "
+                        "again"
+                    )
                 yield _joined(plain, run.width)
 
 
@@ -161,7 +190,11 @@ def _runs(path: Path, settings: Packing) -> Iterator[tuple[int, int, int]]:
     yield 0, starts[0] if starts else size, 1
     for tensor, start, end in zip(tensors, starts, [*starts[1:], size], strict=True):
         width = int(GGML_QUANT_SIZES[tensor.kind][1])
-        yield start, end - start, width if settings.byte_planes and _planes_help(path, start, end - start, width, settings) else 1
+        yield (
+            start,
+            end - start,
+            width if settings.byte_planes and _planes_help(path, start, end - start, width, settings) else 1,
+        )
 
 
 def _planes_help(path: Path, start: int, size: int, width: int, settings: Packing) -> bool:
@@ -181,19 +214,26 @@ def _dictionary(files: Sequence[Path], plans: Sequence[list[tuple[int, int, int]
     if not settings.dictionary_kb:
         return None
     stretches = [(path, *one) for path, plan in zip(files, plans, strict=True) for one in plan]
-    samples: list[bytes | bytearray | memoryview[int]] = [split(_read(path, start, min(size, 1 << 16)), width) for path, start, size, width in stretches if size >= 8]
+    samples: list[bytes | bytearray | memoryview[int]] = [
+        split(_read(path, start, min(size, 1 << 16)), width) for path, start, size, width in stretches if size >= 8
+    ]
     if sum(len(sample) for sample in samples) < ENOUGH * settings.dictionary_kb * 1000:
         return None
     try:
         trained = zstandard.train_dictionary(settings.dictionary_kb * 1000, samples, k=SEGMENT, d=8, steps=1)
     except zstandard.ZstdError:
         return None  # too little to learn from
-    plain, helped = zstandard.ZstdCompressor(level=settings.level), zstandard.ZstdCompressor(level=settings.level, dict_data=trained)
+    plain, helped = (
+        zstandard.ZstdCompressor(level=settings.level),
+        zstandard.ZstdCompressor(level=settings.level, dict_data=trained),
+    )
     saved = sum(len(plain.compress(sample)) - len(helped.compress(sample)) for sample in samples)
     return trained.as_bytes() if saved > len(trained.as_bytes()) else None
 
 
-def _write(path: Path, plan: list[tuple[int, int, int]], out: Any, settings: Packing, dictionary: bytes | None, advance: Any) -> tuple[tuple[Run, ...], str]:
+def _write(
+    path: Path, plan: list[tuple[int, int, int]], out: Any, settings: Packing, dictionary: bytes | None, advance: Any
+) -> tuple[tuple[Run, ...], str]:
     """Pack one file; pieces are packed by several threads and written in order."""
     import zstandard
 
@@ -210,7 +250,10 @@ def _write(path: Path, plan: list[tuple[int, int, int]], out: Any, settings: Pac
             step_bytes = packing_list.piece(width)
             positions = range(start, start + size, step_bytes)
             for group in range(0, len(positions), settings.threads):
-                pieces = [_read(path, at, min(step_bytes, start + size - at)) for at in positions[group : group + settings.threads]]
+                pieces = [
+                    _read(path, at, min(step_bytes, start + size - at))
+                    for at in positions[group : group + settings.threads]
+                ]
                 for piece, compressed in zip(pieces, pool.map(one, [(piece, width) for piece in pieces]), strict=True):
                     sha.update(piece)
                     out.write(compressed)

@@ -25,7 +25,11 @@ def input_squares(model: Any, rows: "torch.Tensor", batch: int) -> "dict[str, to
 
         return add
 
-    hooks = [module.register_forward_pre_hook(hook(f"{name}.weight")) for name, module in model.named_modules() if name.endswith("_proj")]
+    hooks = [
+        module.register_forward_pre_hook(hook(f"{name}.weight"))
+        for name, module in model.named_modules()
+        if name.endswith("_proj")
+    ]
     with torch.no_grad():
         for ids in rows.split(batch):
             model.model(input_ids=ids.to(model.device), use_cache=False)
@@ -46,5 +50,7 @@ def load(folder: Path, device: str) -> Any:
 
     logging.disable_progress_bar()
     placed = {"device_map": {"": device}} if device != "cpu" else {}
-    model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype="auto", local_files_only=True, use_safetensors=True, trust_remote_code=False, **placed)
+    model: Any = AutoModelForCausalLM.from_pretrained(
+        folder, dtype="auto", local_files_only=True, use_safetensors=True, trust_remote_code=False, **placed
+    )
     return model.eval()

@@ -1,7 +1,8 @@
 """One sparsity per decoder layer by outliers (OWL, Yin et al. 2023, arXiv 2310.05175).
 
-A weight's score is |weight| times its input's norm; a layer whose scores hold more outliers is worth more and loses fewer weights.
-llm-compressor 0.14 has an option of that name that fails, so the ratios are made here and handed over as a list.
+A weight's score is |weight| times its input's norm; a layer whose scores hold more outliers is worth more and loses
+fewer weights. llm-compressor 0.14 has an option of that name that fails, so the ratios are made here and handed over as
+a list.
 """
 
 from collections.abc import Sequence

@@ -1,7 +1,8 @@
 """Setting weights of the decoder layers to zero, one shot, on calibration text.
 
-SparseGPT and Wanda are llm-compressor's; magnitude is the control. Zeros of an earlier stage stay. Not here: the training that recovers
-from it (recover.py), ratios per layer (layer_ratios.py), and any gain in speed: no engine here runs unstructured zeros faster.
+SparseGPT and Wanda are llm-compressor's; magnitude is the control. Zeros of an earlier stage stay. Not here: the
+training that recovers from it (recover.py), ratios per layer (layer_ratios.py), and any gain in speed: no engine here
+runs unstructured zeros faster.
 """
 
 from pathlib import Path
@@ -24,7 +25,9 @@ if TYPE_CHECKING:
 
 
 @step(version=2)
-def prune(model: Artifact, dataset: Artifact, sparsity: float, settings: Pruning, calibration: Calibration, seed: int) -> Artifact:
+def prune(
+    model: Artifact, dataset: Artifact, sparsity: float, settings: Pruning, calibration: Calibration, seed: int
+) -> Artifact:
     """``model`` with a share ``sparsity`` of the decoder layers' matrices set to zero; kind "model".
 
     Raises:
@@ -34,8 +37,15 @@ def prune(model: Artifact, dataset: Artifact, sparsity: float, settings: Pruning
     folder = llama(model)
     already = zero_share(folder)
     if already > sparsity:
-        raise BadInput(f"{model.short} has {already:.1%} zeros already, more than the {sparsity:.1%} asked for; raise the stage")
-    described = {"sparsity": sparsity, "pruning": settings.identity(), "calibration": calibration.identity(), "seed": seed}
+        raise BadInput(
+            f"{model.short} has {already:.1%} zeros already, more than the {sparsity:.1%} asked for; raise the stage"
+        )
+    described = {
+        "sparsity": sparsity,
+        "pruning": settings.identity(),
+        "calibration": calibration.identity(),
+        "seed": seed,
+    }
     with store.create("model", parents=[model, dataset], settings=described) as made:
         if settings.method == "magnitude":
             changed = _smallest(folder, _shares(folder, dataset, sparsity, settings, calibration, seed))
@@ -48,7 +58,10 @@ def prune(model: Artifact, dataset: Artifact, sparsity: float, settings: Pruning
         write_changed(folder, made.path, changed)
         reached = zero_share(made.path)
         if reached < sparsity - 0.01:
-            raise BadInput(f"{settings.method} left {reached:.1%} zeros of {sparsity:.1%}; raise dampening or give more calibration text")
+            raise BadInput(
+                f"{settings.method} left {reached:.1%} zeros of {sparsity:.1%}; raise dampening or give more "
+                "calibration text"
+            )
         made.metrics["sparsity"] = reached
     return made.artifact
 
@@ -68,14 +81,27 @@ def _modifier(settings: Pruning, shares: list[float]) -> Any:
     with quiet():
         from llmcompressor.modifiers.pruning import SparseGPTModifier, WandaPruningModifier
 
-    common: dict[str, Any] = {"sparsity": shares, "mask_structure": settings.structure, "targets": ["LlamaDecoderLayer"], "ignore": ["re:.*lm_head"]}
+    common: dict[str, Any] = {
+        "sparsity": shares,
+        "mask_structure": settings.structure,
+        "targets": ["LlamaDecoderLayer"],
+        "ignore": ["re:.*lm_head"],
+    }
     if settings.method == "wanda":
         return WandaPruningModifier(**common)
-    # Earlier zeros are kept stage by stage. 2:4 has one stage, and llm-compressor 0.14 picks wrong columns where both are asked for.
-    return SparseGPTModifier(**common, block_size=settings.block, dampening_frac=settings.dampening, preserve_sparsity_mask=settings.structure == "0:0")
+    # Earlier zeros are kept stage by stage. 2:4 has one stage, and llm-compressor 0.14 picks wrong columns where both
+    # are asked for.
+    return SparseGPTModifier(
+        **common,
+        block_size=settings.block,
+        dampening_frac=settings.dampening,
+        preserve_sparsity_mask=settings.structure == "0:0",
+    )
 
 
-def _shares(folder: Path, dataset: Artifact, sparsity: float, settings: Pruning, calibration: Calibration, seed: int) -> list[float]:
+def _shares(
+    folder: Path, dataset: Artifact, sparsity: float, settings: Pruning, calibration: Calibration, seed: int
+) -> list[float]:
     """The sparsity of every decoder layer, in order."""
     with Checkpoint(folder) as checkpoint:
         count = int(checkpoint.config["num_hidden_layers"])
@@ -87,7 +113,12 @@ def _shares(folder: Path, dataset: Artifact, sparsity: float, settings: Pruning,
         shares = []
         for layer in range(count):
             inside = [name for index, name in layers(checkpoint.names()) if index == layer and name in names]
-            shares.append(outlier_share([checkpoint.read(name).float().abs() * squares[name].sqrt() for name in inside], settings.layer_ratios.threshold))
+            shares.append(
+                outlier_share(
+                    [checkpoint.read(name).float().abs() * squares[name].sqrt() for name in inside],
+                    settings.layer_ratios.threshold,
+                )
+            )
     return ratios(shares, sparsity, settings.layer_ratios)
 
 

@@ -1,7 +1,9 @@
-"""Training after pruning that keeps every zero: towards the whole student's predictions, on the dataset's training examples.
+"""Training after pruning that keeps every zero: towards the whole student's predictions, on the dataset's training
+examples.
 
-Either every weight that is left is trained and the mask applied after each step, or a low-rank update is trained under the mask
-(PERP, Zimmer et al. 2023, arXiv 2312.15230), which merges without filling a zero. Not here: the mask (prune.py).
+Either every weight that is left is trained and the mask applied after each step, or a low-rank update is trained under
+the mask (PERP, Zimmer et al. 2023, arXiv 2312.15230), which merges without filling a zero. Not here: the mask
+(prune.py).
 """
 
 import math
@@ -29,7 +31,8 @@ MEGABATCH = 20  # batches that are sorted by length together
 
 @step(version=2)
 def recover(pruned: Artifact, student: Artifact, dataset: Artifact, settings: Recovery, seed: int) -> Artifact:
-    """``pruned`` trained towards ``student``, the model it was pruned from; kind "model". Zeros of ``pruned`` stay zero.
+    """``pruned`` trained towards ``student``, the model it was pruned from; kind "model". Zeros of ``pruned`` stay
+    zero.
 
     Metrics: divergence from the student in nats per token on validation examples, before and after; sparsity.
 
@@ -39,10 +42,19 @@ def recover(pruned: Artifact, student: Artifact, dataset: Artifact, settings: Re
     import torch
 
     folder, whole = llama(pruned), llama(student)
-    with store.create("model", parents=[pruned, student, dataset], settings={**settings.identity(), "seed": seed}) as made, _seeded(seed):
+    with (
+        store.create(
+            "model", parents=[pruned, student, dataset], settings={**settings.identity(), "seed": seed}
+        ) as made,
+        _seeded(seed),
+    ):
         model, teacher = load(folder, settings.device), load(whole, settings.device)
-        if {name: weight.shape for name, weight in model.named_parameters()} != {name: weight.shape for name, weight in teacher.named_parameters()}:
-            raise BadInput(f"{pruned.short} and {student.short} do not have the same shapes; give the model that was pruned")
+        if {name: weight.shape for name, weight in model.named_parameters()} != {
+            name: weight.shape for name, weight in teacher.named_parameters()
+        }:
+            raise BadInput(
+                f"{pruned.short} and {student.short} do not have the same shapes; give the model that was pruned"
+            )
         judged = conversations(dataset, "validation", folder, limit=JUDGED, tokens=settings.tokens, seed=seed)
         made.metrics["divergence_before"] = divergence(model, teacher, judged, settings.batch)
         if settings.lora is not None:
@@ -77,10 +89,14 @@ def _divergences(logits: "torch.Tensor", aim: "torch.Tensor", real: "torch.Tenso
     """KL(aim ‖ logits) at every real position (positions,)."""
     from torch.nn.functional import kl_div
 
-    return kl_div(logits[real].float().log_softmax(-1), aim[real].float().log_softmax(-1), reduction="none", log_target=True).sum(-1)
+    return kl_div(
+        logits[real].float().log_softmax(-1), aim[real].float().log_softmax(-1), reduction="none", log_target=True
+    ).sum(-1)
 
 
-def _loss(model: Any, teacher: Any, batch: "tuple[torch.Tensor, torch.Tensor, torch.Tensor]", weight: float) -> "torch.Tensor":
+def _loss(
+    model: Any, teacher: Any, batch: "tuple[torch.Tensor, torch.Tensor, torch.Tensor]", weight: float
+) -> "torch.Tensor":
     import torch
     from torch.nn.functional import cross_entropy
 
@@ -92,11 +108,15 @@ def _loss(model: Any, teacher: Any, batch: "tuple[torch.Tensor, torch.Tensor, to
             aim = teacher(input_ids=ids, use_cache=False).logits
         loss = loss + (1 - weight) * _divergences(logits, aim, real).mean()
     if weight > 0:
-        loss = loss + weight * cross_entropy(logits[:, :-1].flatten(0, 1).float(), labels[:, 1:].flatten(), ignore_index=IGNORE)
+        loss = loss + weight * cross_entropy(
+            logits[:, :-1].flatten(0, 1).float(), labels[:, 1:].flatten(), ignore_index=IGNORE
+        )
     return loss
 
 
-def _train_all(model: Any, teacher: Any, batches: "list[list[Conversation]]", settings: Recovery) -> "dict[str, torch.Tensor]":
+def _train_all(
+    model: Any, teacher: Any, batches: "list[list[Conversation]]", settings: Recovery
+) -> "dict[str, torch.Tensor]":
     """Train every weight; after each step, what was zero is zero again."""
     import torch
 
@@ -112,13 +132,18 @@ def _train_all(model: Any, teacher: Any, batches: "list[list[Conversation]]", se
     return {name: weight.detach() for name, weight in weights.items()}
 
 
-def _train_lora(model: Any, teacher: Any, batches: "list[list[Conversation]]", settings: Recovery, lora: MaskedLora) -> "dict[str, torch.Tensor]":
+def _train_lora(
+    model: Any, teacher: Any, batches: "list[list[Conversation]]", settings: Recovery, lora: MaskedLora
+) -> "dict[str, torch.Tensor]":
     """Train a low-rank update of every decoder matrix, seen through its mask, and merge it."""
     import torch
     from torch.nn.utils import parametrize
 
     model.requires_grad_(False)
-    modules = {name: model.get_submodule(name.removesuffix(".weight")) for name in prunable([name for name, _ in model.named_parameters()])}
+    modules = {
+        name: model.get_submodule(name.removesuffix(".weight"))
+        for name in prunable([name for name, _ in model.named_parameters()])
+    }
     update = _masked_update()
     trained: list[torch.Tensor] = []
     for module in modules.values():
@@ -152,7 +177,14 @@ def _masked_update() -> Any:
     return MaskedUpdate
 
 
-def _optimise(model: Any, teacher: Any, batches: "list[list[Conversation]]", settings: Recovery, weights: "list[torch.Tensor]", after: Any) -> None:
+def _optimise(
+    model: Any,
+    teacher: Any,
+    batches: "list[list[Conversation]]",
+    settings: Recovery,
+    weights: "list[torch.Tensor]",
+    after: Any,
+) -> None:
     """AdamW without decay over ``batches``; ``after`` runs after every step."""
     import torch
 
@@ -162,7 +194,9 @@ def _optimise(model: Any, teacher: Any, batches: "list[list[Conversation]]", set
     optimiser = torch.optim.AdamW(weights, lr=settings.learning_rate, betas=(0.9, 0.95), weight_decay=0.0)
     steps = -(-len(batches) // settings.accumulation)
     warm = max(1, round(settings.warmup * steps))
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda i: min((i + 1) / warm, (steps - i) / max(1, steps - warm + 1)))
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimiser, lambda i: min((i + 1) / warm, (steps - i) / max(1, steps - warm + 1))
+    )
     model.train()
     with progress("recovery", len(batches)) as advance:
         for start in range(0, len(batches), settings.accumulation):

@@ -1,4 +1,5 @@
-"""llm-compressor's ``oneshot`` behind one call: its recipe, our calibration rows, quiet, and on machines without an accelerator too.
+"""llm-compressor's ``oneshot`` behind one call: its recipe, our calibration rows, quiet, and on machines without an
+accelerator too.
 
 Not here: recipes (prune.py, awq.py, w4a16.py).
 """
@@ -28,7 +29,8 @@ def oneshot(folder: Path, recipe: list[Any], rows: "torch.Tensor | None" = None,
 
         options: dict[str, Any] = {}
         if rows is not None:
-            options["dataset"] = DataLoader([{"input_ids": ids, "attention_mask": torch.ones_like(ids)} for ids in rows.split(batch)], batch_size=None)  # type: ignore[arg-type]
+            batches: Any = [{"input_ids": ids, "attention_mask": torch.ones_like(ids)} for ids in rows.split(batch)]
+            options["dataset"] = DataLoader(batches, batch_size=None)
         with _without_pinning():
             model = run(model=str(folder), recipe=recipe, **options)
         reset_session()  # it would keep the model alive

@@ -1,7 +1,8 @@
-"""The folded model rounded to groups of few-bit weights in compressed-tensors' format, which vLLM serves with 16-bit activations.
+"""The folded model rounded to groups of few-bit weights in compressed-tensors' format, which vLLM serves with 16-bit
+activations.
 
-``w4a16`` writes it; ``unpacked`` gives the same rounded weights as a plain model, so that they are measured like every other.
-Not here: the scales (awq.py), which must be in the weights already; serving.
+``w4a16`` writes it; ``unpacked`` gives the same rounded weights as a plain model, so that they are measured like every
+other. Not here: the scales (awq.py), which must be in the weights already; serving.
 """
 
 import shutil

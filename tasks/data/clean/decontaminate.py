@@ -1,8 +1,9 @@
 """Removal of training examples that contain an evaluation question, for every evaluation set in use.
 
-A question of at least ``words`` words counts as contained where enough of its word n-grams occur in the example (prompt and answer);
-a shorter one where it occurs as a whole; a very short one ("2 + 2") only where it is the whole prompt. Words are runs of letters or
-digits, lower case, so that punctuation and markup hide nothing. Not here: paraphrases and translations, which no n-gram finds.
+A question of at least ``words`` words counts as contained where enough of its word n-grams occur in the example (prompt
+and answer); a shorter one where it occurs as a whole; a very short one ("2 + 2") only where it is the whole prompt.
+Words are runs of letters or digits, lower case, so that punctuation and markup hide nothing. Not here: paraphrases and
+translations, which no n-gram finds.
 """
 
 import re
@@ -29,8 +30,12 @@ class Hit(NamedTuple):
 
 @step(version=1)
 def decontaminate(examples: Artifact, evaluations: list[Artifact], settings: Decontamination) -> Artifact:
-    """Drop every example that contains a question of an evaluation; an artifact of kind "examples", what went in rejects.jsonl."""
-    index = Index(settings, ((question.id, question.prompt) for evaluation in evaluations for question in rows.questions(evaluation)))
+    """Drop every example that contains a question of an evaluation; an artifact of kind "examples", what went in
+    rejects.jsonl."""
+    index = Index(
+        settings,
+        ((question.id, question.prompt) for evaluation in evaluations for question in rows.questions(evaluation)),
+    )
     kept: list[Example] = []
     rejects: list[rows.Reject] = []
     for example in rows.examples(examples):
@@ -39,7 +44,16 @@ def decontaminate(examples: Artifact, evaluations: list[Artifact], settings: Dec
         if hit is None:
             kept.append(example)
         else:
-            rejects.append(rows.Reject(id=example.id, stage="decontaminate", reason="contaminated", detail=contained_in(hit), prompt=example.prompt, lineage=example.lineage))
+            rejects.append(
+                rows.Reject(
+                    id=example.id,
+                    stage="decontaminate",
+                    reason="contaminated",
+                    detail=contained_in(hit),
+                    prompt=example.prompt,
+                    lineage=example.lineage,
+                )
+            )
     with store.create("examples", parents=[examples, *evaluations], settings=settings) as folder:
         rows.record(folder, rows.EXAMPLES, kept, rejects)
         folder.metrics["evaluation_questions"] = index.size
@@ -54,7 +68,9 @@ class Index:
         self.size = 0
         self._whole: dict[tuple[str, ...], str] = {}
         self._grams: dict[int, dict[int, list[int]]] = {}
-        self._openings: set[int] = set()  # the first words of the questions that are shorter than n: without one of them none can be there
+        self._openings: set[int] = (
+            set()
+        )  # the first words of the questions that are shorter than n: without one of them none can be there
         self._names: list[tuple[str, int]] = []  # question id, number of its distinct n-grams
         for name, prompt in questions:
             self._add(name, words_of(prompt))

@@ -33,8 +33,19 @@ def filter_examples(examples: list[Artifact], settings: Filters, tokenizer: str)
         if found is None:
             kept.append(example)
         else:
-            rejects.append(rows.Reject(id=example.id, stage="filter", reason=found[0], detail=found[1], prompt=_shown(example, found[0]), lineage=example.lineage))
-    with store.create("examples", parents=examples, settings={"filters": settings.identity(), "tokenizer": tokenizer}) as folder:
+            rejects.append(
+                rows.Reject(
+                    id=example.id,
+                    stage="filter",
+                    reason=found[0],
+                    detail=found[1],
+                    prompt=_shown(example, found[0]),
+                    lineage=example.lineage,
+                )
+            )
+    with store.create(
+        "examples", parents=examples, settings={"filters": settings.identity(), "tokenizer": tokenizer}
+    ) as folder:
         rows.record(folder, rows.EXAMPLES, kept, rejects)
         folder.metrics["rejected"] = len(rejects)
     return folder.artifact
@@ -47,7 +58,11 @@ def judge_texts(texts: Sequence[Text], settings: Filters, tokenizer: str) -> lis
         return judge_chunk(texts, settings=settings, tokenizer=tokenizer)
     chunks = [texts[i : i + CHUNK] for i in range(0, len(texts), CHUNK)]
     with pool(workers) as processes:
-        return [found for part in processes.map(partial(judge_chunk, settings=settings, tokenizer=tokenizer), chunks) for found in part]
+        return [
+            found
+            for part in processes.map(partial(judge_chunk, settings=settings, tokenizer=tokenizer), chunks)
+            for found in part
+        ]
 
 
 def judge_chunk(texts: Sequence[Text], *, settings: Filters, tokenizer: str) -> list[Objection]:

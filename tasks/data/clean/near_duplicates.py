@@ -1,7 +1,7 @@
 """Removal of exact and near duplicates over prompt and response; the best-scored example of a cluster stays.
 
-Where ``fold`` says so, what cannot be seen is no difference; what is kept stays as it was. ``cogumi data dedup`` does the
-same with plain files (commands/dedup.py). Not here: how they are found (dedup/).
+Where ``fold`` says so, what cannot be seen is no difference; what is kept stays as it was. ``cogumi data dedup`` does
+the same with plain files (commands/dedup.py). Not here: how they are found (dedup/).
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,8 @@ from tasks.step import step
 
 @step(version=1)
 def remove_near_duplicates(examples: Artifact, settings: NearDuplicates, seed: int) -> Artifact:
-    """Keep one example of each cluster; an artifact of kind "examples", each dropped one with its keeper and similarity in rejects.jsonl."""
+    """Keep one example of each cluster; an artifact of kind "examples", each dropped one with its keeper and similarity
+    in rejects.jsonl."""
     read = rows.examples(examples)
     texts = [compared(example.prompt, example.response) for example in read]
     found = find(texts, [example.metadata.quality_score for example in read], settings, seed)
@@ -27,8 +28,19 @@ def remove_near_duplicates(examples: Artifact, settings: NearDuplicates, seed: i
         one, other = (folded(texts[row]) if settings.fold else texts[row] for row in (dropped, keeper))
         example, reason = read[dropped], "exact_duplicate" if one == other else "near_duplicate"
         detail = f"of {read[keeper].id}, Jaccard {jaccard:.3f}"
-        rejects.append(rows.Reject(id=example.id, stage="near_duplicates", reason=reason, detail=detail, prompt=example.prompt, lineage=example.lineage))
-    with store.create("examples", parents=[examples], settings={"near_duplicates": settings.identity(), "seed": seed}) as folder:
+        rejects.append(
+            rows.Reject(
+                id=example.id,
+                stage="near_duplicates",
+                reason=reason,
+                detail=detail,
+                prompt=example.prompt,
+                lineage=example.lineage,
+            )
+        )
+    with store.create(
+        "examples", parents=[examples], settings={"near_duplicates": settings.identity(), "seed": seed}
+    ) as folder:
         rows.record(folder, rows.EXAMPLES, [read[index] for index in sorted(found.kept)], rejects)
         folder.metrics["clusters"] = found.clusters
     return folder.artifact

@@ -26,7 +26,8 @@ REASONS = 10  # that a report names, the most frequent first
 
 
 class Collected(Record):
-    """What was read from one source. ``unusable``: rows without a prompt and a response; ``reasons``: how many of them why."""
+    """What was read from one source. ``unusable``: rows without a prompt and a response; ``reasons``: how many of them
+    why."""
 
     source: str
     hub: str
@@ -41,7 +42,8 @@ class Collected(Record):
 
 @step(version=3)
 def collect(settings: Collecting, tokenizer: str) -> Artifact:
-    """The best records of every source; an artifact of kind "examples" with sources.json. Without sources it is empty."""
+    """The best records of every source; an artifact of kind "examples" with sources.json. Without sources it is
+    empty."""
     count = counter(tokenizer) if settings.sources else None
     examples: list[Example] = []
     reports: list[Collected] = []
@@ -51,14 +53,17 @@ def collect(settings: Collecting, tokenizer: str) -> Artifact:
         reports.append(report)
     with store.create("examples", settings={"collecting": settings.identity(), "tokenizer": tokenizer}) as folder:
         rows.record(folder, rows.EXAMPLES, examples, [])
-        (folder.path / SOURCES_FILE).write_text(json.dumps([report.model_dump(exclude={"reasons"}) for report in reports], indent=1))
+        (folder.path / SOURCES_FILE).write_text(
+            json.dumps([report.model_dump(exclude={"reasons"}) for report in reports], indent=1)
+        )
         for report in reports:
             folder.metrics[f"kept_{report.source}"] = report.kept
     return folder.artifact
 
 
 def collect_source(name: str, quota: SourceQuota, count: Count | None) -> tuple[list[Example], Collected]:
-    """The best ``quota.keep`` of the first ``quota.records`` rows, best first. ``count``: None counts whitespace words."""
+    """The best ``quota.keep`` of the first ``quota.records`` rows, best first. ``count``: None counts whitespace
+    words."""
     known = source(name)
     revision = reader.revision(known, quota.files)
     read = 0
@@ -77,8 +82,12 @@ def collect_source(name: str, quota: SourceQuota, count: Count | None) -> tuple[
             elif entry[:2] > best[0][:2]:
                 heapq.heapreplace(best, entry)
     ranked = sorted(best, key=lambda entry: entry[:2], reverse=True)
-    lengths = (count or counter("words"))(["\n".join(filter(None, (pair.prompt, pair.thinking, pair.response))) for _, _, pair in ranked])
-    examples = [as_example(name, known, pair, score, tokens) for (score, _, pair), tokens in zip(ranked, lengths, strict=True)]
+    lengths = (count or counter("words"))(
+        ["\n".join(filter(None, (pair.prompt, pair.thinking, pair.response))) for _, _, pair in ranked]
+    )
+    examples = [
+        as_example(name, known, pair, score, tokens) for (score, _, pair), tokens in zip(ranked, lengths, strict=True)
+    ]
     report = Collected(
         source=name,
         hub=known.hub,
@@ -111,4 +120,6 @@ def as_example(name: str, known: Source, pair: Pair, score: float, tokens: int) 
         }
     )
     digest = hashlib.sha256(f"{pair.prompt}\n{pair.response}".encode()).hexdigest()[:12]
-    return Example(id=f"{name}-{digest}", prompt=pair.prompt, thinking=pair.thinking, response=pair.response, metadata=metadata)
+    return Example(
+        id=f"{name}-{digest}", prompt=pair.prompt, thinking=pair.thinking, response=pair.response, metadata=metadata
+    )

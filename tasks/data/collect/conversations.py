@@ -1,7 +1,8 @@
-"""Adapters of conversations: Anthropic-HH, ShareGPT, WizardLM. An example is one exchange: the first of the conversation.
+"""Adapters of conversations: Anthropic-HH, ShareGPT, WizardLM. An example is one exchange: the first of the
+conversation.
 
-Later turns lean on what was said before, and an example has no place for that; they are left out. Of a preference pair the preferred
-side is taken.
+Later turns lean on what was said before, and an example has no place for that; they are left out. Of a preference pair
+the preferred side is taken.
 """
 
 import re
@@ -22,8 +23,12 @@ def _hh(row: Row) -> Pair | None:
 
 
 def _conversation(row: Row) -> Pair | None:
-    """``conversations`` of ``from``/``value``, or ``messages`` of ``role``/``content``; a system turn in front is left out."""
-    turns = [(turn.get("from") or turn.get("role"), turn.get("value") or turn.get("content") or "") for turn in row.get("conversations") or row["messages"]]
+    """``conversations`` of ``from``/``value``, or ``messages`` of ``role``/``content``; a system turn in front is left
+    out."""
+    turns = [
+        (turn.get("from") or turn.get("role"), turn.get("value") or turn.get("content") or "")
+        for turn in row.get("conversations") or row["messages"]
+    ]
     turns = [turn for turn in turns if turn[0] != "system"]
     if len(turns) < 2 or turns[0][0] not in _ASKS or turns[1][0] not in _ANSWERS:
         return None

@@ -1,7 +1,7 @@
 """Adapters of function calling: the Berkeley Function-Calling Leaderboard (BFCL) and Gorilla's APIBench.
 
-BFCL keeps questions and their right calls in two files; they are put together by id here. BFCL is an evaluation set as well: whoever
-evaluates on it must not collect it (decontaminate.py would remove it anyway).
+BFCL keeps questions and their right calls in two files; they are put together by id here. BFCL is an evaluation set as
+well: whoever evaluates on it must not collect it (decontaminate.py would remove it anyway).
 """
 
 import json
@@ -13,12 +13,15 @@ from tasks.data.collect.pair import Pair, Row, each, joined, usable
 from tasks.data.collect.values import readable
 
 NO_CALL = "None of the functions fits."
-_OUTPUT = re.compile(r"^\W*Instruction['\"]?:\s*(?P<asked>.*?)\s*(?:###\s*|['\"]?,\s*['\"])Output['\"]?:", re.DOTALL | re.IGNORECASE)
+_OUTPUT = re.compile(
+    r"^\W*Instruction['\"]?:\s*(?P<asked>.*?)\s*(?:###\s*|['\"]?,\s*['\"])Output['\"]?:", re.DOTALL | re.IGNORECASE
+)
 
 
 def bfcl(rows: Iterable[Row]) -> Iterator[Pair | str]:
-    """``id``, ``question``, ``function``; and, from the answers' file, ``id``, ``ground_truth``. A question is given out as soon as both
-    halves were seen; those called irrelevance have no call by design, others left alone at the end cannot be used."""
+    """``id``, ``question``, ``function``; and, from the answers' file, ``id``, ``ground_truth``. A question is given
+    out as soon as both halves were seen; those called irrelevance have no call by design, others left alone at the end
+    cannot be used."""
     questions: dict[str, Row] = {}
     answers: dict[str, Any] = {}
     for row in rows:
@@ -51,7 +54,9 @@ def _calls(ground_truth: Any) -> str:
     calls = []
     for call in ground_truth:
         for name, arguments in call.items():
-            given = {key: values for key, values in (arguments or {}).items() if values is not None and "" not in values}
+            given = {
+                key: values for key, values in (arguments or {}).items() if values is not None and "" not in values
+            }
             calls.append({"name": name, "arguments": {key: _first(values) for key, values in given.items()}})
     return json.dumps(calls[0] if len(calls) == 1 else calls, ensure_ascii=False)
 

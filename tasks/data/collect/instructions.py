@@ -1,6 +1,8 @@
-"""Adapters of single-turn instruction data: Alpaca's family, Dolly, OpenOrca, Natural Instructions, XSum, CNN/DailyMail.
+"""Adapters of single-turn instruction data: Alpaca's family, Dolly, OpenOrca, Natural Instructions, XSum,
+CNN/DailyMail.
 
-Not here: conversations (conversations.py), mathematics (mathematics.py), questions with choices or passages (reading.py).
+Not here: conversations (conversations.py), mathematics (mathematics.py), questions with choices or passages
+(reading.py).
 """
 
 from tasks.data.collect.pair import Pair, Row, each, joined
@@ -20,7 +22,12 @@ _DOLLY = {
 def _alpaca(row: Row) -> Pair:
     """``instruction``, ``input`` (may be empty or say that there is none), ``output``."""
     given = row.get("input") or ""
-    return Pair(joined(row["instruction"], "" if given.strip().lower().strip("<>") in ("noinput", "no input", "n/a") else given), row["output"])
+    return Pair(
+        joined(
+            row["instruction"], "" if given.strip().lower().strip("<>") in ("noinput", "no input", "n/a") else given
+        ),
+        row["output"],
+    )
 
 
 def _dolly(row: Row) -> Pair:
@@ -30,7 +37,8 @@ def _dolly(row: Row) -> Pair:
 
 
 def _orca(row: Row) -> Pair:
-    """OpenOrca (``system_prompt``, ``question``, ``response``), or a preference pair made from it (``input``, ``preferred_output``)."""
+    """OpenOrca (``system_prompt``, ``question``, ``response``), or a preference pair made from it (``input``,
+    ``preferred_output``)."""
     if "preferred_output" in row:
         asked = [message["content"] for message in row["input"]["messages"] if message["role"] == "user"]
         return Pair(asked[-1], row["preferred_output"][0]["content"])
@@ -52,4 +60,11 @@ def _cnn(row: Row) -> Pair:
     return Pair(joined("Summarize the article in a few short sentences.", row["article"]), row["highlights"])
 
 
-alpaca, dolly, orca, natural, xsum, cnn = each(_alpaca), each(_dolly), each(_orca), each(_natural), each(_xsum), each(_cnn)
+alpaca, dolly, orca, natural, xsum, cnn = (
+    each(_alpaca),
+    each(_dolly),
+    each(_orca),
+    each(_natural),
+    each(_xsum),
+    each(_cnn),
+)

@@ -1,6 +1,7 @@
 """What an adapter makes of a public record, and the small things adapters share.
 
-An adapter is a function from a source's rows, in their order, to pairs; a row that has nothing to learn from gives the reason instead.
+An adapter is a function from a source's rows, in their order, to pairs; a row that has nothing to learn from gives the
+reason instead.
 """
 
 import re
@@ -18,8 +19,8 @@ _FAULTS = (KeyError, IndexError, TypeError, ValueError, AttributeError, Arithmet
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """A prompt and its response. ``thinking`` holds worked steps where the source has them; ``domain`` and ``task_type`` only where
-    they differ from the source's own."""
+    """A prompt and its response. ``thinking`` holds worked steps where the source has them; ``domain`` and
+    ``task_type`` only where they differ from the source's own."""
 
     prompt: str
     response: str

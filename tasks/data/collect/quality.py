@@ -1,7 +1,7 @@
 """A quality heuristic for records that no teacher scored: which of many public records are worth keeping.
 
-0–10 from five signs of a careful answer, equally weighted. It ranks records of one source among themselves; it is not the judge's score
-and says nothing about whether an answer is right.
+0–10 from five signs of a careful answer, equally weighted. It ranks records of one source among themselves; it is not
+the judge's score and says nothing about whether an answer is right.
 """
 
 import math
@@ -16,7 +16,13 @@ _END = (".", "!", "?", ")", "]", "}", '"', "'", "`", ":", "。", ">")
 def quality(pair: Pair) -> float:
     """0 (careless) to 10."""
     asked, said = _WORD.findall(pair.prompt.lower()), _WORD.findall(f"{pair.thinking or ''} {pair.response}".lower())
-    signs = (_said_enough(len(said)), _asked_clearly(len(asked)), _varied(said), _own_words(asked, said), _finished(pair))
+    signs = (
+        _said_enough(len(said)),
+        _asked_clearly(len(asked)),
+        _varied(said),
+        _own_words(asked, said),
+        _finished(pair),
+    )
     return round(10 * sum(signs) / len(signs), 2)
 
 

@@ -1,7 +1,7 @@
 """Rows of a source, streamed by ``datasets`` from the hub or read from local files, and the revision they are of.
 
-Local files are read by the readers of the other commands, which make no date or number of a text. Not here: what a row means (the
-adapters).
+Local files are read by the readers of the other commands, which make no date or number of a text. Not here: what a row
+means (the adapters).
 """
 
 import glob
@@ -46,11 +46,17 @@ def rows(source: Source, files: Iterable[str]) -> Iterator[Row]:
                 yield from load_dataset("json", data_files=url, split="train", streaming=True)
         else:
             for config in source.configs:
-                yield from load_dataset(source.hub, config, split=source.split, revision=source.revision, streaming=True)
+                yield from load_dataset(
+                    source.hub, config, split=source.split, revision=source.revision, streaming=True
+                )
     except DatasetNotFoundError as error:
-        raise BadInput(f"{source.hub}: the hub does not know it or asks for a login ({error}); give local files instead") from None
+        raise BadInput(
+            f"{source.hub}: the hub does not know it or asks for a login ({error}); give local files instead"
+        ) from None
     except (ConnectionError, TimeoutError, httpx.TransportError) as error:
-        raise Transient(f"{source.hub}: cannot reach the hub ({type(error).__name__}); give local files, or try again") from error
+        raise Transient(
+            f"{source.hub}: cannot reach the hub ({type(error).__name__}); give local files, or try again"
+        ) from error
 
 
 def revision(source: Source, files: Iterable[str]) -> str:
@@ -101,7 +107,9 @@ def _local(path: Path) -> Iterator[Row]:
         else:
             yield from (row for _, row in numbered(path))
     except (OSError, UnicodeError) as error:
-        raise BadInput(f"{path}: damaged, or no {kind} ({' '.join(str(error).split())[:200]}); repair it or leave it out") from None
+        raise BadInput(
+            f"{path}: damaged, or no {kind} ({' '.join(str(error).split())[:200]}); repair it or leave it out"
+        ) from None
     except BadInput as error:
         fault = str(error).removeprefix(f"{path}:").strip()
         raise BadInput(f"{path}: damaged, or no {kind} ({fault}); repair it or leave it out") from None
@@ -110,7 +118,10 @@ def _local(path: Path) -> Iterator[Row]:
 def _kind(path: Path) -> str:
     kind = path.suffixes[-2:][0] if path.suffix in (".gz", ".zst") else path.suffix
     if kind not in _KINDS or (kind == ".parquet" and kind != path.suffix):
-        raise BadInput(f"{path}: not a kind of file that is read here; there are: {', '.join(_KINDS)}, each but .parquet also with .gz or .zst")
+        raise BadInput(
+            f"{path}: not a kind of file that is read here; there are: {', '.join(_KINDS)}, each but .parquet also "
+            "with .gz or .zst"
+        )
     return _KINDS[kind]
 
 
@@ -122,5 +133,8 @@ def _commit(source: Source) -> str:
     try:
         info: Any = HfApi().dataset_info(source.hub, revision=source.revision)
     except (HfHubHTTPError, OfflineModeIsEnabled, httpx.TransportError, OSError) as error:
-        raise Transient(f"{source.hub}: cannot ask the hub for its revision ({type(error).__name__}); give local files, or try again") from error
+        raise Transient(
+            f"{source.hub}: cannot ask the hub for its revision ({type(error).__name__}); give local files, or try "
+            "again"
+        ) from error
     return str(info.sha)

@@ -25,7 +25,10 @@ def _piqa(row: Row) -> Pair | None:
     if int(row["label"]) not in (0, 1):
         return None
     offered = f"A. {row['sol1']}\nB. {row['sol2']}"
-    return Pair(joined(f"Which way works better? {row['goal']}", offered), f"{'AB'[int(row['label'])]}. {(row['sol1'], row['sol2'])[int(row['label'])]}")
+    return Pair(
+        joined(f"Which way works better? {row['goal']}", offered),
+        f"{'AB'[int(row['label'])]}. {(row['sol1'], row['sol2'])[int(row['label'])]}",
+    )
 
 
 squad, commonsense, piqa = each(_squad), each(_commonsense), each(_piqa)

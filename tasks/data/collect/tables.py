@@ -1,7 +1,8 @@
-"""Rows of .csv and .tsv files, every cell as the text it is, so that "None", "007" and "2024-03-01" stay what was written.
+"""Rows of .csv and .tsv files, every cell as the text it is, so that "None", "007" and "2024-03-01" stay what was
+written.
 
-A .tsv file is cut at tabs; a .csv file at what its first line has most of: commas, semicolons, tabs or bars. Cells may be quoted and hold
-line breaks then; UTF-8, or UTF-16 with a byte order mark, as spreadsheets save it.
+A .tsv file is cut at tabs; a .csv file at what its first line has most of: commas, semicolons, tabs or bars. Cells may
+be quoted and hold line breaks then; UTF-8, or UTF-16 with a byte order mark, as spreadsheets save it.
 Not here: what a row means (the adapters).
 """
 
@@ -22,8 +23,9 @@ _SEPARATOR = re.compile("sep=(.)")  # a first line as Excel writes it
 
 
 def table_rows(path: Path) -> Iterator[dict[str, str | None]]:
-    """The rows by the names in the first line; a cell that is missing at the end of a row is None. A row of more cells than names is
-    empty: there is no telling which cell is which. A column without a name is left out, and so are empty cells beyond the last name.
+    """The rows by the names in the first line; a cell that is missing at the end of a row is None. A row of more cells
+    than names is empty: there is no telling which cell is which. A column without a name is left out, and so are empty
+    cells beyond the last name.
 
     Raises:
         BadInput: a row cannot be read, or a name is there twice; names file and line.
@@ -46,7 +48,11 @@ def table_rows(path: Path) -> Iterator[dict[str, str | None]]:
             if not cells:
                 continue
             filled = [*cells[: len(names)], *[None] * (len(names) - len(cells))]
-            yield {} if any(cells[len(names) :]) else {name: cell for name, cell in zip(names, filled, strict=True) if name}
+            yield (
+                {}
+                if any(cells[len(names) :])
+                else {name: cell for name, cell in zip(names, filled, strict=True) if name}
+            )
     except csv.Error as error:
         raise BadInput(f"{path}:{rows.line_num}: {error}; quote cells and double the quotes in them") from None
 

@@ -1,7 +1,7 @@
 """Values of a public record as adapters can read them, whatever the reader or the file made of a text.
 
-A number or a date is its text; message content in parts (``[{"type": "text", "text": ...}]``) is the text of its parts. What has no text
-(null, NaN) is None; lists and objects stay, with their values read in the same way.
+A number or a date is its text; message content in parts (``[{"type": "text", "text": ...}]``) is the text of its parts.
+What has no text (null, NaN) is None; lists and objects stay, with their values read in the same way.
 Not here: which of them make a prompt and a response (the adapters).
 """
 
@@ -39,7 +39,13 @@ def readable(value: Any) -> Any:
 def _number(value: float | Decimal) -> str | None:
     if not isfinite(value):
         return None
-    return format(value, "f") if isinstance(value, Decimal) else str(int(value)) if value == int(value) and abs(value) < 2**53 else repr(value)
+    return (
+        format(value, "f")
+        if isinstance(value, Decimal)
+        else str(int(value))
+        if value == int(value) and abs(value) < 2**53
+        else repr(value)
+    )
 
 
 def _part(value: Any) -> str | None:

@@ -1,1 +1,2 @@
-"""Near-duplicate removal: MinHash banding to find candidates, exact Jaccard to judge them. Start at near.py or files.py."""
+"""Near-duplicate removal: MinHash banding to find candidates, exact Jaccard to judge them. Start at near.py or
+files.py."""

@@ -1,8 +1,8 @@
 """Which texts fall into the same bucket of a band: candidates to be judged.
 
 Every band is sorted on its own: a word holds the key's high bits above the row number, so that one plain integer sort
-(vectorised in NumPy) brings equal keys together. Key bits that the row number displaces only cost a few false candidates.
-Not here: judging (linkage.py).
+(vectorised in NumPy) brings equal keys together. Key bits that the row number displaces only cost a few false
+candidates. Not here: judging (linkage.py).
 """
 
 from typing import NamedTuple
@@ -23,7 +23,8 @@ class Buckets(NamedTuple):
 
 
 def buckets(keys: np.ndarray, rows: np.ndarray, workers: Workers) -> Buckets:
-    """Group ``rows`` by equal ``keys[band, row]`` (uint64, (bands, n)), band after band; bands are spread over ``workers``."""
+    """Group ``rows`` by equal ``keys[band, row]`` (uint64, (bands, n)), band after band; bands are spread over
+    ``workers``."""
     shift = max(1, int(keys.shape[1] - 1).bit_length())
 
     def one(band: int) -> tuple[np.ndarray, np.ndarray]:

@@ -1,8 +1,8 @@
 """``compiled``: numba's ``njit`` as the kernels here use it: no Python objects, no GIL, compiled once per machine.
 
-The machine code is cached beside the source, else in the user's cache folder, or in ``NUMBA_CACHE_DIR`` where that is set.
-Where nothing can be written (a read-only image, a full disk) the kernels still run and are compiled again in every process.
-Not here: parallelism. Kernels run in the caller's own threads, which the missing GIL allows.
+The machine code is cached beside the source, else in the user's cache folder, or in ``NUMBA_CACHE_DIR`` where that is
+set. Where nothing can be written (a read-only image, a full disk) the kernels still run and are compiled again in every
+process. Not here: parallelism. Kernels run in the caller's own threads, which the missing GIL allows.
 """
 
 import logging
@@ -25,8 +25,13 @@ class _Cache(FunctionCache):
 
     def __init__(self, function: Callable[..., Any]) -> None:
         super().__init__(function)
-        stamp = tuple((file.name, file.stat().st_mtime, file.stat().st_size) for file in sorted(Path(__file__).parent.glob("*.py")))
-        self._cache_file = IndexDataCacheFile(cache_path=self._cache_path, filename_base=self._impl.filename_base, source_stamp=stamp)
+        stamp = tuple(
+            (file.name, file.stat().st_mtime, file.stat().st_size)
+            for file in sorted(Path(__file__).parent.glob("*.py"))
+        )
+        self._cache_file = IndexDataCacheFile(
+            cache_path=self._cache_path, filename_base=self._impl.filename_base, source_stamp=stamp
+        )
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         """The machine code for ``sig``, None where there is none to be had."""
@@ -45,7 +50,11 @@ class _Cache(FunctionCache):
         try:
             super().save_overload(sig, data)
         except OSError as error:
-            log.warning("compiled code cannot be kept in %s (%s); set NUMBA_CACHE_DIR to a writable folder for faster starts", self.cache_path, error.strerror)
+            log.warning(
+                "compiled code cannot be kept in %s (%s); set NUMBA_CACHE_DIR to a writable folder for faster starts",
+                self.cache_path,
+                error.strerror,
+            )
 
 
 @lru_cache(maxsize=1)

@@ -27,7 +27,9 @@ def read(block: Block, names: Sequence[str]) -> tuple[list[str], list[float]]:
             record = orjson.loads(line)
         except orjson.JSONDecodeError:
             record = None
-        if type(record) is not dict or type(record.get("id")) is float or too_deep(line, record):  # a float may be a whole number of more than 64 bits
+        if (
+            type(record) is not dict or type(record.get("id")) is float or too_deep(line, record)
+        ):  # a float may be a whole number of more than 64 bits
             record = _carefully(line, block.where(index))
         try:
             prompt, response = texts(record, "\n")

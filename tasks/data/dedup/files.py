@@ -1,9 +1,9 @@
 """Near-duplicate removal from files to a file, for inputs larger than memory.
 
-The inputs are read once for descriptions of about 300 bytes per record (keys, sketches, digest, position), whose texts are
-forgotten at once; then only the texts of likely duplicates are read again, and in the end the kept lines are copied byte for
-byte. What is kept does not depend on the order of the lines or on how they are spread over files; copies of equal quality
-are ranked by their whole lines.
+The inputs are read once for descriptions of about 300 bytes per record (keys, sketches, digest, position), whose texts
+are forgotten at once; then only the texts of likely duplicates are read again, and in the end the kept lines are copied
+byte for byte. What is kept does not depend on the order of the lines or on how they are spread over files; copies of
+equal quality are ranked by their whole lines.
 Not here: how pairs are found and judged (near.py).
 """
 
@@ -60,15 +60,16 @@ def dedup_files(
     """Copy the lines of ``inputs`` that :func:`~tasks.data.dedup.near.deduplicate` keeps to ``output``, in input order.
 
     Args:
-        inputs: JSONL files (.jsonl, .json, .jsonl.zst, .jsonl.gz) or .parquet, whose rows become lines of JSON. A record has
-            ``prompt`` and ``response``, or Alpaca's or Dolly's fields; ``id`` where it has one.
+        inputs: JSONL files (.jsonl, .json, .jsonl.zst, .jsonl.gz) or .parquet, whose rows become lines of JSON. A
+            record has ``prompt`` and ``response``, or Alpaca's or Dolly's fields; ``id`` where it has one.
         output: JSONL, packed where its name ends with .zst or .gz, or .parquet; it appears whole or not at all.
         pairs: JSONL with ``dropped``, ``keeper`` (ids; file:line without one) and ``jaccard`` of every dropped record.
         quality: where a record has its quality, higher is better; names joined by dots. Records without it count 0.
         threshold, shingle, permutations, bands, rows, linkage, seed, threads, fold: as in ``deduplicate``.
 
     Returns:
-        ``records``, ``exact_duplicates``, ``near_duplicates``, ``clusters``, ``kept``, ``seconds``, ``records_per_second``.
+        ``records``, ``exact_duplicates``, ``near_duplicates``, ``clusters``, ``kept``, ``seconds``,
+        ``records_per_second``.
 
     Raises:
         BadInput: a file or line that cannot be used, named; a full disk. ``output`` and ``pairs`` are unchanged then.
@@ -122,14 +123,19 @@ def _run(inputs: Sequence[Path], output: Path, pairs: Path | None, quality: str,
             return [text(parse(lines.line(row), str(row))) for row in rows.tolist()]
 
         whole = joined(described, how)
-        result = resolve(whole, np.concatenate([np.zeros(0), *qualities]), lines.line, read, method, workers, scratch=output.parent)
+        result = resolve(
+            whole, np.concatenate([np.zeros(0), *qualities]), lines.line, read, method, workers, scratch=output.parent
+        )
         kept = np.zeros(lines.count, np.bool_)
         kept[result.kept] = True
         with _all_or_none([output] if pairs is None else [output, Path(pairs)]) as files:
             lines.copy(kept, files[0])
             if pairs is not None:
                 for dropped, keeper, jaccard in result.duplicates:
-                    files[1].write(dumps({"dropped": _id(lines, dropped), "keeper": _id(lines, keeper), "jaccard": jaccard}) + b"\n")
+                    files[1].write(
+                        dumps({"dropped": _id(lines, dropped), "keeper": _id(lines, keeper), "jaccard": jaccard})
+                        + b"\n"
+                    )
     return result
 
 

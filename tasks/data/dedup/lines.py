@@ -1,8 +1,8 @@
 """Lines of JSONL files, in order once and then again by row.
 
-Plain files are read where they are. ``.zst``, ``.gz``, ``.parquet`` and JSON arrays are unpacked to a scratch file without a name, so that
-a line can be read again; that takes their unpacked size on disk. Lines end with "\\n" alone; a line of white space is no row.
-Not here: what a line says (fields.py).
+Plain files are read where they are. ``.zst``, ``.gz``, ``.parquet`` and JSON arrays are unpacked to a scratch file
+without a name, so that a line can be read again; that takes their unpacked size on disk. Lines end with "\\n" alone; a
+line of white space is no row. Not here: what a line says (fields.py).
 """
 
 import os
@@ -37,8 +37,8 @@ class _File(NamedTuple):
 
 
 class Lines:
-    """All rows of ``paths``. ``with Lines(paths, scratch) as lines``: first ``lines.blocks()`` to its end, then the rest, from any
-    thread.
+    """All rows of ``paths``. ``with Lines(paths, scratch) as lines``: first ``lines.blocks()`` to its end, then the
+    rest, from any thread.
 
     Raises:
         BadInput: a path that is not there or of no known kind.
@@ -95,7 +95,17 @@ class Lines:
                     yield Block(path, self.count, lines, number_of)
                     self.count += len(lines)
             kept.flush()
-            self._files.append(_File(path, kept.fileno(), (state.st_size, state.st_mtime_ns), first, _joined(begins), _joined(lengths), _joined(numbers)))
+            self._files.append(
+                _File(
+                    path,
+                    kept.fileno(),
+                    (state.st_size, state.st_mtime_ns),
+                    first,
+                    _joined(begins),
+                    _joined(lengths),
+                    _joined(numbers),
+                )
+            )
 
     def line(self, row: int) -> bytes:
         """A row's line again, without its end."""
@@ -123,7 +133,11 @@ class Lines:
             rows = np.flatnonzero(kept[file.first : file.first + len(file.begins)])
             begins, ends = file.begins[rows], file.begins[rows] + file.lengths[rows] + 1
             breaks = np.flatnonzero(begins[1:] != ends[:-1]) + 1
-            for begin, end in zip(begins[np.r_[0, breaks]] if len(rows) else [], ends[np.r_[breaks - 1, len(rows) - 1]] if len(rows) else [], strict=True):
+            for begin, end in zip(
+                begins[np.r_[0, breaks]] if len(rows) else [],
+                ends[np.r_[breaks - 1, len(rows) - 1]] if len(rows) else [],
+                strict=True,
+            ):
                 _copy_range(file.descriptor, int(begin), int(end), out)
 
     def _file(self, row: int) -> _File:

@@ -1,8 +1,8 @@
 """Which candidates are dropped, and for whose sake: star or single linkage over pairs judged by exact Jaccard.
 
-Candidates are numbered by rank, best first. A pair that shares a bucket is judged cheapest first: sizes and odd sketch, then
-the exact Jaccard of the two shingle sets. Neither linkage compares a candidate with more of a cluster than it must: star
-looks only at keepers, single at one side of a bucket until the first hit joins them.
+Candidates are numbered by rank, best first. A pair that shares a bucket is judged cheapest first: sizes and odd sketch,
+then the exact Jaccard of the two shingle sets. Neither linkage compares a candidate with more of a cluster than it
+must: star looks only at keepers, single at one side of a bucket until the first hit joins them.
 Not here: what makes candidates (buckets.py, screen.py), what the ranks mean (near.py).
 """
 
@@ -19,8 +19,8 @@ _ONE = _U(1)
 
 
 class Candidates(NamedTuple):
-    """m candidates by rank. ``sketches``, ``sizes`` as in ``Described``; ``members[begins[i]:begins[i] + sizes[i]]`` is the
-    shingle set of candidate i as numbers (uint32) below ``universe``."""
+    """m candidates by rank. ``sketches``, ``sizes`` as in ``Described``; ``members[begins[i]:begins[i] + sizes[i]]`` is
+    the shingle set of candidate i as numbers (uint32) below ``universe``."""
 
     sketches: np.ndarray
     sizes: np.ndarray
@@ -30,8 +30,8 @@ class Candidates(NamedTuple):
 
 
 class Entries(NamedTuple):
-    """The buckets seen from the candidates: candidate i is in the buckets ``bucket[starts[i]:starts[i+1]]``, and bucket b has
-    room for its members in ``room[b]`` … ``room[b+1]`` - 1."""
+    """The buckets seen from the candidates: candidate i is in the buckets ``bucket[starts[i]:starts[i+1]]``, and bucket
+    b has room for its members in ``room[b]`` … ``room[b+1]`` - 1."""
 
     starts: np.ndarray
     bucket: np.ndarray
@@ -93,8 +93,8 @@ def _jaccard(x, y, sizes, members, begins, seen):  # type: ignore[no-untyped-def
 
 @compiled
 def _star(sketches, sizes, members, begins, universe, starts, bucket, room, threshold, odd):  # type: ignore[no-untyped-def]
-    """Best first, a candidate is dropped when some keeper that shares a bucket is at least ``threshold`` similar; its keeper
-    is the best such one."""
+    """Best first, a candidate is dropped when some keeper that shares a bucket is at least ``threshold`` similar; its
+    keeper is the best such one."""
     m = len(sizes)
     seen = np.zeros(universe // 64 + 1, np.uint64)
     slot = np.empty(len(bucket), np.int64)

@@ -1,10 +1,10 @@
 """Near-duplicate removal of texts in memory: which to keep, which to drop, and for whose sake.
 
 Texts are compared as sets of character shingles of their normalised form (stripped, lower case). Exact copies of a
-normalised text go first. Of the others, MinHash banding proposes pairs and exact Jaccard judges them, so what is dropped is
-at least ``threshold`` similar to its keeper (star) or joined to it by such pairs (single); a pair exactly at the threshold
-is proposed with probability 1 - (1 - threshold^rows)^bands: 0.947 for 0.8, 16 x 8. Outcome and order of the input are
-unrelated: ranks come from quality and text alone.
+normalised text go first. Of the others, MinHash banding proposes pairs and exact Jaccard judges them, so what is
+dropped is at least ``threshold`` similar to its keeper (star) or joined to it by such pairs (single); a pair exactly at
+the threshold is proposed with probability 1 - (1 - threshold^rows)^bands: 0.947 for 0.8, 16 x 8. Outcome and order of
+the input are unrelated: ranks come from quality and text alone.
 Not here: files and inputs larger than memory (files.py).
 """
 
@@ -30,9 +30,9 @@ class Duplicate(NamedTuple):
 
 
 class Dedup(NamedTuple):
-    """``kept`` positions, ascending; every other position is in ``duplicates``, ascending. ``exact_duplicates`` were dropped as
-    copies of another normalised text, ``near_duplicates`` are the rest; ``clusters`` counts the kept that others were
-    dropped for."""
+    """``kept`` positions, ascending; every other position is in ``duplicates``, ascending. ``exact_duplicates`` were
+    dropped as copies of another normalised text, ``near_duplicates`` are the rest; ``clusters`` counts the kept that
+    others were dropped for."""
 
     kept: list[int]
     duplicates: list[Duplicate]
@@ -63,7 +63,10 @@ class Method(NamedTuple):
         if not 0 < self.threshold <= 1:
             raise BadInput(f"dedup: threshold is {self.threshold}; it is a Jaccard similarity, above 0 and at most 1")
         if self.bands < 1 or self.rows < 1 or self.bands * self.rows > self.permutations:
-            raise BadInput(f"dedup: {self.bands} bands of {self.rows} rows do not fit into {self.permutations} permutations; lower bands or rows")
+            raise BadInput(
+                f"dedup: {self.bands} bands of {self.rows} rows do not fit into {self.permutations} permutations; "
+                "lower bands or rows"
+            )
         if self.shingle < 1 or self.threads < 1:
             raise BadInput(f"dedup: shingle is {self.shingle} and threads is {self.threads}; both are at least 1")
         if self.linkage not in ("star", "single"):
@@ -88,8 +91,9 @@ def deduplicate(
 
     Texts are ranked by quality, highest first, then by a digest of the normalised text (copies: by the text itself).
     star: in rank order, a text is dropped if and only if a text kept before it is proposed and at least ``threshold``
-    similar; its keeper is the first such one. single: of every connected component of proposed pairs at least ``threshold``
-    similar, the first in rank is kept. A text shorter than one shingle has no near-duplicates, only copies.
+    similar; its keeper is the first such one. single: of every connected component of proposed pairs at least
+    ``threshold`` similar, the first in rank is kept. A text shorter than one shingle has no near-duplicates, only
+    copies.
 
     Args:
         texts: any strings; the caller joins what counts, such as prompt and response.
@@ -100,8 +104,8 @@ def deduplicate(
         linkage: "star" or "single".
         seed: of the permutations.
         threads: threads that compute; the result does not depend on it.
-        fold: compare without what cannot be seen: kinds and runs of white space, characters of no width, Unicode's composed and
-            decomposed forms (text.py).
+        fold: compare without what cannot be seen: kinds and runs of white space, characters of no width, Unicode's
+            composed and decomposed forms (text.py).
 
     Raises:
         BadInput: a value outside its range, or qualities that are not one finite number per text.
@@ -116,7 +120,10 @@ def deduplicate(
     how = banding(permutations, bands, rows, shingle, seed)
     out = nothing_described(len(texts), how)
     with Workers(threads) as workers:
-        workers.each(lambda first: describe(chunk(texts[first : first + CHUNK], first, shingle, fold), how, out), range(0, len(texts), CHUNK))
+        workers.each(
+            lambda first: describe(chunk(texts[first : first + CHUNK], first, shingle, fold), how, out),
+            range(0, len(texts), CHUNK),
+        )
         return resolve(out, qualities, texts.__getitem__, lambda rows: [texts[row] for row in rows], method, workers)
 
 
@@ -147,7 +154,9 @@ def resolve(
     rank[ranked] = np.arange(len(ranked))
     sets = Sets(described.sizes[ranked], method.shingle, method.fold, scratch)
     sets.fill(read, ranked, workers)
-    candidates = Candidates(described.sketches[ranked], described.sizes[ranked], sets.members, sets.begins, sets.universe)
+    candidates = Candidates(
+        described.sketches[ranked], described.sizes[ranked], sets.members, sets.begins, sets.universe
+    )
     keeper, jaccard = link(candidates, entries(found, rank, len(ranked)), method.linkage, within)
     keepers = best_copy.copy()
     jaccards = np.ones(count)
@@ -170,7 +179,10 @@ def _qualities(qualities: Sequence[float] | np.ndarray | None, count: int) -> np
         return np.zeros(count)
     quality = np.asarray(qualities, np.float64)
     if quality.shape != (count,) or not np.isfinite(quality).all():
-        raise BadInput(f"dedup: {count} texts need {count} finite qualities; there are {len(qualities)}, {int(np.count_nonzero(~np.isfinite(quality)))} of them not finite")
+        raise BadInput(
+            f"dedup: {count} texts need {count} finite qualities; there are {len(qualities)}, "
+            f"{int(np.count_nonzero(~np.isfinite(quality)))} of them not finite"
+        )
     return quality
 
 

@@ -45,7 +45,8 @@ def rows_as_lines(path: Path) -> Iterator[bytes]:
 
 
 class ParquetRows:
-    """Writes ``target`` through ``file``: lines of JSON by :meth:`write`, in pieces of any size, and rows of other Parquet files."""
+    """Writes ``target`` through ``file``: lines of JSON by :meth:`write`, in pieces of any size, and rows of other
+    Parquet files."""
 
     def __init__(self, target: Path, file: IO[bytes]) -> None:
         self._target, self._table = target, parquet_table.Table(target, file)

@@ -1,10 +1,10 @@
 """Which rows of a bucket have a partner that could be similar enough, judged by sketches alone.
 
-Long texts share many shingles by chance, so buckets are full of pairs that are far below the threshold. Here every pair is
-looked at, but only through a few words per row that lie side by side; rows without a possible partner leave the race before
-anyone reads their text. The result does not depend on the order of the work or on threads.
-A refusal by size is never wrong; one by bit sketch or by odd sketch is, for a pair at the threshold, with probability ``MISS``.
-Not here: exact similarity and what follows from it (linkage.py).
+Long texts share many shingles by chance, so buckets are full of pairs that are far below the threshold. Here every pair
+is looked at, but only through a few words per row that lie side by side; rows without a possible partner leave the race
+before anyone reads their text. The result does not depend on the order of the work or on threads.
+A refusal by size is never wrong; one by bit sketch or by odd sketch is, for a pair at the threshold, with probability
+``MISS``. Not here: exact similarity and what follows from it (linkage.py).
 """
 
 from math import comb
@@ -26,8 +26,8 @@ _U = np.uint64
 
 
 class Limits(NamedTuple):
-    """What a pair of at least ``threshold`` stays within: ``bits`` in which bit sketches differ, ``odd[d]`` bits in which odd
-    sketches differ where the texts differ in d shingles at most (d beyond the table as its last)."""
+    """What a pair of at least ``threshold`` stays within: ``bits`` in which bit sketches differ, ``odd[d]`` bits in
+    which odd sketches differ where the texts differ in d shingles at most (d beyond the table as its last)."""
 
     threshold: float
     bits: int
@@ -37,8 +37,8 @@ class Limits(NamedTuple):
 def limits(permutations: int, threshold: float) -> Limits:
     """Limits that a pair at ``threshold`` exceeds with probability ``MISS`` each.
 
-    A bit of the bit sketches differs with probability (1 - J) / 2, independently. The odd bits after d shingles fell on n
-    places have mean n(1 - p)/2 and variance (n + n(n - 1)q - n²p²)/4, p = (1 - 2/n)^d, q = (1 - 4/n)^d, are close to
+    A bit of the bit sketches differs with probability (1 - J) / 2, independently. The odd bits after d shingles fell on
+    n places have mean n(1 - p)/2 and variance (n + n(n - 1)q - n²p²)/4, p = (1 - 2/n)^d, q = (1 - 4/n)^d, are close to
     normal, and never more than d.
     """
     differs = (1 - threshold) / 2
@@ -64,7 +64,17 @@ def screen(found: Buckets, described: Described, within: Limits, workers: Worker
     edges = [0, *shares.tolist(), len(found.starts) - 1]
 
     def mark(share: int) -> None:
-        _mark(found.members, found.starts, edges[share], edges[share + 1], described.bits, described.sketches, described.sizes, *within, marked)
+        _mark(
+            found.members,
+            found.starts,
+            edges[share],
+            edges[share + 1],
+            described.bits,
+            described.sketches,
+            described.sizes,
+            *within,
+            marked,
+        )
 
     workers.each(mark, range(_SHARES))
     return Buckets(*_keep(found.members, found.starts, marked))
@@ -85,7 +95,8 @@ def possible(x, y, sketches, sizes, threshold, odd):  # type: ignore[no-untyped-
 
 @compiled
 def _next(x, first, count, rows, near, bits, sketches, sizes, threshold, differ, odd, distance):  # type: ignore[no-untyped-def]
-    """The first place in ``rows[first:count]`` (bit sketches in ``near``) with a possible partner of x, else ``count``."""
+    """The first place in ``rows[first:count]`` (bit sketches in ``near``) with a possible partner of x, else
+    ``count``."""
     for low in range(first, count, _BLOCK):
         high = min(count, low + _BLOCK)
         for w in range(near.shape[0]):
@@ -102,8 +113,8 @@ def _next(x, first, count, rows, near, bits, sketches, sizes, threshold, differ,
 def _mark(members, starts, first, last, bits, sketches, sizes, threshold, differ, odd, marked):  # type: ignore[no-untyped-def]
     """Mark every row that has a possible partner in a bucket of ``first`` … ``last`` - 1.
 
-    A row is compared with all unmarked rows before it, so that they are found too, but with marked ones only until it is
-    marked itself: a bucket of m near copies costs m comparisons.
+    A row is compared with all unmarked rows before it, so that they are found too, but with marked ones only until it
+    is marked itself: a bucket of m near copies costs m comparisons.
     """
     longest = 0
     for b in range(first, last):
@@ -116,13 +127,34 @@ def _mark(members, starts, first, last, bits, sketches, sizes, threshold, differ
         done_count = np.int64(0)
         for m in range(starts[b], starts[b + 1]):
             x = members[m]
-            place = _next(x, np.int64(0), open_count, rows[0], near[0], bits, sketches, sizes, threshold, differ, odd, distance)
+            place = _next(
+                x, np.int64(0), open_count, rows[0], near[0], bits, sketches, sizes, threshold, differ, odd, distance
+            )
             found = place < open_count
             while place < open_count:
                 marked[x] = True
                 marked[rows[0, place]] = True
-                place = _next(x, place + 1, open_count, rows[0], near[0], bits, sketches, sizes, threshold, differ, odd, distance)
-            if not marked[x] and _next(x, np.int64(0), done_count, rows[1], near[1], bits, sketches, sizes, threshold, differ, odd, distance) < done_count:
+                place = _next(
+                    x, place + 1, open_count, rows[0], near[0], bits, sketches, sizes, threshold, differ, odd, distance
+                )
+            if (
+                not marked[x]
+                and _next(
+                    x,
+                    np.int64(0),
+                    done_count,
+                    rows[1],
+                    near[1],
+                    bits,
+                    sketches,
+                    sizes,
+                    threshold,
+                    differ,
+                    odd,
+                    distance,
+                )
+                < done_count
+            ):
                 marked[x] = True
             if found:
                 kept = 0

@@ -1,7 +1,7 @@
 """The candidates' shingle sets as small numbers, so that an intersection is a walk over a bitmap.
 
-Shingles of ASCII keep their 21-bit code; the others are numbered in the order of appearance, on top of it. Sets are exact.
-Not here: whose sets these are (near.py) and what they are compared for (linkage.py).
+Shingles of ASCII keep their 21-bit code; the others are numbered in the order of appearance, on top of it. Sets are
+exact. Not here: whose sets these are (near.py) and what they are compared for (linkage.py).
 """
 
 import tempfile
@@ -21,8 +21,9 @@ _U = np.uint64
 
 
 class Sets:
-    """Room for sets of known ``sizes``; ``members[begins[i]:begins[i] + sizes[i]]`` is set i (uint32), once :meth:`fill` has seen its
-    text. Above 2 GiB the room is a scratch file in ``scratch`` that has no name, so nothing stays behind."""
+    """Room for sets of known ``sizes``; ``members[begins[i]:begins[i] + sizes[i]]`` is set i (uint32), once
+    :meth:`fill` has seen its text. Above 2 GiB the room is a scratch file in ``scratch`` that has no name, so nothing
+    stays behind."""
 
     def __init__(self, sizes: np.ndarray, shingle: int, fold: bool, scratch: Path | None) -> None:
         self.begins = np.cumsum(sizes, dtype=np.int64) - sizes
@@ -55,7 +56,16 @@ class Sets:
                 _shorten_all(found.codes, found.counts, self.begins[lines.rows], self.members)
                 if lines.flat.dtype != np.uint8:
                     self._make_room(len(found.codes))
-                    self._count = _number(found.codes, found.counts, self.begins[lines.rows], self.shingle, self.members, self._codes, self._numbers, self._count)
+                    self._count = _number(
+                        found.codes,
+                        found.counts,
+                        self.begins[lines.rows],
+                        self.shingle,
+                        self.members,
+                        self._codes,
+                        self._numbers,
+                        self._count,
+                    )
 
     def _make_room(self, more: int) -> None:
         if 2 * (self._count + more) > len(self._codes):

@@ -1,8 +1,8 @@
 """The distinct shingles of texts, and the texts' digests.
 
-A shingle is ``k`` consecutive code points. For k ≤ 3 its code is the code points packed into 63 bits, 21 each: exact. Beyond
-that it is a 62-bit hash of them. Shingles of ASCII alone are looked up in a bit for each of the 2²¹ possible ones, which is
-exact and free of branches; all others in a hash table.
+A shingle is ``k`` consecutive code points. For k ≤ 3 its code is the code points packed into 63 bits, 21 each: exact.
+Beyond that it is a 62-bit hash of them. Shingles of ASCII alone are looked up in a bit for each of the 2²¹ possible
+ones, which is exact and free of branches; all others in a hash table.
 Not here: normalisation (text.py), signatures (signatures.py).
 """
 
@@ -26,8 +26,8 @@ _HASHED = _U(0x3FFFFFFFFFFFFFFF)
 
 
 class Shingles(NamedTuple):
-    """``codes`` (uint64) of one text after the other, each text's distinct ones, ``counts`` (int64) of them; ``digests`` uint64
-    (n, 2), 128 bits of each whole text."""
+    """``codes`` (uint64) of one text after the other, each text's distinct ones, ``counts`` (int64) of them;
+    ``digests`` uint64 (n, 2), 128 bits of each whole text."""
 
     codes: np.ndarray
     counts: np.ndarray

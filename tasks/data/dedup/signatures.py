@@ -1,13 +1,14 @@
 """From normalised text to what finding and judging candidates needs: band keys, two sketches, digest, size.
 
-One call handles a chunk of texts without the GIL. The signature is MinHash (Broder 1997): a permutation is h → a·h + b mod 2³²,
-a odd, over a mixed 32-bit hash, the scheme datasketch 2.0 calls affine32, which the compiler turns into 16 lanes of multiply,
-add and min. Each is used twice, forwards for its minimum and in reverse for its maximum: Min-Max Hash (Ji et al. 2013), which
-halves the multiplications and estimates no worse. Of the signature only a key per band and a bit per value are kept.
+One call handles a chunk of texts without the GIL. The signature is MinHash (Broder 1997): a permutation is h → a·h + b
+mod 2³², a odd, over a mixed 32-bit hash, the scheme datasketch 2.0 calls affine32, which the compiler turns into 16
+lanes of multiply, add and min. Each is used twice, forwards for its minimum and in reverse for its maximum: Min-Max
+Hash (Ji et al. 2013), which halves the multiplications and estimates no worse. Of the signature only a key per band and
+a bit per value are kept.
 
-Two sketches let pairs be refused without their texts. The bit sketch is one bit of every value (Li, König 2010). The odd
-sketch (Mitzenmacher, Pagh, Pham 2014) keeps, per bit, the parity of the shingles that fall on it: two sketches differ in about as
-many bits as the texts differ in shingles, never in more.
+Two sketches let pairs be refused without their texts. The bit sketch is one bit of every value (Li, König 2010). The
+odd sketch (Mitzenmacher, Pagh, Pham 2014) keeps, per bit, the parity of the shingles that fall on it: two sketches
+differ in about as many bits as the texts differ in shingles, never in more.
 Not here: normalisation (text.py); which pairs are compared (buckets.py) and what is dropped (linkage.py).
 """
 
@@ -25,8 +26,8 @@ _U = np.uint64
 
 
 class Banding(NamedTuple):
-    """How signatures are made: ``multiply`` and ``add`` (uint32) of every second permutation, ``weigh`` (uint64) of each of
-    the signature's values in its band's key, ``rows`` values in each of ``bands`` bands."""
+    """How signatures are made: ``multiply`` and ``add`` (uint32) of every second permutation, ``weigh`` (uint64) of
+    each of the signature's values in its band's key, ``rows`` values in each of ``bands`` bands."""
 
     multiply: np.ndarray
     add: np.ndarray
@@ -37,8 +38,8 @@ class Banding(NamedTuple):
 
 
 class Described(NamedTuple):
-    """What is known of n texts: ``keys`` uint64 (bands, n), ``bits`` uint64 (n, permutations / 64), ``sketches`` uint64 (n, 16),
-    ``sizes`` int32 (n) distinct shingles, ``digests`` uint64 (n, 2)."""
+    """What is known of n texts: ``keys`` uint64 (bands, n), ``bits`` uint64 (n, permutations / 64), ``sketches`` uint64
+    (n, 16), ``sizes`` int32 (n) distinct shingles, ``digests`` uint64 (n, 2)."""
 
     keys: np.ndarray
     bits: np.ndarray
@@ -87,11 +88,23 @@ def describe(chunk: Chunk, how: Banding, out: Described) -> None:
             found = shingles(lines, how.shingle)
             out.digests[lines.rows] = found.digests
             out.sizes[lines.rows] = found.counts
-            _describe(found.codes, found.counts, lines.rows, how.multiply, how.add, how.weigh, how.rows, out.keys, out.bits, out.sketches)
+            _describe(
+                found.codes,
+                found.counts,
+                lines.rows,
+                how.multiply,
+                how.add,
+                how.weigh,
+                how.rows,
+                out.keys,
+                out.bits,
+                out.sketches,
+            )
 
 
 def signatures(chunk: Chunk, how: Banding) -> np.ndarray:
-    """The whole MinHash signatures by row, uint32 (n, permutations): for measuring the estimator, not for finding pairs."""
+    """The whole MinHash signatures by row, uint32 (n, permutations): for measuring the estimator, not for finding
+    pairs."""
     out = np.empty((sum(len(lines.rows) for lines in chunk), len(how.weigh)), np.uint32)
     for lines in chunk:
         found = shingles(lines, how.shingle)
@@ -106,7 +119,8 @@ def signatures(chunk: Chunk, how: Banding) -> np.ndarray:
 
 @compiled
 def _hash(codes, hashes, sketch):  # type: ignore[no-untyped-def]
-    """A 32-bit hash of every code, padded to whole steps of the signature, and the odd sketch of all. Overwrites ``codes``."""
+    """A 32-bit hash of every code, padded to whole steps of the signature, and the odd sketch of all. Overwrites
+    ``codes``."""
     count = len(codes)
     for j in range(count):
         codes[j] = mix(codes[j])
@@ -122,14 +136,23 @@ def _hash(codes, hashes, sketch):  # type: ignore[no-untyped-def]
 
 @compiled
 def _sign(hashes, count, multiply, add, low, high, values):  # type: ignore[no-untyped-def]
-    """The signature of ``hashes[:count]``: all minima, then the complements of all maxima (one fewer where the number of
-    ``values`` is odd). ``low`` and ``high`` are room."""
+    """The signature of ``hashes[:count]``: all minima, then the complements of all maxima (one fewer where the number
+    of ``values`` is odd). ``low`` and ``high`` are room."""
     half = len(add)
     for i in range(half):
         low[i] = np.uint32(0xFFFFFFFF)
         high[i] = np.uint32(0)
     for j in range(0, count, _STEP):
-        h0, h1, h2, h3, h4, h5, h6, h7 = hashes[j], hashes[j + 1], hashes[j + 2], hashes[j + 3], hashes[j + 4], hashes[j + 5], hashes[j + 6], hashes[j + 7]
+        h0, h1, h2, h3, h4, h5, h6, h7 = (
+            hashes[j],
+            hashes[j + 1],
+            hashes[j + 2],
+            hashes[j + 3],
+            hashes[j + 4],
+            hashes[j + 5],
+            hashes[j + 6],
+            hashes[j + 7],
+        )
         for i in range(half):
             a, b = multiply[i], add[i]
             v0, v1, v2, v3 = np.uint32(a * h0 + b), np.uint32(a * h1 + b), np.uint32(a * h2 + b), np.uint32(a * h3 + b)

@@ -1,9 +1,9 @@
 """Normalised texts as flat arrays that kernels read.
 
-Normalised means ``text.strip().lower()`` as Python defines both, computed in bulk and mostly without the GIL. Texts that are
-ASCII after it are bytes (``narrow``), all others code points (``wide``). Folded texts, moreover, are in Unicode's form C, have no
-characters of no width, and one space or line break for every run of white space of whatever kind.
-Not here: what is computed from them (shingles.py).
+Normalised means ``text.strip().lower()`` as Python defines both, computed in bulk and mostly without the GIL. Texts
+that are ASCII after it are bytes (``narrow``), all others code points (``wide``). Folded texts, moreover, are in
+Unicode's form C, have no characters of no width, and one space or line break for every run of white space of whatever
+kind. Not here: what is computed from them (shingles.py).
 """
 
 import re
@@ -21,18 +21,24 @@ CASED_BELOW = 0x20000  # no code point from here on has a case
 STRETCH = 32  # bytes that are looked at and moved at once
 SPECIAL = "\u0130\u03a3\u212a"  # İ becomes two code points, Σ depends on its neighbours, KELVIN SIGN becomes ASCII
 # of no width: soft hyphen, joiners, marks of direction, byte order marks, variation selectors
-_WIDTHLESS = re.compile("[\u00ad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f\ufe00-\ufe0f\ufeff]")
-_SPACES = re.compile(r"\s(?:\s+|(?<![\n ]))")  # a run, or one that is neither; an alternative first would be half as fast
+_WIDTHLESS = re.compile(
+    "[\u00ad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f\ufe00-\ufe0f\ufeff]"
+)
+_SPACES = re.compile(
+    r"\s(?:\s+|(?<![\n ]))"
+)  # a run, or one that is neither; an alternative first would be half as fast
 _BREAKS = re.compile("[\n\r\u0085\u2028\u2029]")
 
 
 def folded(text: str) -> str:
-    """``text`` without what cannot be seen: form C, nothing of no width, one space or line break for every run of white space."""
+    """``text`` without what cannot be seen: form C, nothing of no width, one space or line break for every run of white
+    space."""
     return _SPACES.sub(lambda run: "\n" if _BREAKS.search(run[0]) else " ", normalize("NFC", _WIDTHLESS.sub("", text)))
 
 
 class Lines(NamedTuple):
-    """Texts of one kind, uint8 or uint32: text i is ``flat[begins[i]:begins[i] + lengths[i]]`` and belongs to ``rows[i]``."""
+    """Texts of one kind, uint8 or uint32: text i is ``flat[begins[i]:begins[i] + lengths[i]]`` and belongs to
+    ``rows[i]``."""
 
     flat: np.ndarray
     begins: np.ndarray
@@ -48,15 +54,21 @@ class Chunk(NamedTuple):
 
 
 def chunk(texts: Sequence[str], first: int, shingle: int, fold: bool = False) -> Chunk:
-    """Normalise ``texts``, which are rows ``first``, ``first`` + 1, … of the input, and ``fold`` them. Shingles of more than three
-    code points do not fit the bytes' code, so every text is wide then."""
+    """Normalise ``texts``, which are rows ``first``, ``first`` + 1, … of the input, and ``fold`` them. Shingles of more
+    than three code points do not fit the bytes' code, so every text is wide then."""
     rows = np.arange(first, first + len(texts))
-    plain = np.fromiter(map(str.isascii, texts), np.bool_, len(texts)) if shingle <= 3 else np.zeros(len(texts), np.bool_)
+    plain = (
+        np.fromiter(map(str.isascii, texts), np.bool_, len(texts)) if shingle <= 3 else np.zeros(len(texts), np.bool_)
+    )
     if plain.all():
         return Chunk(_narrow(texts, rows, fold), _wide([], rows[:0]))
     others = [_prepared(folded(text) if fold else text) for text in compress(texts, ~plain)]
     narrow, narrow_rows, wide_rows = list(compress(texts, plain)), rows[plain], rows[~plain]
-    became = np.fromiter(map(str.isascii, others), np.bool_, len(others)) if shingle <= 3 else np.zeros(len(others), np.bool_)
+    became = (
+        np.fromiter(map(str.isascii, others), np.bool_, len(others))
+        if shingle <= 3
+        else np.zeros(len(others), np.bool_)
+    )
     if became.any():
         narrow += compress(others, became)
         narrow_rows = np.concatenate((narrow_rows, wide_rows[became]))
@@ -87,10 +99,13 @@ def _wide(texts: Sequence[str], rows: np.ndarray) -> Lines:
 
 @lru_cache(maxsize=1)
 def lower_table() -> np.ndarray:
-    """The lower case of every code point below ``CASED_BELOW`` (uint32) that is a single one whatever its neighbours."""
+    """The lower case of every code point below ``CASED_BELOW`` (uint32) that is a single one whatever its
+    neighbours."""
     points = [chr(point) for point in range(CASED_BELOW)]
     points[0x130] = "i"  # keeps the table in step; texts with it never come here
-    lower = "\n".join(points).lower().encode("utf-32-le", "surrogatepass")  # a line break keeps Σ from having neighbours
+    lower = (
+        "\n".join(points).lower().encode("utf-32-le", "surrogatepass")
+    )  # a line break keeps Σ from having neighbours
     return np.frombuffer(lower, np.uint32)[::2].copy()
 
 
@@ -133,8 +148,9 @@ def _strip_and_lower(flat, lengths):  # type: ignore[no-untyped-def]
 
 @compiled
 def _has_runs(text):  # type: ignore[no-untyped-def]
-    """Whether white space follows white space, or is neither space nor line break; control characters may count too. The
-    last byte is only looked at as what follows. In bytes and without branches, so that the processor takes many at once."""
+    """Whether white space follows white space, or is neither space nor line break; control characters may count too.
+    The last byte is only looked at as what follows. In bytes and without branches, so that the processor takes many at
+    once."""
     odd = False
     for i in range(len(text) - 1):
         c, after = text[i], text[i + 1]

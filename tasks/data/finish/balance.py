@@ -1,7 +1,8 @@
 """The planned shares of domains and difficulties, kept as far as the material goes.
 
-Where one cell is short, the others shrink with it until every share is within tolerance: shares before size. Of a surplus the
-best-scored examples stay; public records only fill what the teachers left short. Not here: asking for more (plan.py).
+Where one cell is short, the others shrink with it until every share is within tolerance: shares before size. Of a
+surplus the best-scored examples stay; public records only fill what the teachers left short. Not here: asking for more
+(plan.py).
 """
 
 import hashlib
@@ -38,9 +39,15 @@ def balance(plan: Artifact, examples: Artifact, settings: Balancing, generated: 
     chosen = choose(cells, {key: len(group) for key, group in groups.items()}, settings.tolerance)
     kept: list[Example] = []
     for key, count in chosen.items():
-        ranked = sorted(groups[key], key=lambda e: (e.metadata.source != generated, -e.metadata.quality_score, shuffled(seed, e.id)))
+        ranked = sorted(
+            groups[key], key=lambda e: (e.metadata.source != generated, -e.metadata.quality_score, shuffled(seed, e.id))
+        )
         kept += ranked[:count]
-    with store.create("examples", parents=[plan, examples], settings={"balancing": settings.identity(), "generated": generated, "fill": fill}) as folder:
+    with store.create(
+        "examples",
+        parents=[plan, examples],
+        settings={"balancing": settings.identity(), "generated": generated, "fill": fill},
+    ) as folder:
         rows.record(folder, rows.EXAMPLES, kept, [])
         folder.metrics["surplus"] = sum(map(len, groups.values())) - len(kept)
         folder.metrics["wanted"] = sum(cell.keep for cell in cells)
@@ -51,14 +58,26 @@ def balance(plan: Artifact, examples: Artifact, settings: Balancing, generated: 
 def choose(cells: list[Cell], available: Counts, tolerance: float) -> Counts:
     """How many examples of each cell are taken: the most for which every share is within ``tolerance`` of the plan's.
 
-    With enough material this is the plan itself. Shares are those of a domain and those of a difficulty, relative to the plan.
+    With enough material this is the plan itself. Shares are those of a domain and those of a difficulty, relative to
+    the plan.
     """
-    # In thousandths of the plan, from above: rounding makes a smaller scale now and then worse, so that no bisection will do.
-    scale = next(scale for scale in range(1000, -1, -1) if off_balance(cells, _take(cells, available, scale / 1000)) <= tolerance)
+    # In thousandths of the plan, from above: rounding makes a smaller scale now and then worse, so that no bisection
+    # will do.
+    scale = next(
+        scale for scale in range(1000, -1, -1) if off_balance(cells, _take(cells, available, scale / 1000)) <= tolerance
+    )
     short = [cell for cell in cells if available.get((cell.domain, cell.difficulty), 0) < cell.keep]
     if short:
-        named = ", ".join(f"{cell.domain} {cell.difficulty} {available.get((cell.domain, cell.difficulty), 0)} of {cell.keep}" for cell in short)
-        log.log(logging.WARNING if scale < 1000 else logging.INFO, "balance: short of %s; the others are taken at %.1f%% of the plan to keep the shares", named, scale / 10)
+        named = ", ".join(
+            f"{cell.domain} {cell.difficulty} {available.get((cell.domain, cell.difficulty), 0)} of {cell.keep}"
+            for cell in short
+        )
+        log.log(
+            logging.WARNING if scale < 1000 else logging.INFO,
+            "balance: short of %s; the others are taken at %.1f%% of the plan to keep the shares",
+            named,
+            scale / 10,
+        )
     return _take(cells, available, scale / 1000)
 
 
@@ -86,4 +105,7 @@ def shuffled(seed: int, identity: str) -> bytes:
 
 
 def _take(cells: list[Cell], available: Counts, scale: float) -> Counts:
-    return {(cell.domain, cell.difficulty): min(available.get((cell.domain, cell.difficulty), 0), round(cell.keep * scale)) for cell in cells}
+    return {
+        (cell.domain, cell.difficulty): min(available.get((cell.domain, cell.difficulty), 0), round(cell.keep * scale))
+        for cell in cells
+    }

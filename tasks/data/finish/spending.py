@@ -1,7 +1,8 @@
-"""The page of the dataset phase's teachers in Prefect's UI: by role what was asked, paid and rejected, and what the rest will cost.
+"""The page of the dataset phase's teachers in Prefect's UI: by role what was asked, paid and rejected, and what the
+rest will cost.
 
-Runs every time, also when everything came from the cache. Not here: the page's tables (blocks/teachers/paying/bill.py), and the plan before a
-run (estimate.py).
+Runs every time, also when everything came from the cache. Not here: the page's tables (blocks/teachers/paying/bill.py),
+and the plan before a run (estimate.py).
 """
 
 from blocks.estimates.calls import Asked, together
@@ -21,4 +22,6 @@ def show_dataset_spending(made: dict[str, Artifact], settings: Data, teachers: T
     for asked in estimate(settings, teachers).asked:
         planned.setdefault(asked.role, []).append(asked)
     waiting = {role: together(those) for role, those in planned.items() if role not in made}
-    leave_page(bill("dataset", [paid(role, artifact, planned.get(role)) for role, artifact in made.items()], waiting), teachers)
+    leave_page(
+        bill("dataset", [paid(role, artifact, planned.get(role)) for role, artifact in made.items()], waiting), teachers
+    )

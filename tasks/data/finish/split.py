@@ -1,7 +1,7 @@
 """Training and validation, disjoint by prompt, and the finished dataset with its card.
 
-Every domain and difficulty gives the same share to validation. Not here: held-out questions for evaluation, which no teacher of the
-dataset ever saw (tasks/evaluation).
+Every domain and difficulty gives the same share to validation. Not here: held-out questions for evaluation, which no
+teacher of the dataset ever saw (tasks/evaluation).
 """
 
 import json
@@ -22,8 +22,8 @@ TRAIN, VALIDATION, CARD, STATS = "train.jsonl", "validation.jsonl", "README.md",
 
 @step(version=1)
 def split(examples: Artifact, stages: dict[str, Artifact], settings: Splitting, seed: int) -> Artifact:
-    """Make the dataset: train.jsonl and validation.jsonl, both also below parquet/, README.md (the card) and stats.json; an artifact of
-    kind "dataset".
+    """Make the dataset: train.jsonl and validation.jsonl, both also below parquet/, README.md (the card) and
+    stats.json; an artifact of kind "dataset".
 
     Args:
         examples: the balanced examples.
@@ -32,7 +32,9 @@ def split(examples: Artifact, stages: dict[str, Artifact], settings: Splitting, 
         seed: decides which prompts go to validation, and the order of the rows.
     """
     train, validation = divide(rows.examples(examples), settings.validation_share, seed)
-    with store.create("dataset", parents=[examples], settings={"splitting": settings.identity(), "seed": seed}) as folder:
+    with store.create(
+        "dataset", parents=[examples], settings={"splitting": settings.identity(), "seed": seed}
+    ) as folder:
         for name, side in ((TRAIN, train), (VALIDATION, validation)):
             rows.write(folder.path / name, side)
             write_parquet((folder.path / "parquet" / name).with_suffix(".parquet"), side)

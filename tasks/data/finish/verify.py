@@ -1,7 +1,8 @@
 """The finished dataset measured: schema, language, duplicates, shares, disjoint splits; and the checks of its gate.
 
-Language is judged by another identifier (langdetect) than the one that filtered (py3langid), and duplicates are looked for again under
-other hash functions, so that a step is not asked about its own work. Not here: what a failed check stops (flows, gates.py).
+Language is judged by another identifier (langdetect) than the one that filtered (py3langid), and duplicates are looked
+for again under other hash functions, so that a step is not asked about its own work. Not here: what a failed check
+stops (flows, gates.py).
 """
 
 import random
@@ -28,8 +29,8 @@ SURE = 0.9  # langdetect's probability of another language from which a text cou
 
 
 class DatasetReport(Record):
-    """What was measured. ``english``: share over ``english.n`` sampled texts long enough to tell; ``undecided``: the others' share.
-    ``off_balance``: largest relative deviation of a share from the plan."""
+    """What was measured. ``english``: share over ``english.n`` sampled texts long enough to tell; ``undecided``: the
+    others' share. ``off_balance``: largest relative deviation of a share from the plan."""
 
     rows: int
     malformed: int
@@ -48,9 +49,16 @@ def verify(dataset: Artifact, settings: Data, seed: int) -> DatasetReport:
     train, broken_train = parse((folder / TRAIN).read_bytes())
     validation, broken_validation = parse((folder / VALIDATION).read_bytes())
     examples, malformed = train + validation, broken_train + broken_validation
-    english, undecided = english_share([f"{e.prompt}\n{e.response}" for e in examples], settings.verification.sample, settings.filters.english.letters, seed)
+    english, undecided = english_share(
+        [f"{e.prompt}\n{e.response}" for e in examples],
+        settings.verification.sample,
+        settings.filters.english.letters,
+        seed,
+    )
     cells = share_out(settings.planning)
-    counts: Counter[tuple[str, str]] = Counter((example.metadata.domain, example.metadata.difficulty) for example in examples)
+    counts: Counter[tuple[str, str]] = Counter(
+        (example.metadata.domain, example.metadata.difficulty) for example in examples
+    )
     shared = {rows.folded(e.prompt) for e in train} & {rows.folded(e.prompt) for e in validation}
     duplicates = duplicate_rate([compared(e.prompt, e.response) for e in examples], settings.near_duplicates, seed + 1)
     off = off_balance(cells, dict(counts))
@@ -60,11 +68,20 @@ def verify(dataset: Artifact, settings: Data, seed: int) -> DatasetReport:
         GateCheck(name="rows", value=len(examples), rule=">=", threshold=wanted.fill * settings.planning.examples),
         GateCheck(name="English, lower end of the interval", value=english.low, rule=">=", threshold=wanted.english),
         GateCheck(name="near-duplicate rate", value=duplicates, rule="<=", threshold=wanted.duplicates),
-        GateCheck(name="deviation from the planned shares", value=off, rule="<=", threshold=settings.balancing.tolerance),
+        GateCheck(
+            name="deviation from the planned shares", value=off, rule="<=", threshold=settings.balancing.tolerance
+        ),
         GateCheck(name="prompts in both splits", value=len(shared), rule="==", threshold=0),
     )
     return DatasetReport(
-        rows=len(examples), malformed=malformed, english=english, undecided=undecided, duplicate_rate=duplicates, off_balance=off, shared_prompts=len(shared), checks=checks
+        rows=len(examples),
+        malformed=malformed,
+        english=english,
+        undecided=undecided,
+        duplicate_rate=duplicates,
+        off_balance=off,
+        shared_prompts=len(shared),
+        checks=checks,
     )
 
 
@@ -84,8 +101,8 @@ def parse(data: bytes) -> tuple[list[Example], int]:
 def english_share(texts: Sequence[str], sample: int, letters: int, seed: int) -> tuple[Interval, float]:
     """Share of English with its 95% Wilson interval over a random sample, and the share that was too short to tell.
 
-    A text of fewer than ``letters`` letters outside code is undecided. Where none can be decided the interval says nothing: the
-    share counts as 1 then, and ``n`` is 0.
+    A text of fewer than ``letters`` letters outside code is undecided. Where none can be decided the interval says
+    nothing: the share counts as 1 then, and ``n`` is 0.
     """
     drawn = [texts[i] for i in sorted(random.Random(seed).sample(range(len(texts)), min(sample, len(texts))))]
     judged = [found for text in drawn if (found := _is_english(text, letters)) is not None]

@@ -1,5 +1,6 @@
-"""JSON files that are not one object a line, as public sets come: one array, one wrapped in an object ({"data": [...]}), objects over
-several lines. Each element becomes a line; they are cut one after the other, so that only one is in memory.
+"""JSON files that are not one object a line, as public sets come: one array, one wrapped in an object ({"data":
+[...]}), objects over several lines. Each element becomes a line; they are cut one after the other, so that only one is
+in memory.
 
 Not here: what an element says (json_text.py).
 """
@@ -75,7 +76,10 @@ def _one_line(element: bytes, path: Path) -> bytes:
         return element
     line = _BREAK.sub(lambda found: found[1] or b" ", element)
     if b"\n" in line:
-        raise BadInput(f"{path}: a text goes over the end of a line ({line[:40].decode(errors='replace')!a} …); JSON writes that as \\n")
+        raise BadInput(
+            f"{path}: a text goes over the end of a line ({line[:40].decode(errors='replace')!a} …); JSON writes that "
+            "as \\n"
+        )
     return line
 
 
@@ -119,4 +123,7 @@ def _cut(path: Path, kind: Layout) -> Iterator[bytes]:
 
 
 def _no_array(path: Path, count: int, shown: bytes) -> BadInput:
-    return BadInput(f"{path}: not a JSON array that can be read (after element {count}: {shown.strip()[:40].decode(errors='replace')!a})")
+    return BadInput(
+        f"{path}: not a JSON array that can be read (after element {count}: "
+        f"{shown.strip()[:40].decode(errors='replace')!a})"
+    )

@@ -1,7 +1,7 @@
 """Plain files of records, read and written as streams: JSON lines (also .gz, .zst), JSON arrays in .json, and Parquet.
 
-JSON lines end with "\\n" and nothing else. What a record is says record.py. Not here: what is done with the records (commands/), public
-sources in other shapes (collect/), and deduplication, which reads its files twice (dedup/).
+JSON lines end with "\\n" and nothing else. What a record is says record.py. Not here: what is done with the records
+(commands/), public sources in other shapes (collect/), and deduplication, which reads its files twice (dedup/).
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -19,7 +19,18 @@ from tasks.data.plain.packing.unpacked import check, lines
 from tasks.data.plain.record import Plain, as_record
 from tasks.data.plain.whole import whole
 
-SUFFIXES = (".jsonl", ".jsonl.zst", ".jsonl.gz", ".ndjson", ".ndjson.zst", ".ndjson.gz", ".json", ".json.zst", ".json.gz", ".parquet")
+SUFFIXES = (
+    ".jsonl",
+    ".jsonl.zst",
+    ".jsonl.gz",
+    ".ndjson",
+    ".ndjson.zst",
+    ".ndjson.gz",
+    ".json",
+    ".json.zst",
+    ".json.gz",
+    ".parquet",
+)
 
 
 class Located(NamedTuple):
@@ -45,12 +56,16 @@ def writer(path: Path) -> Iterator[Callable[[Plain], None]]:
     """Write records one by one; the file is whole or not there. The kind follows from the name, as in :func:`read`.
 
     Raises:
-        BadInput: another kind of file, a place that cannot be written to, or a value that this kind of file cannot hold.
+        BadInput: another kind of file, a place that cannot be written to, or a value that this kind of file cannot
+            hold.
     """
     if not path.name.endswith(SUFFIXES):
         raise BadInput(f"{path}: not a kind of file that is written here; there are: {', '.join(SUFFIXES)}")
     try:
-        with whole([path]) as (file,), _write_parquet(file, path) if path.suffix == ".parquet" else _write_lines(file, path) as write:
+        with (
+            whole([path]) as (file,),
+            _write_parquet(file, path) if path.suffix == ".parquet" else _write_lines(file, path) as write,
+        ):
             yield write
     except OSError as error:
         raise BadInput(f"{path}: cannot be written ({error.strerror or error}); name another place") from None
@@ -63,7 +78,8 @@ def _check(path: Path) -> None:
 
 
 def objects(path: Path) -> Iterator[tuple[int, dict[str, Any], bytes]]:
-    """Number, value and bytes of each line of a file of JSON objects, or of each element of an array; empty lines are skipped.
+    """Number, value and bytes of each line of a file of JSON objects, or of each element of an array; empty lines are
+    skipped.
 
     Raises:
         BadInput: the file is missing, damaged or unpacks to too much, or a line is no JSON object.
@@ -153,8 +169,11 @@ def _write_parquet(file: IO[bytes], path: Path) -> Iterator[Callable[[Plain], No
 
 
 def _together(record: Plain) -> tuple[int, bool] | None:
-    """The same for records whose cells can be taken together: of one batch, and all as they were or all with other fields."""
-    return None if record.cells is None else (id(record.cells[0]), record.row.keys() == set(record.cells[0].schema.names))
+    """The same for records whose cells can be taken together: of one batch, and all as they were or all with other
+    fields."""
+    return (
+        None if record.cells is None else (id(record.cells[0]), record.row.keys() == set(record.cells[0].schema.names))
+    )
 
 
 def _cells(records: list[Plain]) -> Any:
@@ -172,4 +191,6 @@ def _cells(records: list[Plain]) -> Any:
         "response": [record.response for record in records],
     }
     columns = {name: pa.array(values) for name, values in made.items()}
-    return pa.RecordBatch.from_pydict(columns | {name: taken.column(name) for name in records[0].row if name not in made})
+    return pa.RecordBatch.from_pydict(
+        columns | {name: taken.column(name) for name in records[0].row if name not in made}
+    )

@@ -1,7 +1,8 @@
-"""What a line of JSON says and a value as JSON: one definition for every command, in which no value changes without a word.
+"""What a line of JSON says and a value as JSON: one definition for every command, in which no value changes without a
+word.
 
-Read is what RFC 8259 allows and, beyond it, what Python's json writes: NaN, Infinity, lone surrogates. Whole numbers of any length stay
-exact, which orjson alone would make floats of. Not here: which objects are records (record.py).
+Read is what RFC 8259 allows and, beyond it, what Python's json writes: NaN, Infinity, lone surrogates. Whole numbers of
+any length stay exact, which orjson alone would make floats of. Not here: which objects are records (record.py).
 """
 
 import base64
@@ -46,7 +47,16 @@ def too_deep(line: bytes, value: Any) -> bool:
         return False
     level = [value]
     for _ in range(DEEP + 1):
-        level = [inner for one in level for inner in (one.values() if isinstance(one, dict) else one) if isinstance(inner, dict | list)] if level else []
+        level = (
+            [
+                inner
+                for one in level
+                for inner in (one.values() if isinstance(one, dict) else one)
+                if isinstance(inner, dict | list)
+            ]
+            if level
+            else []
+        )
     return bool(level)
 
 
@@ -94,7 +104,11 @@ def _odd_number(value: Any) -> bool:
     """Whether NaN or an infinity, for which orjson writes null, is inside."""
     if isinstance(value, float):
         return not isfinite(value)
-    return any(map(_odd_number, value.values() if isinstance(value, dict) else value)) if isinstance(value, dict | list | tuple) else False
+    return (
+        any(map(_odd_number, value.values() if isinstance(value, dict) else value))
+        if isinstance(value, dict | list | tuple)
+        else False
+    )
 
 
 def _as_text(value: Any) -> Any:
@@ -111,6 +125,8 @@ def _as_text(value: Any) -> Any:
 
 def _span(value: timedelta) -> str:
     """Seconds as ISO 8601 has them, exact to the nanosecond where pandas' own kind brings them."""
-    nanoseconds = (value.days * 86_400 + value.seconds) * 10**9 + value.microseconds * 1000 + getattr(value, "nanoseconds", 0)
+    nanoseconds = (
+        (value.days * 86_400 + value.seconds) * 10**9 + value.microseconds * 1000 + getattr(value, "nanoseconds", 0)
+    )
     seconds, rest = divmod(abs(nanoseconds), 10**9)
     return f"{'-' if nanoseconds < 0 else ''}PT{seconds}{f'.{rest:09d}'.rstrip('0') if rest else ''}S"

@@ -1,4 +1,5 @@
-"""A pool of processes for work that holds the interpreter's lock. The processes die with the one that started them, however it ends.
+"""A pool of processes for work that holds the interpreter's lock. The processes die with the one that started them,
+however it ends.
 
 Not here: what they do.
 """
@@ -20,7 +21,8 @@ def pool(workers: int) -> ProcessPoolExecutor:
 
 
 class _Quiet(ProcessPoolExecutor):
-    """Its processes, started at need, leave Ctrl-C to the one that started them, from their first moment: they inherit what is blocked."""
+    """Its processes, started at need, leave Ctrl-C to the one that started them, from their first moment: they inherit
+    what is blocked."""
 
     def submit(self, *arguments: Any, **named: Any) -> "Future[Any]":
         """As its parent's."""
@@ -33,7 +35,9 @@ class _Quiet(ProcessPoolExecutor):
 
 def processors(wanted: int) -> int:
     """As many processes or threads as are wanted, but no more than the machine has processors for."""
-    return max(1, min(wanted, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1))
+    return max(
+        1, min(wanted, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+    )
 
 
 def _die_with(parent: int) -> None:

@@ -1,9 +1,9 @@
 """What a record is: one definition for filter, dedup, verify and stats.
 
-A JSON object with ``prompt`` (or ``instruction``, and ``input`` or ``context`` where there is one: Alpaca, Dolly) and ``response`` (or
-``output``), both text. ``id`` is text or a whole number, or missing or null: its place in the file stands for it then. ``draft`` and
-``thinking`` are text where they are there, and a score in ``metadata.quality_score`` is a finite number. A field that is null is not
-there. Every other field is carried along unchanged.
+A JSON object with ``prompt`` (or ``instruction``, and ``input`` or ``context`` where there is one: Alpaca, Dolly) and
+``response`` (or ``output``), both text. ``id`` is text or a whole number, or missing or null: its place in the file
+stands for it then. ``draft`` and ``thinking`` are text where they are there, and a score in ``metadata.quality_score``
+is a finite number. A field that is null is not there. Every other field is carried along unchanged.
 Not here: files (files.py, dedup/), and public sources in other shapes (collect/).
 """
 
@@ -23,8 +23,8 @@ _MADE = ("id", "prompt", "response", "instruction", "input", "context", "output"
 
 @dataclass(frozen=True, slots=True)
 class Plain:
-    """One record. ``row`` is all of it; ``line`` is the JSON it came as where that can be written again unchanged; ``cells`` the Parquet
-    batch it came from and its row there; ``named``: the id is its own, not its place."""
+    """One record. ``row`` is all of it; ``line`` is the JSON it came as where that can be written again unchanged;
+    ``cells`` the Parquet batch it came from and its row there; ``named``: the id is its own, not its place."""
 
     id: str
     prompt: str
@@ -46,15 +46,20 @@ class Plain:
         try:
             return dumps(self.row)
         except (TypeError, ValueError, RecursionError) as error:
-            raise BadInput(f"record {self.id[:80]!r}: cannot be written as JSON ({error}); leave the field out or write Parquet") from None
+            raise BadInput(
+                f"record {self.id[:80]!r}: cannot be written as JSON ({error}); leave the field out or write Parquet"
+            ) from None
 
 
 class Unfit(ValueError):
     """What keeps an object from being a record."""
 
 
-def as_record(row: dict[str, Any], where: str, fallback: str, line: bytes | None = None, cells: tuple[Any, int] | None = None) -> Plain:
-    """The record in a JSON object. One in Alpaca's or Dolly's fields gets ``id``, ``prompt`` and ``response`` in their place.
+def as_record(
+    row: dict[str, Any], where: str, fallback: str, line: bytes | None = None, cells: tuple[Any, int] | None = None
+) -> Plain:
+    """The record in a JSON object. One in Alpaca's or Dolly's fields gets ``id``, ``prompt`` and ``response`` in their
+    place.
 
     Args:
         row: the JSON object.
@@ -153,6 +158,15 @@ def _text(row: Mapping[str, Any], name: str) -> str:
         return value
     has = ", ".join(repr(str(key)[:30]) for key in list(row)[:8])
     if name == "output" and "prompt" not in row:
-        raise Unfit(f"instruction, input and output must be text; output is {'null' if value is None else type(value).__name__}")
-    fault = f"field {name!r} is {'null' if value is None else type(value).__name__}, not text" if name in row else f"field {name!r} is missing"
-    raise Unfit(f"{fault}; a record needs prompt and response (or Alpaca's or Dolly's instruction, input or context, output); it has {has or 'nothing'}")
+        raise Unfit(
+            f"instruction, input and output must be text; output is {'null' if value is None else type(value).__name__}"
+        )
+    fault = (
+        f"field {name!r} is {'null' if value is None else type(value).__name__}, not text"
+        if name in row
+        else f"field {name!r} is missing"
+    )
+    raise Unfit(
+        f"{fault}; a record needs prompt and response (or Alpaca's or Dolly's instruction, input or context, output); "
+        f"it has {has or 'nothing'}"
+    )

@@ -1,7 +1,7 @@
 """Files that appear whole or not at all, several of them together; after a kill nothing of them is left.
 
-What is written has no name until it is done (Linux's O_TMPFILE); where the file system cannot do that, it has a hidden one.
-Not here: what is written.
+What is written has no name until it is done (Linux's O_TMPFILE); where the file system cannot do that, it has a hidden
+one. Not here: what is written.
 """
 
 import errno
@@ -15,7 +15,8 @@ from typing import IO
 
 @contextmanager
 def whole(paths: Sequence[Path]) -> Iterator[list[IO[bytes]]]:
-    """Files to write to, and to read again, that take the places of ``paths``, synced to disk, when the block ends well.
+    """Files to write to, and to read again, that take the places of ``paths``, synced to disk, when the block ends
+    well.
 
     Raises:
         OSError: one of them cannot be written.

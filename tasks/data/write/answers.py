@@ -1,4 +1,5 @@
-"""Direct answers to easy questions, and what both kinds of answer share: who answers which question, and the example that results.
+"""Direct answers to easy questions, and what both kinds of answer share: who answers which question, and the example
+that results.
 
 Who answers follows from the question's id alone, so that another question more or less changes nobody else's teacher.
 Not here: answers with a draft (drafts.py), and their scores (judge.py).
@@ -47,8 +48,16 @@ def direct(text: str) -> Parts:
     return None, None, answer
 
 
-def answer_all(questions: Artifact, difficulty: Difficulty, settings: Answering, tokenizer: str, teachers: Teachers, take_apart: Callable[[str], Parts]) -> Artifact:
-    """Ask the questions of one difficulty and take the answers apart; a malformed one is asked again up to ``attempts`` times.
+def answer_all(
+    questions: Artifact,
+    difficulty: Difficulty,
+    settings: Answering,
+    tokenizer: str,
+    teachers: Teachers,
+    take_apart: Callable[[str], Parts],
+) -> Artifact:
+    """Ask the questions of one difficulty and take the answers apart; a malformed one is asked again up to ``attempts``
+    times.
 
     Raises:
         BadInput: the mix names a teacher outside the role, a teacher has no licence in ``settings.licenses``, or every
@@ -76,12 +85,25 @@ def answer_all(questions: Artifact, difficulty: Difficulty, settings: Answering,
         unless_all_refused([answers[question.id][-1] for question in asked], f"{difficulty} answers")
     kept = _examples([question for question in asked if question.id in parts], parts, answers, settings, tokenizer)
     rejects = [
-        rows.Reject(id=question.id, stage="answer", reason="malformed", detail=faults[question.id], prompt=question.prompt, lineage=question.lineage + _calls(answers[question.id]))
+        rows.Reject(
+            id=question.id,
+            stage="answer",
+            reason="malformed",
+            detail=faults[question.id],
+            prompt=question.prompt,
+            lineage=question.lineage + _calls(answers[question.id]),
+        )
         for question in asked
         if question.id not in parts
     ]
-    with store.create("examples", parents=[questions], settings={"difficulty": difficulty, "answering": settings.identity(), "tokenizer": tokenizer}) as folder:
-        rows.record(folder, rows.EXAMPLES, kept, rejects, [answer.call for group in answers.values() for answer in group])
+    with store.create(
+        "examples",
+        parents=[questions],
+        settings={"difficulty": difficulty, "answering": settings.identity(), "tokenizer": tokenizer},
+    ) as folder:
+        rows.record(
+            folder, rows.EXAMPLES, kept, rejects, [answer.call for group in answers.values() for answer in group]
+        )
     return folder.artifact
 
 
@@ -101,20 +123,40 @@ def led_by(teacher: str, role: str, teachers: Teachers) -> Teachers:
     return teachers.model_copy(update={"roles": {**teachers.roles, role: chain}})
 
 
-def _ask_shared(questions: Sequence[Question], difficulty: Difficulty, how: Answers, teachers: Teachers, attempt: int) -> list[tuple[Question, Answer]]:
-    purpose, ask_for = ("answer", prompts.answer) if difficulty == "easy" else ("answer_with_draft", prompts.answer_with_draft)
+def _ask_shared(
+    questions: Sequence[Question], difficulty: Difficulty, how: Answers, teachers: Teachers, attempt: int
+) -> list[tuple[Question, Answer]]:
+    purpose, ask_for = (
+        ("answer", prompts.answer) if difficulty == "easy" else ("answer_with_draft", prompts.answer_with_draft)
+    )
     role = f"answer_{difficulty}"
     answered = []
     for teacher in how.mix:
-        # Teachers stand in for each other, so their requests must differ: otherwise a changed mix would find the old answers in the journal.
+        # Teachers stand in for each other, so their requests must differ: otherwise a changed mix would find the old
+        # answers in the journal.
         own = LEADS * teachers.roles[role].index(teacher) + attempt
         mine = [question for question in questions if first_teacher(question.id, how.mix) == teacher]
-        requests = [Request(purpose=purpose, messages=ask_for(q.domain, q.difficulty, q.prompt), max_tokens=how.max_tokens, temperature=how.temperature, attempt=own) for q in mine]
+        requests = [
+            Request(
+                purpose=purpose,
+                messages=ask_for(q.domain, q.difficulty, q.prompt),
+                max_tokens=how.max_tokens,
+                temperature=how.temperature,
+                attempt=own,
+            )
+            for q in mine
+        ]
         answered += list(zip(mine, ask(requests, role, led_by(teacher, role, teachers)), strict=True))
     return answered
 
 
-def _examples(questions: list[Question], parts: dict[str, Parts], answers: dict[str, list[Answer]], settings: Answering, tokenizer: str) -> list[Example]:
+def _examples(
+    questions: list[Question],
+    parts: dict[str, Parts],
+    answers: dict[str, list[Answer]],
+    settings: Answering,
+    tokenizer: str,
+) -> list[Example]:
     """Examples without a score yet (0)."""
     texts = [" ".join(part for part in (question.prompt, *parts[question.id]) if part) for question in questions]
     counts = counter(tokenizer)(texts)
@@ -137,7 +179,17 @@ def _examples(questions: list[Question], parts: dict[str, Parts], answers: dict[
             license=settings.licenses[last.call.teacher],
         )
         lineage = question.lineage + _calls(answers[question.id])
-        made.append(Example(id=question.id, prompt=question.prompt, draft=draft, thinking=thinking, response=response, metadata=metadata, lineage=lineage))
+        made.append(
+            Example(
+                id=question.id,
+                prompt=question.prompt,
+                draft=draft,
+                thinking=thinking,
+                response=response,
+                metadata=metadata,
+                lineage=lineage,
+            )
+        )
     return made
 
 
@@ -150,7 +202,10 @@ def _check(settings: Answering, difficulty: Difficulty, how: Answers, teachers: 
     chain = teachers.roles[f"answer_{difficulty}"]
     for teacher in how.mix:
         if teacher not in chain:
-            raise BadInput(f"data.answering.{difficulty}.mix: teacher {teacher!r} is not in teachers.roles.answer_{difficulty} ({', '.join(chain)})")
+            raise BadInput(
+                f"data.answering.{difficulty}.mix: teacher {teacher!r} is not in teachers.roles.answer_{difficulty} "
+                f"({', '.join(chain)})"
+            )
     for teacher in chain:
         if teacher not in settings.licenses:
             raise BadInput(f"data.answering.licenses: no licence for what teacher {teacher!r} writes; add it")

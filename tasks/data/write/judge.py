@@ -1,6 +1,8 @@
-"""Answers scored by a teacher: accuracy 0–3, completeness 0–2, coherence 0–2, helpfulness 0–3. Below the threshold an example goes.
+"""Answers scored by a teacher: accuracy 0–3, completeness 0–2, coherence 0–2, helpfulness 0–3. Below the threshold an
+example goes.
 
-The judge sees question and response, not draft, thinking or who wrote them. Not here: checks that need no teacher (filter.py).
+The judge sees question and response, not draft, thinking or who wrote them. Not here: checks that need no teacher
+(filter.py).
 """
 
 from pydantic import Field
@@ -49,7 +51,16 @@ def judge(easy: Artifact, hard: Artifact, settings: Judging, teachers: Teachers)
             metadata = example.metadata.model_copy(update={"quality_score": reply.value.total})
             kept.append(example.model_copy(update={"metadata": metadata, "lineage": lineage}))
         elif fault is not None:
-            rejects.append(rows.Reject(id=example.id, stage="judge", reason=fault[0], detail=fault[1], prompt=example.prompt, lineage=lineage))
+            rejects.append(
+                rows.Reject(
+                    id=example.id,
+                    stage="judge",
+                    reason=fault[0],
+                    detail=fault[1],
+                    prompt=example.prompt,
+                    lineage=lineage,
+                )
+            )
     if not kept:
         unless_all_refused([reply.answer for reply in replies], "judge")
     with store.create("examples", parents=[easy, hard], settings=settings) as folder:

@@ -53,7 +53,12 @@ def share_out(settings: Planning) -> list[Cell]:
         ("easy", 1 - settings.hard_share, settings.easy_oversample),
         ("hard", settings.hard_share, settings.hard_oversample),
     )
-    weights = [(name, difficulty, domain.share / total * share, factor) for name, domain in settings.domains.items() for difficulty, share, factor in factors if share > 0]
+    weights = [
+        (name, difficulty, domain.share / total * share, factor)
+        for name, domain in settings.domains.items()
+        for difficulty, share, factor in factors
+        if share > 0
+    ]
     keep = apportion(settings.examples, [weight for _, _, weight, _ in weights])
     return [
         Cell(
@@ -69,7 +74,8 @@ def share_out(settings: Planning) -> list[Cell]:
 
 
 def apportion(total: int, weights: list[float]) -> list[int]:
-    """Whole numbers in proportion to ``weights`` (which add up to 1) that add up to ``total``: largest remainders, first wins a tie."""
+    """Whole numbers in proportion to ``weights`` (which add up to 1) that add up to ``total``: largest remainders,
+    first wins a tie."""
     exact = [total * weight for weight in weights]
     counts = [math.floor(value) for value in exact]
     by_remainder = sorted(range(len(exact)), key=lambda i: (counts[i] - exact[i], i))

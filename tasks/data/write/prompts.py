@@ -1,5 +1,5 @@
-"""What the teachers are told. A request is a system message (a header that names the job, then instructions) and a user message
-that carries the content and nothing else, so that a text from elsewhere cannot pose as an instruction.
+"""What the teachers are told. A request is a system message (a header that names the job, then instructions) and a user
+message that carries the content and nothing else, so that a text from elsewhere cannot pose as an instruction.
 
 Not here: sending them, and reading the replies (the step of each job).
 """
@@ -21,10 +21,14 @@ Difficulty: {difficulty}
 Count: {count}
 Batch: {batch}
 
-You write training questions for a language model. Write {count} different questions of the domain "{domain.replace("_", " ")}".
-{_ABOUT[difficulty]} Every question stands alone: it contains everything that is needed to answer it, including any passage, data or tool
-description. Vary subject, wording, length and numbers. No names of real people, no private data, no text that is under copyright.
-Batch {batch} must not repeat other batches. Reply with one JSON object and nothing else: {{"questions": ["first question", "second question"]}}"""
+You write training questions for a language model. Write {count} different questions of the domain \
+"{domain.replace("_", " ")}".
+{_ABOUT[difficulty]} Every question stands alone: it contains everything that is needed to answer it, including any \
+passage, data or tool
+description. Vary subject, wording, length and numbers. No names of real people, no private data, no text that is \
+under copyright.
+Batch {batch} must not repeat other batches. Reply with one JSON object and nothing else: {{"questions": ["first \
+question", "second question"]}}"""
     return _messages(system, f"Write {count} questions about: {topic}.")
 
 
@@ -37,7 +41,8 @@ Difficulty: {difficulty}
 Rate the question in the user message as a training question, with integers from 1 (bad) to 10 (excellent).
 clarity: one meaning, complete, well worded. relevance: it belongs to the domain "{domain.replace("_", " ")}".
 difficulty: it really is {difficulty}. {_ABOUT[difficulty]} quality: worth learning from over all.
-Do not answer the question. Reply with one JSON object and nothing else: {{"clarity": 1, "relevance": 1, "difficulty": 1, "quality": 1}}"""
+Do not answer the question. Reply with one JSON object and nothing else: {{"clarity": 1, "relevance": 1, \
+"difficulty": 1, "quality": 1}}"""
     return _messages(system, question)
 
 
@@ -47,7 +52,8 @@ def answer(domain: Domain, difficulty: Difficulty, question: str) -> tuple[Messa
 Domain: {domain}
 Difficulty: {difficulty}
 
-Answer the question correctly and completely, as briefly as that allows. Give the answer alone: no preamble, no closing remark.
+Answer the question correctly and completely, as briefly as that allows. Give the answer alone: no preamble, no \
+closing remark.
 Put code in a fenced block only where the question asks for a program of several lines."""
     return _messages(system, question)
 
@@ -71,7 +77,8 @@ the final answer alone, correct and complete, which must make sense to somebody 
 
 
 def judge(domain: Domain, difficulty: Difficulty, question: str, response: str) -> tuple[Message, ...]:
-    """Ask for four scores of an answer. Reply: ``{"accuracy": 3, "completeness": 2, "coherence": 2, "helpfulness": 3}``."""
+    """Ask for four scores of an answer. Reply: ``{"accuracy": 3, "completeness": 2, "coherence": 2, "helpfulness":
+    3}``."""
     system = f"""Task: judge
 Domain: {domain}
 Difficulty: {difficulty}

@@ -1,7 +1,8 @@
 """Questions, written by a teacher in batches, without duplicates.
 
-A question that came before (in any domain) is dropped and made up for in another round, up to a bound. Every call is journaled by
-the teachers block, so that a run that was stopped goes on where it was. Not here: whether a question is any good (validate.py).
+A question that came before (in any domain) is dropped and made up for in another round, up to a bound. Every call is
+journaled by the teachers block, so that a run that was stopped goes on where it was. Not here: whether a question is
+any good (validate.py).
 """
 
 import json
@@ -31,7 +32,8 @@ BATCHES_PER_CELL = 100_000  # batch numbers of one seed and cell; another seed a
 
 
 class Written(Fields):
-    """The reply to ``write_questions``. Its items are looked at one by one; a reply without a text among them is no reply."""
+    """The reply to ``write_questions``. Its items are looked at one by one; a reply without a text among them is no
+    reply."""
 
     questions: Several
 
@@ -79,7 +81,9 @@ def write_questions(plan: Artifact, settings: Writing, source: str, teachers: Te
             break
         log.debug("questions: round %d, %d calls", round_number, len(wanted))
         requests = [_request(one.cell, seed, batch, settings) for one, batch in wanted]
-        for (one, _), reply in zip(wanted, ask_parsed(requests, ROLE, teachers, Written, settings.attempts), strict=True):
+        for (one, _), reply in zip(
+            wanted, ask_parsed(requests, ROLE, teachers, Written, settings.attempts), strict=True
+        ):
             made_by = tuple(answer.call for answer in reply.answers)
             calls += made_by
             last.append(reply.answer)
@@ -89,9 +93,18 @@ def write_questions(plan: Artifact, settings: Writing, source: str, teachers: Te
         unless_all_refused(last, "questions")
     for one in collected:
         if one.missing:
-            log.warning("questions: %s %s is %d short of %d after %d batches", one.cell.domain, one.cell.difficulty, one.missing, one.cell.ask, one.batches)
+            log.warning(
+                "questions: %s %s is %d short of %d after %d batches",
+                one.cell.domain,
+                one.cell.difficulty,
+                one.missing,
+                one.cell.ask,
+                one.batches,
+            )
     with store.create("questions", parents=[plan], settings=settings) as folder:
-        rows.record(folder, rows.QUESTIONS, [question for one in collected for question in one.questions], rejects, calls)
+        rows.record(
+            folder, rows.QUESTIONS, [question for one in collected for question in one.questions], rejects, calls
+        )
         folder.metrics["short"] = sum(one.missing for one in collected)
     return folder.artifact
 
@@ -105,22 +118,49 @@ def _next_batches(one: Collected, size: int) -> Iterator[int]:
 
 def _request(cell: Cell, seed: int, batch: int, settings: Writing) -> Request:
     topic = cell.topics[batch % len(cell.topics)]
-    messages = prompts.write_questions(cell.domain, cell.difficulty, topic, settings.batch, seed * BATCHES_PER_CELL + batch)
-    return Request(purpose="write_questions", messages=messages, max_tokens=settings.max_tokens, temperature=settings.temperature)
+    messages = prompts.write_questions(
+        cell.domain, cell.difficulty, topic, settings.batch, seed * BATCHES_PER_CELL + batch
+    )
+    return Request(
+        purpose="write_questions", messages=messages, max_tokens=settings.max_tokens, temperature=settings.temperature
+    )
 
 
-def _take(one: Collected, item: Any, source: str, calls: tuple[CallRef, ...], seen: set[str], rejects: list[rows.Reject]) -> None:
+def _take(
+    one: Collected, item: Any, source: str, calls: tuple[CallRef, ...], seen: set[str], rejects: list[rows.Reject]
+) -> None:
     """Keep a question that is new and still wanted; what is beyond the plan is no reject."""
     text = _text(item)
     prompt = (json.dumps(item) if text is None else text).strip()
     key = rows.folded(prompt)
     identity = rows.question_id(one.cell.domain, prompt)
     if text is None:
-        rejects.append(rows.Reject(id=identity, stage="questions", reason="malformed", detail="not a text", prompt=prompt[:200], lineage=calls))
+        rejects.append(
+            rows.Reject(
+                id=identity,
+                stage="questions",
+                reason="malformed",
+                detail="not a text",
+                prompt=prompt[:200],
+                lineage=calls,
+            )
+        )
     elif not key or key in seen:
         reason = "repeated" if key else "empty"
-        rejects.append(rows.Reject(id=identity, stage="questions", reason=reason, detail="", prompt=prompt, lineage=calls))
+        rejects.append(
+            rows.Reject(id=identity, stage="questions", reason=reason, detail="", prompt=prompt, lineage=calls)
+        )
     elif one.missing > 0:
         seen.add(key)
         cell = one.cell
-        one.questions.append(Question(id=identity, prompt=prompt, domain=cell.domain, difficulty=cell.difficulty, task_type=cell.task_type, source=source, lineage=calls))
+        one.questions.append(
+            Question(
+                id=identity,
+                prompt=prompt,
+                domain=cell.domain,
+                difficulty=cell.difficulty,
+                task_type=cell.task_type,
+                source=source,
+                lineage=calls,
+            )
+        )

@@ -1,4 +1,5 @@
-"""Questions rated by a teacher: clarity, relevance, difficulty, quality. Below a minimum a question goes, with its reason.
+"""Questions rated by a teacher: clarity, relevance, difficulty, quality. Below a minimum a question goes, with its
+reason.
 
 Not here: the question's answer, which nobody has seen yet.
 """
@@ -33,7 +34,15 @@ _REASONS = {"relevance": "off_topic", "clarity": "unclear", "difficulty": "wrong
 def validate(questions: Artifact, settings: Validating, teachers: Teachers) -> Artifact:
     """Keep the questions whose ratings reach every minimum; an artifact of kind "questions"."""
     asked = rows.questions(questions)
-    requests = [Request(purpose="validate", messages=prompts.validate(q.domain, q.difficulty, q.prompt), max_tokens=settings.max_tokens, temperature=0.0) for q in asked]
+    requests = [
+        Request(
+            purpose="validate",
+            messages=prompts.validate(q.domain, q.difficulty, q.prompt),
+            max_tokens=settings.max_tokens,
+            temperature=0.0,
+        )
+        for q in asked
+    ]
     kept: list[Question] = []
     rejects: list[rows.Reject] = []
     calls: list[CallRef] = []
@@ -46,7 +55,16 @@ def validate(questions: Artifact, settings: Validating, teachers: Teachers) -> A
         if fault is None:
             kept.append(question.model_copy(update={"lineage": lineage}))
         else:
-            rejects.append(rows.Reject(id=question.id, stage="validate", reason=fault[0], detail=fault[1], prompt=question.prompt, lineage=lineage))
+            rejects.append(
+                rows.Reject(
+                    id=question.id,
+                    stage="validate",
+                    reason=fault[0],
+                    detail=fault[1],
+                    prompt=question.prompt,
+                    lineage=lineage,
+                )
+            )
     if not kept:
         unless_all_refused([reply.answer for reply in replies], "validate")
     with store.create("questions", parents=[questions], settings=settings) as folder:

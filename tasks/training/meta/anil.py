@@ -1,8 +1,9 @@
 """ANIL-MAML on the LoRA of the fine-tuning, and beside it a control: plain LoRA training on the same examples.
 
-Meta-training: every round draws a few tasks; the head is adapted to each on its support examples, and all adapters move so
-that the adapted head answers the query examples better. The control draws the same examples in the same order and takes
-the same number of optimiser steps at the same rate, without the inner loop. Whether ANIL helped is for adaptation.py to say.
+Meta-training: every round draws a few tasks; the head is adapted to each on its support examples, and all adapters move
+so that the adapted head answers the query examples better. The control draws the same examples in the same order and
+takes the same number of optimiser steps at the same rate, without the inner loop. Whether ANIL helped is for
+adaptation.py to say.
 """
 
 import json
@@ -44,7 +45,8 @@ class Result(NamedTuple):
 
 @step(version=2)
 def anil(model: Artifact, adapter: Artifact, dataset: Artifact, lora: Lora, settings: Anil, seed: int) -> Artifact:
-    """Meta-train ``adapter`` (of ``model``, fine-tuned under ``lora``) and keep the best by validation loss after adaptation.
+    """Meta-train ``adapter`` (of ``model``, fine-tuned under ``lora``) and keep the best by validation loss after
+    adaptation.
 
     Returns:
         Artifact of kind "adapter" as sft makes it. Metrics: rounds, tokens, validation_loss.
@@ -54,12 +56,19 @@ def anil(model: Artifact, adapter: Artifact, dataset: Artifact, lora: Lora, sett
     """
     from tasks.training.meta.inner_loop import meta_gradient
 
-    with store.create("adapter", parents=[model, adapter, dataset], settings=_described(lora, settings, seed, "anil")) as folder, reproducible(seed):
+    with (
+        store.create(
+            "adapter", parents=[model, adapter, dataset], settings=_described(lora, settings, seed, "anil")
+        ) as folder,
+        reproducible(seed),
+    ):
         learner = load(model, adapter, dataset, lora, settings, seed)
 
         def gradient(episode: Episode) -> tuple[float, list[Any]]:
             support, query = (batch(part, learner.pad, learner.device) for part in (episode.support, episode.query))
-            return meta_gradient(learner.parts, support, query, settings.inner_rate, settings.inner_steps, settings.second_order)
+            return meta_gradient(
+                learner.parts, support, query, settings.inner_rate, settings.inner_steps, settings.second_order
+            )
 
         result = train(learner, gradient, settings, settings.rounds, settings.patience, seed, "ANIL")
         _write(folder, learner, result, model, adapter)
@@ -67,9 +76,11 @@ def anil(model: Artifact, adapter: Artifact, dataset: Artifact, lora: Lora, sett
 
 
 @step(version=2)
-def control(model: Artifact, adapter: Artifact, dataset: Artifact, lora: Lora, settings: Anil, rounds: int, seed: int) -> Artifact:
-    """Train ``adapter`` on, for ``rounds`` steps, on the examples that ``anil`` drew, without an inner loop; the best is kept by
-    the same validation. Returns and raises as :func:`anil`."""
+def control(
+    model: Artifact, adapter: Artifact, dataset: Artifact, lora: Lora, settings: Anil, rounds: int, seed: int
+) -> Artifact:
+    """Train ``adapter`` on, for ``rounds`` steps, on the examples that ``anil`` drew, without an inner loop; the best
+    is kept by the same validation. Returns and raises as :func:`anil`."""
     from tasks.training.meta.inner_loop import plain_gradient
 
     described = _described(lora, settings, seed, "control") | {"rounds": rounds}
@@ -88,26 +99,54 @@ def load(model: Artifact, adapter: Artifact, dataset: Artifact, lora: Lora, sett
     from tasks.training.meta.inner_loop import cut
 
     tokenizer = load_tokenizer(store.open(model))
-    tasks = read_tasks(dataset, tokenizer, support=settings.support, query=settings.query, held_out=settings.held_out, max_length=lora.max_length, closing=lora.closing, seed=seed)
+    tasks = read_tasks(
+        dataset,
+        tokenizer,
+        support=settings.support,
+        query=settings.query,
+        held_out=settings.held_out,
+        max_length=lora.max_length,
+        closing=lora.closing,
+        seed=seed,
+    )
     base = load_model(store.open(model), device=lora.device, dtype=lora.dtype, quantise=lora.quantise)
     peft = load_adapter(base, store.open(adapter), trainable=True).eval()  # no dropout: features are computed once
-    return Learner(peft, cut(peft, settings.head_layers, lora.checkpointing), tasks, tokenizer.pad_token_id, lora.device)
+    return Learner(
+        peft, cut(peft, settings.head_layers, lora.checkpointing), tasks, tokenizer.pad_token_id, lora.device
+    )
 
 
-def train(learner: Learner, gradient: Callable[[Episode], tuple[float, list[Any]]], settings: Anil, rounds: int, patience: int, seed: int, title: str) -> Result:
+def train(
+    learner: Learner,
+    gradient: Callable[[Episode], tuple[float, list[Any]]],
+    settings: Anil,
+    rounds: int,
+    patience: int,
+    seed: int,
+    title: str,
+) -> Result:
     """The outer loop, with the gradient of one episode given; leaves the best adapters by validation in the model."""
     import torch
 
     parameters = learner.parts.outer
     optimizer = torch.optim.AdamW(parameters, lr=settings.outer_rate, weight_decay=0.0)
     random = np.random.default_rng(seed)
-    measured = measuring_episodes(learner.tasks, learner.tasks.seen, len(learner.tasks.seen), settings.support, settings.query, np.random.default_rng([seed, VALIDATION_STREAM]))
+    measured = measuring_episodes(
+        learner.tasks,
+        learner.tasks.seen,
+        len(learner.tasks.seen),
+        settings.support,
+        settings.query,
+        np.random.default_rng([seed, VALIDATION_STREAM]),
+    )
     best, best_round, best_weights = validate(learner, measured, settings), 0, [p.detach().clone() for p in parameters]
     curve: list[dict[str, float]] = []
     losses, tokens, done = [], 0, 0
     with progress(title, rounds) as advance:
         for done in range(1, rounds + 1):
-            episodes = training_episodes(learner.tasks, learner.tasks.seen, settings.tasks, settings.support, settings.query, random)
+            episodes = training_episodes(
+                learner.tasks, learner.tasks.seen, settings.tasks, settings.support, settings.query, random
+            )
             results = [gradient(episode) for episode in episodes]
             for parameter, slopes in zip(parameters, zip(*(slopes for _, slopes in results), strict=True), strict=True):
                 parameter.grad = torch.stack(slopes).mean(0)
@@ -150,7 +189,9 @@ def measure(learner: Learner, episodes: list[Episode], settings: Anil) -> list[t
 def _write(folder: store.Folder, learner: Learner, result: Result, model: Artifact, adapter: Artifact) -> None:
     write_adapter(learner.model, folder.path, base=model, quantise=read_base(store.open(adapter)).quantise)
     (folder.path / "curve.json").write_text(json.dumps(result.curve))
-    folder.metrics.update(rounds=result.rounds, tokens=result.curve[-1]["tokens"], validation_loss=result.validation_loss)
+    folder.metrics.update(
+        rounds=result.rounds, tokens=result.curve[-1]["tokens"], validation_loss=result.validation_loss
+    )
 
 
 def _described(lora: Lora, settings: Anil, seed: int, method: str) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Tasks for meta-learning: the examples of one task type, drawn into support and query sets.
 
-Support examples come from the train split. Query examples come from it too while training, and from the validation split
-when something is measured. Some task types are never trained on, for the comparison afterwards.
+Support examples come from the train split. Query examples come from it too while training, and from the validation
+split when something is measured. Some task types are never trained on, for the comparison afterwards.
 """
 
 from collections import defaultdict
@@ -30,7 +30,8 @@ class Episode(NamedTuple):
 
 
 class Tasks(NamedTuple):
-    """Train and validation examples by task; ``seen`` tasks are for meta-training, ``held_out`` ones for the comparison."""
+    """Train and validation examples by task; ``seen`` tasks are for meta-training, ``held_out`` ones for the
+    comparison."""
 
     train: Pools
     validation: Pools
@@ -38,7 +39,17 @@ class Tasks(NamedTuple):
     held_out: tuple[str, ...]
 
 
-def read_tasks(dataset: Artifact, tokenizer: Any, *, support: int, query: int, held_out: float, max_length: int, closing: bool, seed: int) -> Tasks:
+def read_tasks(
+    dataset: Artifact,
+    tokenizer: Any,
+    *,
+    support: int,
+    query: int,
+    held_out: float,
+    max_length: int,
+    closing: bool,
+    seed: int,
+) -> Tasks:
     """The dataset's task types (domain/task_type) that have enough examples for an episode, shared out by ``seed``.
 
     Raises:
@@ -46,9 +57,14 @@ def read_tasks(dataset: Artifact, tokenizer: Any, *, support: int, query: int, h
     """
     train = pools(rows(dataset, "train"), tokenizer, max_length, closing)
     validation = pools(rows(dataset, "validation"), tokenizer, max_length, closing)
-    names = sorted(name for name, examples in train.items() if len(examples) >= support + query and validation.get(name))
+    names = sorted(
+        name for name, examples in train.items() if len(examples) >= support + query and validation.get(name)
+    )
     if len(names) < 2:
-        raise BadInput(f"{dataset.short}: {len(names)} task types have {support + query} train examples and one of validation; ANIL needs two, build a larger dataset")
+        raise BadInput(
+            f"{dataset.short}: {len(names)} task types have {support + query} train examples and one of validation; "
+            "ANIL needs two, build a larger dataset"
+        )
     shuffled = [names[i] for i in np.random.default_rng(seed).permutation(len(names))]
     away = min(len(names) - 1, max(1, round(held_out * len(names))))
     return Tasks(train, validation, tuple(sorted(shuffled[away:])), tuple(sorted(shuffled[:away])))
@@ -62,8 +78,11 @@ def pools(examples: Sequence[Example], tokenizer: Any, max_length: int, closing:
     return {name: encode(members, tokenizer, max_length=max_length, close=closing) for name, members in grouped.items()}
 
 
-def training_episodes(tasks: Tasks, names: Sequence[str], count: int, support: int, query: int, random: np.random.Generator) -> list[Episode]:
-    """``count`` episodes of different tasks among ``names`` (again from the start once all had their turn), from the train split."""
+def training_episodes(
+    tasks: Tasks, names: Sequence[str], count: int, support: int, query: int, random: np.random.Generator
+) -> list[Episode]:
+    """``count`` episodes of different tasks among ``names`` (again from the start once all had their turn), from the
+    train split."""
     turns = np.concatenate([random.permutation(len(names)) for _ in range(-(-count // len(names)))])[:count]
     found = []
     for name in (names[i] for i in turns):
@@ -72,7 +91,9 @@ def training_episodes(tasks: Tasks, names: Sequence[str], count: int, support: i
     return found
 
 
-def measuring_episodes(tasks: Tasks, names: Sequence[str], count: int, support: int, query: int, random: np.random.Generator) -> list[Episode]:
+def measuring_episodes(
+    tasks: Tasks, names: Sequence[str], count: int, support: int, query: int, random: np.random.Generator
+) -> list[Episode]:
     """As :func:`training_episodes`, with up to ``query`` query examples from the validation split."""
     found = []
     for episode in training_episodes(tasks, names, count, support, 0, random):

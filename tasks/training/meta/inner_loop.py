@@ -1,9 +1,9 @@
 """ANIL's gradient: adapt the head of a LoRA model on support examples, judge it on query examples, differentiate.
 
-The model is cut below its last decoder layers. The body's features of the support examples do not change in the inner loop,
-so they are computed once for all inner steps. Nothing of the inner loop is written to the model: the adapted head lives in
-a dictionary that ``torch.func.functional_call`` uses in place of the model's own adapters (Raghu et al. 2020). Not here: which
-examples make a task (episodes.py), and the outer optimiser (anil.py).
+The model is cut below its last decoder layers. The body's features of the support examples do not change in the inner
+loop, so they are computed once for all inner steps. Nothing of the inner loop is written to the model: the adapted head
+lives in a dictionary that ``torch.func.functional_call`` uses in place of the model's own adapters (Raghu et al. 2020).
+Not here: which examples make a task (episodes.py), and the outer optimiser (anil.py).
 """
 
 from collections.abc import Iterator
@@ -41,7 +41,12 @@ class Body(nn.Module):
 
     def __init__(self, llama: Any, layers: int, checkpointing: bool) -> None:
         super().__init__()
-        self.embed_tokens, self.rotary_emb, self.layers, self.checkpointing = llama.embed_tokens, llama.rotary_emb, llama.layers[:layers], checkpointing
+        self.embed_tokens, self.rotary_emb, self.layers, self.checkpointing = (
+            llama.embed_tokens,
+            llama.rotary_emb,
+            llama.layers[:layers],
+            checkpointing,
+        )
 
     def forward(self, batch: Batch) -> Features:
         """Without a mask attention is causal, and padding on the right is then never looked at."""
@@ -103,7 +108,8 @@ def cut(model: Any, head_layers: int, checkpointing: bool) -> Cut:
 def adapted(parts: Cut, support: Batch, rate: float, steps: int, second_order: bool) -> Weights:
     """The head's adapters after ``steps`` of gradient descent on ``support``; the model itself is unchanged.
 
-    With ``second_order`` the result can be differentiated through the steps; otherwise it is the start minus a constant.
+    With ``second_order`` the result can be differentiated through the steps; otherwise it is the start minus a
+    constant.
     """
     with torch.set_grad_enabled(second_order):
         features = parts.body(support)
@@ -112,11 +118,16 @@ def adapted(parts: Cut, support: Batch, rate: float, steps: int, second_order: b
         for _ in range(steps):
             loss = functional_call(parts.head, fast, (features,))
             slopes = torch.autograd.grad(loss, list(fast.values()), create_graph=second_order)
-            fast = {name: weight - rate * (slope if second_order else slope.detach()) for (name, weight), slope in zip(fast.items(), slopes, strict=True)}
+            fast = {
+                name: weight - rate * (slope if second_order else slope.detach())
+                for (name, weight), slope in zip(fast.items(), slopes, strict=True)
+            }
     return fast
 
 
-def meta_gradient(parts: Cut, support: Batch, query: Batch, rate: float, steps: int, second_order: bool) -> tuple[float, list[torch.Tensor]]:
+def meta_gradient(
+    parts: Cut, support: Batch, query: Batch, rate: float, steps: int, second_order: bool
+) -> tuple[float, list[torch.Tensor]]:
     """Loss on ``query`` after adapting on ``support``, and its gradient for every outer parameter, in their order."""
     with twice_differentiable(second_order):
         fast = adapted(parts, support, rate, steps, second_order)

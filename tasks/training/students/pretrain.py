@@ -1,4 +1,5 @@
-"""Make a small Llama and pretrain it on the easy families of the rehearsal world, so that the pipeline has a student offline.
+"""Make a small Llama and pretrain it on the easy families of the rehearsal world, so that the pipeline has a student
+offline.
 
 The closing token is trained here, so the student knows how to stop. Not here: the hard families, and the sections of a
 hard answer, which the fine-tuning teaches (sft.py).
@@ -41,7 +42,10 @@ def pretrain(tokenizer: Artifact, settings: Scratch, seed: int) -> Artifact:
     from transformers.utils import logging
 
     logging.disable_progress_bar()
-    with store.create("model", parents=[tokenizer], settings={**settings.identity(), "seed": seed}) as folder, reproducible(seed):
+    with (
+        store.create("model", parents=[tokenizer], settings={**settings.identity(), "seed": seed}) as folder,
+        reproducible(seed),
+    ):
         fast = load_tokenizer(store.open(tokenizer))
         model = LlamaForCausalLM(configuration(settings, fast))
         examples = easy_examples(settings, seed)
@@ -73,8 +77,15 @@ def easy_examples(settings: Scratch, seed: int) -> list[Example]:
     """
     unknown = set(settings.examples) - set(DOMAINS)
     if unknown:
-        raise BadInput(f"training.student.examples: {', '.join(sorted(unknown))} is no domain; there are: {', '.join(DOMAINS)}")
-    found = [one for domain in DOMAINS if domain in settings.examples for one in world.examples(domain, "easy", "train", settings.examples[domain], seed)]
+        raise BadInput(
+            f"training.student.examples: {', '.join(sorted(unknown))} is no domain; there are: {', '.join(DOMAINS)}"
+        )
+    found = [
+        one
+        for domain in DOMAINS
+        if domain in settings.examples
+        for one in world.examples(domain, "easy", "train", settings.examples[domain], seed)
+    ]
     drafted = np.random.default_rng(seed).random(len(found)) < settings.drafted
     return [drafted_form(one) if chosen else one for one, chosen in zip(found, drafted, strict=True)]
 
@@ -106,7 +117,9 @@ def configuration(settings: Scratch, tokenizer: "PreTrainedTokenizerFast") -> "L
     )
 
 
-def fit(model: "LlamaForCausalLM", rows: "tuple[torch.Tensor, torch.Tensor, torch.Tensor]", settings: Scratch, seed: int) -> list[dict[str, float]]:
+def fit(
+    model: "LlamaForCausalLM", rows: "tuple[torch.Tensor, torch.Tensor, torch.Tensor]", settings: Scratch, seed: int
+) -> list[dict[str, float]]:
     """Train on packed rows (ids, labels, positions) in place; the curve: step, tokens, loss, validation loss."""
     import torch
 
@@ -120,10 +133,15 @@ def fit(model: "LlamaForCausalLM", rows: "tuple[torch.Tensor, torch.Tensor, torc
     decayed = [p for p in model.parameters() if p.ndim > 1]
     plain = [p for p in model.parameters() if p.ndim <= 1]
     optimizer = torch.optim.AdamW(
-        [{"params": decayed, "weight_decay": settings.weight_decay}, {"params": plain, "weight_decay": 0.0}], lr=settings.learning_rate, betas=(0.9, 0.95), fused=True
+        [{"params": decayed, "weight_decay": settings.weight_decay}, {"params": plain, "weight_decay": 0.0}],
+        lr=settings.learning_rate,
+        betas=(0.9, 0.95),
+        fused=True,
     )
     warmup = max(1, round(steps * settings.warmup))
-    scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: min((step + 1) / warmup, (steps - step) / max(1, steps - warmup + 1)))
+    scheduler = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda step: min((step + 1) / warmup, (steps - step) / max(1, steps - warmup + 1))
+    )
     every, curve, recent = max(1, steps // CURVE_POINTS), [], []
     model.train()
     with progress("pretraining", steps) as advance:
@@ -141,14 +159,23 @@ def fit(model: "LlamaForCausalLM", rows: "tuple[torch.Tensor, torch.Tensor, torc
                 with torch.no_grad():
                     held_out = answer_loss(model, *(tensor[validation] for tensor in rows)).item()
                 tokens = step_number * settings.batch * settings.length
-                curve.append({"step": step_number, "tokens": tokens, "loss": sum(recent) / len(recent), "validation_loss": held_out})
+                curve.append(
+                    {
+                        "step": step_number,
+                        "tokens": tokens,
+                        "loss": sum(recent) / len(recent),
+                        "validation_loss": held_out,
+                    }
+                )
                 recent = []
             advance(1, f"loss {loss.item():.3f}")
     model.eval()
     return curve
 
 
-def answer_loss(model: "LlamaForCausalLM", ids: "torch.Tensor", labels: "torch.Tensor", positions: "torch.Tensor") -> "torch.Tensor":
+def answer_loss(
+    model: "LlamaForCausalLM", ids: "torch.Tensor", labels: "torch.Tensor", positions: "torch.Tensor"
+) -> "torch.Tensor":
     """Mean cross-entropy over the labelled tokens; logits are computed for those alone."""
     import torch
 

@@ -1,7 +1,7 @@
 """Where the student comes from: made here, the hub at a pinned commit, or a folder with pinned content.
 
-Whatever its origin, an artifact of kind "model" leaves: config.json, safetensors in the wanted type, and a tokenizer with
-this project's chat template, which is Llama 3.1's without a system text. Pickled weights are never read.
+Whatever its origin, an artifact of kind "model" leaves: config.json, safetensors in the wanted type, and a tokenizer
+with this project's chat template, which is Llama 3.1's without a system text. Pickled weights are never read.
 """
 
 import hashlib
@@ -20,7 +20,15 @@ from tasks.step import step
 from tasks.training.students.pretrain import pretrain
 from tasks.training.students.tokenizer import tokenizer
 
-WANTED = ("*.safetensors", "*.safetensors.index.json", "config.json", "generation_config.json", "tokenizer*.json", "special_tokens_map.json", "*.jinja")
+WANTED = (
+    "*.safetensors",
+    "*.safetensors.index.json",
+    "config.json",
+    "generation_config.json",
+    "tokenizer*.json",
+    "special_tokens_map.json",
+    "*.jinja",
+)
 
 
 def student(settings: Scratch | Hub | Local, seed: int, group: int | None) -> Artifact:
@@ -39,8 +47,8 @@ def student(settings: Scratch | Hub | Local, seed: int, group: int | None) -> Ar
 
 @step(version=2)  # 2: refuses what later phases cannot work with
 def download(settings: Hub) -> Artifact:
-    """Fetch ``settings.repository`` at ``settings.revision``, from the hub's local cache where that has all of it. A token is
-    taken from HF_TOKEN or the hub's own login.
+    """Fetch ``settings.repository`` at ``settings.revision``, from the hub's local cache where that has all of it. A
+    token is taken from HF_TOKEN or the hub's own login.
 
     Raises:
         BadInput: no such repository or revision, or no access to it.
@@ -48,12 +56,23 @@ def download(settings: Hub) -> Artifact:
     """
     import httpx
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled, RepositoryNotFoundError, RevisionNotFoundError
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        HfHubHTTPError,
+        LocalEntryNotFoundError,
+        OfflineModeIsEnabled,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
 
     name = f"{settings.repository}@{settings.revision[:12]}"
 
     def fetch(local: bool) -> Path:
-        return Path(snapshot_download(settings.repository, revision=settings.revision, allow_patterns=list(WANTED), local_files_only=local))
+        return Path(
+            snapshot_download(
+                settings.repository, revision=settings.revision, allow_patterns=list(WANTED), local_files_only=local
+            )
+        )
 
     try:
         try:
@@ -61,11 +80,18 @@ def download(settings: Hub) -> Artifact:
         except LocalEntryNotFoundError:
             folder = fetch(local=False)
     except GatedRepoError:
-        raise BadInput(f"{name} needs its licence accepted on the hub's page of the model and a token of that account in HF_TOKEN") from None
+        raise BadInput(
+            f"{name} needs its licence accepted on the hub's page of the model and a token of that account in HF_TOKEN"
+        ) from None
     except (RepositoryNotFoundError, RevisionNotFoundError) as error:
-        raise BadInput(f"{name} is not on the hub or not open to this token ({type(error).__name__}); check training.student and HF_TOKEN") from None
+        raise BadInput(
+            f"{name} is not on the hub or not open to this token ({type(error).__name__}); check training.student and "
+            "HF_TOKEN"
+        ) from None
     except (LocalEntryNotFoundError, OfflineModeIsEnabled, httpx.TransportError):
-        raise Transient(f"{name} is not in the local cache and the hub cannot be reached; check the network, or HF_HUB_OFFLINE") from None
+        raise Transient(
+            f"{name} is not in the local cache and the hub cannot be reached; check the network, or HF_HUB_OFFLINE"
+        ) from None
     except HfHubHTTPError as error:
         raise Transient(f"the hub failed on {name} ({type(error).__name__}); try again later") from None
     return _keep(folder, settings)
@@ -84,7 +110,10 @@ def adopt(settings: Local) -> Artifact:
     student_folder.inside(folder, _files(folder))
     found = content_hash(folder)
     if found != settings.sha256:
-        raise BadInput(f"training.student.sha256: {folder} has content {found}, not the pinned one; set it if that is the student you mean")
+        raise BadInput(
+            f"training.student.sha256: {folder} has content {found}, not the pinned one; set it if that is the student "
+            "you mean"
+        )
     return _keep(folder, settings)
 
 
@@ -102,7 +131,8 @@ def _files(folder: Path) -> list[Path]:
 
 
 def _keep(source: Path, settings: Hub | Local) -> Artifact:
-    """Look the folder over, and copy the wanted files into an artifact, weights in ``settings.dtype``, one file at a time.
+    """Look the folder over, and copy the wanted files into an artifact, weights in ``settings.dtype``, one file at a
+    time.
 
     Raises:
         BadInput: something that a later phase could not work with, whatever file or field it is.
@@ -110,18 +140,23 @@ def _keep(source: Path, settings: Hub | Local) -> Artifact:
     found = student_folder.look_over(source, _files(source))
     _check_fields(found.config, source)
     with store.create("model", settings={**settings.identity(), "path": None}) as folder:
-        folder.metrics["parameters"] = sum(_keep_weights(source / name, folder.path / name, settings) for name in found.weights)
+        folder.metrics["parameters"] = sum(
+            _keep_weights(source / name, folder.path / name, settings) for name in found.weights
+        )
         for path in _files(source):
             if path.suffix == ".json" and not path.name.startswith(("tokenizer", "special_tokens", "config")):
                 shutil.copyfile(path, folder.path / path.name)
         config = {name: value for name, value in found.config.items() if name != "torch_dtype"}
-        (folder.path / "config.json").write_text(json.dumps(config | {"dtype": settings.dtype}, indent=2, sort_keys=True) + "\n")
+        (folder.path / "config.json").write_text(
+            json.dumps(config | {"dtype": settings.dtype}, indent=2, sort_keys=True) + "\n"
+        )
         _keep_tokenizer(source, folder.path, config["vocab_size"])
     return folder.artifact
 
 
 def _check_fields(config: dict[str, Any], source: Path) -> None:
-    """Refuse what transformers would refuse when training begins: it checks the type of every field, also of those that mean nothing here.
+    """Refuse what transformers would refuse when training begins: it checks the type of every field, also of those that
+    mean nothing here.
 
     Raises:
         BadInput: names the first line of what it says.
@@ -131,7 +166,10 @@ def _check_fields(config: dict[str, Any], source: Path) -> None:
     try:
         LlamaConfig.from_dict(config)
     except Exception as error:  # it raises whatever it meets
-        raise BadInput(f"{source / 'config.json'}: transformers cannot load it ({' '.join(str(error).split())[:300]}); correct the field, or leave it out") from None
+        raise BadInput(
+            f"{source / 'config.json'}: transformers cannot load it ({' '.join(str(error).split())[:300]}); correct "
+            "the field, or leave it out"
+        ) from None
 
 
 def _keep_weights(source: Path, target: Path, settings: Hub | Local) -> int:
@@ -149,7 +187,10 @@ def _keep_weights(source: Path, target: Path, settings: Hub | Local) -> int:
     kept = {name: tensor.to(dtype) if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
     for name, tensor in kept.items():
         if not bool(torch.isfinite(tensor).all()):
-            raise BadInput(f"{source}: {name} holds values that are not finite in {settings.dtype}; fetch the model again, or take it before it was damaged")
+            raise BadInput(
+                f"{source}: {name} holds values that are not finite in {settings.dtype}; fetch the model again, or "
+                "take it before it was damaged"
+            )
     save_file(kept, target, metadata={"format": "pt"})
     return sum(tensor.numel() for tensor in tensors.values())
 
@@ -169,5 +210,8 @@ def _keep_tokenizer(source: Path, target: Path, size: int) -> None:
     except (KeyboardInterrupt, SystemExit):
         raise
     except BaseException as error:  # Rust's panics are no Exception, and the library raises whatever it meets
-        raise BadInput(f"{source}: transformers cannot load its tokenizer ({type(error).__name__}: {' '.join(str(error).split())[:160]}); save it again") from None
+        raise BadInput(
+            f"{source}: transformers cannot load its tokenizer ({type(error).__name__}: "
+            f"{' '.join(str(error).split())[:160]}); save it again"
+        ) from None
     vocabulary.read(target, size)

@@ -40,7 +40,17 @@ def right(kind: str, expected: str, answer: str) -> bool:
 
 @given(st.integers(-(10**9), 10**9))
 def test_every_way_to_write_a_whole_number_is_the_same(n: int) -> None:
-    for text in (f"{n}", f"{n:,}", f"The answer is {n}.", f"{n}.0", f"\\boxed{{{n}}}", f"7 + 3 = 10\n#### {n}", f"**{n}**", f"{n} apples", f"x = {n}"):
+    for text in (
+        f"{n}",
+        f"{n:,}",
+        f"The answer is {n}.",
+        f"{n}.0",
+        f"\\boxed{{{n}}}",
+        f"7 + 3 = 10\n#### {n}",
+        f"**{n}**",
+        f"{n} apples",
+        f"x = {n}",
+    ):
         assert number(text) == n, text
         assert right("value", str(n), text)
         assert not right("value", str(n + 1), text)
@@ -48,22 +58,35 @@ def test_every_way_to_write_a_whole_number_is_the_same(n: int) -> None:
 
 @given(st.integers(-999, 999), st.integers(1, 999))
 def test_fractions_are_exact(top: int, bottom: int) -> None:
-    for text in (f"{top}/{bottom}", f"so {top} / {bottom}", f"\\frac{{{top}}}{{{bottom}}}", f"$\\dfrac{{{top}}}{{{bottom}}}$", f"\\boxed{{\\frac{{{top}}}{{{bottom}}}}}"):
+    for text in (
+        f"{top}/{bottom}",
+        f"so {top} / {bottom}",
+        f"\\frac{{{top}}}{{{bottom}}}",
+        f"$\\dfrac{{{top}}}{{{bottom}}}$",
+        f"\\boxed{{\\frac{{{top}}}{{{bottom}}}}}",
+    ):
         assert number(text) == Fraction(top, bottom), text
 
 
 @pytest.mark.parametrize(
     ("text", "wanted"),
     [
-        ("$5", "5"), ("-$5.50", "-11/2"), ("50%", "50"), ("1,000.5", "2001/2"), ("1,2", "2"), ("5 - 3", "3"), ("7-3", "3"), ("it is −4", "-4"), ("1.5e3", "1500"),
-        (".5", "1/2"), ("3.", "3"), ("\\boxed{7} or maybe 8", "7"), ("\\boxed{1} then \\boxed{2}", "2"), ("\\$1,234.00", "1234"), ("10 of 12 #### 3", "3"), ("(-3)", "-3"),
+        ("$5", "5"), ("-$5.50", "-11/2"), ("50%", "50"), ("1,000.5", "2001/2"), ("1,2", "2"), ("5 - 3", "3"), ("7-3",
+        "3"),
+        ("it is −4", "-4"),
+        ("1.5e3",
+        "1500"),
+        (".5", "1/2"), ("3.", "3"), ("\\boxed{7} or maybe 8", "7"), ("\\boxed{1} then \\boxed{2}", "2"), ("\\$1,234.00",
+        "1234"), ("10 of 12 #### 3", "3"), ("(-3)", "-3"),
     ],
 )  # fmt: skip
 def test_numbers_as_people_write_them(text: str, wanted: str) -> None:
     assert number(text) == Fraction(wanted)
 
 
-@pytest.mark.parametrize("text", ["", "none", "1/0", "9" * 5000, "1e" + "9" * 50, "٣", "\\boxed{", "####", "½", "1/" + "0" * 90])
+@pytest.mark.parametrize(
+    "text", ["", "none", "1/0", "9" * 5000, "1e" + "9" * 50, "٣", "\\boxed{", "####", "½", "1/" + "0" * 90]
+)
 def test_what_is_no_number_is_never_right_and_never_an_error(text: str) -> None:
     for wanted in ("0", "3", "12"):
         assert not right("value", wanted, text)
@@ -109,8 +132,14 @@ def test_only_the_response_counts() -> None:
 
 NAMES = st.text("abcdefgh_", min_size=1, max_size=8)
 PLAIN = st.booleans() | st.integers(-99, 99) | st.text("abc XYZ'\"{}[]", max_size=8)
-VALUES = st.recursive(PLAIN, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=3), max_leaves=6)
-ARGUMENTS = st.dictionaries(NAMES.filter(lambda name: name not in ("name", "tool", "function", "id", "type", "arguments", "parameters")), VALUES, max_size=4)
+VALUES = st.recursive(
+    PLAIN, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=3), max_leaves=6
+)
+ARGUMENTS = st.dictionaries(
+    NAMES.filter(lambda name: name not in ("name", "tool", "function", "id", "type", "arguments", "parameters")),
+    VALUES,
+    max_size=4,
+)
 
 
 @given(NAMES, ARGUMENTS, st.randoms(use_true_random=False))
@@ -147,8 +176,10 @@ def test_several_calls_in_any_order_and_each_once() -> None:
 @pytest.mark.parametrize(
     "answer",
     [
-        "", "weather in rome", '{"tool":"a"', '{"tool":"a","x":true}', '{"tool":"a","x":"1"}', '{"tool":"a","x":1,"x":1}', '{"tool":"a","x":1}{"tool":"b"}', "{}", "[]", "null",
-        '{"tool":"a","x":NaN}', '{"tool":"a","x":' + "9" * 5000 + "}", "[" * 100_000, '{"a":' * 50_000, "a(1)", "a(**{'x': 1})", "a(x=__import__('os'))", "a(x=1", "(" * 10_000,
+        "", "weather in rome", '{"tool":"a"', '{"tool":"a","x":true}', '{"tool":"a","x":"1"}',
+        '{"tool":"a","x":1,"x":1}', '{"tool":"a","x":1}{"tool":"b"}', "{}", "[]", "null",
+        '{"tool":"a","x":NaN}', '{"tool":"a","x":' + "9" * 5000 + "}", "[" * 100_000, '{"a":' * 50_000, "a(1)",
+        "a(**{'x': 1})", "a(x=__import__('os'))", "a(x=1", "(" * 10_000,
         '{"tool":1,"x":1}', '{"tool":{"a":1},"x":1}', "a(" * 5_000,
     ],
 )  # fmt: skip
@@ -199,7 +230,19 @@ def test_many_equal_calls_and_calls_that_must_make_room_for_each_other() -> None
 
 
 @pytest.mark.parametrize(
-    "text", ["", "[]", "{}", "null", "3", '{"alternatives": []}', '{"alternatives": [{"a": 3}]}', '{"alternatives": [{"a": {"x": 3}}]}', '{"alternatives": 3}', "[" * 5000]
+    "text",
+    [
+        "",
+        "[]",
+        "{}",
+        "null",
+        "3",
+        '{"alternatives": []}',
+        '{"alternatives": [{"a": 3}]}',
+        '{"alternatives": [{"a": {"x": 3}}]}',
+        '{"alternatives": 3}',
+        "[" * 5000,
+    ],
 )
 def test_what_is_no_call_cannot_be_expected(text: str) -> None:
     with pytest.raises(BadInput, match="not a tool call"):
@@ -207,9 +250,17 @@ def test_what_is_no_call_cannot_be_expected(text: str) -> None:
 
 
 def test_alternatives_as_the_berkeley_leaderboard_gives_them() -> None:
-    wanted = json.dumps({"alternatives": [{"area": {"base": [10], "unit": ["units", ""], "where": [{"city": ["New York, NY", "NYC"]}, ""]}}]})
+    wanted = json.dumps(
+        {
+            "alternatives": [
+                {"area": {"base": [10], "unit": ["units", ""], "where": [{"city": ["New York, NY", "NYC"]}, ""]}}
+            ]
+        }
+    )
     assert right("call", wanted, "area(base=10)")
-    assert right("call", wanted, '{"name":"area","arguments":{"base":10.0,"unit":"Units","where":{"city":"new york ny"}}}')
+    assert right(
+        "call", wanted, '{"name":"area","arguments":{"base":10.0,"unit":"Units","where":{"city":"new york ny"}}}'
+    )
     assert not right("call", wanted, "area(base=11)")
     assert not right("call", wanted, 'area(base=10, unit="cm")')
     assert not right("call", wanted, "area(base=10, height=5)")
@@ -221,16 +272,28 @@ def test_alternatives_as_the_berkeley_leaderboard_gives_them() -> None:
 
 def test_code_runs_with_its_tests() -> None:
     tests = "assert f(2) == 5"
-    answers = ["def f(x): return x + 3", "Here you are:\n```python\ndef f(x):\n    return x + 3\n```\nIt adds three.", "```\ndef f(x): return x + 3",
-               "def f(x): return x + 4", "I cannot", "", "import sys; sys.exit(0)", "def f(x): raise SystemExit(0)", 
-               "```python\ndef g(x): return 1\n```\n```python\ndef f(x): return x + 3\n```"]  # fmt: skip
+    answers = [
+        "def f(x): return x + 3",
+        "Here you are:\n```python\ndef f(x):\n    return x + 3\n```\nIt adds three.",
+        "```\ndef f(x): return x + 3",
+        "def f(x): return x + 4",
+        "I cannot",
+        "",
+        "import sys; sys.exit(0)",
+        "def f(x): raise SystemExit(0)",
+        "```python\ndef g(x): return 1\n```\n```python\ndef f(x): return x + 3\n```",
+    ]
     verdicts = check_all([(Expected(kind="code", value=tests), answer) for answer in answers])
     assert [verdict.correct for verdict in verdicts] == [True, True, True, False, False, False, False, False, True]
 
 
 def test_kinds_mix_in_order() -> None:
-    pairs = [(Expected(kind="code", value="assert x == 1"), "x = 1"), (Expected(kind="value", value="1"), "2"), (Expected(kind="code", value="assert x == 1"), "x = 2"),
-             (Expected(kind="text", value="a"), "a")]  # fmt: skip
+    pairs = [
+        (Expected(kind="code", value="assert x == 1"), "x = 1"),
+        (Expected(kind="value", value="1"), "2"),
+        (Expected(kind="code", value="assert x == 1"), "x = 2"),
+        (Expected(kind="text", value="a"), "a"),
+    ]
     assert [verdict.correct for verdict in check_all(pairs)] == [True, False, False, True]
 
 
@@ -241,9 +304,13 @@ def test_humaneval_solutions_pass_and_broken_ones_fail() -> None:
     rows = corpus("humaneval/HumanEval.jsonl.gz")
     assert len(rows) == 164
     expected = [Expected(kind="code", value=f"{row['test']}\ncheck({row['entry_point']})") for row in rows]
-    solved = check_all([(wanted, row["prompt"] + row["canonical_solution"]) for wanted, row in zip(expected, rows, strict=True)])
+    solved = check_all(
+        [(wanted, row["prompt"] + row["canonical_solution"]) for wanted, row in zip(expected, rows, strict=True)]
+    )
     assert [row["task_id"] for row, verdict in zip(rows, solved, strict=True) if not verdict.correct] == []
-    broken = check_all([(wanted, row["prompt"] + "    return None\n") for wanted, row in zip(expected, rows, strict=True)])
+    broken = check_all(
+        [(wanted, row["prompt"] + "    return None\n") for wanted, row in zip(expected, rows, strict=True)]
+    )
     assert [row["task_id"] for row, verdict in zip(rows, broken, strict=True) if verdict.correct] == []
 
 
@@ -252,7 +319,9 @@ def test_mbpp_solutions_pass_and_each_others_fail() -> None:
     rows = corpus("mbpp/mbpp.jsonl.zst")[::3]
     expected = [Expected(kind="code", value="\n".join([row["test_setup_code"], *row["test_list"]])) for row in rows]
     solved = check_all([(wanted, f"```python\n{row['code']}\n```") for wanted, row in zip(expected, rows, strict=True)])
-    assert [(row["task_id"], verdict.reason) for row, verdict in zip(rows, solved, strict=True) if not verdict.correct] == []
+    assert [
+        (row["task_id"], verdict.reason) for row, verdict in zip(rows, solved, strict=True) if not verdict.correct
+    ] == []
     others = check_all([(wanted, row["code"]) for wanted, row in zip(expected, rows[1:] + rows[:1], strict=True)])
     assert sum(verdict.correct for verdict in others) <= 1
 
@@ -264,25 +333,46 @@ def test_gsm8k_gold_answers() -> None:
         assert right("value", wanted, row["answer"]), row["answer"]
         assert right("value", wanted, f"So the total is ${wanted}."), wanted
         assert right("value", wanted, f"\\boxed{{{wanted}}}")
-    wrong = sum(right("value", wanted, other["answer"]) for wanted, other in zip(gold, rows[1:] + rows[:1], strict=True))
+    wrong = sum(
+        right("value", wanted, other["answer"]) for wanted, other in zip(gold, rows[1:] + rows[:1], strict=True)
+    )
     assert wrong < 0.05 * len(rows)
 
 
 def test_math_answers_that_are_numbers() -> None:
     rows = corpus("math/math500_test.jsonl.zst")
-    numeric = [row for row in rows if row["answer"].replace(",", "").replace("\\!", "").lstrip("-").replace(".", "").isdigit()]
+    numeric = [
+        row for row in rows if row["answer"].replace(",", "").replace("\\!", "").lstrip("-").replace(".", "").isdigit()
+    ]
     assert len(numeric) > 200
     assert [row["answer"] for row in numeric if not right("value", row["answer"], row["solution"])] == []
 
 
-@pytest.mark.parametrize("name", ["simple_python", "multiple", "parallel", "parallel_multiple", "live_simple", "live_multiple"])
+@pytest.mark.parametrize(
+    "name", ["simple_python", "multiple", "parallel", "parallel_multiple", "live_simple", "live_multiple"]
+)
 def test_berkeley_ground_truths_are_right_and_each_others_wrong(name: str) -> None:
     """A call made of the first allowed values is right for its own question, and for hardly any other."""
     rows = corpus(f"function_calling/BFCL_v4_{name}.answers.json")[:300]
     expected = [Expected(kind="call", value=json.dumps({"alternatives": row["ground_truth"]})) for row in rows]
-    answers = [json.dumps([{"name": tool, "arguments": plain(arguments)} for call in row["ground_truth"] for tool, arguments in call.items()]) for row in rows]
-    assert [row["id"] for row, wanted, answer in zip(rows, expected, answers, strict=True) if not check(wanted, answer).correct] == []
-    assert sum(check(wanted, answer).correct for wanted, answer in zip(expected, answers[1:] + answers[:1], strict=True)) <= 0.05 * len(rows)
+    answers = [
+        json.dumps(
+            [
+                {"name": tool, "arguments": plain(arguments)}
+                for call in row["ground_truth"]
+                for tool, arguments in call.items()
+            ]
+        )
+        for row in rows
+    ]
+    assert [
+        row["id"]
+        for row, wanted, answer in zip(rows, expected, answers, strict=True)
+        if not check(wanted, answer).correct
+    ] == []
+    assert sum(
+        check(wanted, answer).correct for wanted, answer in zip(expected, answers[1:] + answers[:1], strict=True)
+    ) <= 0.05 * len(rows)
     assert all(calls(answer) for answer in answers)
 
 

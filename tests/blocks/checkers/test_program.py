@@ -92,8 +92,10 @@ WRAPPINGS = {
     "marks around": "[BEGIN]\n{code}\n[DONE]",
     "words around": "BEGIN\n{code}\nEND",
     "only a closing fence": "{code}\n```",
-    "tests that import it": "```python\n{code}\n```\n\n```python\nfrom solution import f\ndef test_f():\n    assert f(1) == 4\n```",
-    "a template last": "```python\n{code}\n```\nThe template was\n```python\ndef f(x):\n    raise NotImplementedError\n```",
+    "tests that import it": "```python\n{code}\n```\n\n```python\nfrom solution import f\ndef test_f():\n    assert "
+                            "f(1) == 4\n```",
+    "a template last": "```python\n{code}\n```\nThe template was\n```python\ndef f(x):\n    raise "
+                       "NotImplementedError\n```",
     "an input in the block": "```python\n{code}\n\nn = int(input())\nprint(f(n))\n```",
     "an exit in the block": "```python\n{code}\n\nimport sys\nsys.exit(0)\n```",
     "a main guard": "```python\n{code}\n\nif __name__ == '__main__':\n    print(f(int(input())))\n```",
@@ -128,8 +130,12 @@ def judged(texts: list[str], tests: str = TESTS) -> list[bool]:
 
 
 def test_a_right_solution_passes_in_every_wrapping_and_a_wrong_one_in_none() -> None:
-    right = [wrapped(wrapping, RIGHT) for wrapping in WRAPPINGS.values()] + [one.format(code="def f(x): return x + 3") for one in ONE_LINE.values()]
-    wrong = [wrapped(wrapping, WRONG) for wrapping in WRAPPINGS.values()] + [one.format(code="def f(x): return x + 4") for one in ONE_LINE.values()]
+    right = [wrapped(wrapping, RIGHT) for wrapping in WRAPPINGS.values()] + [
+        one.format(code="def f(x): return x + 3") for one in ONE_LINE.values()
+    ]
+    wrong = [wrapped(wrapping, WRONG) for wrapping in WRAPPINGS.values()] + [
+        one.format(code="def f(x): return x + 4") for one in ONE_LINE.values()
+    ]
     names = [*WRAPPINGS, *ONE_LINE]
     assert [name for name, passed in zip(names, judged(right), strict=True) if not passed] == []
     assert [name for name, passed in zip(names, judged(wrong), strict=True) if passed] == []
@@ -139,8 +145,10 @@ def test_a_right_solution_passes_in_every_wrapping_and_a_wrong_one_in_none() -> 
     ("answer", "tests"),
     [
         ("```python\ndef three(): return 3\n```\nand\n```python\ndef f(x): return x + three()\n```", TESTS),
-        ("```python\ndef f(x): return x + three()\n```\nwith\n```python\nimport math\n\ndef three(): return math.floor(3.5)\nassert three() == 4\n```", TESTS),
-        ("```python\nfrom functools import lru_cache\n```\n```python\n@lru_cache\ndef three(): return 3\n```\n```python\n@lru_cache\ndef f(x): return x + three()\n```", TESTS),
+        ("```python\ndef f(x): return x + three()\n```\nwith\n```python\nimport math\n\ndef three(): return "
+         "math.floor(3.5)\nassert three() == 4\n```", TESTS),
+        ("```python\nfrom functools import lru_cache\n```\n```python\n@lru_cache\ndef three(): return "
+         "3\n```\n```python\n@lru_cache\ndef f(x): return x + three()\n```", TESTS),
         ("```python\ndef a(x): return x\n```\n```python\ndef b(x): return -x\n```", "assert a(b(1)) == -1"),
         ("```python\nclass A:\n    pass\n```\n```python\ndef f(): return A()\n```", "assert f() is not None"),
         ("def f(s):\n    return '<code>' + s + '</code>'", "assert f('x') == '<co' + 'de>x</code>'"),
@@ -156,8 +164,10 @@ def test_blocks_are_joined_where_one_needs_another(answer: str, tests: str) -> N
 
 @pytest.mark.parametrize(
     "answer",
-    ["```python\n" + " " * 80_000 + "\nx = 1", "```python" + " " * 80_000 + "x", "```" * 30_000, "[" * 60_000, "```python\n" + "(" * 60_000, "- " * 30_000, "\n```" * 20_000,
-     "-" * 60_000 + "1", "def f(x):\n" * 5_000, "x = 1 +\n" * 10_000, "<answer>" * 10_000, "a\n" * 40_000, "```python\n" + "x." * 30_000 + "x\n"
+    ["```python\n" + " " * 80_000 + "\nx = 1", "```python" + " " * 80_000 + "x", "```" * 30_000, "[" * 60_000,
+    "```python\n" + "(" * 60_000, "- " * 30_000, "\n```" * 20_000,
+     "-" * 60_000 + "1", "def f(x):\n" * 5_000, "x = 1 +\n" * 10_000, "<answer>" * 10_000, "a\n" * 40_000,
+     "```python\n" + "x." * 30_000 + "x\n"
      "```", "1" + "+1" * 3_000, "\x00", "\ud800"],
     ids=lambda answer: f"{answer[:12]!r} {len(answer)}",
 )  # fmt: skip

@@ -1,4 +1,5 @@
-"""llama.cpp against transformers and against itself: the same tokens and likelihoods, adapters that do not leak, clear errors."""
+"""llama.cpp against transformers and against itself: the same tokens and likelihoods, adapters that do not leak, clear
+errors."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -84,7 +85,9 @@ def test_greedy_answers_are_what_the_student_learned_with_their_log_probabilitie
     assert {one.finish for one in found} == {"stop"}
     assert [one.prompt_tokens for one in found] == [len(server.tokenize(prompt)) for prompt in ASKED]
     with Scorer(tiny().gguf, context=CONTEXT, threads=1) as scorer:
-        for one, scored in zip(found, scorer.score([(prompt, one.tokens) for prompt, one in zip(ASKED, found, strict=True)]), strict=True):
+        for one, scored in zip(
+            found, scorer.score([(prompt, one.tokens) for prompt, one in zip(ASKED, found, strict=True)]), strict=True
+        ):
             assert scored.agrees.all(), "the closing token included"
             np.testing.assert_allclose(one.logprobs, -scored.nll, atol=2e-3)
 
@@ -142,7 +145,11 @@ def test_no_other_process_can_use_the_server(server: LlamaCpp) -> None:
     address = server._server.listening_address
     assert address.startswith("http://127.0.0.1:")
     with httpx.Client(base_url=address, timeout=60) as other:
-        for reply in (other.post("/completion", json={"prompt": "Say", "n_predict": 1}), other.get("/lora-adapters"), other.get("/props")):
+        for reply in (
+            other.post("/completion", json={"prompt": "Say", "n_predict": 1}),
+            other.get("/lora-adapters"),
+            other.get("/props"),
+        ):
             assert reply.status_code == 401
 
 
@@ -156,7 +163,10 @@ def test_pieces_of_a_stream_are_the_answer_and_leaving_early_frees_the_slot(serv
 
 
 def test_answers_end_at_stop_strings_and_at_the_limit(server: LlamaCpp) -> None:
-    stopped, cut = server.complete([ASKED[0]], max_tokens=20, stop=[" "])[0], server.complete([ASKED[0]], max_tokens=2)[0]
+    stopped, cut = (
+        server.complete([ASKED[0]], max_tokens=20, stop=[" "])[0],
+        server.complete([ASKED[0]], max_tokens=2)[0],
+    )
     assert (stopped.text, stopped.finish) == ("apple", "stop")
     assert (len(cut.tokens), cut.finish) == (2, "length")
     assert ANSWERS[0].startswith(cut.text)
@@ -203,7 +213,10 @@ def test_wrong_requests_are_one_clear_line(server: LlamaCpp) -> None:
         server.complete([ASKED[0], "word " * CONTEXT], max_tokens=5)
     with pytest.raises(BadInput, match="prompt 0 is empty"):
         list(server.stream("", max_tokens=5))
-    with Scorer(tiny().gguf, context=CONTEXT, threads=1) as scorer, pytest.raises(BadInput, match="do not fit a context of 64"):
+    with (
+        Scorer(tiny().gguf, context=CONTEXT, threads=1) as scorer,
+        pytest.raises(BadInput, match="do not fit a context of 64"),
+    ):
         list(scorer.score([(ASKED[0], "word " * CONTEXT)]))
 
 
@@ -219,13 +232,19 @@ def test_a_missing_or_damaged_file_is_one_clear_line(tmp_path: Path, capfd: pyte
     for name, (content, message) in broken.items():
         if content is not None:
             (tmp_path / name).write_bytes(content)
-        for opened in (LlamaCpp(tmp_path / name, context=CONTEXT, threads=1, slots=1), Scorer(tmp_path / name, context=CONTEXT, threads=1)):
+        for opened in (
+            LlamaCpp(tmp_path / name, context=CONTEXT, threads=1, slots=1),
+            Scorer(tmp_path / name, context=CONTEXT, threads=1),
+        ):
             with pytest.raises(BadInput, match=message) as caught, opened:
                 pass
             assert "\n" not in str(caught.value)
     with pytest.raises(BadInput, match=r"llama\.cpp cannot load"), load(adapters={"model": tiny().gguf}):
         pass
-    with pytest.raises(BadInput, match="cannot use the adapter"), Scorer(tiny().gguf, adapter=tiny().gguf, context=CONTEXT, threads=1):
+    with (
+        pytest.raises(BadInput, match="cannot use the adapter"),
+        Scorer(tiny().gguf, adapter=tiny().gguf, context=CONTEXT, threads=1),
+    ):
         pass
     with load() as fine:
         fine.complete(ASKED, max_tokens=3)

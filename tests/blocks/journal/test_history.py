@@ -59,7 +59,9 @@ def outer(value: float, spend: bool = False) -> None:
 def events(run: str) -> list[dict[str, Any]]:
     """The events that the server has about a run; they arrive in the background."""
     body = json.dumps({"limit": 50, "filter": {"resource": {"id": [f"cogumi.run.{run}"]}}}).encode()
-    request = urllib.request.Request(f"{PREFECT_API_URL.value()}/events/filter", body, {"Content-Type": "application/json"})
+    request = urllib.request.Request(
+        f"{PREFECT_API_URL.value()}/events/filter", body, {"Content-Type": "application/json"}
+    )
     request.add_header("Authorization", f"Basic {b64encode(os.environ['PREFECT_API_AUTH_STRING'].encode()).decode()}")
     with urllib.request.urlopen(request, timeout=60) as reply:
         found: list[dict[str, Any]] = json.load(reply)["events"]
@@ -112,7 +114,10 @@ def test_a_run_is_told_step_by_step_and_belongs_to_the_outermost_flow(runs: dict
     found = events_of(rows[0].run, 2)
     assert [one["event"] for one in found] == ["cogumi.gate.passed", "cogumi.release.promoted"]
     assert found[0]["payload"] == {"phase": "outer", "gate": "size", "size": "1, must be <= 2"}
-    assert {"prefect.resource.id": f"prefect.flow-run.{rows[0].run}", "prefect.resource.role": "flow-run"}.items() <= found[0]["related"][0].items()
+    assert {
+        "prefect.resource.id": f"prefect.flow-run.{rows[0].run}",
+        "prefect.resource.role": "flow-run",
+    }.items() <= found[0]["related"][0].items()
 
 
 def test_a_failed_gate_and_a_spent_budget_are_told_with_their_numbers(runs: dict[str, State[None]], told: Told) -> None:
@@ -122,12 +127,18 @@ def test_a_failed_gate_and_a_spent_budget_are_told_with_their_numbers(runs: dict
     assert [(row.what, row.name) for row in rows] == [("gate", "size"), ("step", "gate")]
     assert [one["passed"] for one in rows[0].detail["checks"]] == [False, True]
     assert rows[1].detail["error"] == "GateFailed: gate size: size = 3, must be <= 2"
-    assert [(one["event"], one["payload"]["size"]) for one in events_of(rows[0].run, 1)] == [("cogumi.gate.failed", "3, must be <= 2")]
+    assert [(one["event"], one["payload"]["size"]) for one in events_of(rows[0].run, 1)] == [
+        ("cogumi.gate.failed", "3, must be <= 2")
+    ]
     with pytest.raises(BudgetSpent):
         runs["poor"].result()
     rows = told("poor")
     assert [row.outcome for row in rows][-2:] == ["failed", "spent"]
-    assert events_of(rows[0].run, 2)[-1]["payload"] == {"phase": "outer", "step": "overspend", "message": "budget nano: nothing is left"}
+    assert events_of(rows[0].run, 2)[-1]["payload"] == {
+        "phase": "outer",
+        "step": "overspend",
+        "message": "budget nano: nothing is left",
+    }
 
 
 @flow
@@ -143,7 +154,11 @@ def test_events_of_releases_say_which_and_why_and_lead_to_the_run(told: Told) ->
     run = str(state.state_details.flow_run_id)
     (refused,) = events_of(run, 1)
     assert refused["event"] == "cogumi.release.refused"
-    assert refused["payload"] == {"phase": "refusing", "release": state.result().digest, "why": "gain +0.5 [-1.0, +2.0] points is not surely above 0"}
+    assert refused["payload"] == {
+        "phase": "refusing",
+        "release": state.result().digest,
+        "why": "gain +0.5 [-1.0, +2.0] points is not surely above 0",
+    }
     (promoted,) = [one for one in events_of(told("good")[0].run, 2) if one["event"] == "cogumi.release.promoted"]
     release = told("good")[-1].detail["release"]
     assert promoted["payload"].keys() == {"phase", "release", "uri", "report"}
@@ -180,7 +195,9 @@ def test_a_dispatched_run_finds_the_outermost_one_on_the_server() -> None:
     assert name
 
 
-def test_a_history_that_cannot_be_written_fails_no_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_history_that_cannot_be_written_fails_no_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     monkeypatch.setenv("COGUMI_JOURNAL", f"sqlite:///{tmp_path}")  # a folder is no database
     assert outer(1.0, return_state=True).is_completed()
     assert "is not noted" in caplog.text

@@ -11,7 +11,10 @@ from sqlalchemy import insert, select
 
 from blocks.journal.journal import Journal, sessions
 
-VISITOR = "import sqlite3, sys; db = sqlite3.connect(sys.argv[1]); db.execute('SELECT count(*) FROM sessions').fetchone(); db.close()"
+VISITOR = (
+    "import sqlite3, sys; db = sqlite3.connect(sys.argv[1]); db.execute('SELECT count(*) FROM "
+    "sessions').fetchone(); db.close()"
+)
 
 
 @pytest.fixture
@@ -22,8 +25,9 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_second_journal_of_a_process_leaves_the_first_its_locks(state: Path) -> None:
-    """Closing any descriptor of a file ends a process's POSIX locks on it: another process that left then took itself for the last one
-    and removed the log that this one still wrote to. Runs saw "database disk image is malformed", and what they wrote was lost."""
+    """Closing any descriptor of a file ends a process's POSIX locks on it: another process that left then took itself
+    for the last one and removed the log that this one still wrote to. Runs saw "database disk image is malformed", and
+    what they wrote was lost."""
     first, second = Journal(None), Journal(None, notes=True)
     subprocess.run([sys.executable, "-c", VISITOR, str(state)], check=True, timeout=60)
     assert state.with_name("journal.db-wal").exists()

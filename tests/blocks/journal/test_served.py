@@ -12,8 +12,21 @@ from configs.errors import BadInput
 
 
 def answer(number: int = 0, time: str = "2026-11-20T10:00:00.000001+00:00", prompt: str | None = "What?") -> Served:
-    return Served(id=f"id-{number}", time=time, release="r", turn=1, prompt=prompt, answer="That.", domain="math", choice="base", escalated=False, fallback=None,
-                  confidence=0.5, threshold=0.8, seconds=0.1)  # fmt: skip
+    return Served(
+        id=f"id-{number}",
+        time=time,
+        release="r",
+        turn=1,
+        prompt=prompt,
+        answer="That.",
+        domain="math",
+        choice="base",
+        escalated=False,
+        fallback=None,
+        confidence=0.5,
+        threshold=0.8,
+        seconds=0.1,
+    )
 
 
 def read_all() -> list[Served | Remark]:
@@ -21,7 +34,11 @@ def read_all() -> list[Served | Remark]:
 
 
 def test_what_was_written_is_read_and_lines_are_split_on_newlines_only() -> None:
-    written = [answer(0, prompt="one\u2028two\r\nthree\x0b"), Remark(answer="id-0", time="2026-11-20T10:00:01.000000+00:00", good=False), answer(1, prompt=None)]
+    written = [
+        answer(0, prompt="one\u2028two\r\nthree\x0b"),
+        Remark(answer="id-0", time="2026-11-20T10:00:01.000000+00:00", good=False),
+        answer(1, prompt=None),
+    ]
     for line in written:
         served.append(line)
     assert read_all() == written

@@ -1,4 +1,5 @@
-"""Headers from a stranger: GGUF, safetensors, indices and JSON of every odd kind are one line, whatever they declare."""
+"""Headers from a stranger: GGUF, safetensors, indices and JSON of every odd kind are one line, whatever they
+declare."""
 
 import json
 import os
@@ -30,13 +31,28 @@ def text(value: bytes, length: int | None = None) -> bytes:
     return struct.pack("<Q", len(value) if length is None else length) + value
 
 
-def gguf(tensors: bytes = b"", pairs: bytes = b"", *, count: int = 0, fields: int = 0, magic: bytes = b"GGUF", version: int = 3, data: bytes = bytes(4096)) -> bytes:
+def gguf(
+    tensors: bytes = b"",
+    pairs: bytes = b"",
+    *,
+    count: int = 0,
+    fields: int = 0,
+    magic: bytes = b"GGUF",
+    version: int = 3,
+    data: bytes = bytes(4096),
+) -> bytes:
     head = magic + struct.pack("<IQQ", version, count, fields) + pairs + tensors
     return head + bytes(-len(head) % 32) + data
 
 
-def info(name: bytes = b"t", shape: tuple[int, ...] = (32,), kind: int = 0, offset: int = 0, dimensions: int | None = None) -> bytes:
-    return text(name) + struct.pack("<I", len(shape) if dimensions is None else dimensions) + struct.pack(f"<{len(shape)}QIQ", *shape, kind, offset)
+def info(
+    name: bytes = b"t", shape: tuple[int, ...] = (32,), kind: int = 0, offset: int = 0, dimensions: int | None = None
+) -> bytes:
+    return (
+        text(name)
+        + struct.pack("<I", len(shape) if dimensions is None else dimensions)
+        + struct.pack(f"<{len(shape)}QIQ", *shape, kind, offset)
+    )
 
 
 def pair(key: bytes, kind: int, value: bytes) -> bytes:
@@ -106,7 +122,8 @@ def test_what_is_whole_is_read_as_the_gguf_wheel_reads_it(real: Path) -> None:
     found = gguf_file.tensors(real)
     theirs = sorted(GGUFReader(real).tensors, key=lambda one: int(one.data_offset))
     assert [(one.name, one.kind, one.shape, one.start, one.bytes) for one in found] == [
-        (one.name, one.tensor_type, tuple(map(int, one.shape)), int(one.data_offset), int(one.n_bytes)) for one in theirs
+        (one.name, one.tensor_type, tuple(map(int, one.shape)), int(one.data_offset), int(one.n_bytes))
+        for one in theirs
     ]
     for one, other in zip(found, theirs, strict=True):
         np.testing.assert_array_equal(gguf_file.values(real, one), np.asarray(other.data, np.float32))
@@ -153,7 +170,7 @@ LYING = {
     "a list": safetensors([1]),
     "nested": safetensors(b'{"a":' * 5000 + b"1" + b"}" * 5000),
     "UTF-16": safetensors(json.dumps({"a": tensor()}).encode("utf-16")),
-    "a name twice": safetensors(b'{"a":{"dtype":"F32","shape":[4,4],"data_offsets":[0,64]},"a":{"dtype":"F32","shape":[4,4],"data_offsets":[0,64]}}'),
+    "a name twice": safetensors(b'{"a":{"dtype":"F32","shape":[4,4],"data_offsets":[0,64]},"a":{"dtype":"F32","shape":[4,4],"data_offsets":[0,64]}}'),  # noqa: E501
     "an unknown dtype": safetensors({"a": tensor(dtype="F128")}),
     "a dtype as a list": safetensors({"a": tensor(dtype=["F32"])}),
     "a shape as a text": safetensors({"a": tensor(shape="4")}),
@@ -202,9 +219,12 @@ def test_neither_a_pipe_nor_a_folder_is_waited_for(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "index",
     [
-        {"weight_map": {"a": "../../etc/passwd"}}, {"weight_map": {"a": "/etc/passwd"}}, {"weight_map": {"a": "sub/model.safetensors"}}, {"weight_map": {"a": "other.bin"}},
-        {"weight_map": {"a": "missing.safetensors"}}, {"weight_map": {"b": "one.safetensors"}}, {"weight_map": {"a": "one.safetensors", "b": "one.safetensors"}},
-        {"weight_map": {"a": "two.safetensors", "b": "one.safetensors"}}, {"weight_map": {}}, {"weight_map": ["a"]}, {"weight_map": {"a": 1}}, {}, [],
+        {"weight_map": {"a": "../../etc/passwd"}}, {"weight_map": {"a": "/etc/passwd"}},
+        {"weight_map": {"a": "sub/model.safetensors"}}, {"weight_map": {"a": "other.bin"}},
+        {"weight_map": {"a": "missing.safetensors"}}, {"weight_map": {"b": "one.safetensors"}},
+        {"weight_map": {"a": "one.safetensors", "b": "one.safetensors"}},
+        {"weight_map": {"a": "two.safetensors", "b": "one.safetensors"}}, {"weight_map": {}}, {"weight_map": ["a"]},
+        {"weight_map": {"a": 1}}, {}, [],
     ],
 )  # fmt: skip
 def test_an_index_that_names_files_elsewhere_or_other_tensors_is_refused(tmp_path: Path, index: Any) -> None:
@@ -220,9 +240,16 @@ def test_an_index_that_names_files_elsewhere_or_other_tensors_is_refused(tmp_pat
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"[]", b"null", '{"a": 1}'.encode("utf-16"), b'{"a": "\xe9"}', b'\xef\xbb\xbf{"a": 1}', b'{"a": NaN}', b'{"a": -Infinity}', b'{"a": 1e999}',
+    [b"", b"[]", b"null", '{"a": 1}'.encode("utf-16"), b'{"a": "\xe9"}', b'\xef\xbb\xbf{"a": '
+    b'1}', b'{"a": NaN}', b'{"a": '
+    b'-Infinity}', b'{"a": '
+    b'1e999}',
      b'{"a": ' + b"9" * 100 + b"}",
-     b'{"a": 1, "a": 2}', b'{"a": ' + b"[" * 70 + b"]" * 70 + b"}", b'{"a": ' * 9000, b'{"a": "\\udc00"}', b"{'a': 1}", b'{"a": 1} trailing', b"{" + b" " * (5 * MB) + b"}"],
+     b'{"a": 1, "a": 2}', b'{"a": ' + b"[" * 70 + b"]" * 70 + b"}", b'{"a": ' * 9000, b'{"a": '
+     b'"\\udc00"}', b"{'a': "
+     b"1}", b'{"a": 1} '
+     b'trailing',
+     b"{" + b" " * (5 * MB) + b"}"],
 )  # fmt: skip
 def test_json_of_another_kind_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "config.json").write_bytes(content)
@@ -237,10 +264,13 @@ LORA = {"peft_type": "LORA", "r": 4, "lora_alpha": 8, "target_modules": ["q_proj
 @pytest.mark.parametrize(
     ("change", "field"),
     [
-        ({"peft_type": "LOHA"}, "peft_type"), ({"r": 0}, "r"), ({"r": 1 << 60}, "r"), ({"r": "4"}, "r"), ({"r": True}, "r"), 
+        ({"peft_type": "LOHA"}, "peft_type"), ({"r": 0}, "r"), ({"r": 1 << 60}, "r"), ({"r": "4"}, "r"), ({"r": True},
+        "r"), 
         ({"lora_alpha": -1}, "lora_alpha"), ({"lora_alpha": None}, "lora_alpha"),
-        ({"target_modules": "(a+)+$"}, "target_modules"), ({"target_modules": ["(a+)+$"]}, "target_modules"), ({"target_modules": []}, "target_modules"),
-        ({"alpha_pattern": {"(a|a)*$": 4}}, "alpha_pattern"), ({"rank_pattern": [1]}, "rank_pattern"), ({"alpha_pattern": {"q_proj": "4"}}, "alpha_pattern"),
+        ({"target_modules": "(a+)+$"}, "target_modules"), ({"target_modules": ["(a+)+$"]}, "target_modules"),
+        ({"target_modules": []}, "target_modules"),
+        ({"alpha_pattern": {"(a|a)*$": 4}}, "alpha_pattern"), ({"rank_pattern": [1]}, "rank_pattern"),
+        ({"alpha_pattern": {"q_proj": "4"}}, "alpha_pattern"),
         ({"auto_map": {"AutoModel": "x.Y"}}, "auto_map"),
     ],
 )  # fmt: skip

@@ -30,7 +30,8 @@ from blocks.models.template import sections
         "<think>so</think><answer>4</answer>",
         "<thinking>so</thinking>\n<output>\n4\n</output>",
         "<|channel|>analysis<|message|>2 and 2<|end|><|start|>assistant<|channel|>final<|message|>4<|return|>",
-        "<|channel|>analysis<|message|>is <|channel|>final<|message|> meant?<|end|><|start|>assistant<|channel|>final <|constrain|>json<|message|>4",
+        "<|channel|>analysis<|message|>is <|channel|>final<|message|> meant?<|end|><|start|>assistant<|channel|>final "
+        "<|constrain|>json<|message|>4",
         "analysis2 and 2 is four.assistantfinal4",
         "Thought: 2 and 2.\nFinal Answer: 4",
         "**Thinking:** hm\n**Answer:** 4",
@@ -90,7 +91,10 @@ def test_an_answer_without_reasoning_stays_as_it_is(text: str) -> None:
 
 
 def test_reasoning_within_a_section_of_a_longer_text_stays_where_only_its_start_is_asked_for() -> None:
-    assert after_leading("<think>plan</think>[DRAFT]\n<think>1</think>\n[REVISED]\n4") == "[DRAFT]\n<think>1</think>\n[REVISED]\n4"
+    assert (
+        after_leading("<think>plan</think>[DRAFT]\n<think>1</think>\n[REVISED]\n4")
+        == "[DRAFT]\n<think>1</think>\n[REVISED]\n4"
+    )
 
 
 @pytest.mark.parametrize(
@@ -111,7 +115,8 @@ def test_a_person_is_shown_no_reasoning(turn: str, shown: str) -> None:
 HOSTILE = """
 from blocks.models.template import sections
 from blocks.models.reasoning import answer_of
-for piece in ("<think>", "</think>", "`", "``", "` ``` ", "\\n```", "\\n   <think> a", " ", "\\n", "<think></think>", "<|channel|>final<|message|>", "Thought:", "\\nAnswer:",
+for piece in ("<think>", "</think>", "`", "``", "` ``` ", "\\n```", "\\n   <think> a", " ", "\\n", "<think></think>", \
+"<|channel|>final<|message|>", "Thought:", "\\nAnswer:",
               "<draft>", "<answer>", '"</think>'):
     for start in ("", "Thought:", "</think>"):
         text = start + piece * (50_000 // len(piece))

@@ -9,7 +9,10 @@ from blocks.models.template import sections
     ("turn", "shown"),
     [
         ("<draft>12?</draft><thinking>5 + 8</thinking>13", "13"),
-        ("13<|eot_id|>", "13<|eot_id|>"),  # engines leave the closing token out: what looks like one was written by the student
+        (
+            "13<|eot_id|>",
+            "13<|eot_id|>",
+        ),  # engines leave the closing token out: what looks like one was written by the student
         ("<draft>It may be 1", "It may be 1"),
         ("<draft>12?</draft><thinking>\n5 + 8 is", "5 + 8 is"),
         ("<draft></draft>", ""),

@@ -24,7 +24,9 @@ logging.getLogger("cogumi.step").info("%-22s %-6s", "sft", "ran", extra={"step":
 
 @given(st.text(), st.sampled_from(["DEBUG", "INFO", "ERROR"]), st.text(max_size=20))
 def test_any_message_is_one_line_that_reads_back(message: str, level: str, argument: str) -> None:
-    record = logging.LogRecord("cogumi.x", logging.getLevelName(level), "file", 1, message.replace("%", "%%") + "%s", (argument,), None)
+    record = logging.LogRecord(
+        "cogumi.x", logging.getLevelName(level), "file", 1, message.replace("%", "%%") + "%s", (argument,), None
+    )
     line = JsonLines().format(record)
     assert "\n" not in line
     read = json.loads(line)
@@ -43,9 +45,15 @@ def test_an_error_keeps_its_kind_and_traceback() -> None:
 
 
 def test_a_workers_process_logs_the_same_lines(tmp_path: object) -> None:
-    """Prefect's console, as a worker's process has it, and Cogumi's own info lines, which the level for other libraries would drop."""
-    env = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")} | {"COGUMI_LOG": "json", "COGUMI_HOME": str(tmp_path)}
-    done = subprocess.run([sys.executable, "-c", WORKER], env=env, capture_output=True, text=True, timeout=120, check=True)
+    """Prefect's console, as a worker's process has it, and Cogumi's own info lines, which the level for other libraries
+    would drop."""
+    env = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")} | {
+        "COGUMI_LOG": "json",
+        "COGUMI_HOME": str(tmp_path),
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", WORKER], env=env, capture_output=True, text=True, timeout=120, check=True
+    )
     lines = [json.loads(line) for line in done.stderr.strip().split("\n")]
     assert [(line["logger"], line["level"], line["message"].strip(), line.get("step")) for line in lines] == [
         ("prefect.workers.process", "WARNING", "a pool is gone", None),

@@ -20,8 +20,15 @@ SMALL, MEDIUM, LARGE = NAMES
 
 def body(teacher: str, task: str, content: str, seed: int = 0, **header: Any) -> dict[str, Any]:
     lines = [f"Task: {task}", *(f"{key.capitalize()}: {value}" for key, value in header.items())]
-    system = "\n".join(lines) + "\n\nPlain instructions, such as: answer, judge, validate. Task: none of these counts here."
-    return {"model": teacher, "messages": [{"role": "system", "content": system}, {"role": "user", "content": content}], "temperature": 0.7, "seed": seed}
+    system = (
+        "\n".join(lines) + "\n\nPlain instructions, such as: answer, judge, validate. Task: none of these counts here."
+    )
+    return {
+        "model": teacher,
+        "messages": [{"role": "system", "content": system}, {"role": "user", "content": content}],
+        "temperature": 0.7,
+        "seed": seed,
+    }
 
 
 def ask(teacher: str, task: str, content: str, seed: int = 0, **header: Any) -> str:
@@ -44,7 +51,9 @@ def share_right(teacher: str, difficulty: Difficulty, seed: int = 0) -> float:
     task = "answer" if difficulty == "easy" else "answer_with_draft"
     asked = questions(difficulty)
     answers = [ask(teacher, task, question.prompt, seed).rpartition("[REVISED]\n")[2] for question in asked]
-    verdicts = check_all([(question.expected, answer) for question, answer in zip(asked, answers, strict=True) if question.expected])
+    verdicts = check_all(
+        [(question.expected, answer) for question, answer in zip(asked, answers, strict=True) if question.expected]
+    )
     return sum(verdict.correct for verdict in verdicts) / len(verdicts)
 
 
@@ -64,10 +73,15 @@ def test_the_same_request_has_the_same_reply_and_another_seed_may_differ() -> No
 
 def test_a_wrong_answer_can_be_mended_by_asking_again_or_a_better_teacher() -> None:
     asked = questions("easy")
-    first, again, better = ([ask(teacher, "answer", question.prompt, seed) for question in asked] for teacher, seed in ((SMALL, 0), (SMALL, 1), (LARGE, 0)))
+    first, again, better = (
+        [ask(teacher, "answer", question.prompt, seed) for question in asked]
+        for teacher, seed in ((SMALL, 0), (SMALL, 1), (LARGE, 0))
+    )
 
     def wrong(answers: list[str]) -> set[int]:
-        verdicts = check_all([(question.expected, answer) for question, answer in zip(asked, answers, strict=True) if question.expected])
+        verdicts = check_all(
+            [(question.expected, answer) for question, answer in zip(asked, answers, strict=True) if question.expected]
+        )
         return {i for i, verdict in enumerate(verdicts) if not verdict.correct}
 
     assert wrong(first) & wrong(again), "some errors are the teacher's for good"
@@ -80,17 +94,32 @@ def test_hard_answers_have_their_four_parts() -> None:
     for question in questions("hard", 20):
         reply = ask(LARGE, "answer_with_draft", question.prompt)
         lines = reply.split("\n")
-        whole += [line for line in lines if line.startswith("[")][:4] == ["[DRAFT]", "[CRITIQUE]", "[THINKING]", "[REVISED]"] or "[x" in reply
+        whole += [line for line in lines if line.startswith("[")][:4] == [
+            "[DRAFT]",
+            "[CRITIQUE]",
+            "[THINKING]",
+            "[REVISED]",
+        ] or "[x" in reply
     assert whole > 150
 
 
 @pytest.mark.parametrize("teacher", NAMES)
 @pytest.mark.parametrize("difficulty", ["easy", "hard"])
 @pytest.mark.parametrize("domain", DOMAINS)
-def test_written_questions_are_of_the_domain_and_never_held_out(teacher: str, domain: Domain, difficulty: Difficulty) -> None:
+def test_written_questions_are_of_the_domain_and_never_held_out(
+    teacher: str, domain: Domain, difficulty: Difficulty
+) -> None:
     written: list[str] = []
     for batch in range(5):
-        reply = ask(teacher, "write_questions", f"Write about {domain}.", domain=domain, difficulty=difficulty, count=20, batch=batch)
+        reply = ask(
+            teacher,
+            "write_questions",
+            f"Write about {domain}.",
+            domain=domain,
+            difficulty=difficulty,
+            count=20,
+            batch=batch,
+        )
         written += scores(reply).get("questions", [])  # type: ignore[arg-type]
     good = [text for text in written if (kind := world.classify(text)) and kind[:2] == (domain, difficulty)]
     bad = 1 - len(good) / len(written)
@@ -101,18 +130,25 @@ def test_written_questions_are_of_the_domain_and_never_held_out(teacher: str, do
 
 def test_questions_like_the_given_ones_are_of_their_kind() -> None:
     given_ones = "Write more like these:\n- Reverse: cat dog hen\n- Reverse: sun map box"
-    written = json.loads(ask(LARGE, "write_questions", given_ones, domain="instruction", difficulty="easy", count=20))["questions"]
+    written = json.loads(ask(LARGE, "write_questions", given_ones, domain="instruction", difficulty="easy", count=20))[
+        "questions"
+    ]
     kinds = [kind[2] for text in written if (kind := world.classify(text))]
     assert kinds.count("reverse") >= 17
 
 
 def test_validation_tells_good_questions_from_bad_ones() -> None:
     asked = questions("easy", 20)
-    good = [scores(ask(LARGE, "validate", question.prompt, domain=question.domain, difficulty="easy")) for question in asked]
+    good = [
+        scores(ask(LARGE, "validate", question.prompt, domain=question.domain, difficulty="easy")) for question in asked
+    ]
     assert sum(min(score.values(), default=0) >= 8 for score in good) > 0.9 * len(good)
     other = [scores(ask(LARGE, "validate", question.prompt, domain="math", difficulty="hard")) for question in asked]
     assert sum(score.get("difficulty", 10) <= 5 for score in other) > 0.9 * len(other)
-    broken = [scores(ask(LARGE, "validate", question.prompt[::-1], domain=question.domain, difficulty="easy")) for question in asked]
+    broken = [
+        scores(ask(LARGE, "validate", question.prompt[::-1], domain=question.domain, difficulty="easy"))
+        for question in asked
+    ]
     assert sum(score.get("clarity", 10) <= 5 for score in broken) > 0.9 * len(broken)
     assert all(set(score) == {"clarity", "relevance", "difficulty", "quality"} for score in good if score)
 
@@ -127,7 +163,15 @@ def test_the_judge_works_the_question_out_itself() -> None:
             assert question.expected
             wrong = mistake(question.expected, solved.response, question.prompt, Random(question.id))
             for answer, right in ((solved.response, True), (wrong, False)):
-                score = scores(ask(teacher, "judge", f"QUESTION:\n{question.prompt}\nANSWER:\n{answer}", domain=question.domain, difficulty="easy"))
+                score = scores(
+                    ask(
+                        teacher,
+                        "judge",
+                        f"QUESTION:\n{question.prompt}\nANSWER:\n{answer}",
+                        domain=question.domain,
+                        difficulty="easy",
+                    )
+                )
                 if score:
                     assert all(0 <= score[name] <= limit for name, limit in most.items())
                     assert set(score) == set(most)
@@ -169,7 +213,12 @@ def test_max_tokens_cuts_the_reply() -> None:
 
 def test_what_fits_no_job_is_said_so() -> None:
     bare = {"model": LARGE, "messages": [{"role": "user", "content": "Hi"}]}
-    for request in (body(LARGE, "dance", "x"), body(LARGE, "write_questions", "x"), body(LARGE, "judge", "no marks"), bare):
+    for request in (
+        body(LARGE, "dance", "x"),
+        body(LARGE, "write_questions", "x"),
+        body(LARGE, "judge", "no marks"),
+        bare,
+    ):
         assert "understand" in teachers.complete(request)["choices"][0]["message"]["content"]
     assert ask(LARGE, "answer", "What is love?") == "I am not sure what is asked."
     with pytest.raises(BadInput, match="rehearsal-small"):

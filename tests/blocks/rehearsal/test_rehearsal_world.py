@@ -27,7 +27,11 @@ TRAIN, HELD_OUT = 600, 100
 def drawn() -> dict[tuple[Domain, Difficulty, Split], list[Question]]:
     """Many questions of every domain, difficulty and split."""
     counts: dict[Split, int] = {"train": TRAIN, "held_out": HELD_OUT}
-    return {(domain, difficulty, split): world.questions(domain, difficulty, split, counts[split], 11) for domain, difficulty in KINDS for split in SPLITS}
+    return {
+        (domain, difficulty, split): world.questions(domain, difficulty, split, counts[split], 11)
+        for domain, difficulty in KINDS
+        for split in SPLITS
+    }
 
 
 Drawn = dict[tuple[Domain, Difficulty, Split], list[Question]]
@@ -41,7 +45,9 @@ def test_what_a_family_writes_it_reads_back(family: Family, seed: int, held_out:
     for template in range(len(family.templates)):
         prompt = family.phrase(fields, template)
         assert family.parse(prompt) == fields
-        assert world.classify(prompt) == (family.domain, family.difficulty, family.task_type), "and no other family takes it for its own"
+        assert world.classify(prompt) == (family.domain, family.difficulty, family.task_type), (
+            "and no other family takes it for its own"
+        )
         assert world.is_held_out(prompt) == held_out
         assert world.expected(prompt) == family.solve(fields)[0]
 
@@ -54,7 +60,11 @@ def test_the_worked_answer_is_right_and_stays_right_in_chat_format(drawn: Drawn)
             assert answer is not None
             assert question.expected is not None
             assert (answer.draft is None) == (answer.thinking is None) == (difficulty == "easy")
-            turn = f"<draft>{answer.draft}</draft><thinking>{answer.thinking}</thinking>{answer.response}" if answer.draft else answer.response
+            turn = (
+                f"<draft>{answer.draft}</draft><thinking>{answer.thinking}</thinking>{answer.response}"
+                if answer.draft
+                else answer.response
+            )
             assert chat_format.sections(turn) == answer
             assert chat_format.escape(turn) == turn
             pairs.append((question.expected, answer.response))
@@ -72,7 +82,10 @@ def test_thinking_ends_where_the_response_begins(drawn: Drawn) -> None:
             assert answer.thinking is not None
             known = set(re.findall(r"\w+", f"{question.prompt} {answer.draft} {answer.thinking}"))
             extra = set(re.findall(r"\w+", answer.response)) - known
-            assert extra <= {"tool", "def", "return", "for", "in", "if", "weather", "city", "day"}, (question.prompt, answer)
+            assert extra <= {"tool", "def", "return", "for", "in", "if", "weather", "city", "day"}, (
+                question.prompt,
+                answer,
+            )
 
 
 def test_training_and_held_out_never_meet(drawn: Drawn) -> None:
@@ -80,7 +93,9 @@ def test_training_and_held_out_never_meet(drawn: Drawn) -> None:
         train, held_out = drawn[domain, difficulty, "train"], drawn[domain, difficulty, "held_out"]
         assert not {question.prompt for question in train} & {question.prompt for question in held_out}
         assert not {question.id for question in train} & {question.id for question in held_out}
-        reserved = {key for question in held_out for key in keys(question)} - {key for question in train for key in keys(question)}
+        reserved = {key for question in held_out for key in keys(question)} - {
+            key for question in train for key in keys(question)
+        }
         for question in held_out:
             assert reserved & keys(question), f"{question.prompt}: every part of it is in training"
 
@@ -96,7 +111,11 @@ def test_every_single_word_of_held_out_questions_is_in_training(drawn: Drawn) ->
     for family in world.FAMILIES:
         words: dict[Split, set[str]] = {}
         for split in SPLITS:
-            questions = [question for question in drawn[family.domain, family.difficulty, split] if question.task_type == family.task_type]
+            questions = [
+                question
+                for question in drawn[family.domain, family.difficulty, split]
+                if question.task_type == family.task_type
+            ]
             texts = [f"{question.prompt} {world.worked(question.prompt)}" for question in questions]
             words[split] = {word for text in texts for word in re.findall(r"[A-Za-z]+|\d", text)}
         assert words["held_out"] <= words["train"], family.task_type
@@ -107,7 +126,9 @@ def test_the_same_arguments_give_the_same_questions_and_another_seed_others() ->
         first = world.questions(domain, difficulty, "train", 50, 1)
         assert first == world.questions(domain, difficulty, "train", 50, 1)
         assert len({question.prompt for question in first}) == len({question.id for question in first}) == 50
-        assert {question.prompt for question in first} != {question.prompt for question in world.questions(domain, difficulty, "train", 50, 2)}
+        assert {question.prompt for question in first} != {
+            question.prompt for question in world.questions(domain, difficulty, "train", 50, 2)
+        }
 
 
 def test_every_family_has_its_share(drawn: Drawn) -> None:
@@ -116,7 +137,9 @@ def test_every_family_has_its_share(drawn: Drawn) -> None:
         for split in SPLITS:
             questions = drawn[domain, difficulty, split]
             for family in families:
-                assert sum(question.task_type == family.task_type for question in questions) >= 0.5 * len(questions) / len(families)
+                assert sum(question.task_type == family.task_type for question in questions) >= 0.5 * len(
+                    questions
+                ) / len(families)
 
 
 def test_a_used_up_world_says_so() -> None:
@@ -130,15 +153,22 @@ def test_wrong_answers_are_wrong(drawn: Drawn) -> None:
         some = questions[:30]
         answers = [world.worked(question.prompt) for question in some]
         responses = [answer.response for answer in answers if answer]
-        pairs = [(question.expected, other) for question, own, other in zip(some, responses, responses[1:] + responses[:1], strict=True) if question.expected and own != other]
+        pairs = [
+            (question.expected, other)
+            for question, own, other in zip(some, responses, responses[1:] + responses[:1], strict=True)
+            if question.expected and own != other
+        ]
         assert not any(verdict.correct for verdict in check_all(pairs))
 
 
 @pytest.mark.parametrize(
     "prompt",
-    ["", "hello", "What is 7 plus", "What is seven plus 8?", "Who is tallest?", "Reverse:", "Ann is taller than Ben. Ann is taller than Cal. Who is tallest?", "Go on: 1 2 4.",
-     "Tools: buy, send. Wake me at 3 today.", "Which is bigger, sun or moon?", "Pick the food: pea egg corn.", "What is 7 plus 8?\nAnd 9?", "x" * 5000,
-     "Ben ran. Ann sat. Cal sat. Dan ran. How many sang, and who?", "Which word is most common, and how often? cat cat dog dog"],
+    ["", "hello", "What is 7 plus", "What is seven plus 8?", "Who is tallest?", "Reverse:",
+    "Ann is taller than Ben. Ann is taller than Cal. Who is tallest?", "Go on: 1 2 4.",
+     "Tools: buy, send. Wake me at 3 today.", "Which is bigger, sun or moon?", "Pick the food: pea egg corn.",
+     "What is 7 plus 8?\nAnd 9?", "x" * 5000,
+     "Ben ran. Ann sat. Cal sat. Dan ran. How many sang, and who?",
+     "Which word is most common, and how often? cat cat dog dog"],
 )  # fmt: skip
 def test_what_is_not_of_this_world_is_not_known(prompt: str) -> None:
     assert world.expected(prompt) is None
@@ -156,7 +186,11 @@ def test_examples_are_the_questions_with_their_answers() -> None:
     for domain, difficulty in KINDS:
         questions = world.questions(domain, difficulty, "train", 20, 5)
         for question, example in zip(questions, world.examples(domain, difficulty, "train", 20, 5), strict=True):
-            assert (example.id, example.prompt, example.metadata.task_type) == (question.id, question.prompt, question.task_type)
+            assert (example.id, example.prompt, example.metadata.task_type) == (
+                question.id,
+                question.prompt,
+                question.task_type,
+            )
             assert question.expected is not None
             assert example.metadata.requires_reasoning == (difficulty == "hard")
             pairs.append((question.expected, chat_format.answer(example)))
@@ -165,8 +199,14 @@ def test_examples_are_the_questions_with_their_answers() -> None:
 
 def test_the_world_is_small() -> None:
     """A small tokenizer and a small model can hold it: few distinct words, short prompts and answers."""
-    examples = [example for domain, difficulty in KINDS for example in world.examples(domain, difficulty, "train", 300, 2)]
-    words = {word.lower() for example in examples for word in re.findall(r"[A-Za-z]+", f"{example.prompt} {chat_format.answer(example)}")}
+    examples = [
+        example for domain, difficulty in KINDS for example in world.examples(domain, difficulty, "train", 300, 2)
+    ]
+    words = {
+        word.lower()
+        for example in examples
+        for word in re.findall(r"[A-Za-z]+", f"{example.prompt} {chat_format.answer(example)}")
+    }
     assert 120 <= len(words) <= 250
     assert max(len(example.prompt.split()) for example in examples) <= 35
     assert max(len(example.response.split()) for example in examples) <= 16

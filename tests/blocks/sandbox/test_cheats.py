@@ -1,4 +1,5 @@
-"""Programs that are not right and want to pass: each against three forms of the same tests; and right ones in odd styles."""
+"""Programs that are not right and want to pass: each against three forms of the same tests; and right ones in odd
+styles."""
 
 import pytest
 
@@ -52,7 +53,9 @@ def outcomes(request: pytest.FixtureRequest) -> dict[tuple[str, int], sandbox.Ou
         patch.setattr(sandbox, "WALL", 2.0)  # some leave both sides waiting
         forms = range(len(FORMS)) if wanted == "root" else [1]
         tried = [(name, form) for name in CHEATS for form in forms]
-        found = sandbox.run_all([CHEATS[name] for name, _ in tried], [FORMS[form] for _, form in tried], seconds=1.0, memory_bytes=MEMORY)
+        found = sandbox.run_all(
+            [CHEATS[name] for name, _ in tried], [FORMS[form] for _, form in tried], seconds=1.0, memory_bytes=MEMORY
+        )
         assert [sandbox.run(RIGHT, form, seconds=10.0, memory_bytes=MEMORY).reason for form in FORMS] == ["", "", ""]
     return dict(zip(tried, found, strict=True))
 

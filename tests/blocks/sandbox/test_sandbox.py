@@ -36,7 +36,13 @@ def reached_end(program: str) -> bool:
 
 @pytest.mark.usefixtures("mode")
 def test_programs_pass_at_their_end_and_fail_with_their_error() -> None:
-    programs = ["print('hello')", "assert 1 + 1 == 3, 'bad sum'", "x = (", "import collections, math, re, json; assert math.gcd(12, 18) == 6", "print('ü' * 3)"]
+    programs = [
+        "print('hello')",
+        "assert 1 + 1 == 3, 'bad sum'",
+        "x = (",
+        "import collections, math, re, json; assert math.gcd(12, 18) == 6",
+        "print('ü' * 3)",
+    ]
     outcomes = sandbox.run_all(programs, seconds=5.0, memory_bytes=MEMORY)
     assert [outcome.passed for outcome in outcomes] == [True, False, False, True, True]
     assert outcomes[0].output == "hello\n"
@@ -136,7 +142,12 @@ def test_a_memory_bomb_and_deep_recursion_stay_inside() -> None:
 @pytest.mark.usefixtures("mode")
 def test_no_process_can_be_started() -> None:
     bomb = "import os\nwhile True: os.fork()"
-    starts = [bomb, "import subprocess; subprocess.run(['true'])", "import os; os.execv('/bin/true', ['true'])", "import threading; threading.Thread(target=print).start()"]
+    starts = [
+        bomb,
+        "import subprocess; subprocess.run(['true'])",
+        "import os; os.execv('/bin/true', ['true'])",
+        "import threading; threading.Thread(target=print).start()",
+    ]
     assert not any(outcome.passed for outcome in sandbox.run_all(starts, seconds=5.0, memory_bytes=MEMORY))
 
 
@@ -156,7 +167,9 @@ for pid in (1, os.getppid()):
     else: assert False, "limited another"
 """
     with sandbox._interpreter(mode, 5.0, MEMORY) as process:
-        replies = [sandbox._ask(process, program.encode(), 10.0) for program in (kill, limit, "assert True", "assert False")]
+        replies = [
+            sandbox._ask(process, program.encode(), 10.0) for program in (kill, limit, "assert True", "assert False")
+        ]
     assert all(replies), "the interpreter that watches is still there"
     assert [bool(reply and reply["passed"]) for reply in replies[1:]] == [True, True, False]
 
@@ -166,7 +179,9 @@ def test_no_network() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         assert not reached_end(f"import socket; socket.create_connection(('127.0.0.1', {port}), timeout=2)")
-        assert not reached_end("import socket; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.sendto(b'x', ('8.8.8.8', 53))")
+        assert not reached_end(
+            "import socket; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.sendto(b'x', ('8.8.8.8', 53))"
+        )
 
 
 @pytest.mark.usefixtures("mode")
@@ -175,10 +190,16 @@ def test_nothing_can_be_written_or_changed(tmp_path: Path) -> None:
     victim = tmp_path / "victim"
     victim.write_text("intact")
     victim.chmod(0o666)
-    tries = [f"open({str(tmp_path / 'new')!r}, 'w').write('x')", f"open({str(victim)!r}, 'a').write('x')", f"import os; os.remove({str(victim)!r})",
-             f"import os; os.rename({str(victim)!r}, {str(tmp_path / 'moved')!r})", f"import os; os.chmod({str(victim)!r}, 0o777)",
-             f"import os; os.truncate({str(victim)!r}, 0)", f"import os; os.mkdir({str(tmp_path / 'folder')!r})", f"import os; os.utime({str(victim)!r})",
-             "open('here', 'w')", "open('/tmp/there', 'w')", "import os; os.symlink('/', 'link')", "import os; os.mkdir('/proc')", "import sys; open(sys.path[-1] + '/x.py', 'w')",
+    tries = [f"open({str(tmp_path / 'new')!r}, 'w').write('x')", f"open({str(victim)!r}, 'a').write('x')",
+        f"import os; os.remove({str(victim)!r})",
+             f"import os; os.rename({str(victim)!r}, {str(tmp_path / 'moved')!r})",
+             f"import os; os.chmod({str(victim)!r}, 0o777)",
+             f"import os; os.truncate({str(victim)!r}, 0)", "import os; "
+                                                            f"os.mkdir({str(tmp_path / 'folder')!r})",
+                                                            f"import os; os.utime({str(victim)!r})",
+             "open('here', 'w')", "open('/tmp/there', 'w')", "import os; os.symlink('/', "
+                                                             "'link')", "import os; os.mkdir('/proc')",
+                                                             "import sys; open(sys.path[-1] + '/x.py', 'w')",
              "import tempfile; tempfile.TemporaryFile()"]  # fmt: skip
     assert not any(outcome.passed for outcome in sandbox.run_all(tries, seconds=5.0, memory_bytes=MEMORY))
     assert victim.read_text() == "intact"
@@ -191,8 +212,14 @@ def test_nothing_of_the_machine_can_be_read() -> None:
     home = os.path.expanduser("~")
     files = ("/etc/passwd", "/etc/hostname", "/proc/self/environ", "/proc/1/mem", "/dev/sda", __file__)
     folders = ("/home", "/tmp", "/etc", "/var", os.path.dirname(__file__), os.path.join(home, ".ssh"))
-    tries = [f"open({path!r}, 'rb').read(1)" for path in files] + [f"import os; os.listdir({path!r})" for path in folders]
-    assert [tried for tried, outcome in zip(tries, sandbox.run_all(tries, seconds=5.0, memory_bytes=MEMORY), strict=True) if outcome.passed] == []
+    tries = [f"open({path!r}, 'rb').read(1)" for path in files] + [
+        f"import os; os.listdir({path!r})" for path in folders
+    ]
+    assert [
+        tried
+        for tried, outcome in zip(tries, sandbox.run_all(tries, seconds=5.0, memory_bytes=MEMORY), strict=True)
+        if outcome.passed
+    ] == []
     listed = run("import os; print(*sorted(os.listdir('/')))").output.split()
     assert not {"etc", "home", "tmp", "proc", "dev", "var", "sys"} & set(listed)
     assert run("import os; print(os.getuid())").output == "65534\n"
@@ -201,11 +228,19 @@ def test_nothing_of_the_machine_can_be_read() -> None:
 def test_no_file_of_the_user_can_be_opened(mode: str, tmp_path: Path) -> None:
     secret = tmp_path / "secret"
     secret.write_text("sk-canary")
-    ways = [f"open({str(secret)!r}).read()", f"import os; os.open({str(secret)!r}, os.O_RDONLY)", f"import os; os.listdir({str(tmp_path)!r})",
-            f"import os; os.open({str(tmp_path)!r}, os.O_RDONLY | os.O_DIRECTORY)", f"import os; os.chdir('/'); open({str(secret)[1:]!r})",
-            "open('/proc/self/mem', 'rb')", "open('/etc/passwd')",
-            f"import ctypes; assert ctypes.CDLL(None).open({str(secret).encode()!r}, 0) >= 0"]  # fmt: skip
-    outcomes = sandbox.run_all([*ways, "import difflib, email.message, os; open(os.__file__).read()"], seconds=5.0, memory_bytes=MEMORY)
+    ways = [
+        f"open({str(secret)!r}).read()",
+        f"import os; os.open({str(secret)!r}, os.O_RDONLY)",
+        f"import os; os.listdir({str(tmp_path)!r})",
+        f"import os; os.open({str(tmp_path)!r}, os.O_RDONLY | os.O_DIRECTORY)",
+        f"import os; os.chdir('/'); open({str(secret)[1:]!r})",
+        "open('/proc/self/mem', 'rb')",
+        "open('/etc/passwd')",
+        f"import ctypes; assert ctypes.CDLL(None).open({str(secret).encode()!r}, 0) >= 0",
+    ]
+    outcomes = sandbox.run_all(
+        [*ways, "import difflib, email.message, os; open(os.__file__).read()"], seconds=5.0, memory_bytes=MEMORY
+    )
     readable = [way for way, outcome in zip(ways, outcomes, strict=False) if outcome.passed]
     assert bool(readable) == (mode == "weak"), readable
     assert "sk-canary" not in "".join(outcome.output for outcome in outcomes)
@@ -258,11 +293,15 @@ def test_nothing_is_left_running(mode: str) -> None:
 
 
 @pytest.mark.parametrize(("killed", "lost"), [({2}, None), ({1}, 0), ({2, 3}, 1)])
-def test_a_dead_interpreter_costs_at_most_the_program_that_it_began_with(killed: set[int], lost: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_dead_interpreter_costs_at_most_the_program_that_it_began_with(
+    killed: set[int], lost: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     usual = sandbox._ask
     asked: list[bytes] = []
 
-    def kill_some(process: sandbox._Pair, message: bytes, patience: float, tests: bytes = b"") -> dict[str, bool | str] | None:
+    def kill_some(
+        process: sandbox._Pair, message: bytes, patience: float, tests: bytes = b""
+    ) -> dict[str, bool | str] | None:
         if message.startswith(b"assert"):
             asked.append(message)
             if len(asked) in killed:
@@ -278,7 +317,9 @@ def test_a_dead_interpreter_costs_at_most_the_program_that_it_began_with(killed:
 
 def test_a_batch_on_several_cores_keeps_its_order(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sandbox, "PER_PAIR", 1)
-    slow_first = [f"import time; time.sleep({0.05 if n % 3 == 0 else 0}); print({n}); assert {n} % 4" for n in range(12)]
+    slow_first = [
+        f"import time; time.sleep({0.05 if n % 3 == 0 else 0}); print({n}); assert {n} % 4" for n in range(12)
+    ]
     outcomes = sandbox.run_all(slow_first, seconds=5.0, memory_bytes=MEMORY)
     assert [(outcome.output, outcome.passed) for outcome in outcomes] == [(f"{n}\n", n % 4 != 0) for n in range(12)]
 
@@ -300,14 +341,20 @@ def test_an_interrupt_ends_what_runs_on_other_cores_too(monkeypatch: pytest.Monk
 @pytest.fixture
 def no_namespaces(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     usual = sandbox._refusal
-    monkeypatch.setattr(sandbox, "_refusal", lambda mode: usual(mode) if mode in ("landlock", "weak") else f"{mode}: unshare: Operation not permitted")
+    monkeypatch.setattr(
+        sandbox,
+        "_refusal",
+        lambda mode: usual(mode) if mode in ("landlock", "weak") else f"{mode}: unshare: Operation not permitted",
+    )
     sandbox._mode.cache_clear()
     yield
     sandbox._mode.cache_clear()
 
 
 @pytest.mark.usefixtures("no_namespaces")
-def test_without_namespaces_nothing_runs_unless_allowed(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+def test_without_namespaces_nothing_runs_unless_allowed(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     monkeypatch.delenv("COGUMI_SANDBOX", raising=False)
     with pytest.raises(BadInput, match="COGUMI_SANDBOX=weak"):
         run("assert True")

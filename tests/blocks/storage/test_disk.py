@@ -1,4 +1,5 @@
-"""A disk that fills while something is written by native code, which has errors of its own: one clear line, nothing stays."""
+"""A disk that fills while something is written by native code, which has errors of its own: one clear line, nothing
+stays."""
 
 import errno
 import sqlite3
@@ -34,16 +35,25 @@ def safetensors_numpy(folder: Path) -> None:
 def save_pretrained(folder: Path) -> None:
     from transformers import LlamaConfig, LlamaForCausalLM
 
-    LlamaForCausalLM(LlamaConfig(vocab_size=6000, hidden_size=128, intermediate_size=128, num_hidden_layers=1, num_attention_heads=2, num_key_value_heads=2)).save_pretrained(
-        folder
-    )
+    LlamaForCausalLM(
+        LlamaConfig(
+            vocab_size=6000,
+            hidden_size=128,
+            intermediate_size=128,
+            num_hidden_layers=1,
+            num_attention_heads=2,
+            num_key_value_heads=2,
+        )
+    ).save_pretrained(folder)
 
 
 def tokenizers(folder: Path) -> None:
     from tokenizers import Tokenizer
     from tokenizers.models import WordLevel
 
-    Tokenizer(WordLevel({f"{number:032}": number for number in range(SIZE // 32)}, unk_token="")).save(str(folder / "tokenizer.json"))
+    Tokenizer(WordLevel({f"{number:032}": number for number in range(SIZE // 32)}, unk_token="")).save(
+        str(folder / "tokenizer.json")
+    )
 
 
 def torch_save(folder: Path) -> None:
@@ -63,7 +73,9 @@ def arrow(folder: Path) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    pq.write_table(pa.table({"a": np.random.default_rng(0).random(SIZE // 8)}), folder / "a.parquet", compression="none")
+    pq.write_table(
+        pa.table({"a": np.random.default_rng(0).random(SIZE // 8)}), folder / "a.parquet", compression="none"
+    )
 
 
 def zstd(folder: Path) -> None:
@@ -106,7 +118,9 @@ WRITERS: list[Callable[[Path], None]] = [
 
 
 @pytest.mark.parametrize("size", ["64k", "5m"])
-def test_every_native_writer_on_a_full_disk_is_one_clear_line(size: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_native_writer_on_a_full_disk_is_one_clear_line(
+    size: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with mounted(tmp_path / "small", size):
         monkeypatch.setenv("COGUMI_STORE", str(tmp_path / "small" / "store"))
         for writer in WRITERS:
@@ -142,7 +156,14 @@ def make(writer: Callable[[Path], None]) -> None:
 
 @pytest.mark.parametrize(
     "error",
-    [ValueError("no such token"), RuntimeError("CUDA out of memory"), KeyError("a"), OSError(errno.ECONNRESET, "reset"), RuntimeError("cannot write gradients"), MemoryError()],
+    [
+        ValueError("no such token"),
+        RuntimeError("CUDA out of memory"),
+        KeyError("a"),
+        OSError(errno.ECONNRESET, "reset"),
+        RuntimeError("cannot write gradients"),
+        MemoryError(),
+    ],
 )
 def test_what_the_disk_does_not_explain_is_no_fault_of_the_disk(error: Exception, state: Path) -> None:
     def fail() -> None:

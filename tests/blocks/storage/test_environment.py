@@ -34,7 +34,9 @@ def test_every_process_that_runs_tests_has_a_prefect_of_its_own() -> None:
     assert mine in os.environ["PREFECT_RESULTS_LOCAL_STORAGE_PATH"]
 
 
-def test_an_empty_home_is_the_default_and_not_the_current_folder(elsewhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_empty_home_is_the_default_and_not_the_current_folder(
+    elsewhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("COGUMI_HOME", "")
     assert home() == elsewhere / ".cogumi"
 
@@ -99,7 +101,9 @@ def test_a_file_in_place_of_the_store_is_one_clear_line(elsewhere: Path, monkeyp
         ("postgresql+psycopg://me@127.0.0.1:9/d?password=verysecret", "refused"),
     ],
 )
-def test_a_journal_that_cannot_be_is_one_line_that_names_the_variable_and_no_password(url: str, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_journal_that_cannot_be_is_one_line_that_names_the_variable_and_no_password(
+    url: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("COGUMI_JOURNAL", url)
     with pytest.raises(CogumiError, match=said) as told:
         Journal(None)
@@ -121,8 +125,15 @@ def change(path: Path, **fields: object) -> None:
 def test_what_a_newer_version_made_is_not_called_damaged_nor_made_again() -> None:
     made = a_release("a")
     change(Path(made.uri) / folders.MANIFEST, carbon_grams=3)
-    for read in (lambda: store.open(made), Graph, store.everything, lambda: remote.manifest_of((Path(made.uri) / folders.MANIFEST).read_bytes(), made.uri)):
-        with pytest.raises(BadInput, match=r"made by a newer version of Cogumi \(its manifest.json has carbon_grams\); update this one") as told:
+    for read in (
+        lambda: store.open(made),
+        Graph,
+        store.everything,
+        lambda: remote.manifest_of((Path(made.uri) / folders.MANIFEST).read_bytes(), made.uri),
+    ):
+        with pytest.raises(
+            BadInput, match=r"made by a newer version of Cogumi \(its manifest.json has carbon_grams\); update this one"
+        ) as told:
             read()
         assert not isinstance(told.value, DamagedArtifact), "what is damaged is made again"
 
@@ -157,7 +168,9 @@ def test_a_home_that_was_moved_still_rolls_back(state: Path, monkeypatch: pytest
 def test_the_beginning_of_two_releases_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in "ab":
         promote(a_release(name), a_release("report"), 3)
-    with pytest.raises(BadInput, match=r"'release-' is the beginning of release-\w{12}, release-\w{12}; give more of it"):
+    with pytest.raises(
+        BadInput, match=r"'release-' is the beginning of release-\w{12}, release-\w{12}; give more of it"
+    ):
         rollback("release-")
 
 
@@ -172,8 +185,18 @@ def test_two_that_open_a_new_journal_at_once_both_get_it(tmp_path: Path) -> None
 ODD = "a?b#c%20d e'f\"g é$h{i}[j]*&k=l;m"
 
 
-def test_a_home_of_any_letters_holds_its_own_journal_store_and_pointer(elsewhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in (ODD, *(f"x{letter}y" for letter in "?#%&=;+:@[]*'\"\\ ~$é"), "?", "#", "%3F", "file:x?mode=memory", "?mode=memory&uri=true"):
+def test_a_home_of_any_letters_holds_its_own_journal_store_and_pointer(
+    elsewhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in (
+        ODD,
+        *(f"x{letter}y" for letter in "?#%&=;+:@[]*'\"\\ ~$é"),
+        "?",
+        "#",
+        "%3F",
+        "file:x?mode=memory",
+        "?mode=memory&uri=true",
+    ):
         monkeypatch.setenv("COGUMI_HOME", str(elsewhere / "homes" / name))
         Journal(None).close()
         promote(a_release("a"), a_release("report"), 3)
@@ -181,7 +204,9 @@ def test_a_home_of_any_letters_holds_its_own_journal_store_and_pointer(elsewhere
         assert releases().entries[-1].release == a_release("a")
         assert set(Graph().manifests) == {a_release("a").digest, a_release("report").digest}
     assert {path.name for path in elsewhere.iterdir()} == {"homes"}
-    assert len(list((elsewhere / "homes").iterdir())) == len({path.parent for path in (elsewhere / "homes").glob("*/journal.db")})
+    assert len(list((elsewhere / "homes").iterdir())) == len(
+        {path.parent for path in (elsewhere / "homes").glob("*/journal.db")}
+    )
 
 
 @pytest.mark.parametrize("name", [ODD, "plain"])
@@ -203,7 +228,9 @@ def test_prefect_keeps_its_database_in_a_home_of_any_letters(name: str, elsewher
     """
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("PREFECT_", "COGUMI_"))}
     environment |= {"COGUMI_HOME": str(elsewhere / name), "PYTHONPATH": str(ROOT)}
-    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)], env=environment, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     assert (elsewhere / name / "prefect" / "prefect.db").stat().st_size > 0
     assert {path.name for path in elsewhere.iterdir()} == {name}
@@ -214,6 +241,8 @@ def test_a_home_that_cannot_be_shown_is_one_clear_line(elsewhere: Path, monkeypa
         for name in ("a\nb", "\x1b[2J", "a\udcffb", "\u202eb"):
             with monkeypatch.context() as patch:
                 patch.setenv(variable, str(elsewhere / name))
-                with pytest.raises(BadInput, match=rf"^{variable}: .* has a character that cannot be shown; name another folder$"):
+                with pytest.raises(
+                    BadInput, match=rf"^{variable}: .* has a character that cannot be shown; name another folder$"
+                ):
                     read()
     assert not list(elsewhere.iterdir())

@@ -1,4 +1,5 @@
-"""Files, links and pipes that others put into a store: one clear line or made again, and what lies outside is not touched."""
+"""Files, links and pipes that others put into a store: one clear line or made again, and what lies outside is not
+touched."""
 
 import os
 import shutil
@@ -69,7 +70,8 @@ def test_an_artifact_holds_nothing_that_its_manifest_does_not_list(tmp_path: Pat
         shutil.rmtree(folder)
         folder.write_text("x")
 
-    for attack in (more, hidden, link, inner_link, folder_link, empty_folder_link, dangling, pipe, folder_for_file, manifest_link, manifest_pipe, manifest_folder,
+    for attack in (more, hidden, link, inner_link, folder_link, empty_folder_link, dangling, pipe, folder_for_file,
+        manifest_link, manifest_pipe, manifest_folder,
                    whole_link, file_for_folder):  # fmt: skip
         made = make()
         attack(Path(made.uri))
@@ -149,7 +151,9 @@ def test_the_same_made_again_keeps_the_account_that_references_hold(place: str) 
     store.verify(old)
 
 
-def test_a_copy_that_is_gone_is_not_sent_for_ever(moto: tuple[str, int], state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_copy_that_is_gone_is_not_sent_for_ever(
+    moto: tuple[str, int], state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     s3.use(monkeypatch, *moto, s3.bucket(*moto))
     made = make()
     forget(made)

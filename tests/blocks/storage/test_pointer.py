@@ -23,7 +23,9 @@ def where(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_p
     return str(request.param)
 
 
-on_s3 = pytest.mark.parametrize("where", ["s3"], indirect=True)  # a folder's lock covers everybody who moves the pointer
+on_s3 = pytest.mark.parametrize(
+    "where", ["s3"], indirect=True
+)  # a folder's lock covers everybody who moves the pointer
 
 
 def add(content: bytes | None) -> bytes:
@@ -41,7 +43,8 @@ def test_it_holds_what_it_was_moved_to(where: str) -> None:
 
 @on_s3
 def test_a_move_of_another_machine_in_between_is_not_lost(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Another machine has no part in this one's lock; on S3 the put is refused and the change is made of what is there by then."""
+    """Another machine has no part in this one's lock; on S3 the put is refused and the change is made of what is there
+    by then."""
     pointer.move("count", add)
     others = [b"10", b"20"]
 
@@ -53,7 +56,9 @@ def test_a_move_of_another_machine_in_between_is_not_lost(where: str, monkeypatc
     pointer.move("count", change)
     assert pointer.read("count") == b"21"
     with pytest.raises(Transient, match="is being changed all the time"):
-        pointer.move("count", lambda content: (objects.write(pointer.place("count"), (content or b"") + b"0"), b"mine")[1])
+        pointer.move(
+            "count", lambda content: (objects.write(pointer.place("count"), (content or b"") + b"0"), b"mine")[1]
+        )
 
 
 @on_s3

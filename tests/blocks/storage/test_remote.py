@@ -27,7 +27,9 @@ def large(number: int) -> Artifact:
     return folder.artifact
 
 
-def test_connections_cut_at_random_never_leave_half_an_artifact(moto: tuple[str, int], bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_connections_cut_at_random_never_leave_half_an_artifact(
+    moto: tuple[str, int], bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Uploads and downloads either succeed, by trying again, or say that they did not."""
     monkeypatch.setattr(objects, "PATIENCE", 1.0)
     proxy = s3.Cuts(*moto, probability=0.5, most=600_000, seed=5)
@@ -43,7 +45,9 @@ def test_connections_cut_at_random_never_leave_half_an_artifact(moto: tuple[str,
         for one in made:
             forget(one)
             try:
-                assert (store.open(one) / "1.bin").read_bytes() == bytes([(store.open(one) / "0.bin").read_bytes()[0], 1]) * 150_000
+                assert (store.open(one) / "1.bin").read_bytes() == bytes(
+                    [(store.open(one) / "0.bin").read_bytes()[0], 1]
+                ) * 150_000
             except Transient:
                 given_up += 1
     finally:
@@ -59,7 +63,9 @@ def test_connections_cut_at_random_never_leave_half_an_artifact(moto: tuple[str,
     assert leftovers() == []
 
 
-def test_a_store_that_is_gone_is_one_clear_line_and_loses_nothing(moto: tuple[str, int], bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_store_that_is_gone_is_one_clear_line_and_loses_nothing(
+    moto: tuple[str, int], bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(objects, "PATIENCE", 0.5)
     proxy = s3.Cuts(*moto, probability=0, most=2, seed=0)
     s3.use(monkeypatch, "127.0.0.1", proxy.port, bucket)
@@ -88,7 +94,9 @@ def test_a_store_that_is_gone_is_one_clear_line_and_loses_nothing(moto: tuple[st
     store.verify(made)
 
 
-def test_outside_a_step_an_artifact_that_cannot_be_sent_is_an_error(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_outside_a_step_an_artifact_that_cannot_be_sent_is_an_error(
+    bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(objects, "PATIENCE", 0.2)
     s3.use(monkeypatch, "127.0.0.1", 9, bucket)
     with pytest.raises(Transient, match="cannot reach"):
@@ -116,7 +124,9 @@ def test_what_is_damaged_in_the_store_is_withdrawn_and_made_again(bucket: str) -
     store.verify(made)
 
 
-def test_no_bucket_and_no_credentials_are_told(moto: tuple[str, int], bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_bucket_and_no_credentials_are_told(
+    moto: tuple[str, int], bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     s3.use(monkeypatch, *moto, "s3://there-is-none/store")
     with pytest.raises(BadInput, match="make the bucket, or correct COGUMI_STORE"):
         make()

@@ -1,4 +1,5 @@
-"""Result records in a store that others write to: plain JSON of our own shape is believed, nothing of a record is run or imported."""
+"""Result records in a store that others write to: plain JSON of our own shape is believed, nothing of a record is run
+or imported."""
 
 import asyncio
 import base64
@@ -52,10 +53,14 @@ def hostile(mark: Path) -> dict[str, bytes]:
     (mark.parent / "imported.py").write_text(f"open({str(mark)!r}, 'w')")
     found: dict[str, Any] = {
         "pickle": record(pickled, serializer={"type": "pickle", "picklelib": "pickle", "picklelib_version": None}),
-        "cloudpickle": record(pickled, serializer={"type": "pickle", "picklelib": "cloudpickle", "picklelib_version": None}),
+        "cloudpickle": record(
+            pickled, serializer={"type": "pickle", "picklelib": "cloudpickle", "picklelib_version": None}
+        ),
         "a pickle library to import": record(serializer={"type": "pickle", "picklelib": "imported"}),
         "compressed pickle": record(pickled, serializer={"type": "compressed/pickle"}),
-        "compressed": record(pickled, serializer={"type": "compressed", "serializer": {"type": "pickle"}, "compressionlib": "imported"}),
+        "compressed": record(
+            pickled, serializer={"type": "compressed", "serializer": {"type": "pickle"}, "compressionlib": "imported"}
+        ),
         "a JSON library of its own": record(serializer={**ours, "jsonlib": "imported"}),
         "a decoder of its own": record(serializer={**ours, "object_decoder": "imported.decode"}),
         "options for the decoder": record(serializer={**ours, "loads_kwargs": {"parse_int": "float"}}),
@@ -105,8 +110,12 @@ def mark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def ways(folder: Path) -> dict[str, Callable[[], Any]]:
-    """Every way by which a record is read: ours, Prefect's, Prefect's of a folder, and of a state that a server delivers."""
-    store, plain = ResultStore(result_storage=RESULTS), ResultStore(result_storage=LocalFileSystem(basepath=str(folder)))
+    """Every way by which a record is read: ours, Prefect's, Prefect's of a folder, and of a state that a server
+    delivers."""
+    store, plain = (
+        ResultStore(result_storage=RESULTS),
+        ResultStore(result_storage=LocalFileSystem(basepath=str(folder))),
+    )
     metadata = ResultRecordMetadata(storage_key=str(folder / KEY), serializer=result_records.SERIALIZER)
     state: State[Any] = State(type="COMPLETED", data=metadata)  # type: ignore[arg-type]
     return {
@@ -144,7 +153,9 @@ def test_a_phases_result_which_prefect_writes_alone_is_read_by_every_way(state: 
 
 
 def test_a_record_by_prefects_own_json_is_believed_as_before(state: Path) -> None:
-    old = ResultStore(result_storage=RESULTS, serializer=JSONSerializer()).create_result_record({"kind": "model", "n": [1.5, None]}, KEY)
+    old = ResultStore(result_storage=RESULTS, serializer=JSONSerializer()).create_result_record(
+        {"kind": "model", "n": [1.5, None]}, KEY
+    )
     RESULTS.write_path(KEY, old.serialize())
     assert results.value(KEY) == {"kind": "model", "n": [1.5, None]}
     assert ResultStore(result_storage=RESULTS).read(KEY).result == {"kind": "model", "n": [1.5, None]}
@@ -177,8 +188,13 @@ def test_a_class_that_a_record_names_is_neither_imported_nor_made(state: Path, m
 
 def test_what_a_server_says_of_a_state_imports_nothing(mark: Path) -> None:
     (mark.parent / "imported.py").write_text(f"open({str(mark)!r}, 'w')")
-    for serializer in ({"type": "pickle", "picklelib": "imported"}, {"type": "compressed", "compressionlib": "imported", "serializer": "pickle"}):
-        found: State[Any] = State.model_validate({"type": "COMPLETED", "data": {"storage_key": "/x", "serializer": serializer}})
+    for serializer in (
+        {"type": "pickle", "picklelib": "imported"},
+        {"type": "compressed", "compressionlib": "imported", "serializer": "pickle"},
+    ):
+        found: State[Any] = State.model_validate(
+            {"type": "COMPLETED", "data": {"storage_key": "/x", "serializer": serializer}}
+        )
         assert isinstance(found.data, ResultRecordMetadata)
         with pytest.raises(RuntimeError, match="not available"):
             found.data.serializer.loads(b"")

@@ -1,7 +1,8 @@
 """The batch APIs of the test server: OpenAI's (files and batches, also under Groq's path) and Anthropic's.
 
-A batch is done when it has been looked at ``looks`` times. Result lines come out of order, and the first one twice. The plan's ``lines``
-are the raw lines of questions, in whose bytes KEY stands for the custom_id and GOOD for the line that would have been given.
+A batch is done when it has been looked at ``looks`` times. Result lines come out of order, and the first one twice. The
+plan's ``lines`` are the raw lines of questions, in whose bytes KEY stands for the custom_id and GOOD for the line that
+would have been given.
 """
 
 import base64
@@ -27,20 +28,38 @@ class Batches:
         self.submissions = 0
 
     def counts(self) -> dict[str, Any]:
-        return {"submissions": self.submissions, "made": len(self.made), "calls": Counter(key for batch in self.made.values() for key in batch["keys"])}
+        return {
+            "submissions": self.submissions,
+            "made": len(self.made),
+            "calls": Counter(key for batch in self.made.values() for key in batch["keys"]),
+        }
 
     def route(self, method: str, path: str, headers: dict[str, str], raw: bytes) -> tuple[int, bytes]:
         plan = self.teacher.plan
         path = path.removeprefix("/openai").removeprefix("/v1")
         if answer := plan.get("gone", {}).get(path.rpartition("/batches/")[2]):  # a batch that it has forgotten
             error = {"error": {"type": "not_found_error", "message": "No such batch"}, "type": "error"}
-            return (404, b"<html><head><title>404 Not Found</title></head></html>") if answer == "page" else _json(error, answer)
+            return (
+                (404, b"<html><head><title>404 Not Found</title></head></html>")
+                if answer == "page"
+                else _json(error, answer)
+            )
         if path.startswith("/messages/batches"):
             return self._anthropic(method, path.removeprefix("/messages/batches").strip("/"), raw)
         if path == "/files" and method == "POST":
             name = f"file-{len(self.files)}"
             self.files[name] = _upload(headers, raw)
-            return _json({"id": name, "object": "file", "bytes": 1, "created_at": 1, "filename": "x", "purpose": "batch", "status": "processed"})
+            return _json(
+                {
+                    "id": name,
+                    "object": "file",
+                    "bytes": 1,
+                    "created_at": 1,
+                    "filename": "x",
+                    "purpose": "batch",
+                    "status": "processed",
+                }
+            )
         if found := re.fullmatch(r"/files/([\w-]+)/content", path):
             return 200, self._cut(self.files[found[1]])
         if path == "/batches" and method == "POST":
@@ -53,7 +72,13 @@ class Batches:
                 return _json({"error": {"message": "gateway", "code": "gateway"}}, 504)
             return _json(self._openai(batch))
         if path == "/batches":
-            return _json({"object": "list", "data": [self._openai(batch) for batch in reversed(self.made.values())], "has_more": False})
+            return _json(
+                {
+                    "object": "list",
+                    "data": [self._openai(batch) for batch in reversed(self.made.values())],
+                    "has_more": False,
+                }
+            )
         if found := re.fullmatch(r"/batches/([\w-]+)", path):
             return _json(self._openai(self._look(found[1])))
         return _json({"error": {"message": f"no route {method} {path}", "code": "test"}}, 404)
@@ -81,14 +106,29 @@ class Batches:
             body = line["body"]
             key = line["custom_id"]
             if "refuse" in body["messages"][-1]["content"]:
-                errors.append({"id": "r", "custom_id": key, "response": {"status_code": 400, "body": {"error": {"message": "no", "code": "content_filter"}}}, "error": None})
+                errors.append(
+                    {
+                        "id": "r",
+                        "custom_id": key,
+                        "response": {
+                            "status_code": 400,
+                            "body": {"error": {"message": "no", "code": "content_filter"}},
+                        },
+                        "error": None,
+                    }
+                )
             elif "expire" in body["messages"][-1]["content"] and self.teacher.plan.get("batch") != "kind":
                 continue
             else:
                 made, cost = self.teacher.answer(body)
                 self.teacher.charged[key] += 1
                 self.teacher.nano += cost // 2
-                answered = {"id": "r", "custom_id": key, "response": {"status_code": 200, "request_id": "x", "body": made}, "error": None}
+                answered = {
+                    "id": "r",
+                    "custom_id": key,
+                    "response": {"status_code": 200, "request_id": "x", "body": made},
+                    "error": None,
+                }
                 out.append((answered, body["messages"][-1]["content"]))
         batch["completed"] = len(out)
         lines = [self._line(line, asked) for line, asked in reversed(out)]
@@ -99,11 +139,19 @@ class Batches:
     def _openai(self, batch: dict[str, Any]) -> dict[str, Any]:
         failed = batch["done"] and "output" not in batch
         return {
-            "id": batch["id"], "object": "batch", "endpoint": "/v1/chat/completions", "completion_window": "24h", "created_at": int(batch["created"]),
-            "input_file_id": batch["input_file_id"], "metadata": batch["metadata"], "status": "failed" if failed else "completed" if batch["done"] else "in_progress",
+            "id": batch["id"],
+            "object": "batch",
+            "endpoint": "/v1/chat/completions",
+            "completion_window": "24h",
+            "created_at": int(batch["created"]),
+            "input_file_id": batch["input_file_id"],
+            "metadata": batch["metadata"],
+            "status": "failed" if failed else "completed" if batch["done"] else "in_progress",
             "request_counts": {"total": len(batch["keys"]), "completed": batch.get("completed", 0), "failed": 0},
-            "output_file_id": batch.get("output"), "error_file_id": batch.get("errors"), "errors": {"object": "list", "data": [{"message": "token limit"}]} if failed else None,
-        }  # fmt: skip
+            "output_file_id": batch.get("output"),
+            "error_file_id": batch.get("errors"),
+            "errors": {"object": "list", "data": [{"message": "token limit"}]} if failed else None,
+        }
 
     def _anthropic(self, method: str, rest: str, raw: bytes) -> tuple[int, bytes]:
         if not rest and method == "POST":
@@ -115,7 +163,14 @@ class Batches:
                 return _json({"type": "error", "error": {"type": "timeout_error", "message": "gateway"}}, 504)
             return _json(self._message_batch(batch))
         if not rest:
-            return _json({"data": [self._message_batch(batch) for batch in reversed(self.made.values())], "has_more": False, "first_id": None, "last_id": None})
+            return _json(
+                {
+                    "data": [self._message_batch(batch) for batch in reversed(self.made.values())],
+                    "has_more": False,
+                    "first_id": None,
+                    "last_id": None,
+                }
+            )
         name, _, results = rest.partition("/")
         if not results:
             return _json(self._message_batch(self._look(name)))
@@ -125,7 +180,13 @@ class Batches:
             if "refuse" in content:
                 result: dict[str, Any] = {
                     "type": "errored",
-                    "error": {"type": "error", "error": {"type": "invalid_request_error", "message": "Output blocked by content filtering policy"}},
+                    "error": {
+                        "type": "error",
+                        "error": {
+                            "type": "invalid_request_error",
+                            "message": "Output blocked by content filtering policy",
+                        },
+                    },
                 }
             elif "expire" in content and self.teacher.plan.get("batch") != "kind":
                 result = {"type": "expired"}
@@ -150,16 +211,29 @@ class Batches:
         """A line of results: as it should be, or as the plan has it for this question."""
         good = json.dumps(line).encode()
         odd = self.teacher.plan.get("lines", {}).get(asked)
-        return base64.b64decode(odd).replace(b"KEY", str(line["custom_id"]).encode()).replace(b"GOOD", good) if odd is not None else good
+        return (
+            base64.b64decode(odd).replace(b"KEY", str(line["custom_id"]).encode()).replace(b"GOOD", good)
+            if odd is not None
+            else good
+        )
 
     def _message_batch(self, batch: dict[str, Any]) -> dict[str, Any]:
         created = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(batch["created"]))
-        counts = {"processing": 0, "succeeded": 0, "errored": 0, "canceled": 0, "expired": 0} | {"succeeded" if batch["done"] else "processing": len(batch["keys"])}
+        counts = {"processing": 0, "succeeded": 0, "errored": 0, "canceled": 0, "expired": 0} | {
+            "succeeded" if batch["done"] else "processing": len(batch["keys"])
+        }
         return {
-            "id": batch["id"], "type": "message_batch", "created_at": created, "expires_at": created, "ended_at": created if batch["done"] else None, "archived_at": None,
-            "cancel_initiated_at": None, "processing_status": "ended" if batch["done"] else "in_progress", "request_counts": counts,
+            "id": batch["id"],
+            "type": "message_batch",
+            "created_at": created,
+            "expires_at": created,
+            "ended_at": created if batch["done"] else None,
+            "archived_at": None,
+            "cancel_initiated_at": None,
+            "processing_status": "ended" if batch["done"] else "in_progress",
+            "request_counts": counts,
             "results_url": f"/v1/messages/batches/{batch['id']}/results" if batch["done"] else None,
-        }  # fmt: skip
+        }
 
 
 def _upload(headers: dict[str, str], raw: bytes) -> bytes:

@@ -3,8 +3,8 @@
 It runs in a process of its own, so that a killed client does not take its counts along. Faults are drawn from each
 request's own digest, once per request: the next try of the same request goes well. It counts by request body what it
 answered, what of that arrived whole, and what it would charge. What is still being answered when it is told to forget
-counts for nobody. With the plan's ``idempotent`` it answers a repeated Idempotency-Key with its first answer, charged once, and a fault
-that it answered with that fault. Batches are in batches_server.py.
+counts for nobody. With the plan's ``idempotent`` it answers a repeated Idempotency-Key with its first answer, charged
+once, and a fault that it answered with that fault. Batches are in batches_server.py.
 """
 
 import asyncio
@@ -31,7 +31,14 @@ class Teacher:
     """The server's memory: its plan, and what it counted."""
 
     def __init__(self) -> None:
-        self.plan: dict[str, Any] = {"shares": {}, "latency_s": 0.0, "slow_s": 0.0, "retry_after": "0.05", "modes": {}, "gather": 0}
+        self.plan: dict[str, Any] = {
+            "shares": {},
+            "latency_s": 0.0,
+            "slow_s": 0.0,
+            "retry_after": "0.05",
+            "modes": {},
+            "gather": 0,
+        }
         self.tries: Counter[str] = Counter()  # by request digest: everything that came
         self.charged: Counter[str] = Counter()  # an answer was generated, whether or not it arrived
         self.delivered: Counter[str] = Counter()  # the answer went out whole and well
@@ -68,23 +75,52 @@ class Teacher:
         """A completion that repeats what was asked, in the wire format of the body, and its price."""
         anthropic = "system" in body or body["model"].startswith("claude")
         asked = next(m["content"] for m in reversed(body["messages"]) if m["role"] == "user")
-        prompt, text = len(json.dumps(body["messages"])) // 4, self.plan.get("answers", {}).get(asked, f"answer to {asked}")
+        prompt, text = (
+            len(json.dumps(body["messages"])) // 4,
+            self.plan.get("answers", {}).get(asked, f"answer to {asked}"),
+        )
         completion = len(text) // 4 + 1
         cached = prompt // 2 if "cached" in body["model"] else 0
         written = prompt // 4 if "written" in body["model"] else 0
         cost = (prompt - cached - written) * INPUT + cached * CACHED + written * WRITTEN + completion * OUTPUT
         finish = self.plan.get("finish", {}).get(body["model"])
         if anthropic:
-            usage = {"input_tokens": prompt - cached - written, "cache_read_input_tokens": cached, "cache_creation_input_tokens": written, "output_tokens": completion}
+            usage = {
+                "input_tokens": prompt - cached - written,
+                "cache_read_input_tokens": cached,
+                "cache_creation_input_tokens": written,
+                "output_tokens": completion,
+            }
             content = [{"type": "text", "text": text}]
-            made = {"id": "msg_1", "type": "message", "role": "assistant", "model": body["model"], "content": content, "stop_sequence": None, "usage": usage}
+            made = {
+                "id": "msg_1",
+                "type": "message",
+                "role": "assistant",
+                "model": body["model"],
+                "content": content,
+                "stop_sequence": None,
+                "usage": usage,
+            }
             return made | {"stop_reason": finish or "end_turn"}, cost
-        usage = {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion, "prompt_tokens_details": {"cached_tokens": cached}}
+        usage = {
+            "prompt_tokens": prompt,
+            "completion_tokens": completion,
+            "total_tokens": prompt + completion,
+            "prompt_tokens_details": {"cached_tokens": cached},
+        }
         choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": finish or "stop"}
-        return {"id": "chatcmpl-1", "object": "chat.completion", "created": 1, "model": body["model"], "choices": [choice], "usage": usage}, cost
+        return {
+            "id": "chatcmpl-1",
+            "object": "chat.completion",
+            "created": 1,
+            "model": body["model"],
+            "choices": [choice],
+            "usage": usage,
+        }, cost
 
     def gather(self) -> None:
-        """Let the answers go once as many are in flight as the plan wants at once, however long a busy machine takes to ask for them."""
+        """Let the answers go once as many are in flight as the plan wants at once, however long a busy machine takes to
+        ask for them."""
         if self.most_in_flight >= self.plan["gather"]:
             self.gathered.set()
 
@@ -107,7 +143,9 @@ class Teacher:
         finally:
             self.in_flight -= 1
 
-    async def _complete(self, body: dict[str, Any], digest: str, headers: dict[str, str], out: asyncio.StreamWriter) -> bool:
+    async def _complete(
+        self, body: dict[str, Any], digest: str, headers: dict[str, str], out: asyncio.StreamWriter
+    ) -> bool:
         key = headers.get("authorization", "").removeprefix("Bearer ") or headers.get("x-api-key", "")
         fault = self.fault(digest, body["model"]) if key == KEY else "401"
         name = headers.get("idempotency-key", "") if self.plan.get("idempotent") else ""
@@ -122,13 +160,24 @@ class Teacher:
                 await asyncio.wait_for(self.gathered.wait(), 60)
         if self.plan["latency_s"]:
             await asyncio.sleep(self.plan["latency_s"])
-        error = {"error": {"message": f"made to fail; your key {key} is fine", "type": "test", "code": self.plan.get("code", {}).get(fault, "test")}}
+        error = {
+            "error": {
+                "message": f"made to fail; your key {key} is fine",
+                "type": "test",
+                "code": self.plan.get("code", {}).get(fault, "test"),
+            }
+        }
         if fault.isdigit():
             if fault == "504":
                 self._charge(body, digest, name)
             elif name and fault.startswith("5"):
                 self.firsts[name] = digest, fault
-            await send(out, int(fault), json.dumps(error).encode(), {"retry-after": self.plan["retry_after"]} if fault in ("429", "503") else {})
+            await send(
+                out,
+                int(fault),
+                json.dumps(error).encode(),
+                {"retry-after": self.plan["retry_after"]} if fault in ("429", "503") else {},
+            )
             return True
         made = self._charge(body, digest, name)
         asked = next((m["content"] for m in reversed(body["messages"]) if m["role"] == "user"), "")
@@ -153,12 +202,17 @@ class Teacher:
         return True
 
     async def _raw(self, raw: dict[str, Any], made: dict[str, Any], out: asyncio.StreamWriter) -> bool:
-        """Any bytes at all, for a question that the plan names, and any model but "backup": ``wire`` is sent as it stands, ``bytes`` as a body under ``head``, and
-        ``changes`` alter the answer that would have been given; ``endless`` is sent until nobody takes it."""
+        """Any bytes at all, for a question that the plan names, and any model but "backup": ``wire`` is sent as it
+        stands, ``bytes`` as a body under ``head``, and ``changes`` alter the answer that would have been given;
+        ``endless`` is sent until nobody takes it."""
         if "wire" in raw:
             out.write(base64.b64decode(raw["wire"]))
         else:
-            payload = base64.b64decode(raw["bytes"]) if "bytes" in raw else json.dumps(_changed(made, raw["changes"])).encode()
+            payload = (
+                base64.b64decode(raw["bytes"])
+                if "bytes" in raw
+                else json.dumps(_changed(made, raw["changes"])).encode()
+            )
             lines = "".join(f"{line}\r\n" for line in raw.get("head", []))
             length = "" if raw.get("endless") else f"content-length: {len(payload)}\r\n"
             out.write(f"HTTP/1.1 {raw.get('status', 200)} X\r\n{length}{lines}\r\n".encode("latin-1") + payload)
@@ -206,7 +260,10 @@ async def handle(desk: Desk, read: asyncio.StreamReader, out: asyncio.StreamWrit
         while True:
             lines = (await read.readuntil(b"\r\n\r\n")).decode().split("\r\n")
             method, path, _ = lines[0].split(" ")
-            headers = {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:] if line)}
+            headers = {
+                name.strip().lower(): value.strip()
+                for name, _, value in (line.partition(":") for line in lines[1:] if line)
+            }
             raw = await read.readexactly(int(headers.get("content-length", 0)))
             teacher = desk.teacher
             if path == "/control/reset":
@@ -231,7 +288,12 @@ async def handle(desk: Desk, read: asyncio.StreamReader, out: asyncio.StreamWrit
 
 
 def head(status: int, length: int, headers: dict[str, str]) -> bytes:
-    lines = [f"HTTP/1.1 {status} X", "content-type: application/json", f"content-length: {length}", *(f"{name}: {value}" for name, value in headers.items())]
+    lines = [
+        f"HTTP/1.1 {status} X",
+        "content-type: application/json",
+        f"content-length: {length}",
+        *(f"{name}: {value}" for name, value in headers.items()),
+    ]
     return ("\r\n".join(lines) + "\r\n\r\n").encode()
 
 
@@ -251,7 +313,12 @@ class Running:
     """The server in its own process: ``with Running() as server``."""
 
     def __enter__(self) -> "Running":
-        self._process = subprocess.Popen([sys.executable, "-m", "tests.blocks.teachers.server"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.blocks.teachers.server"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
         assert self._process.stdout is not None
         self.url = f"http://127.0.0.1:{int(self._process.stdout.readline())}"
         return self

@@ -26,10 +26,27 @@ def test_money_is_exact_both_ways(amount: int) -> None:
     assert nano(to_dollars(amount)) == amount
 
 
-@given(st.builds(Prices, input=per_million, cached=per_million, cache_write=per_million, output=per_million, batch=st.just(Decimal(1))), tokens, tokens, tokens, tokens)
-def test_a_price_is_the_exact_sum_rounded_up_to_a_billionth(prices: Prices, fresh: int, cached: int, written: int, completion: int) -> None:
+@given(
+    st.builds(
+        Prices,
+        input=per_million,
+        cached=per_million,
+        cache_write=per_million,
+        output=per_million,
+        batch=st.just(Decimal(1)),
+    ),
+    tokens,
+    tokens,
+    tokens,
+    tokens,
+)
+def test_a_price_is_the_exact_sum_rounded_up_to_a_billionth(
+    prices: Prices, fresh: int, cached: int, written: int, completion: int
+) -> None:
     usage = Usage(prompt=fresh + cached + written, cached=cached, written=written, completion=completion)
-    exact = (fresh * prices.input + cached * prices.cached + written * prices.cache_write + completion * prices.output) / Decimal(1_000_000)
+    exact = (
+        fresh * prices.input + cached * prices.cached + written * prices.cache_write + completion * prices.output
+    ) / Decimal(1_000_000)
     assert 0 <= to_dollars(price(prices, usage, batch=False)) - exact < Decimal("1e-9")
 
 
@@ -40,7 +57,9 @@ def test_the_worst_case_covers_every_possible_use(text: str, max_tokens: int, da
     cached = data.draw(st.integers(0, prompt))
     written = data.draw(st.integers(0, prompt - cached))
     usage = Usage(prompt=prompt, cached=cached, written=written, completion=data.draw(st.integers(0, max_tokens)))
-    assert price(PRICES, usage, batch=False) <= worst_case(PRICES, [Message(role="user", content=text)], max_tokens, batch=False)
+    assert price(PRICES, usage, batch=False) <= worst_case(
+        PRICES, [Message(role="user", content=text)], max_tokens, batch=False
+    )
 
 
 def test_a_spent_budget_keeps_what_was_made_and_says_what_the_rest_would_cost(server: Running) -> None:
@@ -81,7 +100,9 @@ def test_failover_does_not_escape_the_budget(server: Running) -> None:
     assert server.counts()["charged"] == {}
     with pytest.raises(BudgetSpent):
         ask(requests(2), "questions", settings(dear, teacher(server.url), cap_dollars=Decimal("0.01")))
-    assert server.counts()["charged"] == {}, "the cheaper second teacher is for refusals, not for what the first would cost"
+    assert server.counts()["charged"] == {}, (
+        "the cheaper second teacher is for refusals, not for what the first would cost"
+    )
 
 
 def test_accounts_are_separate_and_answers_are_shared(server: Running) -> None:
@@ -121,15 +142,24 @@ def test_the_account_is_what_the_calls_say(server: Running) -> None:
     with Journal(None).reading() as db:
         row = db.execute(select(accounts)).one()
         assert row.spent == db.execute(select(func.sum(calls.c.price))).scalar_one()
-        assert row.reserved == db.execute(select(func.coalesce(func.sum(calls.c.reserved), 0)).where(calls.c.state == INTENT)).scalar_one()
+        assert (
+            row.reserved
+            == db.execute(
+                select(func.coalesce(func.sum(calls.c.reserved), 0)).where(calls.c.state == INTENT)
+            ).scalar_one()
+        )
 
 
 @pytest.mark.all
 def test_four_processes_with_every_fault_never_exceed_the_cap_together(server: Running) -> None:
-    server.plan(shares={"429": 0.03, "500": 0.03, "504": 0.02, "cut": 0.03, "broken": 0.02, "schema": 0.02, "twice": 0.02})
+    server.plan(
+        shares={"429": 0.03, "500": 0.03, "504": 0.02, "cut": 0.03, "broken": 0.02, "schema": 0.02, "twice": 0.02}
+    )
     cost = dollars(ask(requests(1), "questions", settings(teacher(server.url))))
     cap = cost * 5000
-    running = [asking(server.url, 2500, start=start, cap=cap, concurrency=16) for start in (0, 1500, 10_000, 20_000)]  # the first two ask a thousand in common
+    running = [
+        asking(server.url, 2500, start=start, cap=cap, concurrency=16) for start in (0, 1500, 10_000, 20_000)
+    ]  # the first two ask a thousand in common
     assert [code(process) for process in running] == [4, 4, 4, 4]
     counts = server.counts()
     charged = Decimal(counts["nano"]).scaleb(-9)
@@ -137,4 +167,7 @@ def test_four_processes_with_every_fault_never_exceed_the_cap_together(server: R
     assert charged <= told.spent <= cap
     assert cap - told.spent < Decimal("0.001"), "and it was used up"
     assert max(counts["delivered"].values()) == 1
-    print(f"cap ${cap}, account ${told.spent}, server charged ${charged} for {sum(counts['charged'].values())} answers, {told.lost} of them unseen")
+    print(
+        f"cap ${cap}, account ${told.spent}, server charged ${charged} for {sum(counts['charged'].values())} answers, "
+        f"{told.lost} of them unseen"
+    )

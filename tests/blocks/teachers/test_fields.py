@@ -1,4 +1,5 @@
-"""Fields of a teacher and of the teachers, one by one, against a real server: what each changes of a call. Others are in the files beside."""
+"""Fields of a teacher and of the teachers, one by one, against a real server: what each changes of a call. Others are
+in the files beside."""
 
 import asyncio
 from decimal import Decimal
@@ -25,7 +26,9 @@ def test_every_price_counts(field: str) -> None:
         assert price(other, USED, batch=True) == 2 * price(PRICES, USED, batch=True)
         assert price(other, USED, batch=False) == price(PRICES, USED, batch=False)
     else:
-        assert price(other, USED, batch=False) - price(PRICES, USED, batch=False) == nano(getattr(PRICES, field) * tokens[field] / 1_000_000)
+        assert price(other, USED, batch=False) - price(PRICES, USED, batch=False) == nano(
+            getattr(PRICES, field) * tokens[field] / 1_000_000
+        )
 
 
 def test_what_is_set_aside_follows_the_dearest_price() -> None:
@@ -36,7 +39,9 @@ def test_what_is_set_aside_follows_the_dearest_price() -> None:
 
 
 def test_the_prices_of_a_teacher_are_what_a_call_costs(server: Running) -> None:
-    cheap, dear = (PRICES.model_copy(update={"input": amount, "output": amount}) for amount in (Decimal(1), Decimal(10)))
+    cheap, dear = (
+        PRICES.model_copy(update={"input": amount, "output": amount}) for amount in (Decimal(1), Decimal(10))
+    )
     (one,) = ask(requests(1), "questions", settings(teacher(server.url, prices=cheap)))
     (other,) = ask(requests(1, 10), "questions", settings(teacher(server.url, prices=dear)))
     assert other.call.dollars > 5 * one.call.dollars
@@ -70,7 +75,9 @@ def test_tokens_per_minute_space_the_calls(server: Running) -> None:
 @pytest.mark.parametrize(("max_retries", "answers"), [(0, "t1"), (1, "t0")])
 def test_max_retries_decide_when_the_next_teacher_is_asked(server: Running, max_retries: int, answers: str) -> None:
     server.plan(modes={"shaky": "first:500"})
-    (answer,) = ask(requests(1), "questions", settings(teacher(server.url, "shaky", max_retries=max_retries), teacher(server.url)))
+    (answer,) = ask(
+        requests(1), "questions", settings(teacher(server.url, "shaky", max_retries=max_retries), teacher(server.url))
+    )
     assert answer.call.teacher == answers
 
 
@@ -125,5 +132,7 @@ def test_roles_name_who_is_asked_and_models_who_that_is(server: Running) -> None
     for start, roles in enumerate((("t0", "t1"), ("t1", "t0"))):
         (answer,) = ask(requests(1, start), "questions", settings(*chain, roles={"questions": roles}))
         assert answer.call.teacher == roles[0]
-    ask(requests(1, 9), "questions", settings(models={"t0": teacher(server.url, "third")}, roles={"questions": ("t0",)}))
+    ask(
+        requests(1, 9), "questions", settings(models={"t0": teacher(server.url, "third")}, roles={"questions": ("t0",)})
+    )
     assert [body["model"] for body in server.counts()["bodies"]] == ["first", "second", "third"]

@@ -50,7 +50,9 @@ def test_the_environment_names_the_journal(tmp_path: Path, state: Path, monkeypa
     assert not (state / "journal.db").exists()
 
 
-def test_no_key_is_in_anything_written(server: Running, state: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_no_key_is_in_anything_written(
+    server: Running, state: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     """The server repeats the key in its error messages, as some providers do."""
     caplog.set_level(logging.DEBUG)
     server.plan(shares={"500": 0.3, "cut": 0.2}, modes={"strict": "400"}, code={"400": "string_above_max_length"})
@@ -61,7 +63,14 @@ def test_no_key_is_in_anything_written(server: Running, state: Path, tmp_path: P
     server.plan(modes={"m2": "404"})
     with pytest.raises(BadInput) as error:
         ask(requests(1), "questions", settings(teacher(server.url, "m2")))
-    said = [caplog.text, str(error.value), str(refused), markdown(summary(teachers)), str(strict), strict.model_dump_json()]
+    said = [
+        caplog.text,
+        str(error.value),
+        str(refused),
+        markdown(summary(teachers)),
+        str(strict),
+        strict.model_dump_json(),
+    ]
     assert "made to fail" in said[1] + said[2], "the messages themselves were kept"
     written = [path.read_bytes() for path in state.rglob("*") if path.is_file()]
     assert written

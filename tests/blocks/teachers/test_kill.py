@@ -1,4 +1,5 @@
-"""kill -9 at any moment: nothing recorded is paid again, and what was in flight stays counted and is asked again once."""
+"""kill -9 at any moment: nothing recorded is paid again, and what was in flight stays counted and is asked again
+once."""
 
 import os
 import random
@@ -19,7 +20,9 @@ from tests.blocks.teachers.server import Running
 from tests.blocks.teachers.workers import INTERRUPTED, asking, code
 
 
-def killed_and_resumed(server: Running, count: int, concurrency: int, kills: int, journal: str | None = None, seed: int = 0) -> dict[str, Any]:
+def killed_and_resumed(
+    server: Running, count: int, concurrency: int, kills: int, journal: str | None = None, seed: int = 0
+) -> dict[str, Any]:
     """Ask ``count`` questions by a process that is killed ``kills`` times and then runs to its end."""
     draw = random.Random(seed)
     for at in range(kills):
@@ -34,8 +37,11 @@ def killed_and_resumed(server: Running, count: int, concurrency: int, kills: int
     return server.counts()
 
 
-def check(server: Running, counts: dict[str, Any], count: int, concurrency: int, kills: int, journal: str | None = None) -> tuple[int, Decimal]:
-    """Nothing lost, nothing recorded paid again, both payments counted. Returns what was asked again, and the account."""
+def check(
+    server: Running, counts: dict[str, Any], count: int, concurrency: int, kills: int, journal: str | None = None
+) -> tuple[int, Decimal]:
+    """Nothing lost, nothing recorded paid again, both payments counted. Returns what was asked again, and the
+    account."""
     assert len(counts["tries"]) == count
     again = sum(counts["tries"].values()) - count
     (told,) = summary(settings(teacher(server.url), journal=journal))
@@ -80,7 +86,9 @@ def test_an_interrupted_ask_keeps_what_is_on_its_way(server: Running, number: si
     assert code(process) == INTERRUPTED
     counts = server.counts()
     (told,) = summary(settings(teacher(server.url)))
-    assert told.calls == len(counts["delivered"]) == len(counts["tries"]) < 200, "every answer that was paid is recorded"
+    assert told.calls == len(counts["delivered"]) == len(counts["tries"]) < 200, (
+        "every answer that was paid is recorded"
+    )
     assert (told.lost, told.reserved) == (0, 0)
     assert told.spent == Decimal(counts["nano"]).scaleb(-9)
     server.plan(latency_s=0)
@@ -125,12 +133,28 @@ def test_twenty_kills_in_ten_thousand_calls(server: Running) -> None:
     server.plan(latency_s=0.02)
     counts = killed_and_resumed(server, 10_000, 64, 20, seed=11)
     again, spent = check(server, counts, 10_000, 64, 20)
-    print(f"20 kills in 10,000 calls at 64: {again} asked again, account ${spent}, server charged ${Decimal(counts['nano']).scaleb(-9)}")
+    print(
+        f"20 kills in 10,000 calls at 64: {again} asked again, account ${spent}, server charged "
+        f"${Decimal(counts['nano']).scaleb(-9)}"
+    )
 
 
 @pytest.mark.all
 def test_ten_thousand_calls_with_every_fault(server: Running) -> None:
-    server.plan(shares={"429": 0.03, "500": 0.03, "503": 0.01, "504": 0.01, "cut": 0.02, "broken": 0.01, "schema": 0.01, "twice": 0.02, "slow": 0.002}, slow_s=0.5)
+    server.plan(
+        shares={
+            "429": 0.03,
+            "500": 0.03,
+            "503": 0.01,
+            "504": 0.01,
+            "cut": 0.02,
+            "broken": 0.01,
+            "schema": 0.01,
+            "twice": 0.02,
+            "slow": 0.002,
+        },
+        slow_s=0.5,
+    )
     teachers = settings(teacher(server.url), concurrency=64)
     started, cpu = time.monotonic(), time.process_time()
     answers = ask(requests(10_000), "questions", teachers)
@@ -141,4 +165,7 @@ def test_ten_thousand_calls_with_every_fault(server: Running) -> None:
     assert sum(counts["delivered"].values()) - 10_000 == 0
     (told,) = summary(teachers)
     assert told.spent >= Decimal(counts["nano"]).scaleb(-9)
-    print(f"10,000 calls at 64 with 14% faults: {seconds:.1f} s ({10_000 / seconds:.0f}/s), CPU {cpu:.1f} s; tries by outcome {counts['statuses']}")
+    print(
+        f"10,000 calls at 64 with 14% faults: {seconds:.1f} s ({10_000 / seconds:.0f}/s), CPU {cpu:.1f} s; tries by "
+        f"outcome {counts['statuses']}"
+    )

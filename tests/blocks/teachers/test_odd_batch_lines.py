@@ -1,4 +1,5 @@
-"""Lines of a batch's results that may be anything: each costs its own call at most, and the rest of the batch is collected."""
+"""Lines of a batch's results that may be anything: each costs its own call at most, and the rest of the batch is
+collected."""
 
 import base64
 import json
@@ -19,9 +20,21 @@ OPEN, CLOSED = b"[" * 2000, b"[" * 2000 + b"]" * 2000
 def answered(**changes: Any) -> bytes:
     """A line that both wire formats read as an answer of this call, with fields changed."""
     message = {"role": "assistant", "content": "odd answer"}
-    chat: dict[str, Any] = {"choices": [{"message": message, "finish_reason": "stop"}], "usage": {"prompt_tokens": 9, "completion_tokens": 3}}
-    claude: dict[str, Any] = {"type": "message", "content": [{"type": "text", "text": "odd answer"}], "stop_reason": "end_turn", "usage": {"input_tokens": 9, "output_tokens": 3}}
-    line: dict[str, Any] = {"custom_id": "KEY", "response": {"status_code": 200, "body": chat}, "result": {"type": "succeeded", "message": claude}}
+    chat: dict[str, Any] = {
+        "choices": [{"message": message, "finish_reason": "stop"}],
+        "usage": {"prompt_tokens": 9, "completion_tokens": 3},
+    }
+    claude: dict[str, Any] = {
+        "type": "message",
+        "content": [{"type": "text", "text": "odd answer"}],
+        "stop_reason": "end_turn",
+        "usage": {"input_tokens": 9, "output_tokens": 3},
+    }
+    line: dict[str, Any] = {
+        "custom_id": "KEY",
+        "response": {"status_code": 200, "body": chat},
+        "result": {"type": "succeeded", "message": claude},
+    }
     if "count" in changes:
         chat["usage"]["prompt_tokens"] = claude["usage"]["input_tokens"] = "COUNT"
     if "text" in changes:
@@ -50,7 +63,10 @@ LINES: dict[str, tuple[bytes, str | None]] = {
     "an id of nobody": (answered(custom_id="f" * 31), None),
     "no id": (b'{"response": {"status_code": 200}}', None),
     "fields of other types": (answered(response=5, result=[1]), None),
-    "fields within of other types": (answered(response={"status_code": "200", "body": "x"}, result={"type": "succeeded", "message": 7}), None),
+    "fields within of other types": (
+        answered(response={"status_code": "200", "body": "x"}, result={"type": "succeeded", "message": 7}),
+        None,
+    ),
     "a status that is true": (answered(response={"status_code": True, "body": {}}, result={"type": True}), None),
     "nothing in it": (b'{"custom_id": "KEY"}', None),
     "an empty line": (b" \r", None),

@@ -1,6 +1,7 @@
 """What a provider may send, in both wire formats, against the real server: nothing of it ends more than its own call.
 
-Every mode is one question among others of one ``ask``; the others are answered. What the mode itself comes to is in the table.
+Every mode is one question among others of one ``ask``; the others are answered. What the mode itself comes to is in the
+table.
 """
 
 import base64
@@ -98,10 +99,22 @@ BODIES: dict[str, dict[str, Any]] = {
     "bytes in the head": wire("HTTP/1.1 500 \xff\r\nretry-after: \xff\xfe\r\ncontent-length: 0\r\n\r\n"),
 }  # fmt: skip
 WAITS = ("Fri, 31 Dec 99999 23:59:59 GMT", "inf", "1e400", "9" * 400, "3600")
-NO_WAITS = ("-5", "NaN", "-inf", "Thu, 99 Foo 2025 99:99:99 GMT", "0x10", "\xb2", "", "1970", "Wed, 21 Oct 2015 07:28:00 GMT" * 50)
+NO_WAITS = (
+    "-5",
+    "NaN",
+    "-inf",
+    "Thu, 99 Foo 2025 99:99:99 GMT",
+    "0x10",
+    "\xb2",
+    "",
+    "1970",
+    "Wed, 21 Oct 2015 07:28:00 GMT" * 50,
+)
 LEFT_ALONE = {name: BODIES.pop(name) for name in ("redirect", "304", "300")}
 LEFT_ALONE |= {f"wait {said}": error(429, "slow down", "rate", f"retry-after: {said}") for said in WAITS}
-BODIES |= {f"wait {said}": error(500, "slow down", "rate", f"retry-after: {said}") for said in NO_WAITS if said != "1970"}
+BODIES |= {
+    f"wait {said}": error(500, "slow down", "rate", f"retry-after: {said}") for said in NO_WAITS if said != "1970"
+}
 
 
 def question(text: str) -> Request:
@@ -110,7 +123,8 @@ def question(text: str) -> Request:
 
 
 def chain(server: Running, provider: str, raw: dict[str, dict[str, Any]], **changes: Any) -> Teachers:
-    """A teacher that answers the questions of ``raw`` so, and all others well; behind it one that answers everything."""
+    """A teacher that answers the questions of ``raw`` so, and all others well; behind it one that answers
+    everything."""
     server.plan(raw=raw)
     first = teacher(server.url, WIRES[provider], provider, **{"max_retries": 1} | changes)
     return settings(first, teacher(server.url, "backup"), concurrency=8)
@@ -126,7 +140,9 @@ def test_no_body_ends_more_than_its_own_call(server: Running, provider: str, mon
     assert [answer.call.teacher for answer in answers] == ["t1", "t0"] * len(BODIES)
     told = {one.teacher: one for one in summary(teachers)}["t0"]
     assert told.reserved == 0
-    assert told.spent >= Decimal(server.counts()["nano"]).scaleb(-9) - sum(answer.call.dollars for answer in answers if answer.call.teacher == "t1")
+    assert told.spent >= Decimal(server.counts()["nano"]).scaleb(-9) - sum(
+        answer.call.dollars for answer in answers if answer.call.teacher == "t1"
+    )
     assert [reason for reason in [*told.faults, *told.rejects] if not reason.isprintable() or len(reason) > 340] == []
     assert all(answer.from_journal for answer in ask(mixed, "questions", teachers)), "and the rerun needs nobody"
 
@@ -145,7 +161,9 @@ def test_a_redirect_carries_no_key_along(server: Running) -> None:
         for status in (301, 302, 303, 307, 308):
             raw = {f"{provider} {status}": body(b"", status, f"location: {server.url}/control/counts")}
             with pytest.raises(BadInput, match=rf"t0: {status}.*set base_url"):
-                ask([question(f"{provider} {status}")], "questions", settings(chain(server, provider, raw).models["t0"]))
+                ask(
+                    [question(f"{provider} {status}")], "questions", settings(chain(server, provider, raw).models["t0"])
+                )
 
 
 USED = {"usage": {"prompt_tokens": 50, "completion_tokens": 400, "input_tokens": 50, "output_tokens": 400}}
@@ -180,7 +198,9 @@ def test_an_answer_that_nobody_can_read_ends_no_run(server: Running, provider: s
 def test_an_error_with_tokens_is_charged_as_it_says(server: Running, provider: str) -> None:
     found = {"top": {"error": FLAGGED} | USED}
     if provider == "openai":
-        found["choice"] = {"choices": [{"message": {"content": "half"}, "finish_reason": "error", "error": FLAGGED}]} | USED
+        found["choice"] = {
+            "choices": [{"message": {"content": "half"}, "finish_reason": "error", "error": FLAGGED}]
+        } | USED
     teachers = settings(chain(server, provider, {name: plainly(one) for name, one in found.items()}).models["t0"])
     answers = ask([question(name) for name in found], "questions", teachers)
     assert [answer.reject for answer in answers] == ["content filter: 403: content was flagged"] * len(found)
@@ -188,8 +208,13 @@ def test_an_error_with_tokens_is_charged_as_it_says(server: Running, provider: s
 
 
 @pytest.mark.parametrize("provider", WIRES)
-@pytest.mark.parametrize(("status", "message"), [(400, "content was flagged by moderation"), (402, "Insufficient credits"), (429, "slow down"), (500, "broke")])
-def test_a_status_of_failure_with_tokens_stays_counted(server: Running, provider: str, status: int, message: str) -> None:
+@pytest.mark.parametrize(
+    ("status", "message"),
+    [(400, "content was flagged by moderation"), (402, "Insufficient credits"), (429, "slow down"), (500, "broke")],
+)
+def test_a_status_of_failure_with_tokens_stays_counted(
+    server: Running, provider: str, status: int, message: str
+) -> None:
     found = {"error": {"message": message}} | USED
     teachers = chain(server, provider, {"odd": body(json.dumps(found), status, "retry-after: 0")}, max_retries=0)
     assert ask([question("odd")], "questions", teachers)[0].call.teacher == "t1"
@@ -201,13 +226,18 @@ def test_a_status_of_failure_with_tokens_stays_counted(server: Running, provider
 @pytest.mark.parametrize(
     ("found", "words"),
     [
-        ({"base_resp": {"status_code": 1008, "status_msg": "insufficient balance"}, "choices": None}, "1008: insufficient balance"),
+        (
+            {"base_resp": {"status_code": 1008, "status_msg": "insufficient balance"}, "choices": None},
+            "1008: insufficient balance",
+        ),
         ({"error_code": 110, "error_msg": "Access token invalid: invalid API key"}, "110: Access token invalid"),
         ({"detail": "Invalid API key"}, "Invalid API key"),
         ({"code": 401, "message": "Incorrect API key provided"}, "Incorrect API key provided"),
     ],
 )
-def test_an_account_fault_in_a_200_is_one_in_the_providers_words(server: Running, provider: str, found: Any, words: str) -> None:
+def test_an_account_fault_in_a_200_is_one_in_the_providers_words(
+    server: Running, provider: str, found: Any, words: str
+) -> None:
     teachers = settings(chain(server, provider, {"odd": plainly(found)}).models["t0"])
     with pytest.raises(BadInput, match=words):
         ask([question("odd")], "questions", teachers)
@@ -216,7 +246,9 @@ def test_an_account_fault_in_a_200_is_one_in_the_providers_words(server: Running
 
 
 @pytest.mark.parametrize("provider", [*WIRES, "groq", "together"])
-def test_an_answer_may_take_as_long_as_the_setting_says(server: Running, provider: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_answer_may_take_as_long_as_the_setting_says(
+    server: Running, provider: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     rooms: list[bounded.Room] = []
     usual = bounded._content
 
@@ -225,5 +257,9 @@ def test_an_answer_may_take_as_long_as_the_setting_says(server: Running, provide
         return await usual(response, room)
 
     monkeypatch.setattr(bounded, "_content", content)
-    ask([question("plain")], "questions", settings(teacher(server.url, WIRES.get(provider, "m"), provider, timeout_s=4000)))
+    ask(
+        [question("plain")],
+        "questions",
+        settings(teacher(server.url, WIRES.get(provider, "m"), provider, timeout_s=4000)),
+    )
     assert [room.seconds for room in rooms] == [4000]

@@ -33,7 +33,8 @@ class Score(BaseModel):
         'Perhaps {"accuracy": 4}? No.\n</think>\n\n{"accuracy": 3}',
         'Perhaps {"accuracy": 4 or so. </think> {"accuracy": 3}',
         '<reflection>{"accuracy": 4}</reflection> ```\n{"accuracy": 3}\n```',
-        '<|channel|>analysis<|message|>{"accuracy": 4}<|end|><|start|>assistant<|channel|>final<|message|>{"accuracy": 3}<|return|>',
+        '<|channel|>analysis<|message|>{"accuracy": 4}<|end|><|start|>assistant<|channel|>final<|message|>{"accuracy": '
+        "3}<|return|>",
         'Thought: {"accuracy": 4}\nAnswer: {"accuracy": 3}',
         '<think>so</think><answer>{"accuracy": 3}</answer>',
         '{"accuracy": <0-3>} {"accuracy": 1, "note": ...} {"accuracy": 3}',
@@ -116,7 +117,10 @@ def test_points_are_read_as_they_are_written(written: str, points: float | None)
     assert (reason is None) == (points is not None)
 
 
-@pytest.mark.parametrize("text", ['{"Quality": 5, "why": "so"}', '{" QUALITY ": 5}', '{"rating": {"quality": 5}}', '{"quality": 5, "Quality": 6}'])
+@pytest.mark.parametrize(
+    "text",
+    ['{"Quality": 5, "why": "so"}', '{" QUALITY ": 5}', '{"rating": {"quality": 5}}', '{"quality": 5, "Quality": 6}'],
+)
 def test_fields_in_another_case_or_within_one_object_more_are_the_same(text: str) -> None:
     value, _ = parse(text, Rated)
     assert value == Rated(quality=5)
@@ -140,7 +144,8 @@ from pydantic import BaseModel
 from blocks.teachers.replies.parsing import parse
 class Score(BaseModel):
     accuracy: int
-for piece in ('{', '{"', '{"a', '{"a":', '{"a":[', '{"a"}', '{}', '{"a":1}', '}', '"', '{"\\\\"', '{"a":{}', '{ ', '{"a":1}</think>', '<think>{"a":1}'):
+for piece in ('{', '{"', '{"a', '{"a":', '{"a":[', '{"a"}', '{}', '{"a":1}', '}', '"', '{"\\\\"', '{"a":{}', '{ ', \
+'{"a":1}</think>', '<think>{"a":1}'):
     parse(piece * (50_000 // len(piece)), Score), parse("{" + " " * 50_000 + piece, Score)
 """
 
@@ -151,7 +156,14 @@ def test_no_text_takes_long() -> None:
 
 
 def test_malformed_answers_are_asked_again_and_then_kept(server: Running) -> None:
-    server.plan(answers={"question 0": '{"accuracy": 1}', "question 1": "I would rather not", "question 2": '{"accuracy": "high"}'}, keep_bodies=True)
+    server.plan(
+        answers={
+            "question 0": '{"accuracy": 1}',
+            "question 1": "I would rather not",
+            "question 2": '{"accuracy": "high"}',
+        },
+        keep_bodies=True,
+    )
     parsed = ask_parsed(requests(3), "questions", settings(teacher(server.url)), Score, attempts=3)
     assert [found.value.accuracy if found.value else None for found in parsed] == [1, None, None]
     assert [len(found.answers) for found in parsed] == [1, 3, 3]

@@ -33,7 +33,9 @@ pytestmark = [pytest.mark.usefixtures("prefect_server"), pytest.mark.slow]
 
 
 def test_a_block_holds_key_model_prices_and_limits(server: Running) -> None:
-    block = TeacherCredentials(api_key=SecretStr(KEY), model="from-the-block", output_price=Decimal("0.3"), requests_per_minute=6000)
+    block = TeacherCredentials(
+        api_key=SecretStr(KEY), model="from-the-block", output_price=Decimal("0.3"), requests_per_minute=6000
+    )
     block.save("mine", overwrite=True)  # type: ignore[unused-coroutine]
     teachers = settings(teacher(server.url, block="mine", key_env=None))
     (answer,) = ask(requests(1), "questions", teachers)
@@ -68,7 +70,9 @@ def test_what_is_changed_in_the_ui_makes_a_step_run_again_but_a_new_key_or_price
         TeacherCredentials(**{"api_key": SecretStr(KEY)} | changes).save("changing", overwrite=True)  # type: ignore[unused-coroutine,arg-type]
         assert phase(teachers) == expected[-1]
         assert ran == expected
-    assert sum(server.counts()["tries"].values()) == 3, "another address is another model; everything else is in the journal"
+    assert sum(server.counts()["tries"].values()) == 3, (
+        "another address is another model; everything else is in the journal"
+    )
 
 
 def test_a_spent_budget_leaves_its_page(server: Running) -> None:
@@ -85,7 +89,8 @@ def test_a_spent_budget_leaves_its_page(server: Running) -> None:
 
 
 def test_no_key_is_in_what_a_run_leaves(server: Running, state: Path) -> None:
-    """Artifacts with their manifests, results, logs, states and pages; the server repeats the key in its error messages."""
+    """Artifacts with their manifests, results, logs, states and pages; the server repeats the key in its error
+    messages."""
     server.plan(modes={"gone": "404"})
     TeacherCredentials(api_key=SecretStr(KEY)).save("secret", overwrite=True)  # type: ignore[unused-coroutine]
 
@@ -110,7 +115,10 @@ def test_no_key_is_in_what_a_run_leaves(server: Running, state: Path) -> None:
     async def left() -> list[str]:
         async with get_client() as client:
             # The newest ones: the server is that of every test before this one.
-            found: list[str] = [str(log.message) for log in await client.read_logs(log_filter=None, limit=200, sort=LogSort.TIMESTAMP_DESC)]
+            found: list[str] = [
+                str(log.message)
+                for log in await client.read_logs(log_filter=None, limit=200, sort=LogSort.TIMESTAMP_DESC)
+            ]
             for run in await client.read_flow_runs():
                 found.append(run.model_dump_json())
             for task_run in await client.read_task_runs():
@@ -132,7 +140,9 @@ def pages() -> str:
 
     async def read() -> str:
         async with get_client() as client:
-            (found,) = await client.read_latest_artifacts(artifact_filter=ArtifactCollectionFilter(key=ArtifactCollectionFilterKey(any_=["teachers"])))
+            (found,) = await client.read_latest_artifacts(
+                artifact_filter=ArtifactCollectionFilter(key=ArtifactCollectionFilterKey(any_=["teachers"]))
+            )
             return str(found.data)
 
     return asyncio.run(read())
@@ -161,7 +171,11 @@ def make_limits(made: dict[str, float]) -> None:
     async def create() -> None:
         async with get_client() as client:
             for name, per_second in made.items():
-                await client.create_global_concurrency_limit(GlobalConcurrencyLimitCreate(name=name, limit=max(1, math.ceil(per_second)), slot_decay_per_second=per_second))
+                await client.create_global_concurrency_limit(
+                    GlobalConcurrencyLimitCreate(
+                        name=name, limit=max(1, math.ceil(per_second)), slot_decay_per_second=per_second
+                    )
+                )
 
     asyncio.run(create())
 

@@ -1,4 +1,5 @@
-"""Every provider through its own SDK against the server: what is sent, what is read, what its faults mean; and a new one."""
+"""Every provider through its own SDK against the server: what is sent, what is read, what its faults mean; and a new
+one."""
 
 from decimal import Decimal
 from pathlib import Path
@@ -16,22 +17,33 @@ from tests.blocks.teachers.server import Running
 
 WIRE = ("openai", "groq", "together", "openrouter")
 ALL = (*WIRE, "anthropic")
-TALK = (Message(role="system", content="Be brief."), Message(role="user", content="one"), Message(role="assistant", content="1"), Message(role="user", content="two"))
+TALK = (
+    Message(role="system", content="Be brief."),
+    Message(role="user", content="one"),
+    Message(role="assistant", content="1"),
+    Message(role="user", content="two"),
+)
 
 
 @pytest.mark.parametrize("provider", ALL)
 def test_what_is_sent_and_read(server: Running, provider: str) -> None:
     server.plan(keep_bodies=True)
-    name, options = ("cached-written", {"metadata": {"user_id": "u"}}) if provider == "anthropic" else ("cached", {"user": "u"})
+    name, options = (
+        ("cached-written", {"metadata": {"user_id": "u"}}) if provider == "anthropic" else ("cached", {"user": "u"})
+    )
     model = teacher(server.url, name, provider, options=options)
-    (answer,) = ask([Request(purpose="p", messages=TALK, max_tokens=20, temperature=0.25)], "questions", settings(model))
+    (answer,) = ask(
+        [Request(purpose="p", messages=TALK, max_tokens=20, temperature=0.25)], "questions", settings(model)
+    )
     counts = server.counts()
     (body,) = counts["bodies"]
     assert answer.text == "answer to two"
     assert body["model"] == model.model
     assert body["temperature"] == 0.25
     assert answer.cached_tokens == answer.prompt_tokens // 2 > 0
-    assert answer.call.dollars == Decimal(counts["nano"]).scaleb(-9), "cached and cache-written tokens at their own prices"
+    assert answer.call.dollars == Decimal(counts["nano"]).scaleb(-9), (
+        "cached and cache-written tokens at their own prices"
+    )
     turns = [{"role": message.role, "content": message.content} for message in TALK]
     if provider == "anthropic":
         assert body["system"] == [{"type": "text", "text": "Be brief.", "cache_control": {"type": "ephemeral"}}]
@@ -46,13 +58,20 @@ def test_what_is_sent_and_read(server: Running, provider: str) -> None:
 @pytest.mark.parametrize("provider", ALL)
 def test_a_model_that_refuses_a_temperature_gets_none(server: Running, provider: str) -> None:
     server.plan(keep_bodies=True)
-    ask(requests(1), "questions", settings(teacher(server.url, "claude" if provider == "anthropic" else "m", provider, temperature=False)))
+    ask(
+        requests(1),
+        "questions",
+        settings(teacher(server.url, "claude" if provider == "anthropic" else "m", provider, temperature=False)),
+    )
     assert "temperature" not in server.counts()["bodies"][0]
 
 
 @pytest.mark.parametrize("provider", ALL)
 def test_faults_mean_the_same_through_every_sdk(server: Running, provider: str) -> None:
-    names = {mode: f"claude-{mode}" if provider == "anthropic" else mode for mode in ("429", "500", "cut", "broken", "schema")}
+    names = {
+        mode: f"claude-{mode}" if provider == "anthropic" else mode
+        for mode in ("429", "500", "cut", "broken", "schema")
+    }
     server.plan(modes={name: f"first:{mode}" for mode, name in names.items()})
     for name in names.values():
         (answer,) = ask(requests(1), "questions", settings(teacher(server.url, name, provider), account=name))
@@ -61,7 +80,11 @@ def test_faults_mean_the_same_through_every_sdk(server: Running, provider: str) 
         assert (told.calls, told.retries, told.lost) == (1, 1, 0 if name.endswith(("429", "500")) else 1), name
     server.plan(modes={"claude-x": "401"} if provider == "anthropic" else {"x": "401"})
     with pytest.raises(BadInput, match="401"):
-        ask(requests(1), "questions", settings(teacher(server.url, "claude-x" if provider == "anthropic" else "x", provider)))
+        ask(
+            requests(1),
+            "questions",
+            settings(teacher(server.url, "claude-x" if provider == "anthropic" else "x", provider)),
+        )
 
 
 def test_anthropics_refusal_is_one(server: Running) -> None:
@@ -74,7 +97,10 @@ def test_anthropics_refusal_is_one(server: Running) -> None:
 
 def test_the_rehearsal_teachers_answer_by_the_same_path() -> None:
     model = teacher("", "rehearsal-large", "rehearsal", base_url=None, key_env=None)
-    talk = (Message(role="system", content="Task: judge\nDomain: math"), Message(role="user", content="QUESTION:\nWhat is 3 + 4?\nANSWER:\n7"))
+    talk = (
+        Message(role="system", content="Task: judge\nDomain: math"),
+        Message(role="user", content="QUESTION:\nWhat is 3 + 4?\nANSWER:\n7"),
+    )
     request = Request(purpose="judge", messages=talk, max_tokens=200, temperature=0.0)
     first, other = ask([request, request.model_copy(update={"attempt": 1})], "questions", settings(model))
     assert "accuracy" in first.text
@@ -152,7 +178,10 @@ def test_retry_after_in_all_its_forms() -> None:
 
 
 def test_no_key_survives_redaction() -> None:
-    told = redact("Incorrect API key provided: sk-proj-abcdefgh12345678. Bearer gsk_12345678abcdefgh\n  key=myownsecret", ["myownsecret"])
+    told = redact(
+        "Incorrect API key provided: sk-proj-abcdefgh12345678. Bearer gsk_12345678abcdefgh\n  key=myownsecret",
+        ["myownsecret"],
+    )
     assert "abcdefgh" not in told
     assert "myownsecret" not in told
     assert "\n" not in told
@@ -187,4 +216,8 @@ def test_an_answer_without_usage_is_kept_at_its_worst_case(server: Running) -> N
 def test_all_down_is_transient(server: Running) -> None:
     server.plan(modes={"a": "503", "b": "500"}, retry_after="0")
     with pytest.raises(Transient, match=r"t0: 503 .*; t1: 500"):
-        ask(requests(2), "questions", settings(teacher(server.url, "a", max_retries=1), teacher(server.url, "b", max_retries=1)))
+        ask(
+            requests(2),
+            "questions",
+            settings(teacher(server.url, "a", max_retries=1), teacher(server.url, "b", max_retries=1)),
+        )

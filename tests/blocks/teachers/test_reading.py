@@ -1,4 +1,5 @@
-"""What is read from a reply in both wire formats: counts, parts, finish reasons and reasoning; and what is billed for it."""
+"""What is read from a reply in both wire formats: counts, parts, finish reasons and reasoning; and what is billed for
+it."""
 
 import json
 import logging
@@ -26,7 +27,10 @@ CLAUDE = {"input_tokens": 10, "output_tokens": 5}
 
 
 def chatted(content: Any = "hi", *, finish: Any = "stop", usage: Any = OPENAI, **message: Any) -> Any:
-    return {"choices": [{"message": {"role": "assistant", "content": content, **message}, "finish_reason": finish}], "usage": usage}
+    return {
+        "choices": [{"message": {"role": "assistant", "content": content, **message}, "finish_reason": finish}],
+        "usage": usage,
+    }
 
 
 def messaged(content: Any = "hi", *, stop: Any = "end_turn", usage: Any = CLAUDE) -> Any:
@@ -40,7 +44,24 @@ def both(wire: str, content: Any = "hi", finish: Any = None, usage: Any = None) 
     return anthropic.read(messaged(content, stop=finish or "end_turn", usage=usage))
 
 
-ODD_COUNTS = [-1, -(10**12), 10**16, 10**300, 1.5, 3.0, 1e308, float("nan"), "12", "", True, False, None, [1], {"a": 1}, []]
+ODD_COUNTS = [
+    -1,
+    -(10**12),
+    10**16,
+    10**300,
+    1.5,
+    3.0,
+    1e308,
+    float("nan"),
+    "12",
+    "",
+    True,
+    False,
+    None,
+    [1],
+    {"a": 1},
+    [],
+]
 
 
 @pytest.mark.parametrize("wire", ["openai", "anthropic"])
@@ -55,7 +76,20 @@ def test_a_count_that_cannot_be_is_not_believed_and_the_answer_is_kept(wire: str
 
 
 @pytest.mark.parametrize("wire", ["openai", "anthropic"])
-@pytest.mark.parametrize("usage", [None, {}, [], "12", 7, True, {"prompt_tokens": None, "completion_tokens": None}, {"input_tokens": None, "output_tokens": None}], ids=repr)
+@pytest.mark.parametrize(
+    "usage",
+    [
+        None,
+        {},
+        [],
+        "12",
+        7,
+        True,
+        {"prompt_tokens": None, "completion_tokens": None},
+        {"input_tokens": None, "output_tokens": None},
+    ],
+    ids=repr,
+)
 def test_usage_that_says_nothing_costs_no_answer(wire: str, usage: Any) -> None:
     reply = both(wire, usage=usage)
     assert (reply.text, reply.usage) == ("hi", None)
@@ -70,10 +104,16 @@ def test_details_of_counts() -> None:
     assert usage(prompt_tokens_details={"cached_tokens": 11}) is None, "more cached than there were"
     assert usage(prompt_tokens_details="4") is None
     assert usage(prompt_tokens_details={"cached_tokens": -4}) is None
-    assert usage(total_tokens=45) == Usage(prompt=10, cached=0, written=0, completion=35), "reasoning that is counted beside"
-    assert usage(completion_tokens_details={"reasoning_tokens": 30}) == Usage(prompt=10, cached=0, written=0, completion=35)
+    assert usage(total_tokens=45) == Usage(prompt=10, cached=0, written=0, completion=35), (
+        "reasoning that is counted beside"
+    )
+    assert usage(completion_tokens_details={"reasoning_tokens": 30}) == Usage(
+        prompt=10, cached=0, written=0, completion=35
+    )
     assert usage(completion_tokens_details={"reasoning_tokens": 3}) == usage()
-    read = anthropic.read(messaged(usage=CLAUDE | {"cache_read_input_tokens": 3, "cache_creation_input_tokens": None})).usage
+    read = anthropic.read(
+        messaged(usage=CLAUDE | {"cache_read_input_tokens": 3, "cache_creation_input_tokens": None})
+    ).usage
     assert read == Usage(prompt=13, cached=3, written=0, completion=5)
     assert anthropic.read(messaged(usage=CLAUDE | {"cache_read_input_tokens": -3})).usage is None
 
@@ -83,13 +123,27 @@ def worst() -> Decimal:
     return Decimal(worst_case(PRICES, requests(1)[0].messages, 20, batch=False)).scaleb(-9)
 
 
-@pytest.mark.parametrize(("provider", "model", "path"), [("openai", "m", "usage.completion_tokens"), ("anthropic", "claude", "usage.output_tokens")])
-def test_what_is_billed_for_counts(server: Running, provider: str, model: str, path: str, caplog: pytest.LogCaptureFixture) -> None:
-    """Impossible: the worst case. Above what was set aside and possible: as told, so that the account never knows too little."""
+@pytest.mark.parametrize(
+    ("provider", "model", "path"),
+    [("openai", "m", "usage.completion_tokens"), ("anthropic", "claude", "usage.output_tokens")],
+)
+def test_what_is_billed_for_counts(
+    server: Running, provider: str, model: str, path: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Impossible: the worst case. Above what was set aside and possible: as told, so that the account never knows too
+    little."""
     caplog.set_level(logging.WARNING, logger="cogumi.teachers")
     most = worst()
-    for at, (found, billed) in enumerate([(-(10**12), most), (10**16, most), (90_000_000, most), (0, most), (None, most), (5000, None)]):
-        server.plan(raw={"question 0": {"changes": {path: found} | ({"usage.total_tokens": "DELETED"} if provider == "openai" else {})}})
+    for at, (found, billed) in enumerate(
+        [(-(10**12), most), (10**16, most), (90_000_000, most), (0, most), (None, most), (5000, None)]
+    ):
+        server.plan(
+            raw={
+                "question 0": {
+                    "changes": {path: found} | ({"usage.total_tokens": "DELETED"} if provider == "openai" else {})
+                }
+            }
+        )
         teachers = settings(teacher(server.url, model, provider), account=f"a{at}")
         (answer,) = ask(requests(1, attempt=at), "questions", teachers)
         assert answer.text == "answer to question 0"
@@ -111,7 +165,12 @@ PARTS: list[tuple[Any, str | None, bool, str | None]] = [
     ([{"type": "text", "text": "a"}, {"type": "text", "text": "b"}], "ab", False, None),
     ([{"type": "output_text", "text": "a"}], "a", False, None),
     ([{"type": "thinking", "thinking": "hm"}, {"type": "text", "text": "a"}], "a", False, None),
-    ([{"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}, {"type": "text", "text": "a"}], "a", False, None),
+    (
+        [{"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}, {"type": "text", "text": "a"}],
+        "a",
+        False,
+        None,
+    ),
     ([{"type": "redacted_thinking", "data": "x"}, {"type": "text", "text": "a"}], "a", False, None),
     ([{"type": "reasoning", "text": "hm"}, {"type": "text", "text": "a"}], "a", False, None),
     ([{"type": "thinking", "thinking": "hm"}], "", True, None),
@@ -223,14 +282,17 @@ def test_a_missing_finish_reason_is_not_done() -> None:
 
 @pytest.mark.parametrize("finish", ["error", "abort", None])
 def test_an_answer_that_broke_off_is_asked_again(server: Running, finish: Any) -> None:
-    """Forever broken: the others go on, it is paid at worst case each time, and it is final for this teacher by count."""
+    """Forever broken: the others go on, it is paid at worst case each time, and it is final for this teacher by
+    count."""
     server.plan(raw={"question 0": {"changes": {"choices.0.finish_reason": finish}}})
     teachers = settings(teacher(server.url, max_retries=3), teacher(server.url, "backup"), concurrency=2)
     answers = ask(requests(30), "questions", teachers)
     assert [answer.call.teacher for answer in answers] == ["t1"] + ["t0"] * 29
     first = {one.teacher: one for one in summary(teachers)}["t0"]
     assert first.lost in (3, 4), "each try may have been charged"
-    assert first.lost == 4 or list(first.rejects) == ["unreadable: the answer broke off (finish reason: " + ("none)" if finish is None else f"{finish!r})")]
+    assert first.lost == 4 or list(first.rejects) == [
+        "unreadable: the answer broke off (finish reason: " + ("none)" if finish is None else f"{finish!r})")
+    ]
 
 
 def test_an_error_beside_a_part_of_an_answer() -> None:
@@ -268,10 +330,24 @@ def shaken(made: Any, path: list[Any], value: Any) -> Any:
 
 
 FIELDS: list[list[Any]] = [
-    ["choices"], ["choices", 0], ["choices", 0, "message"], ["choices", 0, "message", "content"], ["choices", 0, "message", "refusal"], ["choices", 0, "error"],
-    ["choices", 0, "message", "reasoning"], ["choices", 0, "finish_reason"], ["choices", 0, "logprobs"], ["usage"], ["usage", "prompt_tokens"], ["error"], ["id"], ["model"],
-    ["usage", "completion_tokens_details"], ["usage", "prompt_tokens_details"], ["usage", "total_tokens"],
-]  # fmt: skip
+    ["choices"],
+    ["choices", 0],
+    ["choices", 0, "message"],
+    ["choices", 0, "message", "content"],
+    ["choices", 0, "message", "refusal"],
+    ["choices", 0, "error"],
+    ["choices", 0, "message", "reasoning"],
+    ["choices", 0, "finish_reason"],
+    ["choices", 0, "logprobs"],
+    ["usage"],
+    ["usage", "prompt_tokens"],
+    ["error"],
+    ["id"],
+    ["model"],
+    ["usage", "completion_tokens_details"],
+    ["usage", "prompt_tokens_details"],
+    ["usage", "total_tokens"],
+]
 CLAUDES: list[list[Any]] = [
     ["type"],
     ["content"],
@@ -289,7 +365,12 @@ CLAUDES: list[list[Any]] = [
 @how(max_examples=150, deadline=None)
 @given(field=st.sampled_from(FIELDS), claude=st.sampled_from(CLAUDES), value=JSON)
 def test_whatever_stands_in_a_field_is_a_reply_or_a_fault(field: list[Any], claude: list[Any], value: Any) -> None:
-    for read, found in ((chat.read, shaken(chatted(), field, value)), (anthropic.read, shaken(messaged(), claude, value)), (chat.read, value), (anthropic.read, value)):
+    for read, found in (
+        (chat.read, shaken(chatted(), field, value)),
+        (anthropic.read, shaken(messaged(), claude, value)),
+        (chat.read, value),
+        (anthropic.read, value),
+    ):
         reply, reason = None, ""
         try:
             reply = read(found)
@@ -297,4 +378,8 @@ def test_whatever_stands_in_a_field_is_a_reply_or_a_fault(field: list[Any], clau
             reason = fault.reason
         assert "could not be read" not in reason, "foreseen, not caught by the last net"
         assert reply is None or isinstance(reply.text, str)
-        assert reply is None or reply.usage is None or min(reply.usage.prompt, reply.usage.cached, reply.usage.completion) >= 0
+        assert (
+            reply is None
+            or reply.usage is None
+            or min(reply.usage.prompt, reply.usage.cached, reply.usage.completion) >= 0
+        )

@@ -39,9 +39,19 @@ def test_only_what_changes_an_answer_is_in_the_identity(name: str) -> None:
 
 def test_cap_limits_and_unused_models_are_not_in_the_identity() -> None:
     plain = settings(teacher("http://x"))
-    other = settings(teacher("http://x"), account="b", cap_dollars=Decimal(1), journal="sqlite://", concurrency=1, limiter="prefect", batch_poll_s=9)
+    other = settings(
+        teacher("http://x"),
+        account="b",
+        cap_dollars=Decimal(1),
+        journal="sqlite://",
+        concurrency=1,
+        limiter="prefect",
+        batch_poll_s=9,
+    )
     assert plain.digest() == other.digest()
-    more = Teachers.model_validate(plain.model_dump() | {"models": plain.model_dump()["models"] | {"spare": teacher("http://y")}})
+    more = Teachers.model_validate(
+        plain.model_dump() | {"models": plain.model_dump()["models"] | {"spare": teacher("http://y")}}
+    )
     assert plain.digest() == more.digest()
 
 

@@ -36,9 +36,18 @@ def _ask(environment: dict[str, str], start: int, count: int, teachers: Teachers
 
 
 def asking(
-    url: str, count: int, *, start: int = 0, cap: Decimal = Decimal(1000), journal: str | None = None, concurrency: int = 16, provider: str = "openai", **changes: Any
+    url: str,
+    count: int,
+    *,
+    start: int = 0,
+    cap: Decimal = Decimal(1000),
+    journal: str | None = None,
+    concurrency: int = 16,
+    provider: str = "openai",
+    **changes: Any,
 ) -> ForkServerProcess:
-    """A process that asks ``count`` questions; it ends with 0, with 4 when the budget is spent, with 130 interrupted."""
+    """A process that asks ``count`` questions; it ends with 0, with 4 when the budget is spent, with 130
+    interrupted."""
     environment = {name: os.environ[name] for name in ("COGUMI_HOME", "TEST_KEY")}
     model = teacher(url, "claude" if provider == "anthropic" else "m", provider, **changes)
     teachers = settings(model, cap_dollars=cap, journal=journal, concurrency=concurrency)

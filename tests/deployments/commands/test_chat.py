@@ -1,4 +1,5 @@
-"""A conversation with whatever a terminal, a file or a person in a hurry sends. How an answer is made is tested elsewhere."""
+"""A conversation with whatever a terminal, a file or a person in a hurry sends. How an answer is made is tested
+elsewhere."""
 
 import io
 import sys
@@ -35,7 +36,9 @@ def answering(messages: Sequence[Message]) -> Reply:
     if len(question) > 50:
         raise BadInput("the question has 99 tokens")
     made = reply("base")
-    return made.model_copy(update={"sections": made.sections.model_copy(update={"response": f"{len(messages)}:{question}"})})
+    return made.model_copy(
+        update={"sections": made.sections.model_copy(update={"response": f"{len(messages)}:{question}"})}
+    )
 
 
 @pytest.fixture
@@ -45,12 +48,17 @@ def conversation() -> Conversation:
     return Conversation(answering, Recorder(folder.artifact, described(log="full")), why=False)
 
 
-def test_bytes_that_are_no_text_are_asked_as_replacement_characters(conversation: Conversation, type_: Type, capsys: pytest.CaptureFixture[str]) -> None:
+def test_bytes_that_are_no_text_are_asked_as_replacement_characters(
+    conversation: Conversation, type_: Type, capsys: pytest.CaptureFixture[str]
+) -> None:
     type_(b"\xff\xfe what\n")
     conversation.go_on()
     conversation.ask("an argument \udcff")
     assert capsys.readouterr().out == "1:�� what\n3:an argument ?\n"
-    assert [line.prompt for line in served.read("", "9") if isinstance(line, served.Served)] == ["�� what", "an argument ?"]
+    assert [line.prompt for line in served.read("", "9") if isinstance(line, served.Served)] == [
+        "�� what",
+        "an argument ?",
+    ]
 
 
 def test_an_answer_commands_no_terminal(conversation: Conversation, capsys: pytest.CaptureFixture[str]) -> None:
@@ -68,11 +76,15 @@ def test_a_question_that_is_too_long_ends_a_file_but_no_persons_conversation(
     monkeypatch.setattr(sys, "stdin", Terminal(io.BytesIO(lines), encoding="utf-8"))
     conversation.go_on()
     told = capsys.readouterr()
-    assert [line for line in told.out.replace("> ", "").split("\n") if line] == ["1:one", "3:one", "5:two"], "what was too long is not in the conversation"
+    assert [line for line in told.out.replace("> ", "").split("\n") if line] == ["1:one", "3:one", "5:two"], (
+        "what was too long is not in the conversation"
+    )
     assert told.err == "cogumi: the question has 99 tokens\n"
 
 
-def test_slips_of_commands_are_not_asked(conversation: Conversation, type_: Type, capsys: pytest.CaptureFixture[str]) -> None:
+def test_slips_of_commands_are_not_asked(
+    conversation: Conversation, type_: Type, capsys: pytest.CaptureFixture[str]
+) -> None:
     type_(b"/good\nhi\n/goood\n/quit\n/bad\n\nnot read\n")
     conversation.go_on()
     told = capsys.readouterr()

@@ -12,7 +12,14 @@ import pytest
 from configs.errors import BadInput, GateFailed, Transient
 from deployments.commands.data import app
 
-ROWS = [{"id": str(number), "prompt": f"Name {number} things.", "response": " ".join(f"thing{number}x{one}" for one in range(30))} for number in range(4)]
+ROWS = [
+    {
+        "id": str(number),
+        "prompt": f"Name {number} things.",
+        "response": " ".join(f"thing{number}x{one}" for one in range(30)),
+    }
+    for number in range(4)
+]
 
 
 def data(*arguments: object) -> None:
@@ -36,7 +43,16 @@ def test_out_is_written_over_also_when_it_is_the_input(rows: Path, tmp_path: Pat
     assert len(rows.read_text().splitlines()) == len(ROWS)
 
 
-@pytest.mark.parametrize(("command", "option"), [("filter", "--rejects"), ("filter", "--report"), ("dedup", "--pairs"), ("dedup", "--report"), ("stats", "--report")])
+@pytest.mark.parametrize(
+    ("command", "option"),
+    [
+        ("filter", "--rejects"),
+        ("filter", "--report"),
+        ("dedup", "--pairs"),
+        ("dedup", "--report"),
+        ("stats", "--report"),
+    ],
+)
 def test_no_option_writes_over_what_is_read_or_written(command: str, option: str, rows: Path, tmp_path: Path) -> None:
     out = [] if command == "stats" else [tmp_path / "out.jsonl"]
     before = rows.read_bytes()
@@ -52,7 +68,9 @@ def test_no_option_writes_over_what_is_read_or_written(command: str, option: str
 
 
 @pytest.mark.parametrize("command", ["stats", "verify"])
-def test_a_last_file_of_records_is_read_not_written_over(command: str, rows: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_last_file_of_records_is_read_not_written_over(
+    command: str, rows: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     array = tmp_path / "more.json"
     array.write_text(json.dumps([{**row, "id": f"b{row['id']}", "prompt": f"And {row['prompt']}"} for row in ROWS]))
     before = array.read_bytes()
@@ -104,7 +122,10 @@ def test_evaluation_questions_may_be_parquet(rows: Path, tmp_path: Path, capsys:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    long = "Explain why the sky looks blue at noon and red in the evening, in three sentences, for a child of ten years who has never seen a prism."
+    long = (
+        "Explain why the sky looks blue at noon and red in the evening, in three sentences, for a child of ten "
+        "years who has never seen a prism."
+    )
     rows.write_text(json.dumps({"id": "1", "prompt": long, "response": ROWS[0]["response"]}) + "\n")
     pq.write_table(pa.table({"question": [long]}), tmp_path / "test.parquet")
     data("filter", rows, tmp_path / "out.jsonl", "--against", tmp_path / "test.parquet")
@@ -112,7 +133,9 @@ def test_evaluation_questions_may_be_parquet(rows: Path, tmp_path: Path, capsys:
     assert found["kept"] == 0
 
 
-def test_collecting_from_what_is_damaged_a_folder_or_its_own_output_is_one_clear_line(rows: Path, tmp_path: Path) -> None:
+def test_collecting_from_what_is_damaged_a_folder_or_its_own_output_is_one_clear_line(
+    rows: Path, tmp_path: Path
+) -> None:
     before = rows.read_bytes()
     with pytest.raises(BadInput, match="is read by the same command"):
         data("collect", f"alpaca={tmp_path}/*.jsonl", "--out", rows)
@@ -130,7 +153,16 @@ def test_collecting_from_what_is_damaged_a_folder_or_its_own_output_is_one_clear
 
 
 def test_collecting_writes_to_its_last_argument(rows: Path, tmp_path: Path) -> None:
-    (tmp_path / "alpaca.jsonl").write_text(json.dumps({"instruction": "Name a colour of the evening sky.", "input": "", "output": "Red, mostly, and a little orange."}) + "\n")
+    (tmp_path / "alpaca.jsonl").write_text(
+        json.dumps(
+            {
+                "instruction": "Name a colour of the evening sky.",
+                "input": "",
+                "output": "Red, mostly, and a little orange.",
+            }
+        )
+        + "\n"
+    )
     source = f"alpaca={tmp_path / 'alpaca.jsonl'}"
     data("collect", source, tmp_path / "one.jsonl")
     data("collect", source, "--out", tmp_path / "two.jsonl")
@@ -169,9 +201,20 @@ def test_a_report_goes_through_a_pipe_whole(tmp_path: Path) -> None:
     """To look whether anybody reads it must not be the end for who does."""
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "in.jsonl").write_text('{"id": "1", "prompt": "a", "response": "b"}\n')
-    there = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)  # a reader from the beginning, however late the next one comes
+    there = os.open(
+        tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK
+    )  # a reader from the beginning, however late the next one comes
     reading = subprocess.Popen(["cat", str(tmp_path / "pipe")], stdout=subprocess.PIPE, text=True)
-    command = [sys.executable, "-c", "from deployments.start import main; main()", "data", "stats", str(tmp_path / "in.jsonl"), "--report", str(tmp_path / "pipe")]
+    command = [
+        sys.executable,
+        "-c",
+        "from deployments.start import main; main()",
+        "data",
+        "stats",
+        str(tmp_path / "in.jsonl"),
+        "--report",
+        str(tmp_path / "pipe"),
+    ]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, timeout=200, check=True)
     read, _ = reading.communicate(timeout=200)
     os.close(there)

@@ -53,17 +53,25 @@ def test_a_release_goes_back_to_every_call_and_cent(asked: Asked, release: Artif
     assert steps.index("plan") < steps.index("dataset") < steps.index("model") < steps.index("release")
     journal = Journal(None)
     with journal.reading() as db:
-        query = select(calls.c.teacher, func.count(), func.sum(calls.c.price)).where(calls.c.state.in_(FINAL)).group_by(calls.c.teacher)
+        query = (
+            select(calls.c.teacher, func.count(), func.sum(calls.c.price))
+            .where(calls.c.state.in_(FINAL))
+            .group_by(calls.c.teacher)
+        )
         paid = {row[0]: (row[1], Decimal(int(row[2])).scaleb(-9)) for row in db.execute(query)}
     journal.close()
     assert {one.teacher: (one.asked_calls, one.asked_dollars) for one in found.teachers} == paid
     learned = {call["call"] for row in [*rows(asked.dataset), *_validation(asked)] for call in row["lineage"]}
     assert sum(one.calls for one in found.teachers) == len(learned)
-    assert sum(one.dollars for one in found.teachers) < sum(one.asked_dollars for one in found.teachers), "what was dropped was paid for too"
+    assert sum(one.dollars for one in found.teachers) < sum(one.asked_dollars for one in found.teachers), (
+        "what was dropped was paid for too"
+    )
 
 
 def _validation(asked: Asked) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (Path(asked.dataset.uri) / "validation.jsonl").read_bytes().split(b"\n") if line]
+    return [
+        json.loads(line) for line in (Path(asked.dataset.uri) / "validation.jsonl").read_bytes().split(b"\n") if line
+    ]
 
 
 def test_a_row_goes_back_to_its_calls_with_tokens_and_date(asked: Asked) -> None:
@@ -92,22 +100,54 @@ def test_a_row_and_a_call_go_forward_to_the_release(asked: Asked, release: Artif
 def test_a_teacher_goes_forward_to_every_artifact_with_its_rows(asked: Asked, release: Artifact) -> None:
     found = trace_teacher("rehearsal-small")
     by_digest = {one.digest: one for one in found.artifacts}
-    mine = [row for row in [*rows(asked.dataset), *_validation(asked)] if any(call["teacher"] == "rehearsal-small" for call in row["lineage"])]
+    mine = [
+        row
+        for row in [*rows(asked.dataset), *_validation(asked)]
+        if any(call["teacher"] == "rehearsal-small" for call in row["lineage"])
+    ]
     assert by_digest[asked.dataset.digest].rows == len(mine) > 0
     assert by_digest[release.digest].current
-    with pytest.raises(BadInput, match="no row here was made by teacher 'nobody'; there are: rehearsal-large, rehearsal-medium, rehearsal-small"):
+    with pytest.raises(
+        BadInput,
+        match="no row here was made by teacher 'nobody'; there are: rehearsal-large, rehearsal-medium, rehearsal-small",
+    ):
         trace_teacher("nobody")
 
 
 def test_an_answer_goes_back_to_what_its_model_learned(asked: Asked, release: Artifact) -> None:
-    answer = Answered(question="feedfacefeedface", domain="math", difficulty="easy", task_type="sum", prompt="1+1", text="2", correct=True, reason="", logprobs=(0.0,))
+    answer = Answered(
+        question="feedfacefeedface",
+        domain="math",
+        difficulty="easy",
+        task_type="sum",
+        prompt="1+1",
+        text="2",
+        correct=True,
+        reason="",
+        logprobs=(0.0,),
+    )
     model = made("model", asked.dataset, weights="other")
     evaluation = made("evaluation", model, answers_jsonl=answer.model_dump_json() + "\n")
     found = trace("feedface", forward=False)
-    assert [(one.evaluation, one.models, one.correct) for one in found.answers] == [(evaluation.digest, (model.short,), True)]
+    assert [(one.evaluation, one.models, one.correct) for one in found.answers] == [
+        (evaluation.digest, (model.short,), True)
+    ]
     assert sum(one.calls for one in found.teachers) > 0
-    line = served.Served(id="ab12" * 8, time=served.now(), release=release.digest, turn=1, prompt="hi", answer="ho", domain="math", choice="base", escalated=False,
-                         fallback=None, confidence=0.9, threshold=0.8, seconds=0.1)  # fmt: skip
+    line = served.Served(
+        id="ab12" * 8,
+        time=served.now(),
+        release=release.digest,
+        turn=1,
+        prompt="hi",
+        answer="ho",
+        domain="math",
+        choice="base",
+        escalated=False,
+        fallback=None,
+        confidence=0.9,
+        threshold=0.8,
+        seconds=0.1,
+    )
     served.append(line)
     back = trace("ab12", forward=False)
     assert back.what == "served answer"
@@ -138,7 +178,9 @@ def test_a_text_that_poses_as_a_call_is_no_call(asked: Asked) -> None:
         trace_teacher("impostor")
 
 
-def test_without_a_journal_rows_still_name_their_calls(asked: Asked, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_journal_rows_still_name_their_calls(
+    asked: Asked, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Another machine that shares the store alone."""
     monkeypatch.setenv("COGUMI_HOME", str(tmp_path))
     monkeypatch.setenv("COGUMI_STORE", str(asked.home / "store"))

@@ -25,7 +25,10 @@ def test_back_and_back_again(state: Path) -> None:
     first, second = made("first"), made("second")
     for release in (first, second):
         promote(release, made("report", "report"), 3)
-    assert [line[:14] for line in cogumi("releases", home=state).stdout.split("\n") if line] == [f"  {first.digest[:12]}", f"* {second.digest[:12]}"]
+    assert [line[:14] for line in cogumi("releases", home=state).stdout.split("\n") if line] == [
+        f"  {first.digest[:12]}",
+        f"* {second.digest[:12]}",
+    ]
     assert f"current  {first.digest[:12]}  in place of {second.digest[:12]}" in cogumi("rollback", home=state).stdout
     assert current().release == first
     assert "rolled back, in place of" in cogumi("releases", home=state).stdout
@@ -43,7 +46,12 @@ def test_a_rollback_stands_in_the_history_and_in_the_metrics_as_nobodys_run(stat
     (row,) = history.read()
     assert (row.what, row.name, row.outcome, row.run) == ("release", first.short, "rolled back", "")
     assert before <= row.at <= time.time()
-    assert row.detail == {"release": first.digest, "report": current().report.digest, "replaced": second.digest, "who": f"{getpass.getuser()}@{socket.gethostname()}"}
+    assert row.detail == {
+        "release": first.digest,
+        "report": current().report.digest,
+        "replaced": second.digest,
+        "who": f"{getpass.getuser()}@{socket.gethostname()}",
+    }
     assert history.last_run() is None, "a rollback is no run that could be reported"
     assert 'cogumi_releases_total{outcome="rolled back"} 1.0' in cogumi("metrics", "--once", home=state).stdout
     refused = cogumi("rollback", first.digest, home=state)
@@ -70,7 +78,9 @@ def test_a_journal_that_is_held_delays_no_rollback_and_leaves_no_half_row(state:
 NONE = "there is no release here yet"
 
 
-@pytest.mark.parametrize(("arguments", "said"), [(["rollback"], NONE), (["nightly"], NONE), (["rollback", "abc"], "no release 'abc'")])
+@pytest.mark.parametrize(
+    ("arguments", "said"), [(["rollback"], NONE), (["nightly"], NONE), (["rollback", "abc"], "no release 'abc'")]
+)
 def test_without_a_release_it_is_one_clear_line(arguments: list[str], said: str, tmp_path: Path) -> None:
     done = cogumi(*arguments, home=tmp_path)
     assert (done.returncode, done.stdout) == (2, "")

@@ -1,4 +1,5 @@
-"""A real run that ends at a gate: its log lines are JSON, its report says where and with which numbers; runs are found by id and name."""
+"""A real run that ends at a gate: its log lines are JSON, its report says where and with which numbers; runs are found
+by id and name."""
 
 import json
 import os
@@ -32,7 +33,11 @@ class Ended(NamedTuple):
 def ended(tmp_path_factory: pytest.TempPathFactory) -> Ended:
     """A dataset that misses its gate, made by the command line with JSON logs."""
     home = migrated(tmp_path_factory.mktemp("ended"))
-    overrides = [part for one in [*TINY, "data.verification.fill=1", "data.planning.easy_oversample=1"] for part in ("--set", one)]
+    overrides = [
+        part
+        for one in [*TINY, "data.verification.fill=1", "data.planning.easy_oversample=1"]
+        for part in ("--set", one)
+    ]
     return Ended(home, cogumi(home, "run", "--json", "--phase", "dataset", *overrides))
 
 
@@ -60,7 +65,9 @@ def test_every_log_line_is_json_with_run_and_step(ended: Ended, lines: list[dict
     assert all(len(line["step_id"]) == 36 for line in steps)
     assert [line["flow_run"] for line in steps if line["flow"] == "pipeline"] == [steps[0]["run"]]
     inside = [line for line in lines if line["logger"] == "cogumi.data"]
-    assert all(line["step"] and len(line["step_id"]) == 36 for line in inside), "what a step says itself carries its ids too"
+    assert all(line["step"] and len(line["step_id"]) == 36 for line in inside), (
+        "what a step says itself carries its ids too"
+    )
 
 
 def test_a_run_that_ended_at_a_gate_has_a_report(ended: Ended, lines: list[dict[str, Any]], tmp_path: Path) -> None:
@@ -111,7 +118,13 @@ def test_a_run_with_a_release_has_its_page_and_later_failures_are_told(capsys: p
     with store.create("report") as page:
         (page.path / "report.html").write_text("<p>")
     promote(folder.artifact, page.artifact, keep=1)
-    note("aaaa-1", "brave-fox", "release", "promoted", {"release": folder.artifact.digest, "report": page.artifact.digest})
+    note(
+        "aaaa-1",
+        "brave-fox",
+        "release",
+        "promoted",
+        {"release": folder.artifact.digest, "report": page.artifact.digest},
+    )
     report("brave-fox", None, False)
     shown = capsys.readouterr().out
     assert f"ended with release {folder.artifact.digest[:12]} (promoted)" in shown
@@ -122,7 +135,10 @@ def test_a_run_with_a_release_has_its_page_and_later_failures_are_told(capsys: p
     report(None, None, False)
     out, err = capsys.readouterr()
     assert out == f"{page.artifact.uri}/report.html\n"
-    assert err == "the last run, calm-owl, ended in step sft of phase release: Transient: gone; see: cogumi report calm-owl\n"
+    assert (
+        err
+        == "the last run, calm-owl, ended in step sft of phase release: Transient: gone; see: cogumi report calm-owl\n"
+    )
     report(folder.artifact.digest[:10], None, False)
     assert capsys.readouterr().out == f"{page.artifact.uri}/report.html\n"
     with pytest.raises(BadInput, match=r"2 runs are called or begin with 'aaa': brave-fox aaaa-1, calm-owl aaab-2"):
@@ -133,7 +149,9 @@ def test_a_run_with_a_release_has_its_page_and_later_failures_are_told(capsys: p
         report("calm-owl", Path("/nowhere/x"), False)
 
 
-def test_a_damaged_journal_takes_the_report_from_nobody_and_says_what_to_do(state: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_damaged_journal_takes_the_report_from_nobody_and_says_what_to_do(
+    state: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     with store.create("release") as folder:
         (folder.path / "base.gguf").write_text("base")
     with store.create("report") as page:
@@ -143,6 +161,9 @@ def test_a_damaged_journal_takes_the_report_from_nobody_and_says_what_to_do(stat
     report(None, None, False)
     told = capsys.readouterr()
     assert told.out == f"{page.artifact.uri}/report.html\n"
-    assert re.fullmatch(r"nothing is known of the last run: cannot use the journal .*: file is not a database; .* move it away: .*\n", told.err)
+    assert re.fullmatch(
+        r"nothing is known of the last run: cannot use the journal .*: file is not a database; .* move it away: .*\n",
+        told.err,
+    )
     with pytest.raises(BadInput, match="move it away"):
         report("anything", None, False)

@@ -15,18 +15,36 @@ from tasks.release.contents import Description
 from tasks.routing.decide import Decision
 
 SURE = Interval(mean=0.5, low=0.4, high=0.6, n=10)
-ASKED = [Message(role="user", content="One?"), Message(role="assistant", content="1"), Message(role="user", content="Two? \ud800")]
+ASKED = [
+    Message(role="user", content="One?"),
+    Message(role="assistant", content="1"),
+    Message(role="user", content="Two? \ud800"),
+]
 
 
 def described(**changes: object) -> Description:
-    given = {"title": "t", "profile": "nano", "context_tokens": 64, "answer_tokens": 8, "parameters": 1, "modifiers": {}, "exact_match_base": SURE, "exact_match_routed": SURE,
-             "routed_minus_base": SURE}  # fmt: skip
+    given = {
+        "title": "t",
+        "profile": "nano",
+        "context_tokens": 64,
+        "answer_tokens": 8,
+        "parameters": 1,
+        "modifiers": {},
+        "exact_match_base": SURE,
+        "exact_match_routed": SURE,
+        "routed_minus_base": SURE,
+    }
     return Description.model_validate(given | changes)
 
 
 def reply(choice: str = "code", fallback: str | None = None) -> Reply:
     decision = Decision(choice=choice, confidence=0.25, threshold=0.8, domain="coding", reason="because")
-    return Reply(sections=Sections(draft="d", thinking=None, response="2"), decision=decision, seconds=0.123456, fallback=fallback)
+    return Reply(
+        sections=Sections(draft="d", thinking=None, response="2"),
+        decision=decision,
+        seconds=0.123456,
+        fallback=fallback,
+    )
 
 
 @pytest.fixture
@@ -48,7 +66,14 @@ def test_a_full_log_holds_question_answer_and_decision(release: Artifact) -> Non
     first, second = lines()
     assert isinstance(first, Served)
     assert (first.prompt, first.answer, first.turn, first.release) == ("Two? ?", "2", 2, release.digest)
-    assert (first.choice, first.escalated, first.fallback, first.confidence, first.domain, first.seconds) == ("code", True, None, 0.25, "coding", 0.1235)
+    assert (first.choice, first.escalated, first.fallback, first.confidence, first.domain, first.seconds) == (
+        "code",
+        True,
+        None,
+        0.25,
+        "coding",
+        0.1235,
+    )
     assert isinstance(second, Remark)
     assert (second.answer, second.good) == (first.id, False)
 
@@ -56,7 +81,10 @@ def test_a_full_log_holds_question_answer_and_decision(release: Artifact) -> Non
 def test_numbers_without_text_where_the_release_says_so_and_by_default(release: Artifact) -> None:
     Recorder(release, described(log="numbers")).answer(ASKED, reply("base"))
     Recorder(release, described()).answer(ASKED, reply())
-    assert [(line.prompt, line.answer, line.escalated) for line in lines() if isinstance(line, Served)] == [(None, None, False), (None, None, True)]
+    assert [(line.prompt, line.answer, line.escalated) for line in lines() if isinstance(line, Served)] == [
+        (None, None, False),
+        (None, None, True),
+    ]
     assert "Two" not in "".join(path.read_text() for path in served.folder().iterdir())
 
 
@@ -74,7 +102,9 @@ def test_a_fallback_says_who_answered_and_why(release: Artifact) -> None:
     assert "the base answered after all: llama.cpp: it broke" in broken.why
 
 
-def test_a_log_that_cannot_be_written_stops_no_answer(release: Artifact, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path) -> None:
+def test_a_log_that_cannot_be_written_stops_no_answer(
+    release: Artifact, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
     monkeypatch.setenv("COGUMI_SERVED", "/proc/served")
     recorder = Recorder(release, described(log="full"))
     assert recorder.answer(ASKED, reply()) is None

@@ -1,7 +1,8 @@
-"""Ctrl-C, SIGTERM and SIGHUP in a command's first half second, while Python imports: one line and 130, 143 or 129, never a traceback.
+"""Ctrl-C, SIGTERM and SIGHUP in a command's first half second, while Python imports: one line and 130, 143 or 129,
+never a traceback.
 
-The moments are facts: the signal comes with the n-th import that the command begins. Before its first own instruction the interpreter
-starts and ``site`` runs; what a signal does there no package settles.
+The moments are facts: the signal comes with the n-th import that the command begins. Before its first own instruction
+the interpreter starts and ``site`` runs; what a signal does there no package settles.
 """
 
 import os
@@ -29,7 +30,13 @@ main()
 
 
 def start(at_import: str, *arguments: str, home: Path, ignored: bool = False) -> "subprocess.Popen[str]":
-    command = [sys.executable, "-c", ("import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)\n" if ignored else "") + BEGINNING.format(at_import=at_import), *arguments]
+    command = [
+        sys.executable,
+        "-c",
+        ("import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)\n" if ignored else "")
+        + BEGINNING.format(at_import=at_import),
+        *arguments,
+    ]
     env = {**os.environ, "COGUMI_HOME": str(home)}
     return subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
@@ -46,15 +53,24 @@ def start(at_import: str, *arguments: str, home: Path, ignored: bool = False) ->
         (signal.SIGTERM, 1200, "run"),
     ],
 )
-def test_a_signal_amid_the_imports_is_one_line(number: signal.Signals, moment: int, command: str, tmp_path: Path) -> None:
-    process = start(f"if Counting.seen == {moment}: os.kill(os.getpid(), {int(number)})", command, home=tmp_path / "home")
+def test_a_signal_amid_the_imports_is_one_line(
+    number: signal.Signals, moment: int, command: str, tmp_path: Path
+) -> None:
+    process = start(
+        f"if Counting.seen == {moment}: os.kill(os.getpid(), {int(number)})", command, home=tmp_path / "home"
+    )
     out, told = process.communicate(timeout=280)
     assert (process.returncode, out, told) == (128 + number, "", "cogumi: interrupted\n")
 
 
 def test_the_end_of_the_terminal_is_nothing_to_who_has_it_ignored(tmp_path: Path) -> None:
     """As nohup has."""
-    process = start(f"if Counting.seen == 1: signal.raise_signal({int(signal.SIGHUP)})", "--version", home=tmp_path / "home", ignored=True)
+    process = start(
+        f"if Counting.seen == 1: signal.raise_signal({int(signal.SIGHUP)})",
+        "--version",
+        home=tmp_path / "home",
+        ignored=True,
+    )
     out, told = process.communicate(timeout=280)
     assert (process.returncode, told) == (0, "")
     assert out.startswith("cogumi ")
@@ -73,10 +89,13 @@ def test_a_signal_when_all_is_done_changes_nothing(number: signal.Signals, tmp_p
 @pytest.mark.all
 @pytest.mark.parametrize("command", ["--version", "plan", "releases"])
 def test_at_whatever_moment_it_comes_the_end_is_a_clean_one(command: str, tmp_path: Path) -> None:
-    """Moments spread over the whole start, from the first instruction on; each of them may be any, and every end must be one of these."""
+    """Moments spread over the whole start, from the first instruction on; each of them may be any, and every end must
+    be one of these."""
     for step in range(40):
         number = (signal.SIGINT, signal.SIGTERM)[step % 2]
-        process = start("if Counting.seen == 1: sys.stdout.write('begun\\n'); sys.stdout.flush()", command, home=tmp_path / "home")
+        process = start(
+            "if Counting.seen == 1: sys.stdout.write('begun\\n'); sys.stdout.flush()", command, home=tmp_path / "home"
+        )
         assert process.stdout is not None
         assert process.stdout.readline() == "begun\n"
         try:

@@ -37,15 +37,33 @@ def test_a_key_that_prefect_would_drop_is_an_error(where: str, tmp_path: Path) -
 
 
 def test_every_event_is_one_that_is_sent() -> None:
-    """A name that nobody sends would never be noticed. Prefect's are named after states; that ours are sent, tests/blocks/journal/test_history.py shows."""
-    constructors = (states.Scheduled, states.Pending, states.Running, states.AwaitingRetry, states.Completed, states.Failed, states.Crashed, states.Cancelled, states.Paused)
-    sent = {f"prefect.flow-run.{make().name}" for make in (*constructors, states.Suspended)} | {"prefect.flow-run.heartbeat", "prefect.flow-run.*"}
+    """A name that nobody sends would never be noticed. Prefect's are named after states; that ours are sent,
+    tests/blocks/journal/test_history.py shows."""
+    constructors = (
+        states.Scheduled,
+        states.Pending,
+        states.Running,
+        states.AwaitingRetry,
+        states.Completed,
+        states.Failed,
+        states.Crashed,
+        states.Cancelled,
+        states.Paused,
+    )
+    sent = {f"prefect.flow-run.{make().name}" for make in (*constructors, states.Suspended)} | {
+        "prefect.flow-run.heartbeat",
+        "prefect.flow-run.*",
+    }
     sent |= {"cogumi.gate.failed", "cogumi.budget.spent"}
     for path in FILES:
         trigger = automations.automation(path, NOTICES).trigger
         assert isinstance(trigger, EventTrigger)
         assert trigger.expect | trigger.after <= sent
-        assert trigger.posture == Posture.Reactive or trigger.after <= trigger.expect or "prefect.flow-run.*" in trigger.expect, "what begins the wait while one is on is lost else"
+        assert (
+            trigger.posture == Posture.Reactive
+            or trigger.after <= trigger.expect
+            or "prefect.flow-run.*" in trigger.expect
+        ), "what begins the wait while one is on is lost else"
 
 
 def test_the_dead_are_told_from_those_who_wait() -> None:

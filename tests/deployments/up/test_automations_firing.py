@@ -1,4 +1,5 @@
-"""Automations on a real server, fired by what really happened, told to somebody who listens. Only their patience is shorter here."""
+"""Automations on a real server, fired by what really happened, told to somebody who listens. Only their patience is
+shorter here."""
 
 import asyncio
 import json
@@ -41,7 +42,11 @@ from tests.ports import free_port
 pytestmark = [pytest.mark.all, pytest.mark.timeout(1800)]
 BLOCK = "cogumi-notices"
 BEAT = 30  # seconds, the least that Prefect takes
-SETTINGS = {"PREFECT_WORKER_QUERY_SECONDS": "1", "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": str(BEAT), "PYTHONPATH": str(ROOT)}
+SETTINGS = {
+    "PREFECT_WORKER_QUERY_SECONDS": "1",
+    "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": str(BEAT),
+    "PYTHONPATH": str(ROOT),
+}
 HANGS = {"command": "sleep 100"}  # a process that never comes to the run
 
 
@@ -87,7 +92,9 @@ async def automate() -> list[str]:
 
 
 def deploy(client: SyncPrefectClient, pool: str) -> None:
-    client.create_deployment(flow_id=client.create_flow(idling), name=pool, work_pool_name=pool, entrypoint="tests.deployments.idling.idling")
+    client.create_deployment(
+        flow_id=client.create_flow(idling), name=pool, work_pool_name=pool, entrypoint="tests.deployments.idling.idling"
+    )
 
 
 def sooner(name: str, seconds: float) -> None:
@@ -105,7 +112,9 @@ def sooner(name: str, seconds: float) -> None:
 def start(pool: str, seconds: float, job_variables: dict[str, Any] | None = None) -> UUID:
     with get_client(sync_client=True) as client:
         deployment = client.read_deployment_by_name(f"idling/{pool}")
-        return client.create_flow_run_from_deployment(deployment.id, parameters={"seconds": seconds}, job_variables=job_variables).id
+        return client.create_flow_run_from_deployment(
+            deployment.id, parameters={"seconds": seconds}, job_variables=job_variables
+        ).id
 
 
 def read(run: UUID) -> FlowRun:
@@ -124,7 +133,12 @@ def becomes(run: UUID, name: str, here: Here, seconds: float = 300) -> None:
 
 def events(here: Here, run: UUID) -> list[dict[str, Any]]:
     """What the server keeps of a run's events, oldest first."""
-    found: list[dict[str, Any]] = post(here.up.api, "/events/filter", limit=50, filter={"resource": {"id": [f"prefect.flow-run.{run}"]}, "order": "ASC"})["events"]
+    found: list[dict[str, Any]] = post(
+        here.up.api,
+        "/events/filter",
+        limit=50,
+        filter={"resource": {"id": [f"prefect.flow-run.{run}"]}, "order": "ASC"},
+    )["events"]
     return found
 
 
@@ -142,13 +156,28 @@ def stopping(size: float) -> None:
 def test_a_failed_gate_and_a_spent_budget_are_told(here: Here) -> None:
     """Event → automation → notification block → somebody who listens."""
     here.heard.clear()
-    for size, name in ((9, "night-one"), (7, "night-two")):  # in a process of its own: this one may still send its events to the server of another file
-        code = f"from {__name__} import stopping; assert stopping.with_options(flow_run_name={name!r})({size}, return_state=True).is_failed()"
-        subprocess.run([sys.executable, "-c", code], env={**os.environ, "PREFECT_API_URL": here.up.api}, cwd=ROOT, check=True, timeout=280)
+    for size, name in (
+        (9, "night-one"),
+        (7, "night-two"),
+    ):  # in a process of its own: this one may still send its events to the server of another file
+        code = (
+            f"from {__name__} import stopping; assert stopping.with_options(flow_run_name={name!r})({size}, "
+            "return_state=True).is_failed()"
+        )
+        subprocess.run(
+            [sys.executable, "-c", code],
+            env={**os.environ, "PREFECT_API_URL": here.up.api},
+            cwd=ROOT,
+            check=True,
+            timeout=280,
+        )
     until(lambda: len(here.heard) == 2, 180, lambda: f"{here.heard}; {here.up.logs()}")
     gate_failed, spent = here.heard
     assert gate_failed["subject"] == "Cogumi: gate failed in night-one"
-    assert re.fullmatch(r"phase: stopping\ngate: release\nsize: 9, must be <= 8\ncogumi report (\S+)\nhttp://\S+/runs/flow-run/\1", gate_failed["body"])
+    assert re.fullmatch(
+        r"phase: stopping\ngate: release\nsize: 9, must be <= 8\ncogumi report (\S+)\nhttp://\S+/runs/flow-run/\1",
+        gate_failed["body"],
+    )
     assert spent["subject"] == "Cogumi: budget spent in night-two"
     assert "step: overspend\nmessage: budget nano: 0.02 of 0.02 dollars are spent\n" in spent["body"]
 
@@ -159,8 +188,12 @@ def test_a_run_that_never_starts_is_marked_also_when_it_is_its_second_time(here:
     twice = start("cpu", -1)
     becomes(twice, "Failed", here)
     with get_client(sync_client=True) as client:
-        later = now("UTC") + timedelta(seconds=24)  # a worker looks ten ahead; and while the wait after the first time is still on
-        client.set_flow_run_state(twice, AwaitingRetry(scheduled_time=later), force=True)  # as the UI's Retry, but for the time
+        later = now("UTC") + timedelta(
+            seconds=24
+        )  # a worker looks ten ahead; and while the wait after the first time is still on
+        client.set_flow_run_state(
+            twice, AwaitingRetry(scheduled_time=later), force=True
+        )  # as the UI's Retry, but for the time
         client.update_flow_run(twice, job_variables=HANGS)
     becomes(once, "Crashed", here)
     becomes(twice, "Crashed", here)
@@ -172,7 +205,8 @@ def test_a_run_that_never_starts_is_marked_also_when_it_is_its_second_time(here:
 
 
 def test_an_idle_gpu_is_told_once_and_not_while_another_run_goes_on(here: Here, tmp_path: Path) -> None:
-    """One run ends beside another whose heartbeats alone say that the pool is in use; a third follows at once, and only its end begins the wait."""
+    """One run ends beside another whose heartbeats alone say that the pool is in use; a third follows at once, and only
+    its end begins the wait."""
     sooner("idle-gpu", 50)
     ask("PATCH", f"{here.up.api}/work_pools/gpu", {"concurrency_limit": 2}).raise_for_status()
     with Up(tmp_path, "--pool", "gpu", "--api", here.up.api, **SETTINGS) as second:
@@ -191,13 +225,18 @@ def test_an_idle_gpu_is_told_once_and_not_while_another_run_goes_on(here: Here, 
     kinds = [one["event"].rpartition(".")[2] for one in seen]
     beats = kinds.count("heartbeat")
     assert kinds == ["Scheduled", "Pending", "Submitting", "Running", *beats * ["heartbeat"], "Completed"]
-    assert 3 <= beats <= read(long).total_run_time.total_seconds() // BEAT + 1, "more than three only where the run took longer"
+    assert 3 <= beats <= read(long).total_run_time.total_seconds() // BEAT + 1, (
+        "more than three only where the run took longer"
+    )
     for one in seen:
-        assert [each["prefect.resource.name"] for each in one["related"] if each["prefect.resource.role"] == "work-pool"] == ["gpu"], "by which the automation knows it"
+        assert [
+            each["prefect.resource.name"] for each in one["related"] if each["prefect.resource.role"] == "work-pool"
+        ] == ["gpu"], "by which the automation knows it"
 
 
 def test_a_run_whose_machine_is_gone_is_marked_crashed(here: Here, tmp_path: Path) -> None:
-    """Worker, run and the `cogumi up` that joined, all gone with kill -9: nobody is left to report it but the automation."""
+    """Worker, run and the `cogumi up` that joined, all gone with kill -9: nobody is left to report it but the
+    automation."""
     sooner("crashed", 60)
     with get_client(sync_client=True) as client:
         client.create_work_pool(WorkPoolCreate(name="far", type="process"))

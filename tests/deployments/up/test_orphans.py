@@ -1,4 +1,5 @@
-"""Runs that a killed or stopped ``cogumi up`` or worker leaves hold no slot: they are marked as crashed at once, those that live are left alone."""
+"""Runs that a killed or stopped ``cogumi up`` or worker leaves hold no slot: they are marked as crashed at once, those
+that live are left alone."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -34,14 +35,21 @@ def up(home: Path) -> Iterator[Up]:
     with started(home) as here:
         here.says("ready")
         with temporary_settings({PREFECT_API_URL: here.api}), get_client(sync_client=True) as client:
-            client.create_deployment(flow_id=client.create_flow(idling), name="cpu", work_pool_name="cpu", entrypoint="tests.deployments.idling.idling")
+            client.create_deployment(
+                flow_id=client.create_flow(idling),
+                name="cpu",
+                work_pool_name="cpu",
+                entrypoint="tests.deployments.idling.idling",
+            )
             offer_command(client, "cpu")
         yield here
 
 
 def submit(up: Up, **job_variables: str) -> str:
     deployment = get(up.api, "/deployments/name/idling/cpu")["id"]
-    run: dict[str, Any] = post(up.api, f"/deployments/{deployment}/create_flow_run", parameters={"seconds": 600}, job_variables=job_variables)
+    run: dict[str, Any] = post(
+        up.api, f"/deployments/{deployment}/create_flow_run", parameters={"seconds": 600}, job_variables=job_variables
+    )
     return str(run["id"])
 
 
@@ -73,7 +81,9 @@ def test_a_run_outlives_its_worker_and_is_marked_when_it_dies(up: Up) -> None:
         until(lambda: state(up, run)["name"] != "Running", 12, lambda: "it lives")
     kill_run(run)
     crashed = becomes(up, run, "Crashed")
-    assert crashed["message"].endswith("is gone, and the process of this run too. Run it again, finished steps come from the cache.")
+    assert crashed["message"].endswith(
+        "is gone, and the process of this run too. Run it again, finished steps come from the cache."
+    )
 
 
 @pytest.mark.all

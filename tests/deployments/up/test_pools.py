@@ -1,4 +1,5 @@
-"""The pools' base job templates: what Prefect's own workers make of them, and what Docker and Kubernetes would say to that."""
+"""The pools' base job templates: what Prefect's own workers make of them, and what Docker and Kubernetes would say to
+that."""
 
 import asyncio
 import json
@@ -39,7 +40,8 @@ def template(kind: str) -> dict[str, Any]:
 
 
 def configured(kind: str, fixed: dict[str, Any] | None = None, **defaults: Any) -> Any:
-    """The job that a worker of this kind would start for a flow run, on a pool whose template has these defaults, and ``fixed`` in its job."""
+    """The job that a worker of this kind would start for a flow run, on a pool whose template has these defaults, and
+    ``fixed`` in its job."""
     made_from = template(kind)
     for name, value in defaults.items():
         made_from["variables"]["properties"][name]["default"] = value
@@ -84,12 +86,27 @@ def test_nothing_that_the_worker_would_ignore(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", CONFIGURATIONS)
 def test_runs_set_sizes_and_times_and_nothing_that_runs_or_is_run(kind: str) -> None:
-    sizes = {"cpu_request", "cpu_limit", "memory_request", "memory_limit", "gpu_limit", "mem_limit", "shared_memory", "process_limit", "scratch"}
+    sizes = {
+        "cpu_request",
+        "cpu_limit",
+        "memory_request",
+        "memory_limit",
+        "gpu_limit",
+        "mem_limit",
+        "shared_memory",
+        "process_limit",
+        "scratch",
+    }
     times = {"finished_job_ttl", "job_watch_timeout_seconds", "pod_watch_timeout_seconds"}
     variables = template(kind)["variables"]
     assert variables["additionalProperties"] is False, "or the server takes what is not offered"
     assert set(variables["properties"]) <= {"fresh"} | sizes | times
-    for name, value in (("fresh", "{{ $OPENAI_API_KEY }}"), ("mem_limit", "{{ $OPENAI_API_KEY }}"), ("memory_limit", "64 Gi"), ("scratch", "{{ prefect.blocks.secret.x }}")):
+    for name, value in (
+        ("fresh", "{{ $OPENAI_API_KEY }}"),
+        ("mem_limit", "{{ $OPENAI_API_KEY }}"),
+        ("memory_limit", "64 Gi"),
+        ("scratch", "{{ prefect.blocks.secret.x }}"),
+    ):
         if name in variables["properties"]:
             with pytest.raises(BadInput, match=f"job variable {name}"):
                 worker_command.check(template(kind), {name: value})
@@ -97,7 +114,21 @@ def test_runs_set_sizes_and_times_and_nothing_that_runs_or_is_run(kind: str) -> 
 
 @pytest.mark.parametrize("kind", CONFIGURATIONS)
 @pytest.mark.parametrize(
-    "name", ["command", "env", "env.PYTHONPATH", "working_dir", "image", "volumes", "labels", "name", "entrypoint", "job_manifest.spec", "cluster_config", "no.such"]
+    "name",
+    [
+        "command",
+        "env",
+        "env.PYTHONPATH",
+        "working_dir",
+        "image",
+        "volumes",
+        "labels",
+        "name",
+        "entrypoint",
+        "job_manifest.spec",
+        "cluster_config",
+        "no.such",
+    ],
 )
 def test_what_is_not_offered_is_refused_by_the_worker(kind: str, name: str) -> None:
     with pytest.raises(BadInput, match="is not for runs to set; this pool offers"):
@@ -107,7 +138,10 @@ def test_what_is_not_offered_is_refused_by_the_worker(kind: str, name: str) -> N
 def test_what_is_offered_is_taken() -> None:
     for kind in CONFIGURATIONS:
         worker_command.check(template(kind), {"fresh": "1"})
-    worker_command.check(template("kubernetes"), {"memory_limit": "64Gi", "cpu_request": "500m", "gpu_limit": None, "finished_job_ttl": 60})
+    worker_command.check(
+        template("kubernetes"),
+        {"memory_limit": "64Gi", "cpu_request": "500m", "gpu_limit": None, "finished_job_ttl": 60},
+    )
 
 
 @pytest.mark.usefixtures("prefect_server")
@@ -117,12 +151,17 @@ class TestKubernetes:
     def manifest(self, fixed: dict[str, Any] | None = None, **defaults: Any) -> dict[str, Any]:
         made: dict[str, Any] = configured("kubernetes", fixed, **defaults).job_manifest
         pod = made["spec"]["template"]["spec"]
-        assert (pod.pop("parallelism"), pod.pop("completions")) == (1, 1)  # Prefect refuses a manifest without them; Kubernetes ignores them here
+        assert (pod.pop("parallelism"), pod.pop("completions")) == (
+            1,
+            1,
+        )  # Prefect refuses a manifest without them; Kubernetes ignores them here
         kubernetes_validate.validate(made, "1.33", strict=True)
         return made
 
     def test_a_gpu_run(self) -> None:
-        pod = self.manifest({"job_manifest.spec.template.spec.nodeSelector": {"nvidia.com/gpu.product": "NVIDIA-L4"}})["spec"]["template"]["spec"]
+        pod = self.manifest({"job_manifest.spec.template.spec.nodeSelector": {"nvidia.com/gpu.product": "NVIDIA-L4"}})[
+            "spec"
+        ]["template"]["spec"]
         (container,) = pod["containers"]
         assert container["resources"]["limits"]["nvidia.com/gpu"] == "1"
         assert pod["nodeSelector"] == {"nvidia.com/gpu.product": "NVIDIA-L4"}
@@ -152,7 +191,10 @@ class TestKubernetes:
         pod = self.manifest()["spec"]["template"]["spec"]
         assert pod["securityContext"]["runAsNonRoot"] is True
         assert pod["automountServiceAccountToken"] is False
-        assert pod["containers"][0]["securityContext"] == {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+        assert pod["containers"][0]["securityContext"] == {
+            "allowPrivilegeEscalation": False,
+            "capabilities": {"drop": ["ALL"]},
+        }
 
 
 @pytest.mark.usefixtures("prefect_server")
@@ -164,7 +206,14 @@ class TestDocker:
 
         made = configured("docker", fixed, **defaults)
         extra: dict[str, Any] = made.container_create_kwargs
-        plain = {"image": made.image, "environment": made.env, "volumes": made.volumes, "mem_limit": made.mem_limit, "auto_remove": made.auto_remove, "version": "1.47"}
+        plain = {
+            "image": made.image,
+            "environment": made.env,
+            "volumes": made.volumes,
+            "mem_limit": made.mem_limit,
+            "auto_remove": made.auto_remove,
+            "version": "1.47",
+        }
         arguments: dict[str, Any] = _create_container_args({**plain, **extra})
         return arguments
 
@@ -184,10 +233,15 @@ class TestDocker:
         assert environment["COGUMI_FRESH"] == "1"
 
     def test_a_cpu_pool_asks_for_no_gpu(self) -> None:
-        assert self.arguments({"container_create_kwargs.device_requests": []})["host_config"].get("DeviceRequests", []) == []
+        assert (
+            self.arguments({"container_create_kwargs.device_requests": []})["host_config"].get("DeviceRequests", [])
+            == []
+        )
 
     def test_keys_are_the_worker_hosts_and_not_in_the_template(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(DockerWorkerJobConfiguration, "prepare_for_flow_run", DockerWorkerJobConfiguration.prepare_for_flow_run)
+        monkeypatch.setattr(
+            DockerWorkerJobConfiguration, "prepare_for_flow_run", DockerWorkerJobConfiguration.prepare_for_flow_run
+        )
         worker_command.furnish_containers()
         for name in ("OPENAI_API_KEY", "COGUMI_STORE", "SOMETHING_ELSE"):
             monkeypatch.setenv(name, SECRET)
@@ -196,9 +250,15 @@ class TestDocker:
         given = {}
         for flow in ("flows.modifiers.modifiers", "flows.compression.compression"):
             one = made.model_copy()
-            one.prepare_for_flow_run(run, DeploymentResponse.model_construct(id=uuid4(), name="gpu", labels={}, entrypoint=flow, pull_steps=ours))
+            one.prepare_for_flow_run(
+                run,
+                DeploymentResponse.model_construct(id=uuid4(), name="gpu", labels={}, entrypoint=flow, pull_steps=ours),
+            )
             given[flow] = {name for name, value in one.env.items() if value == SECRET}
-        assert given == {"flows.modifiers.modifiers": {"OPENAI_API_KEY", "COGUMI_STORE"}, "flows.compression.compression": {"COGUMI_STORE"}}
+        assert given == {
+            "flows.modifiers.modifiers": {"OPENAI_API_KEY", "COGUMI_STORE"},
+            "flows.compression.compression": {"COGUMI_STORE"},
+        }
 
 
 def test_the_queues_leave_slots_for_phases() -> None:

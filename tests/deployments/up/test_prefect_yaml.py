@@ -5,7 +5,13 @@ from typing import Any
 
 import pytest
 import yaml
-from prefect.cli.deploy._models import ConcurrencyLimitSpec, DeploymentConfig, PrefectYamlModel, RawScheduleConfig, WorkPoolConfig
+from prefect.cli.deploy._models import (
+    ConcurrencyLimitSpec,
+    DeploymentConfig,
+    PrefectYamlModel,
+    RawScheduleConfig,
+    WorkPoolConfig,
+)
 from prefect.utilities.callables import parameter_schema
 
 from configs.schema import available, load
@@ -20,7 +26,10 @@ from flows.routing import routing
 from flows.training import training
 from tests.places import ROOT
 
-FLOWS = {flow.name: flow for flow in (pipeline, nightly, dataset, training, compression, modifiers, routing, release, retraining)}
+FLOWS = {
+    flow.name: flow
+    for flow in (pipeline, nightly, dataset, training, compression, modifiers, routing, release, retraining)
+}
 ANCHORS = "definitions"  # holds YAML anchors for this file alone
 
 
@@ -110,4 +119,6 @@ def test_the_run_form_explains_every_parameter(name: str) -> None:
 def test_artifacts_and_profiles_can_be_given_by_name() -> None:
     properties = parameter_schema(training).properties
     for parameter in ("dataset", "questions", "profile"):
-        assert {"type": "string"} in properties[parameter]["anyOf"], "a person types a digest or a name; a pipeline gives the whole"
+        assert {"type": "string"} in properties[parameter]["anyOf"], (
+            "a person types a digest or a name; a pipeline gives the whole"
+        )

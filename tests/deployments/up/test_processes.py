@@ -21,7 +21,9 @@ time.sleep(600)
 
 def test_what_must_be_killed_is_gone_when_the_sweep_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(processes, "SWEEP_SECONDS", 0.5)
-    child = subprocess.Popen([sys.executable, "-c", STUBBORN], env={**os.environ, processes.MARK: "stubborn"}, stdout=subprocess.PIPE)
+    child = subprocess.Popen(
+        [sys.executable, "-c", STUBBORN], env={**os.environ, processes.MARK: "stubborn"}, stdout=subprocess.PIPE
+    )
     try:
         assert child.stdout is not None
         assert child.stdout.readline() == b"here\n"
@@ -33,7 +35,9 @@ def test_what_must_be_killed_is_gone_when_the_sweep_ends(monkeypatch: pytest.Mon
         child.wait()
 
 
-def test_one_that_ends_while_it_is_asked_to_is_down(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_one_that_ends_while_it_is_asked_to_is_down(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     child = subprocess.Popen([sys.executable, "-c", ""])
     child.wait()
     gone = Running(pid=child.pid, started=1.0, mark="m", api="http://127.0.0.1:1/api")

@@ -1,7 +1,7 @@
 """What ``cogumi up`` puts on a server: once, however often a request arrives, and never over what a person set there.
 
-One real server for all of it, and a proxy before it that delivers every request that changes something twice, as Prefect's client does on a
-busy machine when no answer came in time.
+One real server for all of it, and a proxy before it that delivers every request that changes something twice, as
+Prefect's client does on a busy machine when no answer came in time.
 """
 
 import asyncio
@@ -24,7 +24,12 @@ from tests.deployments.up_process import ask, get, post
 from tests.migrated import migrated
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
-KEPT = {"nightly/llama-8b", "nightly/nano", "pipeline/nano", "release/cpu"}  # the deployments of this file's prefect.yaml
+KEPT = {
+    "nightly/llama-8b",
+    "nightly/nano",
+    "pipeline/nano",
+    "release/cpu",
+}  # the deployments of this file's prefect.yaml
 
 
 class Place(NamedTuple):
@@ -41,10 +46,21 @@ def twice(api: str) -> type[BaseHTTPRequestHandler]:
     class Proxy(BaseHTTPRequestHandler):
         def handle_one(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            passed = {name: self.headers[name] for name in ("Authorization", "Content-Type", "x-prefect-api-version") if self.headers[name]}
+            passed = {
+                name: self.headers[name]
+                for name in ("Authorization", "Content-Type", "x-prefect-api-version")
+                if self.headers[name]
+            }
             reading = self.command == "GET" or self.path.endswith(("/filter", "/count"))
             for _ in range(1 if reading else 2):
-                answer = httpx.request(self.command, api.removesuffix("/api") + self.path, content=body, headers=passed, timeout=60, trust_env=False)
+                answer = httpx.request(
+                    self.command,
+                    api.removesuffix("/api") + self.path,
+                    content=body,
+                    headers=passed,
+                    timeout=60,
+                    trust_env=False,
+                )
             self.send_response(answer.status_code)
             self.send_header("Content-Type", answer.headers.get("Content-Type", "application/json"))
             self.send_header("Content-Length", str(len(answer.content)))
@@ -104,27 +120,46 @@ def queues(api: str) -> dict[str, dict[str, Any]]:
 
 
 def schedules(api: str, name: str) -> list[tuple[str, bool, str]]:
-    return [(each["slug"], each["active"], each["schedule"]["cron"]) for each in get(api, f"/deployments/name/{name}")["schedules"]]
+    return [
+        (each["slug"], each["active"], each["schedule"]["cron"])
+        for each in get(api, f"/deployments/name/{name}")["schedules"]
+    ]
 
 
 def test_a_request_that_arrives_twice_makes_one_of_each(place: Place) -> None:
     """The first in this file: nobody has changed anything yet."""
     api = place.api
     assert not [line for line in place.said if not line.startswith("automation ")]
-    assert {each["name"]: each["type"] for each in post(api, "/work_pools/filter")} == {"cpu": "process", "gpu": "process"}
-    assert {name: (each["priority"], each["concurrency_limit"]) for name, each in queues(api).items()} == {"default": (1, None), "pipelines": (2, 2), "nightly": (3, 1)}
+    assert {each["name"]: each["type"] for each in post(api, "/work_pools/filter")} == {
+        "cpu": "process",
+        "gpu": "process",
+    }
+    assert {name: (each["priority"], each["concurrency_limit"]) for name, each in queues(api).items()} == {
+        "default": (1, None),
+        "pipelines": (2, 2),
+        "nightly": (3, 1),
+    }
     names = [each["name"] for each in post(api, "/automations/filter")]
     assert sorted(names) == sorted({*names})
     assert len(names) == sum(not automations.needs(path) for path in automations.files())
-    limits = [each["name"] for each in post(api, "/v2/concurrency_limits/filter", limit=100) if each["name"].startswith("cogumi-")]
+    limits = [
+        each["name"]
+        for each in post(api, "/v2/concurrency_limits/filter", limit=100)
+        if each["name"].startswith("cogumi-")
+    ]
     assert limits
     assert sorted(limits) == sorted({*limits})
     assert get(api, "/block_types/slug/teacher-credentials")
-    assert {deploy.full_name({"name": each["name"], "entrypoint": each["entrypoint"]}) for each in post(api, "/deployments/filter")} == KEPT
+    assert {
+        deploy.full_name({"name": each["name"], "entrypoint": each["entrypoint"]})
+        for each in post(api, "/deployments/filter")
+    } == KEPT
     assert schedules(api, "nightly/llama-8b") == [("every-night", False, "0 3 * * *")]
     assert schedules(api, "nightly/nano") == [("every-night", True, "0 3 * * *")]
     assert get(api, "/deployments/name/nightly/nano")["global_concurrency_limit"]["limit"] == 1
-    assert get(api, "/work_pools/cpu")["base_job_template"] == json.loads((provision.POOLS / "process.json").read_text())
+    assert get(api, "/work_pools/cpu")["base_job_template"] == json.loads(
+        (provision.POOLS / "process.json").read_text()
+    )
     for variable in post(api, "/variables/filter"):
         assert len(json.dumps(variable["value"])) < 2500, "half of what a variable holds, for half of the deployments"
 
@@ -132,14 +167,26 @@ def test_a_request_that_arrives_twice_makes_one_of_each(place: Place) -> None:
 def test_what_a_person_set_survives_and_a_file_that_changed_is_applied(place: Place) -> None:
     """Everything once, then `cogumi up` again, then again with changed files."""
     api = place.api
-    night, other, pipeline = (get(api, f"/deployments/name/{name}") for name in ("nightly/llama-8b", "nightly/nano", "pipeline/nano"))
+    night, other, pipeline = (
+        get(api, f"/deployments/name/{name}") for name in ("nightly/llama-8b", "nightly/nano", "pipeline/nano")
+    )
     (switch,), (times,) = night["schedules"], other["schedules"]
     patch(api, f"/deployments/{night['id']}/schedules/{switch['id']}", active=True)
-    patch(api, f"/deployments/{other['id']}/schedules/{times['id']}", schedule={"cron": "30 1 * * 1", "timezone": "Europe/Berlin"})
+    patch(
+        api,
+        f"/deployments/{other['id']}/schedules/{times['id']}",
+        schedule={"cron": "30 1 * * 1", "timezone": "Europe/Berlin"},
+    )
     own = [{"schedule": {"cron": "0 12 * * *", "timezone": "Etc/UTC"}, "active": False}]
     ask("POST", f"{api}/deployments/{night['id']}/schedules", own).raise_for_status()
     patch(api, f"/deployments/{night['id']}", paused=True, concurrency_limit=3)
-    patch(api, f"/deployments/{pipeline['id']}", parameters={"profile": "nano", "overrides": ["seed=9"]}, concurrency_limit=2, tags=["mine"])
+    patch(
+        api,
+        f"/deployments/{pipeline['id']}",
+        parameters={"profile": "nano", "overrides": ["seed=9"]},
+        concurrency_limit=2,
+        tags=["mine"],
+    )
     patch(api, "/work_pools/cpu", concurrency_limit=9, is_paused=True)
     held = queues(api)
     patch(api, f"/work_queues/{held['pipelines']['id']}", concurrency_limit=5, is_paused=True)
@@ -149,17 +196,37 @@ def test_what_a_person_set_survives_and_a_file_that_changed_is_applied(place: Pl
     patch(api, "/work_pools/gpu", base_job_template=template)
     automation = next(each for each in post(api, "/automations/filter") if "heartbeat" in each["name"])
     patch(api, f"/automations/{automation['id']}", enabled=False)
-    changed = {field: automation[field] for field in ("name", "description", "enabled", "trigger", "actions", "actions_on_trigger", "actions_on_resolve")}
+    changed = {
+        field: automation[field]
+        for field in (
+            "name",
+            "description",
+            "enabled",
+            "trigger",
+            "actions",
+            "actions_on_trigger",
+            "actions_on_resolve",
+        )
+    }
     changed |= {"enabled": False, "trigger": {**changed["trigger"], "within": 1234.0}}
     ask("PUT", f"{api}/automations/{automation['id']}", changed).raise_for_status()
-    (limit, *_) = [each for each in post(api, "/v2/concurrency_limits/filter", limit=100) if each["name"].startswith("cogumi-")]
+    (limit, *_) = [
+        each for each in post(api, "/v2/concurrency_limits/filter", limit=100) if each["name"].startswith("cogumi-")
+    ]
     patch(api, f"/v2/concurrency_limits/{limit['id']}", slot_decay_per_second=0.5, active=False)
     block_type, schema = notices(api)
-    document = {"name": automating_block(), "block_type_id": block_type, "block_schema_id": schema, "data": {"url": "http://127.0.0.1:9/mine", "method": "POST"}}
+    document = {
+        "name": automating_block(),
+        "block_type_id": block_type,
+        "block_schema_id": schema,
+        "data": {"url": "http://127.0.0.1:9/mine", "method": "POST"},
+    }
     made = ask("POST", f"{api}/block_documents/", document).raise_for_status().json()
 
     def everything(cron: str, pool_limit: int, nano_description: str) -> None:
-        assert sorted(schedules(api, "nightly/llama-8b"), key=str) == sorted([("every-night", True, "0 3 * * *"), (None, False, "0 12 * * *")], key=str)
+        assert sorted(schedules(api, "nightly/llama-8b"), key=str) == sorted(
+            [("every-night", True, "0 3 * * *"), (None, False, "0 12 * * *")], key=str
+        )
         assert schedules(api, "nightly/nano") == [("every-night", True, cron)]
         (schedule,) = get(api, "/deployments/name/nightly/nano")["schedules"]
         assert schedule["schedule"]["timezone"] == "Europe/Berlin"
@@ -167,12 +234,20 @@ def test_what_a_person_set_survives_and_a_file_that_changed_is_applied(place: Pl
         assert (deployment["paused"], deployment["global_concurrency_limit"]["limit"]) == (True, 3)
         assert deployment["concurrency_options"]["collision_strategy"] == "CANCEL_NEW"
         deployment = get(api, "/deployments/name/pipeline/nano")
-        assert (deployment["parameters"]["overrides"], deployment["global_concurrency_limit"]["limit"], deployment["tags"]) == (["seed=9"], 2, ["mine"])
+        assert (
+            deployment["parameters"]["overrides"],
+            deployment["global_concurrency_limit"]["limit"],
+            deployment["tags"],
+        ) == (["seed=9"], 2, ["mine"])
         assert deployment["description"] == nano_description
         pool = get(api, "/work_pools/cpu")
         assert (pool["concurrency_limit"], pool["is_paused"]) == (pool_limit, True)
         now = queues(api)
-        assert (now["pipelines"]["concurrency_limit"], now["pipelines"]["is_paused"], now["nightly"]["priority"]) == (5, True, 1)
+        assert (now["pipelines"]["concurrency_limit"], now["pipelines"]["is_paused"], now["nightly"]["priority"]) == (
+            5,
+            True,
+            1,
+        )
         assert get(api, "/work_pools/gpu")["base_job_template"] == template
         kept = next(each for each in post(api, "/automations/filter") if each["id"] == automation["id"])
         assert (kept["enabled"], kept["trigger"]["within"]) == (False, 1234.0)
@@ -182,7 +257,8 @@ def test_what_a_person_set_survives_and_a_file_that_changed_is_applied(place: Pl
 
     said = prepare(api)
     assert [line for line in said if line.startswith("limit ")] == [
-        f"limit {limit['name']} is 0.5 per second on the server, {limit['slot_decay_per_second']:g} in the profiles; left as it is"
+        f"limit {limit['name']} is 0.5 per second on the server, {limit['slot_decay_per_second']:g} in the profiles; "
+        "left as it is"
     ]
     everything("30 1 * * 1", 9, pipeline["description"])
 
@@ -211,12 +287,17 @@ def test_what_a_person_set_survives_and_a_file_that_changed_is_applied(place: Pl
 
 
 def test_a_template_of_an_older_version_is_made_new(place: Place) -> None:
-    old = {"job_configuration": {"command": "{{ command }}"}, "variables": {"type": "object", "properties": {"command": {"type": "string"}}}}
+    old = {
+        "job_configuration": {"command": "{{ command }}"},
+        "variables": {"type": "object", "properties": {"command": {"type": "string"}}},
+    }
     patch(place.api, "/work_pools/cpu", base_job_template=old)
     with pytest.MonkeyPatch.context() as change:
         change.setattr(provision, "RENEWED", {provision.digest(old)})
         prepare(place.api)
-    assert get(place.api, "/work_pools/cpu")["base_job_template"] == json.loads((provision.POOLS / "process.json").read_text())
+    assert get(place.api, "/work_pools/cpu")["base_job_template"] == json.loads(
+        (provision.POOLS / "process.json").read_text()
+    )
 
 
 def test_a_pool_of_another_type_takes_the_place_of_one_of_ours(place: Place) -> None:

@@ -14,7 +14,9 @@ OURS = [{worker_command.PULL: {"deployed": "x"}}]
 
 
 def deployment(entrypoint: str, pull_steps: list[dict[str, object]] | None) -> DeploymentResponse:
-    return DeploymentResponse.model_construct(id=uuid4(), name="gpu", labels={}, entrypoint=entrypoint, pull_steps=pull_steps)
+    return DeploymentResponse.model_construct(
+        id=uuid4(), name="gpu", labels={}, entrypoint=entrypoint, pull_steps=pull_steps
+    )
 
 
 def test_every_flow_of_ours_that_may_ask_teachers_and_no_other_is_known() -> None:
@@ -26,8 +28,14 @@ def test_code_of_somebody_else_is_none_of_ours() -> None:
     assert worker_command.asks(deployment("flows.dataset.dataset", OURS))
     assert not worker_command.asks(deployment("flows.training.training", OURS))
     assert not worker_command.asks(deployment("flows/dataset.py:dataset", OURS))
-    assert not worker_command.asks(deployment("flows.dataset.dataset", [*OURS, {"prefect.deployments.steps.run_shell_script": {"script": "env"}}]))
-    assert not worker_command.asks(deployment("flows.dataset.dataset", [{**OURS[0], "prefect.deployments.steps.run_shell_script": {"script": "env"}}]))
+    assert not worker_command.asks(
+        deployment("flows.dataset.dataset", [*OURS, {"prefect.deployments.steps.run_shell_script": {"script": "env"}}])
+    )
+    assert not worker_command.asks(
+        deployment(
+            "flows.dataset.dataset", [{**OURS[0], "prefect.deployments.steps.run_shell_script": {"script": "env"}}]
+        )
+    )
     assert not worker_command.asks(None)
 
 

@@ -9,7 +9,9 @@ from typing import Any
 
 from blocks.models import template
 
-END_TOKENS = [template.SPECIAL_TOKENS.index(token) for token in (template.END, template.END_TEXT)]  # special tokens come first in the vocabulary
+END_TOKENS = [
+    template.SPECIAL_TOKENS.index(token) for token in (template.END, template.END_TEXT)
+]  # special tokens come first in the vocabulary
 
 
 @contextmanager
@@ -32,21 +34,39 @@ def llama_cpp(gguf: Path, adapters: Sequence[Path] = ()) -> Iterator[Any]:
 
 def ask(server: Any, path: str, body: dict[str, Any]) -> dict[str, Any]:
     """POST to the server's own HTTP interface."""
-    request = urllib.request.Request(server.listening_address + path, json.dumps(body).encode(), {"Content-Type": "application/json"})
+    request = urllib.request.Request(
+        server.listening_address + path, json.dumps(body).encode(), {"Content-Type": "application/json"}
+    )
     with urllib.request.urlopen(request) as answer:
         return json.loads(answer.read())
 
 
 def greedy_llama_cpp(server: Any, prompt: list[int], count: int) -> list[int]:
     """The next ``count`` greedy token ids."""
-    body = {"prompt": prompt, "n_predict": count, "temperature": 0, "top_k": 1, "return_tokens": True, "ignore_eos": True, "cache_prompt": False}
+    body = {
+        "prompt": prompt,
+        "n_predict": count,
+        "temperature": 0,
+        "top_k": 1,
+        "return_tokens": True,
+        "ignore_eos": True,
+        "cache_prompt": False,
+    }
     return ask(server, "/completion", body)["tokens"]
 
 
 def next_llama_cpp(server: Any, prompt: list[int], count: int) -> dict[int, float]:
-    """Log-probabilities of the ``count`` likeliest next tokens; empty where the likeliest is half a character (llama.cpp then reports none)."""
-    found = ask(server, "/completion", {"prompt": prompt, "n_predict": 1, "temperature": 0, "n_probs": count, "cache_prompt": False})
-    return {entry["id"]: entry["logprob"] for entry in next(iter(found.get("completion_probabilities", [])), {"top_logprobs": []})["top_logprobs"]}
+    """Log-probabilities of the ``count`` likeliest next tokens; empty where the likeliest is half a character
+    (llama.cpp then reports none)."""
+    found = ask(
+        server,
+        "/completion",
+        {"prompt": prompt, "n_predict": 1, "temperature": 0, "n_probs": count, "cache_prompt": False},
+    )
+    return {
+        entry["id"]: entry["logprob"]
+        for entry in next(iter(found.get("completion_probabilities", [])), {"top_logprobs": []})["top_logprobs"]
+    }
 
 
 def tokenize(server: Any, text: str, special: bool) -> list[int]:
@@ -71,8 +91,8 @@ def greedy_transformers(model: Any, prompt: list[int], count: int) -> list[int]:
 
 
 def chosen(model: Any, prompt: list[int], answer: list[int], tie: float) -> bool:
-    """Whether every token of ``answer`` is transformers' own choice after what comes before it, or within ``tie`` nats of it.
-    Tokens that end an answer are left out of the choice, as llama.cpp was told (``ignore_eos``)."""
+    """Whether every token of ``answer`` is transformers' own choice after what comes before it, or within ``tie`` nats
+    of it. Tokens that end an answer are left out of the choice, as llama.cpp was told (``ignore_eos``)."""
     for i, token in enumerate(answer):
         expected = next_transformers(model, prompt + answer[:i])
         expected[END_TOKENS] = float("-inf")

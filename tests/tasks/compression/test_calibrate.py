@@ -1,4 +1,5 @@
-"""The temperature: the least likelihood is found, greedy answers stay, and it is written only where unseen examples confirm it."""
+"""The temperature: the least likelihood is found, greedy answers stay, and it is written only where unseen examples
+confirm it."""
 
 import math
 
@@ -55,16 +56,22 @@ def test_a_model_that_is_too_sure_is_cooled_and_answers_the_same(model: Artifact
         assert served.greedy_llama_cpp(server, ids, 16) == before
         soft = served.next_llama_cpp(server, ids, 5)
     (first, a), (second, b) = sorted(sharp.items(), key=lambda pair: -pair[1])[:2]
-    assert soft[first] - soft[second] == pytest.approx((a - b) / cooled.metrics["temperature"], abs=0.01), "llama.cpp sees the logits divided"
+    assert soft[first] - soft[second] == pytest.approx((a - b) / cooled.metrics["temperature"], abs=0.01), (
+        "llama.cpp sees the logits divided"
+    )
 
 
 def test_dequantised_is_what_the_file_holds(model: Artifact, dataset: Artifact) -> None:
     ids = packed(dataset, store.open(model), CALIBRATION, 0)[:2]
     original = load(store.open(model), "cpu")
     with torch.no_grad():
-        same = dequantised(store.open(to_gguf(model, "F32")) / "model.gguf", store.open(model), "cpu")(input_ids=ids).logits
+        same = dequantised(store.open(to_gguf(model, "F32")) / "model.gguf", store.open(model), "cpu")(
+            input_ids=ids
+        ).logits
         torch.testing.assert_close(same, original(input_ids=ids).logits)
-        rough = dequantised(store.open(to_gguf(model, "Q3_K_S")) / "model.gguf", store.open(model), "cpu")(input_ids=ids).logits
+        rough = dequantised(store.open(to_gguf(model, "Q3_K_S")) / "model.gguf", store.open(model), "cpu")(
+            input_ids=ids
+        ).logits
     assert not torch.allclose(rough, same, atol=0.05)
     rows = torch.arange(24).reshape(12, 2)
     assert torch.equal(restore(permute(rows, 3), 3), rows)

@@ -9,8 +9,19 @@ from tests.tasks.compression.conftest import compression
 
 def measured(name: str, perplexity: float, verdict: str = "no worse") -> Measured:
     artifact = Artifact(kind="model", digest=name, uri="", bytes=1)
-    row = LedgerRow(step=name, model=name, bytes=1, parameters=1, bits_per_parameter=8, perplexity=perplexity, exact_match=Interval(mean=0.5, low=0.4, high=0.6, n=10),
-                    by_domain={}, tokens_per_second=1, difference=None, verdict=verdict)  # fmt: skip
+    row = LedgerRow(
+        step=name,
+        model=name,
+        bytes=1,
+        parameters=1,
+        bits_per_parameter=8,
+        perplexity=perplexity,
+        exact_match=Interval(mean=0.5, low=0.4, high=0.6, n=10),
+        by_domain={},
+        tokens_per_second=1,
+        difference=None,
+        verdict=verdict,
+    )
     return Measured(model=artifact, evaluation=artifact, row=row)
 
 
@@ -26,8 +37,13 @@ def test_a_reverted_step_is_not_used() -> None:
     assert keep(before, bad) is before
 
 
-@pytest.mark.parametrize(("perplexity", "verdict", "reverted"), [(2.9, "kept", False), (3.1, "kept", True), (float("inf"), "better", True), (2.0, REVERTED, True)])
-def test_perplexity_is_compared_with_the_first_row_and_the_ledger_says_so(perplexity: float, verdict: str, reverted: bool) -> None:
+@pytest.mark.parametrize(
+    ("perplexity", "verdict", "reverted"),
+    [(2.9, "kept", False), (3.1, "kept", True), (float("inf"), "better", True), (2.0, REVERTED, True)],
+)
+def test_perplexity_is_compared_with_the_first_row_and_the_ledger_says_so(
+    perplexity: float, verdict: str, reverted: bool
+) -> None:
     first, after = measured("student", 2.0), measured("recovered", perplexity, verdict)
     ledger = book(first, after)
     found = ledger.within_perplexity(after, 1.5)

@@ -36,8 +36,16 @@ def test_the_mask_alone_of_an_8b_is_larger_than_520_megabytes() -> None:
 
 
 def test_an_impossible_target_is_refused_with_the_floor_and_what_fits() -> None:
-    settings = compression(target_megabytes=520, pruning={"stages": [0.5, 0.65]}, gguf={"served": "Q5_K_M", "fallback": "Q6_K", "sparse": ["Q4_0"]})
-    with pytest.raises(BadInput, match=r"520 cannot be reached: 8\.03B weights, 65% of the decoder zero, in Q4_0 need at least 26\d\d MB.*Llama-3\.2-1B") as refusal:
+    settings = compression(
+        target_megabytes=520,
+        pruning={"stages": [0.5, 0.65]},
+        gguf={"served": "Q5_K_M", "fallback": "Q6_K", "sparse": ["Q4_0"]},
+    )
+    with pytest.raises(
+        BadInput,
+        match=r"520 cannot be reached: 8\.03B weights, 65% of the decoder zero, in Q4_0 need at least 26\d\d "
+        r"MB.*Llama-3\.2-1B",
+    ) as refusal:
         refuse_impossible(EIGHT, settings)
     assert "\n" not in str(refusal.value)
     assert refuse_impossible(EIGHT, settings.model_copy(update={"target_megabytes": 3000.0}))[0].quantisation == "Q4_0"

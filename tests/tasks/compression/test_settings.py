@@ -1,4 +1,5 @@
-"""Every field of the compression settings that a step reads changes what the step makes; on a model so small that a step takes a blink."""
+"""Every field of the compression settings that a step reads changes what the step makes; on a model so small that a
+step takes a blink."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -31,9 +32,12 @@ Shapes = list[tuple[int, ...]]
 def small(**changes: dict[str, Any]) -> Compression:
     """The folder's settings at this file's size."""
     sections: dict[str, dict[str, Any]] = {
-        "calibration": {"rows": 8, "tokens": 64, "batch": 4}, "recovery": {"examples": 16, "batch": 4, "tokens": 200}, "awq": {"group": 32, "grid": 4},
-        "temperature": {"examples": 16, "tokens": 200, "batch": 4}, "packing": {"dictionary_kb": 0},
-    }  # fmt: skip
+        "calibration": {"rows": 8, "tokens": 64, "batch": 4},
+        "recovery": {"examples": 16, "batch": 4, "tokens": 200},
+        "awq": {"group": 32, "grid": 4},
+        "temperature": {"examples": 16, "tokens": 200, "batch": 4},
+        "packing": {"dictionary_kb": 0},
+    }
     return compression(**{name: {**sections.get(name, {}), **changes.get(name, {})} for name in {*sections, *changes}})
 
 
@@ -76,18 +80,29 @@ def file(made: Artifact, name: str = "model.safetensors") -> str:
     return store.manifest(made).files[name][0]
 
 
-@pytest.mark.parametrize(("fields", "shape"), [({"rows": 8}, (8, 64)), ({"rows": 3}, (3, 64)), ({"tokens": 32}, (8, 32))])
-def test_calibration_rows_and_tokens_are_the_shape_of_the_text(parts: dict[str, Artifact], fields: dict[str, int], shape: tuple[int, int]) -> None:
-    assert tuple(packed(parts["dataset"], store.open(parts["model"]), small(calibration=fields).calibration, 0).shape) == shape
+@pytest.mark.parametrize(
+    ("fields", "shape"), [({"rows": 8}, (8, 64)), ({"rows": 3}, (3, 64)), ({"tokens": 32}, (8, 32))]
+)
+def test_calibration_rows_and_tokens_are_the_shape_of_the_text(
+    parts: dict[str, Artifact], fields: dict[str, int], shape: tuple[int, int]
+) -> None:
+    assert (
+        tuple(packed(parts["dataset"], store.open(parts["model"]), small(calibration=fields).calibration, 0).shape)
+        == shape
+    )
 
 
 @pytest.mark.parametrize(("batch", "shapes"), [(4, [(4, 64)] * 2), (3, [(3, 64), (3, 64), (2, 64)])])
-def test_the_calibration_batch_is_what_a_forward_pass_gets(parts: dict[str, Artifact], passes: Shapes, batch: int, shapes: Shapes) -> None:
+def test_the_calibration_batch_is_what_a_forward_pass_gets(
+    parts: dict[str, Artifact], passes: Shapes, batch: int, shapes: Shapes
+) -> None:
     importance.fn(parts["model"], parts["dataset"], small(calibration={"batch": batch}).calibration, 0)
     assert passes == shapes
 
 
-def test_llm_compressor_gets_the_calibration_batch_too(parts: dict[str, Artifact], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_llm_compressor_gets_the_calibration_batch_too(
+    parts: dict[str, Artifact], monkeypatch: pytest.MonkeyPatch
+) -> None:
     import llmcompressor
 
     seen: list[list[int]] = []
@@ -131,9 +146,19 @@ def test_a_device_that_is_there_is_used(parts: dict[str, Artifact]) -> None:
 
 
 @pytest.mark.parametrize(
-    "fields", [{"method": "wanda"}, {"method": "magnitude"}, {"block": 8}, {"dampening": 1.0}, {"structure": "2:4"}, {"layer_ratios": {"threshold": 3.0, "spread": 0.08}}]
+    "fields",
+    [
+        {"method": "wanda"},
+        {"method": "magnitude"},
+        {"block": 8},
+        {"dampening": 1.0},
+        {"structure": "2:4"},
+        {"layer_ratios": {"threshold": 3.0, "spread": 0.08}},
+    ],
 )
-def test_every_field_of_the_pruning_changes_which_weights_stay(parts: dict[str, Artifact], plain: dict[str, str], fields: dict[str, Any]) -> None:
+def test_every_field_of_the_pruning_changes_which_weights_stay(
+    parts: dict[str, Artifact], plain: dict[str, str], fields: dict[str, Any]
+) -> None:
     def pruned(**changes: Any) -> str:
         settings = small(pruning={"block": 32} | changes)
         return file(prune.fn(parts["model"], parts["dataset"], 0.5, settings.pruning, settings.calibration, 0))
@@ -148,18 +173,25 @@ def test_threshold_and_spread_change_the_layers_shares(parts: dict[str, Artifact
         assert zero_share(store.open(made)) == pytest.approx(0.5, abs=0.001)
         return made
 
-    made = [pruned(3.0, 0.08), pruned(3.0, 0.2), pruned(1000.0, 0.08)]  # nothing is a thousand times the mean: equal shares
+    made = [
+        pruned(3.0, 0.08),
+        pruned(3.0, 0.2),
+        pruned(1000.0, 0.08),
+    ]  # nothing is a thousand times the mean: equal shares
     assert len({file(one) for one in made}) == 3
 
 
 @pytest.mark.parametrize(
     "fields",
     [
-        {"lora": {"rank": 4, "alpha": 8.0}}, {"examples": 24}, {"batch": 2}, {"accumulation": 2}, {"tokens": 60}, {"learning_rate": 1e-4}, {"warmup": 0.9}, {"clip": 0.001},
+        {"lora": {"rank": 4, "alpha": 8.0}}, {"examples": 24}, {"batch": 2}, {"accumulation": 2}, {"tokens": 60},
+        {"learning_rate": 1e-4}, {"warmup": 0.9}, {"clip": 0.001},
         {"label_weight": 0.5},
     ],
 )  # fmt: skip
-def test_every_field_of_the_recovery_changes_the_weights(parts: dict[str, Artifact], plain: dict[str, str], fields: dict[str, Any]) -> None:
+def test_every_field_of_the_recovery_changes_the_weights(
+    parts: dict[str, Artifact], plain: dict[str, str], fields: dict[str, Any]
+) -> None:
     def recovered(**changes: Any) -> str:
         return file(recover.fn(parts["pruned"], parts["model"], parts["dataset"], small(recovery=changes).recovery, 0))
 
@@ -167,7 +199,9 @@ def test_every_field_of_the_recovery_changes_the_weights(parts: dict[str, Artifa
 
 
 @pytest.mark.parametrize("fields", [{"rank": 2}, {"alpha": 16.0}])
-def test_rank_and_alpha_of_the_masked_update_change_the_weights(parts: dict[str, Artifact], plain: dict[str, str], fields: dict[str, Any]) -> None:
+def test_rank_and_alpha_of_the_masked_update_change_the_weights(
+    parts: dict[str, Artifact], plain: dict[str, str], fields: dict[str, Any]
+) -> None:
     def recovered(**changes: Any) -> str:
         settings = small(recovery={"examples": 4, "lora": {"rank": 4, "alpha": 8.0} | changes}).recovery
         return file(recover.fn(parts["pruned"], parts["model"], parts["dataset"], settings, 0))
@@ -176,25 +210,43 @@ def test_rank_and_alpha_of_the_masked_update_change_the_weights(parts: dict[str,
 
 
 def test_the_recovery_sees_as_many_examples_as_it_should_at_once(parts: dict[str, Artifact], passes: Shapes) -> None:
-    recover.fn(parts["pruned"], parts["model"], parts["dataset"], small(recovery={"examples": 12, "batch": 6, "tokens": 90}).recovery, 0)
+    recover.fn(
+        parts["pruned"],
+        parts["model"],
+        parts["dataset"],
+        small(recovery={"examples": 12, "batch": 6, "tokens": 90}).recovery,
+        0,
+    )
     trained = [shape for shape in passes if shape[0] == 6]
     assert sum(shape[0] for shape in trained) >= 2 * 12, "the pruned model and the whole one"
     assert max(tokens for _, tokens in passes) <= 90
 
 
-def test_checkpointing_computes_the_layers_twice_and_learns_the_same(parts: dict[str, Artifact], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_checkpointing_computes_the_layers_twice_and_learns_the_same(
+    parts: dict[str, Artifact], monkeypatch: pytest.MonkeyPatch
+) -> None:
     ran = tiny_llama.training_passes(monkeypatch)
     found = []
     for checkpointing in (False, True):
         ran.clear()
-        made = recover.fn(parts["pruned"], parts["model"], parts["dataset"], small(recovery={"checkpointing": checkpointing}).recovery, 0)
+        made = recover.fn(
+            parts["pruned"],
+            parts["model"],
+            parts["dataset"],
+            small(recovery={"checkpointing": checkpointing}).recovery,
+            0,
+        )
         found.append((len(ran), file(made)))
     assert found[1][0] == 2 * found[0][0] > 0
     assert found[1][1] == found[0][1]
 
 
-@pytest.mark.parametrize("fields", [{"duo_scaling": False}, {"duo_scaling": True}, {"grid": 9}, {"bits": 8}, {"group": 16}, {"rows": 2}])
-def test_every_field_of_the_search_changes_the_folded_weights(parts: dict[str, Artifact], plain: dict[str, str], fields: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    "fields", [{"duo_scaling": False}, {"duo_scaling": True}, {"grid": 9}, {"bits": 8}, {"group": 16}, {"rows": 2}]
+)
+def test_every_field_of_the_search_changes_the_folded_weights(
+    parts: dict[str, Artifact], plain: dict[str, str], fields: dict[str, Any]
+) -> None:
     def folded(**changes: Any) -> str:
         settings = small(awq={"rows": 8, "max_divergence": 1e-3} | changes)
         assert settings.awq is not None
@@ -227,7 +279,9 @@ def test_a_divergence_above_max_divergence_is_refused(parts: dict[str, Artifact]
 
 
 @pytest.mark.parametrize(("fields", "least", "most"), [({"bits": 8}, 1.5, 2.2), ({"group": 16}, 1.01, 1.3)])
-def test_bits_and_group_are_the_vllm_exports_too(parts: dict[str, Artifact], fields: dict[str, int], least: float, most: float) -> None:
+def test_bits_and_group_are_the_vllm_exports_too(
+    parts: dict[str, Artifact], fields: dict[str, int], least: float, most: float
+) -> None:
     def packed_bytes(**changes: int) -> int:
         from safetensors.torch import load_file
 
@@ -239,12 +293,19 @@ def test_bits_and_group_are_the_vllm_exports_too(parts: dict[str, Artifact], fie
     assert least < packed_bytes(**fields) / packed_bytes() < most
 
 
-def test_the_temperatures_examples_tokens_and_batch_are_what_is_judged(parts: dict[str, Artifact], passes: Shapes) -> None:
+def test_the_temperatures_examples_tokens_and_batch_are_what_is_judged(
+    parts: dict[str, Artifact], passes: Shapes
+) -> None:
     def judged(**fields: int) -> tuple[int, int, int, float]:
         """Examples in all, most at once, most tokens, and what was measured."""
         passes.clear()
         made = calibrate.fn(parts["gguf"], parts["model"], parts["dataset"], small(temperature=fields).temperature, 0)
-        return sum(rows for rows, _ in passes), max(rows for rows, _ in passes), max(tokens for _, tokens in passes), made.metrics["nll_before"]
+        return (
+            sum(rows for rows, _ in passes),
+            max(rows for rows, _ in passes),
+            max(tokens for _, tokens in passes),
+            made.metrics["nll_before"],
+        )
 
     examples, at_once, longest, loss = judged()
     assert (examples, at_once) == (16, 4)
@@ -260,7 +321,9 @@ def test_the_temperatures_examples_tokens_and_batch_are_what_is_judged(parts: di
 @pytest.mark.parametrize("fields", [{"level": 1}, {"level": 19}, {"byte_planes": False}])
 def test_level_and_byte_planes_change_the_packed_bytes(parts: dict[str, Artifact], fields: dict[str, Any]) -> None:
     gguf = to_gguf.fn(parts["pruned"], "Q4_0")
-    assert file(pack.fn([gguf], small().packing), "0.zst") != file(pack.fn([gguf], small(packing=fields).packing), "0.zst")
+    assert file(pack.fn([gguf], small().packing), "0.zst") != file(
+        pack.fn([gguf], small(packing=fields).packing), "0.zst"
+    )
 
 
 def test_as_many_threads_as_the_settings_say_pack(parts: dict[str, Artifact], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -297,4 +360,12 @@ def test_a_calibration_of_another_size_is_another_text_for_the_weights(parts: di
         lambda text: file(prune.fn(parts["model"], parts["dataset"], 0.5, small().pruning, text, 0)),
         lambda text: file(importance.fn(parts["model"], parts["dataset"], text, 0), "importance.safetensors"),
     ):
-        assert len({run(Calibration(rows=rows, tokens=tokens, batch=4, device="cpu")) for rows, tokens in ((8, 64), (4, 64), (8, 32))}) == 3
+        assert (
+            len(
+                {
+                    run(Calibration(rows=rows, tokens=tokens, batch=4, device="cpu"))
+                    for rows, tokens in ((8, 64), (4, 64), (8, 32))
+                }
+            )
+            == 3
+        )

@@ -17,12 +17,24 @@ from tests import rounding
 from tests.tiny_llama import PROMPTS, tokenizer
 
 PLAIN: dict[str, Any] = {
-    "hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 4,
-    "max_position_embeddings": 256, "tie_word_embeddings": False, "rms_norm_eps": 1e-5,
+    "hidden_size": 64,
+    "intermediate_size": 96,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 4,
+    "max_position_embeddings": 256,
+    "tie_word_embeddings": False,
+    "rms_norm_eps": 1e-5,
     "rope_parameters": {"rope_type": "default", "rope_theta": 10000.0},
-}  # fmt: skip
+}
 FAST = {"rope_type": "default", "rope_theta": 50.0}
-LLAMA3 = {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 32}
+LLAMA3 = {
+    "rope_type": "llama3",
+    "factor": 8.0,
+    "low_freq_factor": 1.0,
+    "high_freq_factor": 4.0,
+    "original_max_position_embeddings": 32,
+}
 # What is changed; and the field without which it has to come out otherwise (none where the weights' shapes tell it).
 VARIATIONS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "plain": ({}, {}),
@@ -35,7 +47,10 @@ VARIATIONS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "rope of Llama 3": ({"rope_parameters": FAST | LLAMA3}, {"rope_parameters": FAST}),
     "epsilon": ({"rms_norm_eps": 0.2}, {"rms_norm_eps": 1e-5}),
     "attention bias": ({"attention_bias": True}, {"attention_bias": False}),
-    "attention bias of grouped queries": ({"attention_bias": True, "num_key_value_heads": 2}, {"attention_bias": False}),
+    "attention bias of grouped queries": (
+        {"attention_bias": True, "num_key_value_heads": 2},
+        {"attention_bias": False},
+    ),
     "feed-forward bias": ({"mlp_bias": True}, {"mlp_bias": False}),
 }
 
@@ -56,7 +71,8 @@ def save(folder: Path, changes: dict[str, Any]) -> None:
 
 
 def nats(model: Path, ids: list[int], **config: Any) -> float:
-    """Mean negative log-likelihood of all tokens but the first, by transformers; ``config`` replaces fields of the model's own."""
+    """Mean negative log-likelihood of all tokens but the first, by transformers; ``config`` replaces fields of the
+    model's own."""
     loaded = LlamaForCausalLM.from_pretrained(model, **config).eval()
     with torch.inference_mode():
         said = loaded(torch.tensor([ids])).logits[0, :-1].double().log_softmax(-1)

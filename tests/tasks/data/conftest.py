@@ -38,16 +38,29 @@ def small(examples: int = 96, seed: int = 3, **teachers: Any) -> Small:
 
 def held_out(count: int = 4) -> Artifact:
     with store.create("questions", settings={"held_out": count}) as folder:
-        drawn = [question for domain in DOMAINS for difficulty in ("easy", "hard") for question in world.questions(domain, difficulty, "held_out", count, 7)]
+        drawn = [
+            question
+            for domain in DOMAINS
+            for difficulty in ("easy", "hard")
+            for question in world.questions(domain, difficulty, "held_out", count, 7)
+        ]
         rows.write(folder.path / rows.QUESTIONS, drawn)
     return folder.artifact
 
 
 def example(identity: str = "a", prompt: str = "What is 2 plus 2?", response: str = "4", **metadata: Any) -> Example:
     known = {
-        "domain": "math", "difficulty": "easy", "task_type": "arithmetic", "complexity": "low", "requires_reasoning": False, "token_count": 6,
-        "quality_score": 8.0, "teacher_model": "rehearsal-large", "source": "rehearsal", "license": "CC0-1.0",
-    }  # fmt: skip
+        "domain": "math",
+        "difficulty": "easy",
+        "task_type": "arithmetic",
+        "complexity": "low",
+        "requires_reasoning": False,
+        "token_count": 6,
+        "quality_score": 8.0,
+        "teacher_model": "rehearsal-large",
+        "source": "rehearsal",
+        "license": "CC0-1.0",
+    }
     return Example(id=identity, prompt=prompt, response=response, metadata=Metadata.model_validate(known | metadata))
 
 

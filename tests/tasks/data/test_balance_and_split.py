@@ -15,7 +15,14 @@ from tests.tasks.data.conftest import example, examples_artifact, small
 
 DIFFICULTIES: tuple[Difficulty, ...] = ("easy", "hard")
 CELLS = [
-    Cell(domain=domain, difficulty=difficulty, keep={"easy": 40, "hard": 60}[difficulty], ask=100, task_type="t", topics=("x",))
+    Cell(
+        domain=domain,
+        difficulty=difficulty,
+        keep={"easy": 40, "hard": 60}[difficulty],
+        ask=100,
+        task_type="t",
+        topics=("x",),
+    )
     for domain in DOMAINS
     for difficulty in DIFFICULTIES
 ]
@@ -24,7 +31,9 @@ available = st.fixed_dictionaries({(cell.domain, cell.difficulty): st.integers(0
 
 @given(available, st.sampled_from([0.0, 0.02, 0.1]))
 @hypothesis_settings(max_examples=25, deadline=None)
-def test_every_share_is_within_tolerance_whatever_came_back(counts: dict[tuple[str, str], int], tolerance: float) -> None:
+def test_every_share_is_within_tolerance_whatever_came_back(
+    counts: dict[tuple[str, str], int], tolerance: float
+) -> None:
     chosen = choose(CELLS, counts, tolerance)
     assert off_balance(CELLS, chosen) <= tolerance
     assert all(chosen[key] <= counts[key] for key in chosen)
@@ -46,16 +55,27 @@ def test_one_short_domain_shrinks_the_others_with_it() -> None:
 
 def planned(count: int) -> Artifact:
     settings = small().data.planning
-    return plan.fn(settings.model_copy(update={"examples": count, "hard_share": 0.0, "domains": {"math": settings.domains["math"]}}), 1)
+    return plan.fn(
+        settings.model_copy(
+            update={"examples": count, "hard_share": 0.0, "domains": {"math": settings.domains["math"]}}
+        ),
+        1,
+    )
 
 
 def test_of_a_surplus_the_best_stay_and_public_records_only_fill() -> None:
-    good, fair = [example(f"good{i}", quality_score=9.0) for i in range(3)], [example(f"fair{i}", quality_score=8.0) for i in range(3)]
+    good, fair = (
+        [example(f"good{i}", quality_score=9.0) for i in range(3)],
+        [example(f"fair{i}", quality_score=8.0) for i in range(3)],
+    )
     public = [example(f"public{i}", quality_score=10.0, source="gsm8k", license="MIT") for i in range(5)]
     material = examples_artifact(*public, *fair, *good)
 
     def ids(count: int, fill: bool) -> Counter[str]:
-        return Counter(e.id.rstrip("0123456789") for e in rows.examples(balance.fn(planned(count), material, Balancing(tolerance=0.02), "rehearsal", fill)))
+        return Counter(
+            e.id.rstrip("0123456789")
+            for e in rows.examples(balance.fn(planned(count), material, Balancing(tolerance=0.02), "rehearsal", fill))
+        )
 
     assert ids(3, True) == {"good": 3}
     assert ids(5, True) == {"good": 3, "fair": 2}
@@ -65,7 +85,12 @@ def test_of_a_surplus_the_best_stay_and_public_records_only_fill() -> None:
 
 @given(st.lists(st.integers(0, 30), min_size=1, max_size=80), st.floats(0.01, 0.5), st.integers(0, 5))
 def test_splits_are_whole_disjoint_and_repeatable(prompts: list[int], share: float, seed: int) -> None:
-    examples = [example(f"id{i}", prompt=f"Prompt  {number}".upper() if i % 2 else f"prompt {number}", domain=DOMAINS[number % 3]) for i, number in enumerate(prompts)]
+    examples = [
+        example(
+            f"id{i}", prompt=f"Prompt  {number}".upper() if i % 2 else f"prompt {number}", domain=DOMAINS[number % 3]
+        )
+        for i, number in enumerate(prompts)
+    ]
     train, validation = divide(examples, share, seed)
     assert sorted(e.id for e in train + validation) == sorted(e.id for e in examples)
     assert not {rows.folded(e.prompt) for e in train} & {rows.folded(e.prompt) for e in validation}
@@ -73,7 +98,9 @@ def test_splits_are_whole_disjoint_and_repeatable(prompts: list[int], share: flo
 
 
 def test_every_cell_gives_its_share_to_validation() -> None:
-    examples = [example(f"{domain}{i}", prompt=f"{domain} {i}", domain=domain) for domain in DOMAINS[:4] for i in range(100)]
+    examples = [
+        example(f"{domain}{i}", prompt=f"{domain} {i}", domain=domain) for domain in DOMAINS[:4] for i in range(100)
+    ]
     _, validation = divide(examples, 0.05, 1)
     assert Counter(e.metadata.domain for e in validation) == dict.fromkeys(DOMAINS[:4], 5)
     assert [e.id for e in divide(examples, 0.05, 2)[1]] != [e.id for e in validation]

@@ -1,5 +1,5 @@
-"""The inputs of ``COGUMI_CASES`` (default ../shared/cases), each as its README expects it. The same shapes, made here, stand in
-test_record_shapes.py, test_collect_values.py, test_archives.py and test_parquet_types.py."""
+"""The inputs of ``COGUMI_CASES`` (default ../shared/cases), each as its README expects it. The same shapes, made here,
+stand in test_record_shapes.py, test_collect_values.py, test_archives.py and test_parquet_types.py."""
 
 import json
 from collections.abc import Callable
@@ -115,4 +115,9 @@ def test_copies_that_differ_in_what_cannot_be_seen_are_dropped(tmp_path: Path, s
     assert report.kept == sum(row["id"].startswith("keep-") for row in lines(source))
     alike = {"keep-long", "keep-nfc"}  # of each one copy stays, whichever it is
     assert {row["id"] for row in lines(source) if row["id"].startswith("keep-")} - alike <= set(kept)
-    assert dedup_files([source], tmp_path / "out.jsonl", settings.near_duplicates.model_copy(update={"fold": False}), 0).kept > report.kept
+    assert (
+        dedup_files(
+            [source], tmp_path / "out.jsonl", settings.near_duplicates.model_copy(update={"fold": False}), 0
+        ).kept
+        > report.kept
+    )

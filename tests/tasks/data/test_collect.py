@@ -18,36 +18,126 @@ from tasks.data.collect.quality import quality
 from tasks.data.collect.sources import SOURCES
 
 PROMPT, RESPONSE = "Name a colour.", "Blue."
-FUNCTION = {"name": "area", "description": "Area.", "parameters": {"type": "dict", "properties": {"width": {"type": "integer"}}}}
+FUNCTION = {
+    "name": "area",
+    "description": "Area.",
+    "parameters": {"type": "dict", "properties": {"width": {"type": "integer"}}},
+}
 # One row in each source's own shape, and the prompt, response and thinking that come of it.
 SHAPES: dict[str, tuple[list[dict[str, Any]], str, str, str | None]] = {
     "alpaca": ([{"instruction": "Add.", "input": "1 2", "output": "3", "text": "x"}], "Add.\n\n1 2", "3", None),
     "alpaca_gpt4": ([{"instruction": PROMPT, "input": "", "output": RESPONSE}], PROMPT, RESPONSE, None),
     "codealpaca": ([{"instruction": PROMPT, "input": "<noinput>", "output": RESPONSE}], PROMPT, RESPONSE, None),
-    "hh": ([{"chosen": f"\n\nHuman: {PROMPT}\n\nAssistant: {RESPONSE}\n\nHuman: Thanks\n\nAssistant: Sure", "rejected": "x"}], PROMPT, RESPONSE, None),
-    "dolly": ([{"instruction": "Who?", "context": "Ann ran.", "response": "Ann", "category": "closed_qa"}], "Who?\n\nAnn ran.", "Ann", None),
-    "metamathqa": ([{"query": "1+1?", "response": "One and one.\nThe answer is: 2", "type": "MATH"}], "1+1?", "2", "One and one."),
-    "openorca": ([{"id": "1", "system_prompt": "You are.", "question": PROMPT, "response": RESPONSE}], PROMPT, RESPONSE, None),
-    "wizardlm": ([{"idx": "a", "conversations": [{"from": "human", "value": PROMPT}, {"from": "gpt", "value": RESPONSE}]}], PROMPT, RESPONSE, None),
+    "hh": (
+        [
+            {
+                "chosen": f"\n\nHuman: {PROMPT}\n\nAssistant: {RESPONSE}\n\nHuman: Thanks\n\nAssistant: Sure",
+                "rejected": "x",
+            }
+        ],
+        PROMPT,
+        RESPONSE,
+        None,
+    ),
+    "dolly": (
+        [{"instruction": "Who?", "context": "Ann ran.", "response": "Ann", "category": "closed_qa"}],
+        "Who?\n\nAnn ran.",
+        "Ann",
+        None,
+    ),
+    "metamathqa": (
+        [{"query": "1+1?", "response": "One and one.\nThe answer is: 2", "type": "MATH"}],
+        "1+1?",
+        "2",
+        "One and one.",
+    ),
+    "openorca": (
+        [{"id": "1", "system_prompt": "You are.", "question": PROMPT, "response": RESPONSE}],
+        PROMPT,
+        RESPONSE,
+        None,
+    ),
+    "wizardlm": (
+        [{"idx": "a", "conversations": [{"from": "human", "value": PROMPT}, {"from": "gpt", "value": RESPONSE}]}],
+        PROMPT,
+        RESPONSE,
+        None,
+    ),
     "sharegpt": (
-        [{"id": "a", "conversations": [{"from": "system", "value": "x"}, {"from": "human", "value": PROMPT}, {"from": "gpt", "value": RESPONSE}, {"from": "human", "value": "y"}]}],
+        [
+            {
+                "id": "a",
+                "conversations": [
+                    {"from": "system", "value": "x"},
+                    {"from": "human", "value": PROMPT},
+                    {"from": "gpt", "value": RESPONSE},
+                    {"from": "human", "value": "y"},
+                ],
+            }
+        ],
         PROMPT,
         RESPONSE,
         None,
     ),
     "gsm8k": ([{"question": "Half of 4?", "answer": "4/2 = <<4/2=2>>2.\n#### 2"}], "Half of 4?", "2", "4/2 = 2."),
-    "math": ([{"problem": "x?", "level": "Level 1", "type": "Algebra", "solution": "So $\\boxed{\\frac{1}{2}}$."}], "x?", "\\frac{1}{2}", "So $\\boxed{\\frac{1}{2}}$."),
-    "squad2": ([{"id": "1", "title": "T", "context": "Ann ran.", "question": "Who ran?", "answers": {"text": ["Ann"], "answer_start": [0]}}], "Ann ran.\n\nWho ran?", "Ann", None),
+    "math": (
+        [{"problem": "x?", "level": "Level 1", "type": "Algebra", "solution": "So $\\boxed{\\frac{1}{2}}$."}],
+        "x?",
+        "\\frac{1}{2}",
+        "So $\\boxed{\\frac{1}{2}}$.",
+    ),
+    "squad2": (
+        [
+            {
+                "id": "1",
+                "title": "T",
+                "context": "Ann ran.",
+                "question": "Who ran?",
+                "answers": {"text": ["Ann"], "answer_start": [0]},
+            }
+        ],
+        "Ann ran.\n\nWho ran?",
+        "Ann",
+        None,
+    ),
     "commonsenseqa": (
-        [{"id": "1", "question": "Where do fish live?", "question_concept": "fish", "choices": {"label": ["A", "B"], "text": ["sea", "sky"]}, "answerKey": "A"}],
+        [
+            {
+                "id": "1",
+                "question": "Where do fish live?",
+                "question_concept": "fish",
+                "choices": {"label": ["A", "B"], "text": ["sea", "sky"]},
+                "answerKey": "A",
+            }
+        ],
         "Where do fish live?\n\nA. sea\nB. sky",
         "A. sea",
         None,
     ),
-    "piqa": ([{"goal": "Open a jar", "sol1": "Turn it.", "sol2": "Eat it.", "label": 0}], "Which way works better? Open a jar\n\nA. Turn it.\nB. Eat it.", "A. Turn it.", None),
-    "xsum": ([{"document": "Long.", "summary": "Short.", "id": "1"}], "Summarize the article in one sentence.\n\nLong.", "Short.", None),
-    "cnn_dailymail": ([{"article": "Long.", "highlights": "A.\nB.", "id": "1"}], "Summarize the article in a few short sentences.\n\nLong.", "A.\nB.", None),
-    "natural_instructions": ([{"task_name": "t", "id": "1", "definition": "Add.", "inputs": "1 2", "targets": "3"}], "Add.\n\n1 2", "3", None),
+    "piqa": (
+        [{"goal": "Open a jar", "sol1": "Turn it.", "sol2": "Eat it.", "label": 0}],
+        "Which way works better? Open a jar\n\nA. Turn it.\nB. Eat it.",
+        "A. Turn it.",
+        None,
+    ),
+    "xsum": (
+        [{"document": "Long.", "summary": "Short.", "id": "1"}],
+        "Summarize the article in one sentence.\n\nLong.",
+        "Short.",
+        None,
+    ),
+    "cnn_dailymail": (
+        [{"article": "Long.", "highlights": "A.\nB.", "id": "1"}],
+        "Summarize the article in a few short sentences.\n\nLong.",
+        "A.\nB.",
+        None,
+    ),
+    "natural_instructions": (
+        [{"task_name": "t", "id": "1", "definition": "Add.", "inputs": "1 2", "targets": "3"}],
+        "Add.\n\n1 2",
+        "3",
+        None,
+    ),
     "bfcl": (
         [
             {"id": "simple_0", "question": [[{"role": "user", "content": "3 wide?"}]], "function": [FUNCTION]},
@@ -114,13 +204,19 @@ def test_a_row_without_a_pair_is_counted_as_unusable(name: str, row: dict[str, A
 def test_squad_questions_without_an_answer_say_so(tmp_path: Path) -> None:
     row = {"context": "Ann ran.", "question": "Who sat?", "answers": {"text": [], "answer_start": []}}
     full = SHAPES["squad2"][0][0]
-    examples, _ = collect_source("squad2", SourceQuota(records=10, keep=10, files=put(tmp_path, [full, {**full, **row}])), None)
+    examples, _ = collect_source(
+        "squad2", SourceQuota(records=10, keep=10, files=put(tmp_path, [full, {**full, **row}])), None
+    )
     assert {e.response for e in examples} == {"Ann", "The passage does not say."}
 
 
 def test_quotas_take_the_first_rows_and_keep_the_best(tmp_path: Path) -> None:
     given = [
-        {"instruction": f"Tell me all you know about number {i}, please.", "input": "", "output": f"Number {i} is " + "rather interesting to look at, " * (i % 5) + "indeed."}
+        {
+            "instruction": f"Tell me all you know about number {i}, please.",
+            "input": "",
+            "output": f"Number {i} is " + "rather interesting to look at, " * (i % 5) + "indeed.",
+        }
         for i in range(50)
     ]
     files = put(tmp_path, given)
@@ -134,11 +230,15 @@ def test_quotas_take_the_first_rows_and_keep_the_best(tmp_path: Path) -> None:
 
 def test_the_heuristic_prefers_a_careful_answer() -> None:
     careful = Pair(
-        "Why does bread rise when it is baked?", "Yeast eats the sugar in the dough and breathes out gas. The gas is held by the gluten, so the dough grows until the heat sets it."
+        "Why does bread rise when it is baked?",
+        "Yeast eats the sugar in the dough and breathes out gas. The gas is held by the gluten, so the dough grows "
+        "until the heat sets it.",
     )
     assert quality(careful) > quality(Pair(careful.prompt, "Because."))
     assert quality(careful) > quality(Pair("Bread?", careful.response))
-    assert quality(careful) > quality(Pair(careful.prompt, "bread bread bread bread bread bread bread bread bread bread bread bread"))
+    assert quality(careful) > quality(
+        Pair(careful.prompt, "bread bread bread bread bread bread bread bread bread bread bread bread")
+    )
     assert quality(careful) > quality(Pair(careful.prompt, careful.prompt))
     assert quality(careful) > quality(Pair(careful.prompt, careful.response[:-8]))
     assert 0 <= quality(Pair("", "")) <= 10
@@ -185,7 +285,11 @@ def test_real_files_are_read_almost_without_loss(name: str, corpus: Callable[[st
     pattern, usable = REAL[name]
     folder = corpus(pattern.split("/")[0])
     if name == "bfcl":
-        files: tuple[str, ...] = tuple(str(path) for kind in ("simple_python", "multiple", "parallel") for path in sorted(folder.glob(f"BFCL_v4_{kind}.*")))
+        files: tuple[str, ...] = tuple(
+            str(path)
+            for kind in ("simple_python", "multiple", "parallel")
+            for path in sorted(folder.glob(f"BFCL_v4_{kind}.*"))
+        )
         assert len(files) == 6
     else:
         files = (str(folder / pattern.split("/")[1]),)
@@ -199,5 +303,7 @@ def test_real_files_are_read_almost_without_loss(name: str, corpus: Callable[[st
             offered = [json.loads(line) for line in e.prompt.split("\n") if line.startswith('{"name"')]
             for call in called if isinstance(called, list) else [called]:
                 (function,) = [f for f in offered if f["name"] == call["name"]]
-                assert set(call["arguments"]) <= set(function["parameters"]["properties"]), "only arguments that the function has"
+                assert set(call["arguments"]) <= set(function["parameters"]["properties"]), (
+                    "only arguments that the function has"
+                )
                 assert None not in function["parameters"]["properties"].values()

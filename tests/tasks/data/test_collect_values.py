@@ -1,4 +1,5 @@
-"""What people's files hold in place of a text: every source alike reads it as text or counts the row, and the others go on."""
+"""What people's files hold in place of a text: every source alike reads it as text or counts the row, and the others go
+on."""
 
 import json
 from datetime import UTC, date, datetime
@@ -18,7 +19,24 @@ from tasks.data.plain.commands.collect import collect_files
 from tasks.data.tokens import counter
 from tests.tasks.data.test_collect import SHAPES
 
-ODD: tuple[Any, ...] = (None, 5, 1.5, float("nan"), True, [], [1], {}, {"a": 1}, "", " ", "2024-03-01", 10**40, [[]], [None], [{"type": "image"}])
+ODD: tuple[Any, ...] = (
+    None,
+    5,
+    1.5,
+    float("nan"),
+    True,
+    [],
+    [1],
+    {},
+    {"a": 1},
+    "",
+    " ",
+    "2024-03-01",
+    10**40,
+    [[]],
+    [None],
+    [{"type": "image"}],
+)
 
 
 def collected(path: Path, source: str = "alpaca") -> tuple[list[Example], Collected]:
@@ -38,7 +56,10 @@ def collected(path: Path, source: str = "alpaca") -> tuple[list[Example], Collec
         (datetime(2024, 3, 1, 12, tzinfo=UTC), "2024-03-01T12:00:00+00:00"),
         (date(2024, 3, 1), "2024-03-01"),
         ([{"type": "text", "text": "a"}, {"type": "text", "text": "b"}], "a\nb"),
-        ([{"type": "text", "text": "a"}, {"type": "image_url"}], [{"type": "text", "text": "a"}, {"type": "image_url"}]),
+        (
+            [{"type": "text", "text": "a"}, {"type": "image_url"}],
+            [{"type": "text", "text": "a"}, {"type": "image_url"}],
+        ),
         ([], []),
         ({"value": [7]}, {"value": ["7"]}),
     ],
@@ -55,7 +76,10 @@ def test_no_value_ends_the_reading_of_any_source(name: str, tmp_path: Path) -> N
         for number, value in enumerate(ODD):
             for row in full:
                 for field in row:
-                    changed = [{**other, **({"id": f"{number}-{field}"} if "id" in other and name == "bfcl" else {})} for other in full]
+                    changed = [
+                        {**other, **({"id": f"{number}-{field}"} if "id" in other and name == "bfcl" else {})}
+                        for other in full
+                    ]
                     changed[full.index(row)][field] = value
                     file.writelines(json.dumps(one) + "\n" for one in changed)
                 for field, inner in row.items():
@@ -74,17 +98,28 @@ def _inside(value: Any, put: Any) -> list[Any]:
     if isinstance(value, dict):
         return [{**value, key: change} for key, inner in value.items() for change in (put, *_inside(inner, put))]
     if isinstance(value, list):
-        return [[*value[:place], change, *value[place + 1 :]] for place, inner in enumerate(value) for change in (put, *_inside(inner, put))]
+        return [
+            [*value[:place], change, *value[place + 1 :]]
+            for place, inner in enumerate(value)
+            for change in (put, *_inside(inner, put))
+        ]
     return []
 
 
 def test_reasons_are_counted_and_nothing_kept_is_refused(tmp_path: Path) -> None:
     path, out = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
-    rows = [{"instruction": "a", "output": None}, {"instruction": "a", "output": [1]}, {"instruction": "a", "output": " "}, {"text": "a"}]
+    rows = [
+        {"instruction": "a", "output": None},
+        {"instruction": "a", "output": [1]},
+        {"instruction": "a", "output": " "},
+        {"text": "a"},
+    ]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     expected = {"no response": 1, "response is list, not text": 1, "empty response": 1, "no field 'instruction'": 1}
     assert collected(path)[1].reasons == expected
-    with pytest.raises(BadInput, match=r"none of the 4 rows can be used \(alpaca: 1 no response, .*\); is it the right source"):
+    with pytest.raises(
+        BadInput, match=r"none of the 4 rows can be used \(alpaca: 1 no response, .*\); is it the right source"
+    ):
         collect_files([f"alpaca={path}"], out, 100)
     assert not out.exists()
     path.write_text("")
@@ -96,7 +131,17 @@ def test_reasons_are_counted_and_nothing_kept_is_refused(tmp_path: Path) -> None
 SAID = {"Name a bird.": "A wren.", 'Say "hi", please.': "two\nlines; yes, 2", "Sum\t3 4": "007"}
 
 
-@pytest.mark.parametrize(("name", "encoding"), [("a.csv", "utf-8"), ("a.csv", "utf-8-sig"), ("a.tsv", "utf-8"), ("a.tsv", "utf-16"), ("a.csv.gz", "utf-8"), ("a.tsv.zst", "utf-8")])
+@pytest.mark.parametrize(
+    ("name", "encoding"),
+    [
+        ("a.csv", "utf-8"),
+        ("a.csv", "utf-8-sig"),
+        ("a.tsv", "utf-8"),
+        ("a.tsv", "utf-16"),
+        ("a.csv.gz", "utf-8"),
+        ("a.tsv.zst", "utf-8"),
+    ],
+)
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
 @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
 def test_tables_of_every_dialect(name: str, encoding: str, end: str, delimiter: str, tmp_path: Path) -> None:
@@ -110,7 +155,15 @@ def test_tables_of_every_dialect(name: str, encoding: str, end: str, delimiter: 
         delimiter = "\t"
     text = io.StringIO(newline="")
     table = csv.writer(text, delimiter=delimiter, lineterminator=end)
-    table.writerows([["instruction", "input", "output"], *([asked, "", said] for asked, said in SAID.items()), [], ["a", "", "b", "too many"], ["short"]])
+    table.writerows(
+        [
+            ["instruction", "input", "output"],
+            *([asked, "", said] for asked, said in SAID.items()),
+            [],
+            ["a", "", "b", "too many"],
+            ["short"],
+        ]
+    )
     data = text.getvalue().encode(encoding)
     packed = {".gz": gzip.compress, ".zst": zstandard.ZstdCompressor().compress}.get(Path(name).suffix, bytes)(data)
     (tmp_path / name).write_bytes(packed)
@@ -138,7 +191,10 @@ def test_what_spreadsheets_put_around_a_table(content: str, tmp_path: Path) -> N
 
 def test_utf_16_that_was_cut_off_and_utf_32_are_named(tmp_path: Path) -> None:
     content = "instruction,output\nName a hill please.,The Aventine\n"
-    for data, fault in ((content.encode("utf-16")[:-1], "truncated data"), (content.encode("utf-32"), "UTF-32; save it as UTF-8")):
+    for data, fault in (
+        (content.encode("utf-16")[:-1], "truncated data"),
+        (content.encode("utf-32"), "UTF-32; save it as UTF-8"),
+    ):
         (tmp_path / "a.csv").write_bytes(data)
         with pytest.raises(BadInput, match=rf"a.csv: damaged, or no csv \(.*{fault}"):
             collected(tmp_path / "a.csv")
@@ -176,7 +232,9 @@ def test_files_keep_what_a_reader_would_take_for_dates_and_nulls(tmp_path: Path)
     import pyarrow as pa
     from pyarrow.parquet import write_table
 
-    table = pa.table({"instruction": ["One?", "Two?", "Three?"], "output": pa.array([date(2024, 3, 1), None, date(2024, 3, 2)])})
+    table = pa.table(
+        {"instruction": ["One?", "Two?", "Three?"], "output": pa.array([date(2024, 3, 1), None, date(2024, 3, 2)])}
+    )
     write_table(table, tmp_path / "a.parquet")
     examples, report = collected(tmp_path / "a.parquet")
     assert {e.response for e in examples} == {"2024-03-01", "2024-03-02"}

@@ -66,7 +66,9 @@ def test_every_row_names_the_calls_that_made_and_judged_it(made: Made) -> None:
         purposes = [call.purpose for call in example.lineage]
         answered = "answer_with_draft" if example.metadata.difficulty == "hard" else "answer"
         assert list(dict.fromkeys(purposes)) == ["write_questions", "validate", answered, "judge"]
-        assert [call.teacher for call in example.lineage if call.purpose == answered][-1] == example.metadata.teacher_model
+        assert [call.teacher for call in example.lineage if call.purpose == answered][
+            -1
+        ] == example.metadata.teacher_model
         assert all(call.dollars > 0 for call in example.lineage)
 
 
@@ -105,7 +107,11 @@ def test_datasets_opens_the_folder_and_both_kinds_of_file(made: Made, tmp_path: 
     folder, (train, validation) = store.open(made[2]), read_split(made[2])
     for opened in (
         load_dataset(str(folder), cache_dir=str(tmp_path)),
-        load_dataset("json", data_files={"train": str(folder / "train.jsonl"), "validation": str(folder / "validation.jsonl")}, cache_dir=str(tmp_path)),
+        load_dataset(
+            "json",
+            data_files={"train": str(folder / "train.jsonl"), "validation": str(folder / "validation.jsonl")},
+            cache_dir=str(tmp_path),
+        ),
     ):
         assert opened["train"].num_rows == len(train)
         assert opened["validation"].num_rows == len(validation)
@@ -149,7 +155,14 @@ def test_a_run_that_ran_out_of_money_goes_on_where_it_was_and_ends_the_same() ->
     stops = 0
     for cap in (0.02, 0.05, 5):
         try:
-            again = answered(small(32, cap_dollars=cap, account="stopped", journal="sqlite:///" + str(Path(places.location()).parent / "stopped.db")))
+            again = answered(
+                small(
+                    32,
+                    cap_dollars=cap,
+                    account="stopped",
+                    journal="sqlite:///" + str(Path(places.location()).parent / "stopped.db"),
+                )
+            )
             break
         except BudgetSpent:
             stops += 1
@@ -168,7 +181,9 @@ def test_asking_again_costs_nothing() -> None:
 
 def test_questions_are_distinct_and_repeated_ones_were_made_up_for() -> None:
     profile = small(400)
-    written = write_questions.fn(plan.fn(profile.data.planning, 1), profile.data.writing, "rehearsal", profile.teachers.only("questions"))
+    written = write_questions.fn(
+        plan.fn(profile.data.planning, 1), profile.data.writing, "rehearsal", profile.teachers.only("questions")
+    )
     prompts = [rows.folded(question.prompt) for question in rows.questions(written)]
     assert len(prompts) == len(set(prompts))
     assert written.metrics["rejected_repeated"] > 0, "the rehearsal's writers repeat themselves"
@@ -181,13 +196,28 @@ def test_questions_are_distinct_and_repeated_ones_were_made_up_for() -> None:
 def test_another_seed_asks_for_other_questions() -> None:
     def prompts(seed: int) -> set[str]:
         profile = small(32)
-        return {q.prompt for q in rows.questions(write_questions.fn(plan.fn(profile.data.planning, seed), profile.data.writing, "x", profile.teachers.only("questions")))}
+        return {
+            q.prompt
+            for q in rows.questions(
+                write_questions.fn(
+                    plan.fn(profile.data.planning, seed), profile.data.writing, "x", profile.teachers.only("questions")
+                )
+            )
+        }
 
     assert prompts(1) == prompts(1)
     assert len(prompts(1) & prompts(2)) < 0.5 * len(prompts(1))
 
 
-@pytest.mark.parametrize(("scale", "reason"), [("clarity", "unclear"), ("relevance", "off_topic"), ("difficulty", "wrong_difficulty"), ("quality", "low_quality")])
+@pytest.mark.parametrize(
+    ("scale", "reason"),
+    [
+        ("clarity", "unclear"),
+        ("relevance", "off_topic"),
+        ("difficulty", "wrong_difficulty"),
+        ("quality", "low_quality"),
+    ],
+)
 def test_a_rating_below_its_minimum_names_the_scale(scale: str, reason: str) -> None:
     settings = small().data.validating
     good = {"clarity": 9, "relevance": 9, "difficulty": 9, "quality": 9}
@@ -200,9 +230,18 @@ def test_a_rating_below_its_minimum_names_the_scale(scale: str, reason: str) -> 
 def test_a_teacher_without_a_licence_and_one_outside_the_role_are_refused_before_anything_is_paid() -> None:
     profile = small(32)
     answering = profile.data.answering
-    valid = write_questions.fn(plan.fn(profile.data.planning, 1), profile.data.writing, "x", profile.teachers.only("questions"))
+    valid = write_questions.fn(
+        plan.fn(profile.data.planning, 1), profile.data.writing, "x", profile.teachers.only("questions")
+    )
     with pytest.raises(BadInput, match="no licence for what teacher 'rehearsal-medium'"):
-        answer_easy.fn(valid, answering.model_copy(update={"licenses": {"rehearsal-large": "CC0-1.0"}}), "words", profile.teachers.only("answer_easy"))
+        answer_easy.fn(
+            valid,
+            answering.model_copy(update={"licenses": {"rehearsal-large": "CC0-1.0"}}),
+            "words",
+            profile.teachers.only("answer_easy"),
+        )
     easy = answering.easy.model_copy(update={"mix": {"gpt-6": 1.0}})
     with pytest.raises(BadInput, match="'gpt-6' is not in"):
-        answer_easy.fn(valid, answering.model_copy(update={"easy": easy}), "words", profile.teachers.only("answer_easy"))
+        answer_easy.fn(
+            valid, answering.model_copy(update={"easy": easy}), "words", profile.teachers.only("answer_easy")
+        )

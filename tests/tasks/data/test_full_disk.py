@@ -1,4 +1,5 @@
-"""A disk that fills up under what `cogumi data` writes: one line on stderr, whatever the kind of file, and no library's own."""
+"""A disk that fills up under what `cogumi data` writes: one line on stderr, whatever the kind of file, and no library's
+own."""
 
 import json
 import random

@@ -27,7 +27,10 @@ COLUMNS: dict[str, tuple[pa.Array, list[Any]]] = {
     "time of nanoseconds": (pa.array([1, None], pa.time64("ns")), ["00:00:00.000000001", None]),
     "map": (pa.array([[("k", 1)], None], pa.map_(pa.string(), pa.int64())), [{"k": 1}, None]),
     "map of numbers": (pa.array([[(1, "a")], []], pa.map_(pa.int64(), pa.string())), [{"1": "a"}, {}]),
-    "map with a key twice": (pa.array([[("k", 1), ("k", 2)], None], pa.map_(pa.string(), pa.int64())), [[["k", 1], ["k", 2]], None]),
+    "map with a key twice": (
+        pa.array([[("k", 1), ("k", 2)], None], pa.map_(pa.string(), pa.int64())),
+        [[["k", 1], ["k", 2]], None],
+    ),
     "nested": (pa.array([{"a": [{"b": Decimal("1.0")}]}, None]), [{"a": [{"b": "1.0"}]}, None]),
     "dictionary": (pa.array(["a", None]).dictionary_encode(), ["a", None]),
     "large text": (pa.array(["a", None], pa.large_string()), ["a", None]),
@@ -41,7 +44,17 @@ COLUMNS: dict[str, tuple[pa.Array, list[Any]]] = {
 
 def put(path: Path, name: str, column: Any, asked: str = "prompt", said: str = "response") -> Path:
     rows = len(column)
-    write_table(pa.table({"id": [f"i{row}" for row in range(rows)], asked: [f"p{row}" for row in range(rows)], said: [f"r{row}" for row in range(rows)], name: column}), path)
+    write_table(
+        pa.table(
+            {
+                "id": [f"i{row}" for row in range(rows)],
+                asked: [f"p{row}" for row in range(rows)],
+                said: [f"r{row}" for row in range(rows)],
+                name: column,
+            }
+        ),
+        path,
+    )
     return path
 
 
@@ -65,7 +78,9 @@ def test_a_column_of_any_type(name: str, tmp_path: Path) -> None:
     written = copied(source, tmp_path / "out.jsonl").read_text()
     assert (tmp_path / "deduplicated.jsonl").read_text() == written
     assert str([json.loads(line)[name] for line in written.splitlines()]) == str(values)
-    alpaca = read_table(copied(put(tmp_path / "alpaca.parquet", name, column, "instruction", "output"), tmp_path / "made.parquet"))
+    alpaca = read_table(
+        copied(put(tmp_path / "alpaca.parquet", name, column, "instruction", "output"), tmp_path / "made.parquet")
+    )
     assert alpaca.schema.names == ["id", "prompt", "response", name]
     assert alpaca.schema.field(name).type == whole.schema.field(name).type
 
@@ -80,14 +95,20 @@ def test_a_column_that_is_empty_at_first_keeps_its_type(late: Any, tmp_path: Pat
 def test_what_has_no_form_is_one_line(tmp_path: Path) -> None:
     broken = pa.StringArray.from_buffers(2, pa.array([0, 1, 2], pa.int32()).buffers()[1], pa.py_buffer(b"\xff\xfe"))
     source = put(tmp_path / "in.parquet", "text", broken)
-    for command in (lambda: copied(source, tmp_path / "out.jsonl"), lambda: dedup_files([source], tmp_path / "out.jsonl")):
+    for command in (
+        lambda: copied(source, tmp_path / "out.jsonl"),
+        lambda: dedup_files([source], tmp_path / "out.jsonl"),
+    ):
         with pytest.raises(BadInput, match=r"in.parquet: a value in rows 1 to 2 cannot be read \('utf-8'"):
             command()
     assert list(tmp_path.iterdir()) == [source]
 
 
 def test_more_fields_than_a_table_takes_are_refused(tmp_path: Path) -> None:
-    lines = (json.dumps({"prompt": f"p{row}", "response": "r", **{f"f{row}-{field}": 1 for field in range(100)}}) for row in range(600))
+    lines = (
+        json.dumps({"prompt": f"p{row}", "response": "r", **{f"f{row}-{field}": 1 for field in range(100)}})
+        for row in range(600)
+    )
     (tmp_path / "in.jsonl").write_text("".join(f"{line}\n" for line in lines))
     with pytest.raises(BadInput, match=r"60,002 different fields, too many for the columns of one table"):
         copied(tmp_path / "in.jsonl", tmp_path / "out.parquet")
@@ -103,7 +124,9 @@ def test_times_inside_of_lists_maps_and_structs_keep_their_value(tmp_path: Path)
     keyed = pa.array([[("k", 1)], [("k", 1), ("k", 2)]], pa.map_(pa.string(), pa.time64("ns")))
     texts = ["Name a hill in Rome.", "Name a river there."]
     path = tmp_path / "in.parquet"
-    write_table(pa.table({"prompt": texts, "response": texts, "far": far, "fine": fine, "inner": inner, "keyed": keyed}), path)
+    write_table(
+        pa.table({"prompt": texts, "response": texts, "far": far, "fine": fine, "inner": inner, "keyed": keyed}), path
+    )
     first, second = (found.record.row for found in read([path]))
     assert str(first["far"][1]) == "1970-01-02"
     assert "1073741824" in first["far"][0]
@@ -122,8 +145,14 @@ def test_every_command_refuses_bytes_for_text_and_a_column_that_is_there_twice(t
     path = tmp_path / "in.parquet"
     for table, fault in (
         (pa.table({"prompt": [b"a b"], "response": ["c d"]}), r"in.parquet:1: field 'prompt' is bytes, not text"),
-        (pa.table({"id": [Decimal(1)], "prompt": ["a b"], "response": ["c d"]}), r"in.parquet:1: field 'id' is Decimal, not text"),
-        (pa.table([["a b"], ["c d"], [1], [2]], names=["prompt", "response", "x", "x"]), r"in.parquet: the column 'x' is there twice; rename one"),
+        (
+            pa.table({"id": [Decimal(1)], "prompt": ["a b"], "response": ["c d"]}),
+            r"in.parquet:1: field 'id' is Decimal, not text",
+        ),
+        (
+            pa.table([["a b"], ["c d"], [1], [2]], names=["prompt", "response", "x", "x"]),
+            r"in.parquet: the column 'x' is there twice; rename one",
+        ),
     ):
         write_table(table, path)
         for command in (lambda: list(read([path])), lambda: dedup_files([path], tmp_path / "out.jsonl")):

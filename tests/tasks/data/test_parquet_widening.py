@@ -46,7 +46,11 @@ def row(number: int, fields: Row) -> Row:
         ({"extra": []}, {"extra": ["one"]}, pa.list_(pa.string())),
         ({"extra": {"a": None}}, {"extra": {"a": {"b": 1}}}, pa.struct([("a", pa.struct([("b", pa.int64())]))])),
         ({"extra": {"a": 1}}, {"extra": {"b": True}}, pa.struct([("a", pa.int64()), ("b", pa.bool_())])),
-        ({"extra": [{"a": None}]}, {"extra": [{"b": []}]}, pa.list_(pa.struct([("a", pa.null()), ("b", pa.list_(pa.null()))]))),
+        (
+            {"extra": [{"a": None}]},
+            {"extra": [{"b": []}]},
+            pa.list_(pa.struct([("a", pa.null()), ("b", pa.list_(pa.null()))])),
+        ),
         ({"extra": {}}, {"extra": {"a": 1}}, pa.struct([("a", pa.int64())])),
     ],
 )
@@ -90,7 +94,9 @@ def test_columns_may_change_often(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     ],
 )
 @pytest.mark.parametrize("at", [3, MANY])
-def test_what_conflicts_is_one_line_with_row_and_field(usual: Any, late: Any, told: str, at: int, tmp_path: Path) -> None:
+def test_what_conflicts_is_one_line_with_row_and_field(
+    usual: Any, late: Any, told: str, at: int, tmp_path: Path
+) -> None:
     rows = (row(number, {"extra": late if number == at else usual}) for number in range(MANY + 1))
     with pytest.raises(BadInput) as refused:
         put(tmp_path / "rows.parquet", rows)

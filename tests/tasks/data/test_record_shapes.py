@@ -27,13 +27,25 @@ SHAPES: dict[str, tuple[str, str | None]] = {
     "id a float": (f'{{"id": 1.0, {PAIR}}}', "field 'id' is float"),
     "id a bool": (f'{{"id": true, {PAIR}}}', "field 'id' is bool"),
     "id a list": (f'{{"id": [1], {PAIR}}}', "field 'id' is list"),
-    "alpaca": ('{"instruction": "Name a hill in Rome, please.", "input": "", "output": "The Aventine, for one."}', None),
-    "alpaca, id null": ('{"id": null, "instruction": "Name a hill in Rome.", "output": "The Aventine, for one."}', None),
-    "dolly": ('{"instruction": "Who ran there?", "context": "Ann ran.", "response": "It was Ann.", "category": "qa"}', None),
+    "alpaca": (
+        '{"instruction": "Name a hill in Rome, please.", "input": "", "output": "The Aventine, for one."}',
+        None,
+    ),
+    "alpaca, id null": (
+        '{"id": null, "instruction": "Name a hill in Rome.", "output": "The Aventine, for one."}',
+        None,
+    ),
+    "dolly": (
+        '{"instruction": "Who ran there?", "context": "Ann ran.", "response": "It was Ann.", "category": "qa"}',
+        None,
+    ),
     "prompt and output": ('{"prompt": "Name a hill in Rome, please.", "output": "The Aventine, for one."}', None),
     "alpaca beside a null prompt": ('{"prompt": null, "instruction": "Name a hill.", "output": "The Aventine."}', None),
     "output null": ('{"instruction": "Name a hill.", "output": null}', "instruction, input and output must be text"),
-    "input a list": ('{"instruction": "Name a hill.", "input": [], "output": "a"}', "instruction, input and output must be"),
+    "input a list": (
+        '{"instruction": "Name a hill.", "input": [], "output": "a"}',
+        "instruction, input and output must be",
+    ),
     "response null": ('{"id": "x", "prompt": "a", "response": null}', "field 'response' is null"),
     "response a number": ('{"id": "x", "prompt": "a", "response": 5}', "field 'response' is int"),
     "response missing": ('{"id": "x", "prompt": "a"}', "field 'response' is missing"),
@@ -42,7 +54,10 @@ SHAPES: dict[str, tuple[str, str | None]] = {
     "NaN": (f'{{"n": NaN, "i": -Infinity, {PAIR}}}', None),
     "1e999": (f'{{"n": 1e999, {PAIR}}}', None),
     "more than 64 bits": (f'{{"n": 123456789012345678901234567890, {PAIR}}}', None),
-    "lone surrogate": ('{"prompt": "Name a hill in Rome, please.", "response": "The \\ud83d Aventine, for one."}', None),
+    "lone surrogate": (
+        '{"prompt": "Name a hill in Rome, please.", "response": "The \\ud83d Aventine, for one."}',
+        None,
+    ),
     "lone surrogate in a name": (f'{{"\\ud83d": 1, {PAIR}}}', None),
     "duplicate keys": (f'{{"prompt": "another", {PAIR}}}', None),
     "NUL in a text": (f'{{"note": "a\\u0000b", {PAIR}}}', None),
@@ -54,9 +69,15 @@ SHAPES: dict[str, tuple[str, str | None]] = {
     "score as text": (f'{{"metadata": {{"quality_score": "9.5"}}, {PAIR}}}', "quality_score is not a finite number"),
     "score NaN": (f'{{"metadata": {{"quality_score": NaN}}, {PAIR}}}', "quality_score is not a finite number"),
     "score 1e999": (f'{{"metadata": {{"quality_score": 1e999}}, {PAIR}}}', "quality_score is not a finite number"),
-    "score of 400 digits": (f'{{"metadata": {{"quality_score": {"9" * 400}}}, {PAIR}}}', "quality_score is not a finite"),
+    "score of 400 digits": (
+        f'{{"metadata": {{"quality_score": {"9" * 400}}}, {PAIR}}}',
+        "quality_score is not a finite",
+    ),
     "score a bool": (f'{{"metadata": {{"quality_score": true}}, {PAIR}}}', "quality_score is not a finite number"),
-    "a thousand fields": (json.dumps({"prompt": "a", "response": "b", **{f"f{field}": field for field in range(1000)}}), None),
+    "a thousand fields": (
+        json.dumps({"prompt": "a", "response": "b", **{f"f{field}": field for field in range(1000)}}),
+        None,
+    ),
     "nested deep": (f'{{"m": {"[" * (DEEP - 2)}{"]" * (DEEP - 2)}, {PAIR}}}', None),
     "nested too deep": (f'{{"m": {"[" * DEEP}{"]" * DEEP}, {PAIR}}}', "nested more than 200 deep"),
     "nested far too deep": (f'{{"m": {"[" * 9000}{"]" * 9000}, {PAIR}}}', "nested more than 200 deep"),
@@ -72,7 +93,9 @@ SHAPES: dict[str, tuple[str, str | None]] = {
 @pytest.fixture(scope="module")
 def settings() -> Data:
     data = Data.model_validate(section("llama-8b", "data"))
-    switched = {name: value.model_copy(update={"enabled": False}) for name, value in data.filters if hasattr(value, "enabled")}
+    switched = {
+        name: value.model_copy(update={"enabled": False}) for name, value in data.filters if hasattr(value, "enabled")
+    }
     return data.model_copy(update={"filters": data.filters.model_copy(update={"workers": 1, **switched})})
 
 
@@ -111,7 +134,9 @@ def test_the_commands_agree_and_carry_the_fields(name: str, tmp_path: Path, sett
     assert deduplicated.rstrip(b"\r\n") == line.encode(), "every line as it was, without the mark of the file"
     was, became = json.loads(line), json.loads(filtered)
     made = {"id", "prompt", "response", "instruction", "input", "context", "output"}
-    assert repr({key: value for key, value in was.items() if key not in made}) == repr({key: value for key, value in became.items() if key not in made})
+    assert repr({key: value for key, value in was.items() if key not in made}) == repr(
+        {key: value for key, value in became.items() if key not in made}
+    )
     if was.get("prompt") is not None and "response" in was:
         assert filtered.rstrip(b"\n") == line.encode()
     else:
@@ -168,5 +193,7 @@ def test_utf16_is_named(tmp_path: Path, settings: Data) -> None:
 def test_a_place_stands_for_an_id_and_is_none_that_repeats(tmp_path: Path, settings: Data) -> None:
     (tmp_path / "a").mkdir()
     for number, folder in enumerate((tmp_path, tmp_path / "a")):
-        (folder / "in.jsonl").write_text(json.dumps({"prompt": f"Name hill {number}.", "response": "The Aventine."}) + "\n")
+        (folder / "in.jsonl").write_text(
+            json.dumps({"prompt": f"Name hill {number}.", "response": "The Aventine."}) + "\n"
+        )
     assert verify_files([tmp_path / "in.jsonl", tmp_path / "a" / "in.jsonl"], settings, 0).repeated_ids == 0

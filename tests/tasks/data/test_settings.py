@@ -30,7 +30,8 @@ from tests.flows.students import given, watched
 from tests.tasks.data.conftest import Small, example, examples_artifact, held_out, section, small
 from tests.tiny_llama import tokenizer
 
-# Proven elsewhere: filters in test_filters.py, validation's minima in test_dataset.py, decontamination's, near-duplicates', sources' in theirs.
+# Proven elsewhere: filters in test_filters.py, validation's minima in test_dataset.py, decontamination's,
+# near-duplicates', sources' in theirs.
 SIZE = 16
 ROLES = small().teachers
 ELSEWHERE = ("filters", "validating", "decontamination", "near_duplicates", "collecting")
@@ -59,7 +60,12 @@ def changed(path: str, value: Any) -> Small:
 
 
 def asked(profile: Small) -> Artifact:
-    return write_questions.fn(plan.fn(profile.data.planning, profile.seed), profile.data.writing, profile.data.source, profile.teachers.only("questions"))
+    return write_questions.fn(
+        plan.fn(profile.data.planning, profile.seed),
+        profile.data.writing,
+        profile.data.source,
+        profile.teachers.only("questions"),
+    )
 
 
 @pytest.fixture(scope="module")
@@ -121,14 +127,23 @@ def test_attempts_ask_malformed_answers_again() -> None:
     """With replies cut off every answer is malformed, and asked as often as the settings say."""
     for part in ("easy", "hard"):
         for attempts in (1, 3):
-            profile = changed(f"answering.{part}", section("nano", "data")["answering"][part] | {"max_tokens": 1, "attempts": attempts})
+            profile = changed(
+                f"answering.{part}",
+                section("nano", "data")["answering"][part] | {"max_tokens": 1, "attempts": attempts},
+            )
             step = {"easy": answer_easy, "hard": answer_hard}[part]
             made = step.fn(asked(small(SIZE)), profile.data.answering, "words", profile.teachers.only(f"answer_{part}"))
             rejects = rows.read(store.open(made) / rows.REJECTS, rows.Reject)
             assert rejects
-            assert all(sum(call.purpose.startswith("answer") for call in reject.lineage) == attempts for reject in rejects)
+            assert all(
+                sum(call.purpose.startswith("answer") for call in reject.lineage) == attempts for reject in rejects
+            )
     for attempts in (1, 2):
-        made = asked(changed("writing", section("nano", "data")["writing"] | {"max_tokens": 4, "attempts": attempts, "rounds": 0}))
+        made = asked(
+            changed(
+                "writing", section("nano", "data")["writing"] | {"max_tokens": 4, "attempts": attempts, "rounds": 0}
+            )
+        )
         assert made.metrics["kept"] == 0
         assert made.metrics["calls"] == attempts * 16
 
@@ -148,17 +163,38 @@ def test_a_field_of_the_validating_changes_what_stays(scale: str) -> None:
 
 
 def test_tolerance_and_validation_share_change_the_dataset() -> None:
-    material = examples_artifact(*(example(f"{domain}{i}", prompt=f"{domain} {i}", domain=domain) for domain, count in (("math", 20), ("coding", 10)) for i in range(count)))
+    material = examples_artifact(
+        *(
+            example(f"{domain}{i}", prompt=f"{domain} {i}", domain=domain)
+            for domain, count in (("math", 20), ("coding", 10))
+            for i in range(count)
+        )
+    )
     domains = {name: value for name, value in small().data.planning.domains.items() if name in ("math", "coding")}
-    planned = plan.fn(small().data.planning.model_copy(update={"examples": 40, "hard_share": 0.0, "domains": domains}), 1)
+    planned = plan.fn(
+        small().data.planning.model_copy(update={"examples": 40, "hard_share": 0.0, "domains": domains}), 1
+    )
     assert [cell.keep for cell in read_plan(planned)[1]] == [20, 20]
-    tight, loose = (balance.fn(planned, material, changed("balancing.tolerance", value).data.balancing, "rehearsal", True) for value in (0.02, 0.5))
+    tight, loose = (
+        balance.fn(planned, material, changed("balancing.tolerance", value).data.balancing, "rehearsal", True)
+        for value in (0.02, 0.5)
+    )
     assert tight.metrics["kept"] < loose.metrics["kept"] == 30
     assert split.fn(loose, {}, changed("splitting.validation_share", 0.4).data.splitting, 1).metrics["validation"] == 12
 
 
-@pytest.mark.parametrize(("path", "value"), [("verification.sample", 5), ("verification.english", 0.123), ("verification.duplicates", 0.123), ("verification.fill", 0.123)])
-def test_a_field_of_the_verification_changes_the_report(made: tuple[Small, Artifact, Artifact], path: str, value: float) -> None:
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("verification.sample", 5),
+        ("verification.english", 0.123),
+        ("verification.duplicates", 0.123),
+        ("verification.fill", 0.123),
+    ],
+)
+def test_a_field_of_the_verification_changes_the_report(
+    made: tuple[Small, Artifact, Artifact], path: str, value: float
+) -> None:
     profile, _, dataset = made
     tree = profile.data.model_dump()
     tree["verification"][path.split(".")[1]] = value
@@ -171,12 +207,27 @@ def test_attempts_and_max_tokens_of_validating_and_judging_are_what_is_asked() -
     easy = answer_easy.fn(questions, small(SIZE).data.answering, "words", small(SIZE).teachers.only("answer_easy"))
     for attempts in (1, 2):
         for made in (
-            validate.fn(questions, changed("validating", section("nano", "data")["validating"] | {"max_tokens": 2, "attempts": attempts}).data.validating, ROLES),
-            judge.fn(easy, examples_artifact(), changed("judging", section("nano", "data")["judging"] | {"max_tokens": 2, "attempts": attempts}).data.judging, ROLES),
+            validate.fn(
+                questions,
+                changed(
+                    "validating", section("nano", "data")["validating"] | {"max_tokens": 2, "attempts": attempts}
+                ).data.validating,
+                ROLES,
+            ),
+            judge.fn(
+                easy,
+                examples_artifact(),
+                changed(
+                    "judging", section("nano", "data")["judging"] | {"max_tokens": 2, "attempts": attempts}
+                ).data.judging,
+                ROLES,
+            ),
         ):
             rejects = rows.read(store.open(made) / rows.REJECTS, rows.Reject)
             assert rejects
-            assert {sum(call.purpose in ("validate", "judge") for call in reject.lineage) for reject in rejects} == {attempts}
+            assert {sum(call.purpose in ("validate", "judge") for call in reject.lineage) for reject in rejects} == {
+                attempts
+            }
     assert validate.fn(questions, small(SIZE).data.validating, ROLES).metrics["kept"] > 0, "with room for a reply"
 
 
@@ -184,16 +235,31 @@ def test_the_tokenizer_counts_an_examples_tokens(tmp_path: Path) -> None:
     tokenizer().save_pretrained(tmp_path)
     questions = asked(small(SIZE))
     counts = [
-        [one.metadata.token_count for one in rows.examples(answer_easy.fn(questions, small(SIZE).data.answering, name, small(SIZE).teachers.only("answer_easy")))]
+        [
+            one.metadata.token_count
+            for one in rows.examples(
+                answer_easy.fn(questions, small(SIZE).data.answering, name, small(SIZE).teachers.only("answer_easy"))
+            )
+        ]
         for name in ("words", str(tmp_path))
     ]
     assert all(few < many for few, many in zip(*counts, strict=True))
 
 
 def test_fill_decides_whether_public_records_stand_in() -> None:
-    planned = plan.fn(small().data.planning.model_copy(update={"examples": 4, "hard_share": 0.0, "domains": {"math": small().data.planning.domains["math"]}}), 1)
-    material = examples_artifact(example("made"), *(example(f"public{i}", prompt=f"{i}?", source="alpaca") for i in range(9)))
-    kept = {fill: balance.fn(planned, material, small().data.balancing, "rehearsal", fill).metrics["kept"] for fill in (True, False)}
+    planned = plan.fn(
+        small().data.planning.model_copy(
+            update={"examples": 4, "hard_share": 0.0, "domains": {"math": small().data.planning.domains["math"]}}
+        ),
+        1,
+    )
+    material = examples_artifact(
+        example("made"), *(example(f"public{i}", prompt=f"{i}?", source="alpaca") for i in range(9))
+    )
+    kept = {
+        fill: balance.fn(planned, material, small().data.balancing, "rehearsal", fill).metrics["kept"]
+        for fill in (True, False)
+    }
     assert kept == {True: 4, False: 1}
 
 
@@ -203,12 +269,24 @@ def test_every_section_of_the_data_reaches_its_step(monkeypatch: pytest.MonkeyPa
     with suppress(GateFailed):  # so few examples are out of balance
         dataset_phase.dataset.fn(profile, held_out(1))  # type: ignore[arg-type]
     steps = {
-        "planning": "plan", "writing": "write_questions", "source": "write_questions", "validating": "validate", "answering": "answer_hard", "tokenizer": "answer_easy",
-        "judging": "judge", "collecting": "collect", "filters": "filter_examples", "decontamination": "decontaminate", "near_duplicates": "remove_near_duplicates",
-        "balancing": "balance", "splitting": "split",
-    }  # fmt: skip
+        "planning": "plan",
+        "writing": "write_questions",
+        "source": "write_questions",
+        "validating": "validate",
+        "answering": "answer_hard",
+        "tokenizer": "answer_easy",
+        "judging": "judge",
+        "collecting": "collect",
+        "filters": "filter_examples",
+        "decontamination": "decontaminate",
+        "near_duplicates": "remove_near_duplicates",
+        "balancing": "balance",
+        "splitting": "split",
+    }
     for name, step in steps.items():
-        assert any(one is getattr(profile.data, name) or one == getattr(profile.data, name) for one in given(calls, step)), name
+        assert any(
+            one is getattr(profile.data, name) or one == getattr(profile.data, name) for one in given(calls, step)
+        ), name
     assert profile.data in given(calls, "verify"), "verification"
     assert profile.data.collecting.fill in given(calls, "balance")
     assert profile.seed in given(calls, "plan"), "seed"
@@ -221,7 +299,11 @@ def test_no_field_is_forgotten_here() -> None:
     for path in fields(Data.model_validate(section("nano", "data"))):
         if not path.startswith(ELSEWHERE):
             parts = path.split(".")
-            proven = path in source or (parts[-1] in ("attempts", "max_tokens", "rounds") and f'"{parts[-1]}"' in source) or parts[-1] == "tokenizer"
+            proven = (
+                path in source
+                or (parts[-1] in ("attempts", "max_tokens", "rounds") and f'"{parts[-1]}"' in source)
+                or parts[-1] == "tokenizer"
+            )
             assert proven, f"no test changes data.{path}"
 
 

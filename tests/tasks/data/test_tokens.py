@@ -13,7 +13,10 @@ from tasks.data.tokens import counter
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
-@pytest.mark.parametrize("name", ["someone/tokenizer", "someone/tokenizer@main", "someone/tokenizer@0123456", f"someone/tokenizer@{COMMIT.upper()}"])
+@pytest.mark.parametrize(
+    "name",
+    ["someone/tokenizer", "someone/tokenizer@main", "someone/tokenizer@0123456", f"someone/tokenizer@{COMMIT.upper()}"],
+)
 def test_a_hub_name_without_a_commit_is_refused_when_the_profile_is_loaded_and_when_it_is_used(name: str) -> None:
     with pytest.raises(BadInput, match="is not pinned; write owner/name@"):
         load("nano", [f"data.tokenizer={name}"])
@@ -43,7 +46,15 @@ def test_a_pinned_tokenizer_is_taken_from_the_hubs_cache(tmp_path: Path, monkeyp
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"[]", b"{}", b"\xff\xfe{\x00}\x00", b'{"model": ' + b"[" * 5000, b'{"version": "1.0", "model": {"type": "BPE", "vocab": {"a": -1}, "merges": []}}']
+    "content",
+    [
+        b"",
+        b"[]",
+        b"{}",
+        b"\xff\xfe{\x00}\x00",
+        b'{"model": ' + b"[" * 5000,
+        b'{"version": "1.0", "model": {"type": "BPE", "vocab": {"a": -1}, "merges": []}}',
+    ],
 )
 def test_a_file_that_is_no_tokenizer_is_refused_in_one_line(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "tokenizer.json").write_bytes(content)

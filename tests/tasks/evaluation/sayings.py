@@ -23,5 +23,7 @@ def sayings(wrong: int = 0) -> Artifact:
     ]
     with store.create("questions", settings={"wrong": wrong}) as folder:
         (folder.path / "questions.jsonl").write_text("".join(one.model_dump_json() + "\n" for one in asked))
-        (folder.path / "references.jsonl").write_text("".join(json.dumps({"question": one.id, "answer": saying(one.prompt)}) + "\n" for one in asked))
+        (folder.path / "references.jsonl").write_text(
+            "".join(json.dumps({"question": one.id, "answer": saying(one.prompt)}) + "\n" for one in asked)
+        )
     return folder.artifact

@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 from configs.errors import BadInput
 from tasks.evaluation.calibration import auroc, brier, ece
 
-ANSWERS = st.lists(st.tuples(st.sampled_from([0.0, 0.1, 0.2, 0.25, 0.5, 0.7, 0.8, 0.95, 1.0]), st.booleans()), min_size=1, max_size=40)
+ANSWERS = st.lists(
+    st.tuples(st.sampled_from([0.0, 0.1, 0.2, 0.25, 0.5, 0.7, 0.8, 0.95, 1.0]), st.booleans()), min_size=1, max_size=40
+)
 Pairs = list[tuple[float, bool]]
 
 
@@ -24,7 +26,9 @@ def test_ece_is_the_weighted_gap_between_confidence_and_accuracy(pairs: Pairs, b
     for b in range(bins):
         inside = [(sure, right) for sure, right in pairs if b / bins < sure <= (b + 1) / bins or (b == 0 and sure == 0)]
         if inside:
-            total += abs(sum(right for _, right in inside) / len(inside) - sum(sure for sure, _ in inside) / len(inside)) * len(inside)
+            total += abs(
+                sum(right for _, right in inside) / len(inside) - sum(sure for sure, _ in inside) / len(inside)
+            ) * len(inside)
     assert ece(*apart(pairs), bins=bins) == pytest.approx(total / len(pairs))
 
 

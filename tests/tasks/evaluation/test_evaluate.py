@@ -34,12 +34,20 @@ def test_right_answers_are_counted_overall_and_by_group(kind: str) -> None:
     assert [one.text for one in answers] == [saying(prompt) for prompt in PROMPTS]
     assert [one.correct for one in answers] == [False] * 3 + [True] * 9
     assert (summary.exact_match.mean, summary.exact_match.n) == (0.75, 12)
-    assert {domain: (interval.mean, interval.n) for domain, interval in summary.by_domain.items()} == {"coding": (4 / 6, 6), "math": (5 / 6, 6)}
-    assert {level: (interval.mean, interval.n) for level, interval in summary.by_difficulty.items()} == {"hard": (3 / 4, 4), "easy": (6 / 8, 8)}
+    assert {domain: (interval.mean, interval.n) for domain, interval in summary.by_domain.items()} == {
+        "coding": (4 / 6, 6),
+        "math": (5 / 6, 6),
+    }
+    assert {level: (interval.mean, interval.n) for level, interval in summary.by_difficulty.items()} == {
+        "hard": (3 / 4, 4),
+        "easy": (6 / 8, 8),
+    }
     assert made.metrics["exact_match"] == 0.75
     assert made.metrics["tokens_per_second"] > 0
     assert 1 < made.metrics["perplexity"] < 1.2, "it has learned these answers"
-    assert summary.perplexity_tokens == sum(len(one.logprobs) - 1 for one in answers), "every answer token but the closing one"
+    assert summary.perplexity_tokens == sum(len(one.logprobs) - 1 for one in answers), (
+        "every answer token but the closing one"
+    )
     assert summary.generated_tokens == sum(len(one.logprobs) for one in answers)
     assert summary.cut_answers == 0
     assert made.parents == (student(kind).digest, sayings(wrong=3).digest)
@@ -47,7 +55,10 @@ def test_right_answers_are_counted_overall_and_by_group(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_same_model_gives_the_same_artifact_twice(kind: str) -> None:
-    assert evaluate(student(kind), sayings(), settings()).digest == evaluate(student(kind), sayings(), settings(tolerance=0.5)).digest
+    assert (
+        evaluate(student(kind), sayings(), settings()).digest
+        == evaluate(student(kind), sayings(), settings(tolerance=0.5)).digest
+    )
 
 
 def test_both_engines_find_the_same_likelihoods() -> None:
@@ -85,14 +96,20 @@ def test_batches_change_neither_answers_nor_likelihoods_and_agree_with_generate(
             np.testing.assert_allclose(mine, theirs, atol=1e-4)
     for prompt, one in zip(prompts, generated, strict=True):
         ids = torch.tensor(model.encode([prompt]))
-        expected = model.model.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=20, do_sample=False)[0, ids.shape[1] :].tolist()
+        expected = model.model.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=20, do_sample=False)[
+            0, ids.shape[1] :
+        ].tolist()
         assert list(one.tokens) == expected
         assert one.prompt_tokens == ids.shape[1]
 
 
 def folded(made: Artifact) -> tuple[Any, ...]:
     """What an evaluation found, to be compared with another."""
-    return tuple((one.text, one.logprobs) for one in read_answers(made)), read_summary(made).perplexity, read_summary(made).perplexity_tokens
+    return (
+        tuple((one.text, one.logprobs) for one in read_answers(made)),
+        read_summary(made).perplexity,
+        read_summary(made).perplexity_tokens,
+    )
 
 
 @pytest.mark.parametrize(
@@ -129,7 +146,9 @@ def test_what_does_not_belong_together_is_refused(tmp_path: Path) -> None:
 
 def test_questions_without_a_check_are_refused_before_anything_runs() -> None:
     with store.create("questions") as folder:
-        (folder.path / "questions.jsonl").write_text('{"id":"a","prompt":"?","domain":"math","difficulty":"easy","task_type":"t","source":"s"}\n')
+        (folder.path / "questions.jsonl").write_text(
+            '{"id":"a","prompt":"?","domain":"math","difficulty":"easy","task_type":"t","source":"s"}\n'
+        )
     with pytest.raises(BadInput, match=r"1 of 1 questions have no check \(first: \['a'\]\)"):
         evaluate(tiny().model, folder.artifact, settings())
 
@@ -151,18 +170,26 @@ def test_an_export_agrees_with_its_model_and_another_ones_does_not() -> None:
 
 
 def broken(bad: set[int]) -> Artifact:
-    """The sayings, some with a check that no answer can be judged by, as teachers wrote them before checks were tried."""
-    asked = [one.model_copy(update={"expected": Expected(kind="value", value="twenty-four")}) if number in bad else one for number, one in enumerate(read_questions(sayings()))]
+    """The sayings, some with a check that no answer can be judged by, as teachers wrote them before checks were
+    tried."""
+    asked = [
+        one.model_copy(update={"expected": Expected(kind="value", value="twenty-four")}) if number in bad else one
+        for number, one in enumerate(read_questions(sayings()))
+    ]
     with store.create("questions", settings={"bad": sorted(bad)}) as folder:
         json_lines.write(folder.path / "questions.jsonl", asked)
         (folder.path / "references.jsonl").write_bytes((store.open(sayings()) / "references.jsonl").read_bytes())
     return folder.artifact
 
 
-def test_a_question_whose_check_cannot_be_used_is_left_out_named_and_ends_nothing(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_question_whose_check_cannot_be_used_is_left_out_named_and_ends_nothing(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     questions = broken({1, 4})
     made = evaluate(student("model"), questions, settings())
-    assert [one.question for one in read_answers(made)] == [f"q{number}" for number in range(12) if number not in (1, 4)]
+    assert [one.question for one in read_answers(made)] == [
+        f"q{number}" for number in range(12) if number not in (1, 4)
+    ]
     assert [one.question for one in read_left_out(made)] == ["q1", "q4"]
     assert "twenty-four" in read_left_out(made)[0].reason
     assert made.metrics["left_out"] == 2

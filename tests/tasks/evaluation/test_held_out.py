@@ -1,4 +1,5 @@
-"""Held-out questions: two purposes that never meet, the same draw every time, right references; benchmarks read from real files."""
+"""Held-out questions: two purposes that never meet, the same draw every time, right references; benchmarks read from
+real files."""
 
 import gzip
 import hashlib
@@ -68,7 +69,10 @@ def test_spread_takes_evenly_and_in_order() -> None:
 
 
 def test_a_pinned_and_packed_file_is_read(tmp_path: Path) -> None:
-    rows = [{"question": f"What is {i} + {i}?", "answer": f"{i} + {i} = <<{i}+{i}={2 * i}>>{2 * i}\n#### {2 * i:,}"} for i in range(1000, 1010)]
+    rows = [
+        {"question": f"What is {i} + {i}?", "answer": f"{i} + {i} = <<{i}+{i}={2 * i}>>{2 * i}\n#### {2 * i:,}"}
+        for i in range(1000, 1010)
+    ]
     path = tmp_path / "rows.jsonl.gz"
     path.write_bytes(gzip.compress("\n".join(json.dumps(row) for row in rows).encode()))
     pinned = benchmark("gsm8k", str(path), sha256=hashlib.sha256(path.read_bytes()).hexdigest())
@@ -83,10 +87,13 @@ def test_a_pinned_and_packed_file_is_read(tmp_path: Path) -> None:
 
 
 FILES = {
-    "gsm8k": ("gsm8k/test.jsonl.zst", None), "humaneval": ("humaneval/HumanEval.jsonl.gz", None), "mbpp": ("mbpp/mbpp.jsonl.zst", None),
-    "mmlu": ("mmlu/mmlu_val.jsonl.zst", None), "hellaswag": ("hellaswag/hellaswag_val_1000.jsonl.zst", None),
+    "gsm8k": ("gsm8k/test.jsonl.zst", None),
+    "humaneval": ("humaneval/HumanEval.jsonl.gz", None),
+    "mbpp": ("mbpp/mbpp.jsonl.zst", None),
+    "mmlu": ("mmlu/mmlu_val.jsonl.zst", None),
+    "hellaswag": ("hellaswag/hellaswag_val_1000.jsonl.zst", None),
     "bfcl": ("function_calling/BFCL_v4_simple_python.json.zst", "function_calling/BFCL_v4_simple_python.answers.json"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("format", FILES)
@@ -94,11 +101,15 @@ def test_the_references_of_real_benchmarks_pass_their_own_checks(format: str) ->
     rows, answers = FILES[format]
     if not (CORPORA / rows).exists():
         pytest.skip(f"no {CORPORA / rows}; set COGUMI_CORPORA")
-    few = benchmark(format, str(CORPORA / rows), answers_url=str(CORPORA / answers) if answers else None, test=60, calibration=20)
+    few = benchmark(
+        format, str(CORPORA / rows), answers_url=str(CORPORA / answers) if answers else None, test=60, calibration=20
+    )
     questions = held_out(settings(rehearsal=None, benchmarks=[few]), 0)
     asked, references = read_questions(questions), read_references(questions)
     verdicts = check_all([(one.expected, references[one.id]) for one in asked if one.expected])
-    wrong = [(one.prompt[-300:], verdict.reason) for one, verdict in zip(asked, verdicts, strict=True) if not verdict.correct]
+    wrong = [
+        (one.prompt[-300:], verdict.reason) for one, verdict in zip(asked, verdicts, strict=True) if not verdict.correct
+    ]
     assert len(verdicts) == 60
     assert len(wrong) <= 1, wrong
     others = read_questions(held_out(settings(rehearsal=None, benchmarks=[few]), 0, "calibration"))
@@ -114,5 +125,13 @@ def test_humaneval_takes_its_helpers_from_the_question() -> None:
     row = {"prompt": prompt, "test": tests, "entry_point": "decode", "canonical_solution": "    return s[::-1]\n"}
     posed = benchmarks.READERS["humaneval"].pose(row)
     answers = [posed.reference, "def decode(s): return s[::-1]", "def encode(s): return s\ndef decode(s): return s"]
-    assert [verdict.correct for verdict in check_all([(posed.expected, answer) for answer in answers])] == [True, True, False]
-    assert benchmarks.READERS["humaneval"].pose(row | {"test": "def check(f):\n    assert f('a') == 'a'\n"}).expected.value.startswith("def check")
+    assert [verdict.correct for verdict in check_all([(posed.expected, answer) for answer in answers])] == [
+        True,
+        True,
+        False,
+    ]
+    assert (
+        benchmarks.READERS["humaneval"]
+        .pose(row | {"test": "def check(f):\n    assert f('a') == 'a'\n"})
+        .expected.value.startswith("def check")
+    )

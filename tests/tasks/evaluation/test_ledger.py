@@ -52,7 +52,9 @@ def rows() -> list[LedgerRow]:
     with store.create("evaluation", parents=[tiny().model, questions]) as spoilt:
         source = store.open(small)
         (spoilt.path / "summary.json").write_text((source / "summary.json").read_text())
-        (spoilt.path / "answers.jsonl").write_text((source / "answers.jsonl").read_text().replace('"correct":true', '"correct":false', 6))
+        (spoilt.path / "answers.jsonl").write_text(
+            (source / "answers.jsonl").read_text().replace('"correct":true', '"correct":false', 6)
+        )
         spoilt.metrics["tokens_per_second"] = 10.0
     return [
         ledger_row("student", tiny().model, base, None, 100_000, some, 0),
@@ -65,7 +67,11 @@ def test_rows_hold_what_was_measured() -> None:
     first, second, third = rows()
     assert (first.verdict, first.difference, first.note) == ("first", None, "")
     size = (Path(tiny().ggufs["Q8_0"].uri) / "model.gguf").stat().st_size
-    assert (second.bytes, second.bits_per_parameter, second.model) == (size, 8 * size / 100_000, tiny().ggufs["Q8_0"].digest)
+    assert (second.bytes, second.bits_per_parameter, second.model) == (
+        size,
+        8 * size / 100_000,
+        tiny().ggufs["Q8_0"].digest,
+    )
     assert first.bytes == (Path(tiny().model.uri) / "model.safetensors").stat().st_size
     assert second.difference is not None
     assert second.difference.mean == 0
@@ -111,7 +117,20 @@ def fewer() -> Artifact:
 
 def graded(right: list[bool]) -> Artifact:
     """An evaluation with these verdicts."""
-    answers = [Answered(question=str(i), domain="math", difficulty="easy", task_type="t", prompt="?", text="", correct=one, reason="", logprobs=()) for i, one in enumerate(right)]
+    answers = [
+        Answered(
+            question=str(i),
+            domain="math",
+            difficulty="easy",
+            task_type="t",
+            prompt="?",
+            text="",
+            correct=one,
+            reason="",
+            logprobs=(),
+        )
+        for i, one in enumerate(right)
+    ]
     summary = summarise(answers, [], [np.ones(3)], settings())
     with store.create("evaluation", settings={"right": right}) as folder:
         (folder.path / "answers.jsonl").write_text("".join(one.model_dump_json() + "\n" for one in answers))

@@ -1,4 +1,5 @@
-"""Fields of the evaluation settings that say how it is measured and of what; those that change a figure are in test_evaluate.py."""
+"""Fields of the evaluation settings that say how it is measured and of what; those that change a figure are in
+test_evaluate.py."""
 
 import json
 from pathlib import Path
@@ -42,7 +43,9 @@ def test_as_many_prompts_as_a_batch_are_answered_at_once(batch: int, monkeypatch
 
 
 @pytest.mark.parametrize(("slots", "threads", "context"), [(4, 1, 256), (2, 1, 256), (4, 2, 256), (4, 1, 128)])
-def test_slots_threads_and_context_are_what_llama_cpp_is_told(slots: int, threads: int, context: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_slots_threads_and_context_are_what_llama_cpp_is_told(
+    slots: int, threads: int, context: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import xllamacpp
 
     told: list[tuple[int, int, int]] = []
@@ -76,32 +79,72 @@ def posed(purpose: str = "test", **changes: Any) -> Artifact:
 
 def test_rehearsal_and_benchmarks_are_where_questions_come_from(tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
-    path.write_text("".join(json.dumps({"question": f"What is {i} + {i}?", "answer": f"So it is.\n#### {2 * i}"}) + "\n" for i in range(20)))
-    both = [question.source.split()[0] for question in read_questions(posed(rehearsal=Rehearsal(test=1, calibration=1), benchmarks=[benchmark("gsm8k", str(path))]))]
+    path.write_text(
+        "".join(
+            json.dumps({"question": f"What is {i} + {i}?", "answer": f"So it is.\n#### {2 * i}"}) + "\n"
+            for i in range(20)
+        )
+    )
+    both = [
+        question.source.split()[0]
+        for question in read_questions(
+            posed(rehearsal=Rehearsal(test=1, calibration=1), benchmarks=[benchmark("gsm8k", str(path))])
+        )
+    ]
     assert (both.count("rehearsal"), both.count("gsm8k")) == (16, 3)
-    assert {question.source.split()[0] for question in read_questions(posed(rehearsal=None, benchmarks=[benchmark("gsm8k", str(path))]))} == {"gsm8k"}
+    assert {
+        question.source.split()[0]
+        for question in read_questions(posed(rehearsal=None, benchmarks=[benchmark("gsm8k", str(path))]))
+    } == {"gsm8k"}
     assert {question.source.split()[0] for question in read_questions(posed(benchmarks=[]))} == {"rehearsal"}
 
 
 @pytest.mark.parametrize(("test", "calibration"), [(2, 1), (3, 1), (2, 2)])
-def test_test_and_calibration_are_how_many_questions_each_purpose_gets(test: int, calibration: int, tmp_path: Path) -> None:
+def test_test_and_calibration_are_how_many_questions_each_purpose_gets(
+    test: int, calibration: int, tmp_path: Path
+) -> None:
     path = tmp_path / "rows.jsonl"
-    path.write_text("".join(json.dumps({"question": f"What is {i} + {i}?", "answer": f"So it is.\n#### {2 * i}"}) + "\n" for i in range(20)))
+    path.write_text(
+        "".join(
+            json.dumps({"question": f"What is {i} + {i}?", "answer": f"So it is.\n#### {2 * i}"}) + "\n"
+            for i in range(20)
+        )
+    )
     for changes, times in (({"rehearsal": Rehearsal(test=test, calibration=calibration)}, 16),
-                           ({"rehearsal": None, "benchmarks": [benchmark("gsm8k", str(path), test=test, calibration=calibration)]}, 1)):  # fmt: skip
-        assert [len(read_questions(posed(purpose, **changes))) for purpose in ("test", "calibration")] == [times * test, times * calibration]
+                           ({"rehearsal": None, "benchmarks": [benchmark("gsm8k", str(path), test=test,
+                           calibration=calibration)]}, 1)):  # fmt: skip
+        assert [len(read_questions(posed(purpose, **changes))) for purpose in ("test", "calibration")] == [
+            times * test,
+            times * calibration,
+        ]
 
 
-FUNCTION = {"name": "area", "description": "Area.", "parameters": {"type": "dict", "properties": {"width": {"type": "integer"}}}}
+FUNCTION = {
+    "name": "area",
+    "description": "Area.",
+    "parameters": {"type": "dict", "properties": {"width": {"type": "integer"}}},
+}
 
 
 def test_the_format_is_how_a_file_is_read_and_answers_url_holds_the_truth(tmp_path: Path) -> None:
     rows, answers = tmp_path / "rows.jsonl", tmp_path / "answers.jsonl"
-    rows.write_text("".join(json.dumps({"id": f"s{i}", "question": [[{"role": "user", "content": f"{i} wide?"}]], "function": [FUNCTION]}) + "\n" for i in range(6)))
-    answers.write_text("".join(json.dumps({"id": f"s{i}", "ground_truth": [{"area": {"width": [i]}}]}) + "\n" for i in range(6)))
+    rows.write_text(
+        "".join(
+            json.dumps(
+                {"id": f"s{i}", "question": [[{"role": "user", "content": f"{i} wide?"}]], "function": [FUNCTION]}
+            )
+            + "\n"
+            for i in range(6)
+        )
+    )
+    answers.write_text(
+        "".join(json.dumps({"id": f"s{i}", "ground_truth": [{"area": {"width": [i]}}]}) + "\n" for i in range(6))
+    )
 
     def first(format: str, url: Path, answers_url: str | None) -> str:
-        (question, *_) = read_questions(posed(rehearsal=None, benchmarks=[benchmark(format, str(url), answers_url=answers_url)]))
+        (question, *_) = read_questions(
+            posed(rehearsal=None, benchmarks=[benchmark(format, str(url), answers_url=answers_url)])
+        )
         assert question.expected is not None
         return question.expected.kind
 

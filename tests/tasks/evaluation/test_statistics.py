@@ -36,7 +36,9 @@ def test_wilson_covers_as_often_as_it_says() -> None:
 
 
 @given(OUTCOMES, st.integers(0, 5))
-def test_a_paired_difference_holds_its_mean_and_turns_round_with_its_sides(pairs: list[tuple[bool, bool]], seed: int) -> None:
+def test_a_paired_difference_holds_its_mean_and_turns_round_with_its_sides(
+    pairs: list[tuple[bool, bool]], seed: int
+) -> None:
     before, after = [one for one, _ in pairs], [two for _, two in pairs]
     interval = paired_difference(before, after, seed=seed, resamples=1000)
     assert interval.mean == pytest.approx(np.mean(after) - np.mean(before))
@@ -62,7 +64,8 @@ def test_models_that_never_differ_are_not_equal_beyond_doubt() -> None:
 
 
 def test_resampled_counts_are_resampled_questions() -> None:
-    """The drawn counts against the plain bootstrap over the questions themselves, with the half observations as whole ones twice over."""
+    """The drawn counts against the plain bootstrap over the questions themselves, with the half observations as whole
+    ones twice over."""
     random = np.random.default_rng(3)
     before, after = random.random(400) < 0.6, random.random(400) < 0.7
     found = paired_difference(list(before), list(after), seed=0, resamples=20_000)
@@ -87,7 +90,9 @@ def test_graded_answers_are_resampled_as_they_are() -> None:
     before, after = random.normal(0.5, 0.1, 200), random.normal(0.6, 0.1, 200)
     found = paired_difference(list(before), list(after), seed=0)
     error = (after - before).std() / math.sqrt(200)
-    np.testing.assert_allclose([found.low, found.high], [found.mean - Z * error, found.mean + Z * error], atol=0.1 * error)
+    np.testing.assert_allclose(
+        [found.low, found.high], [found.mean - Z * error, found.mean + Z * error], atol=0.1 * error
+    )
 
 
 def test_different_questions_are_refused() -> None:

@@ -26,7 +26,9 @@ def test_questions_are_held_out_new_and_more_of_them_where_something_changed(tes
     assert counts == {domain: 12 if domain == "coding" else 4 for domain in DOMAINS}
     assert all(world.is_held_out(question.prompt) for question in asked)
     assert len({question.id for question in asked}) == len(asked)
-    assert not {question.prompt for question in asked} & {question.prompt for question in read_questions(test_questions)}
+    assert not {question.prompt for question in asked} & {
+        question.prompt for question in read_questions(test_questions)
+    }
     tomorrow = read_questions(examination.fn(["coding"], FEW, True, test_questions, [test_questions], 8))
     assert {question.prompt for question in tomorrow} != {question.prompt for question in asked}
 
@@ -45,7 +47,17 @@ def test_without_the_rehearsal_world_the_test_questions_are_asked(test_questions
 
 def evaluation(right: dict[str, list[bool]], name: str) -> Artifact:
     rows = [
-        Answered(question=f"{domain}-{number}", domain=domain, difficulty="easy", task_type="t", prompt="p", text="a", correct=correct, reason="", logprobs=())  # type: ignore[arg-type]
+        Answered(
+            question=f"{domain}-{number}",
+            domain=domain,
+            difficulty="easy",
+            task_type="t",
+            prompt="p",
+            text="a",
+            correct=correct,
+            reason="",
+            logprobs=(),
+        )  # type: ignore[arg-type]
         for domain, verdicts in right.items()
         for number, correct in enumerate(verdicts)
     ]
@@ -54,7 +66,9 @@ def evaluation(right: dict[str, list[bool]], name: str) -> Artifact:
     return folder.artifact
 
 
-def passes(before: dict[str, list[bool]], after: dict[str, list[bool]], gain: float = 0.0, tolerance: float = 0.02) -> list[bool]:
+def passes(
+    before: dict[str, list[bool]], after: dict[str, list[bool]], gain: float = 0.0, tolerance: float = 0.02
+) -> list[bool]:
     found = compare.fn(evaluation(before, "before"), evaluation(after, "after"), ["coding"], 2000, 0)
     return [check.passed for check in found.checks(gain, tolerance)]
 
@@ -86,7 +100,9 @@ def test_parts_are_joined_without_repetition_and_in_order() -> None:
     joined = join.fn([part("questions", "a", lines[:3]), part("questions", "b", lines[1:])])
     assert read_questions(joined) == questions
     tried = [f'{{"question": {line}, "answer": "x", "reason": ""}}' for line in lines]
-    assert (store.open(join.fn([part("failures", "a", tried[:2]), part("failures", "b", tried)])) / "questions.jsonl").read_text() == "".join(row + "\n" for row in tried)
+    assert (
+        store.open(join.fn([part("failures", "a", tried[:2]), part("failures", "b", tried)])) / "questions.jsonl"
+    ).read_text() == "".join(row + "\n" for row in tried)
     alone = part("questions", "c", lines)
     assert join.fn([alone]) == alone
     with pytest.raises(BadInput, match="one kind"):

@@ -27,13 +27,28 @@ def artifact(kind: str, name: str = "x", parents: tuple[Artifact, ...] = ()) -> 
 def evaluation(router: Artifact, rows: list[Answered], name: str) -> Artifact:
     with store.create("evaluation", settings={"name": name}, parents=[router]) as folder:
         (folder.path / "answers.jsonl").write_text("".join(row.model_dump_json() + "\n" for row in rows))
-        (folder.path / "choices.json").write_text(json.dumps({row.question: "code" if row.domain == "coding" else "base" for row in rows}))
+        (folder.path / "choices.json").write_text(
+            json.dumps({row.question: "code" if row.domain == "coding" else "base" for row in rows})
+        )
     return folder.artifact
 
 
 def line(prompt: str | None, answer: str | None, release: Artifact, number: int = 0, **changes: object) -> Served:
-    given = {"id": f"a{number}", "time": f"2026-11-21T00:00:00.{number:06d}+00:00", "release": release.digest, "turn": 1, "prompt": prompt, "answer": answer, "domain": "math",
-             "choice": "base", "escalated": False, "fallback": None, "confidence": 0.9, "threshold": 0.8, "seconds": 0.1}  # fmt: skip
+    given = {
+        "id": f"a{number}",
+        "time": f"2026-11-21T00:00:00.{number:06d}+00:00",
+        "release": release.digest,
+        "turn": 1,
+        "prompt": prompt,
+        "answer": answer,
+        "domain": "math",
+        "choice": "base",
+        "escalated": False,
+        "fallback": None,
+        "confidence": 0.9,
+        "threshold": 0.8,
+        "seconds": 0.1,
+    }
     return Served.model_validate(given | changes)
 
 
@@ -46,7 +61,9 @@ def parts() -> tuple[Artifact, Artifact, Artifact]:
     return release, router, evaluation(router, answered(questions("coding", 3, "held_out"), set()), "at release")
 
 
-def look(release: Artifact, router: Artifact, routed: Artifact, read: dict[str, str] | None = None, until: str = UNTIL) -> list[Observed]:
+def look(
+    release: Artifact, router: Artifact, routed: Artifact, read: dict[str, str] | None = None, until: str = UNTIL
+) -> list[Observed]:
     return read_observed(observe.fn(release, router, routed, SINCE, read or {}, until))
 
 
@@ -78,7 +95,10 @@ def test_answers_are_judged_by_the_checker_where_the_world_knows_the_question() 
 
 def test_evaluations_of_this_router_are_read_and_the_one_at_release_is_not() -> None:
     release, router, routed = parts()
-    newer = answered(questions("coding", 4, "held_out", seed=3), {question.task_type for question in questions("coding", 4, "held_out", seed=3)})
+    newer = answered(
+        questions("coding", 4, "held_out", seed=3),
+        {question.task_type for question in questions("coding", 4, "held_out", seed=3)},
+    )
     evaluation(router, newer, "later")
     evaluation(artifact("router", "another"), newer, "of another")
     rows = look(release, router, routed)
@@ -102,7 +122,9 @@ def test_what_was_decided_on_is_not_read_again_and_the_rest_is() -> None:
     after = mark.marker(release.digest)
     assert after.read == {place("serving", "coding"): until}
     assert after.nights == 1
-    assert [row.domain for row in look(release, router, routed, after.read)] == ["reading"] * 3, "too few: they wait for more"
+    assert [row.domain for row in look(release, router, routed, after.read)] == ["reading"] * 3, (
+        "too few: they wait for more"
+    )
     assert mark.marker("another release").read == {}
     assert mark.marker("another release").nights == 1
 
@@ -127,7 +149,11 @@ def test_failures_become_questions_once_and_held_out_ones_never() -> None:
         (folder.path / "questions.jsonl").write_text(tested.model_dump_json() + "\n")
     seen = observe.fn(release, router, routed, SINCE, {}, UNTIL)
     made = logged_questions.fn(seen, ["coding"], [folder.artifact], 100, 0)
-    rows = [Question.model_validate_json(row) for row in (store.open(made) / "questions.jsonl").read_text().split("\n") if row]
+    rows = [
+        Question.model_validate_json(row)
+        for row in (store.open(made) / "questions.jsonl").read_text().split("\n")
+        if row
+    ]
     assert {row.prompt for row in rows} == {question.prompt for question in [*learnable[1:], questions("coding", 7)[6]]}
     assert made.metrics["kept_out"] == 5, "three of the held-out split, and the test question twice"
     fewer = logged_questions.fn(seen, ["coding"], [folder.artifact], 2, 0)

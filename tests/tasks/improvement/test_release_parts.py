@@ -26,12 +26,17 @@ def made(kind: str, name: str, *parents: Artifact, **files: str) -> Artifact:
     return folder.artifact
 
 
-def release(*, night: bool = False, modifiers: tuple[str, ...] = ("code", "reasoning")) -> tuple[Artifact, dict[str, Artifact]]:
+def release(
+    *, night: bool = False, modifiers: tuple[str, ...] = ("code", "reasoning")
+) -> tuple[Artifact, dict[str, Artifact]]:
     """A release with the lineage that the pipeline gives it; every part by name."""
     dataset, model = made("dataset", "dataset"), made("model", "model")
     gguf = made("gguf", "gguf", model, dataset)
     test, calibration = made("questions", "test"), made("questions", "calibration")
-    base_test, base_calibration = made("evaluation", "base test", gguf, test), made("evaluation", "base calibration", gguf, calibration)
+    base_test, base_calibration = (
+        made("evaluation", "base test", gguf, test),
+        made("evaluation", "base calibration", gguf, calibration),
+    )
     asked = made("questions", "fresh")
     tested = made("evaluation", "tested", gguf, asked)
     part = {
@@ -53,16 +58,28 @@ def release(*, night: bool = False, modifiers: tuple[str, ...] = ("code", "reaso
         adapter = made("adapter", name, model, made("dataset", f"lessons {name}", mended, failed, dataset))
         part[f"{name} mended"], part[name] = mended, made("gguf_adapter", name, adapter, model, adapter_dot_gguf=name)
         part[f"{name} tuned"] = made("evaluation", f"{name} tuned", gguf, part[name], calibration)
-        part[f"{name} answered"] = made("evaluation", f"{name} answered", gguf, part[name], made("questions", f"covered {name}", test))
+        part[f"{name} answered"] = made(
+            "evaluation", f"{name} answered", gguf, part[name], made("questions", f"covered {name}", test)
+        )
     part["classifier"] = made("domain_classifier", "classifier", dataset)
     network = made("router_network", "network", part["classifier"], tested)
     fitted = made("router_calibration", "fitted", network, part["classifier"], base_calibration, base_test)
     tuned, answered = [part[f"{name} tuned"] for name in modifiers], [part[f"{name} answered"] for name in modifiers]
-    part["router"] = made("router", "router", part["classifier"], network, fitted, base_calibration, *tuned, base_test, *answered)
-    rows = answers([*world.questions("coding", "easy", "held_out", 4, 0), *world.questions("math", "easy", "held_out", 2, 0)], set())
-    wrong = [row.model_copy(update={"correct": number > 0 or row.domain != "coding"}) for number, row in enumerate(rows)]
+    part["router"] = made(
+        "router", "router", part["classifier"], network, fitted, base_calibration, *tuned, base_test, *answered
+    )
+    rows = answers(
+        [*world.questions("coding", "easy", "held_out", 4, 0), *world.questions("math", "easy", "held_out", 2, 0)],
+        set(),
+    )
+    wrong = [
+        row.model_copy(update={"correct": number > 0 or row.domain != "coding"}) for number, row in enumerate(rows)
+    ]
     choices = {row.question: "code" if number == 1 else "base" for number, row in enumerate(rows)}
-    files = {"answers_dot_jsonl": "".join(row.model_dump_json() + "\n" for row in wrong), "choices_dot_json": json.dumps(choices)}
+    files = {
+        "answers_dot_jsonl": "".join(row.model_dump_json() + "\n" for row in wrong),
+        "choices_dot_json": json.dumps(choices),
+    }
     part["routed"] = made("evaluation", "routed", part["router"], base_test, *answered, **files)
     files = {f"modifiers__{name}_dot_gguf": name for name in modifiers} or {"file": "x"}
     top = [model, gguf, *(part[name] for name in modifiers), part["router"], dataset, base_test, part["routed"]]
@@ -73,12 +90,27 @@ def release(*, night: bool = False, modifiers: tuple[str, ...] = ("code", "reaso
 def test_a_release_is_taken_apart(night: bool) -> None:
     whole, part = release(night=night)
     found = standing(whole, COVERS)
-    for name in ("model", "gguf", "dataset", "router", "classifier", "test", "base_test", "routed", "calibration", "base_calibration"):
+    for name in (
+        "model",
+        "gguf",
+        "dataset",
+        "router",
+        "classifier",
+        "test",
+        "base_test",
+        "routed",
+        "calibration",
+        "base_calibration",
+    ):
         assert getattr(found, name) == part[name], name
     assert found.tested == (part["tested"],)
     assert [(one.name, one.domains) for one in found.modifiers] == list(COVERS.items())
     for one in found.modifiers:
-        assert (one.gguf, one.evaluation, one.mended) == (part[one.name], part[f"{one.name} tuned"], part[f"{one.name} mended"])
+        assert (one.gguf, one.evaluation, one.mended) == (
+            part[one.name],
+            part[f"{one.name} tuned"],
+            part[f"{one.name} mended"],
+        )
         assert one.failures.kind == "failures"
     assert Standing.model_validate_json(found.model_dump_json()) == found, "it goes to another machine"
 

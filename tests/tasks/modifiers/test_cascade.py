@@ -15,14 +15,27 @@ from tasks.evaluation.held_out import read_questions
 from tasks.modifiers.cascade import REJECTED, SOLVED, STATS, Rejected, Tier, cascade
 from tasks.modifiers.failures import FAILED, RIGHT, failures, read_tried
 from tasks.modifiers.mixture import mixture
-from tests.tasks.modifiers.world import CASCADE, LICENSES, TIERS, answers, dataset, evaluation, examples, failed, posed, teachers
+from tests.tasks.modifiers.world import (
+    CASCADE,
+    LICENSES,
+    TIERS,
+    answers,
+    dataset,
+    evaluation,
+    examples,
+    failed,
+    posed,
+    teachers,
+)
 
 FAILS = {"order_of_five", "order_of_three", "odd_one_out", "arithmetic"}
 
 
 def mend(found: Artifact, cap: str = "10", attempts: int = 2, tiers: tuple[str, ...] = TIERS) -> Artifact:
     settings = CASCADE.model_copy(update={"attempts": attempts})
-    return cascade.fn("reasoning", found, coverage("reasoning"), list(tiers), settings, teachers(cap).only(*tiers), LICENSES)
+    return cascade.fn(
+        "reasoning", found, coverage("reasoning"), list(tiers), settings, teachers(cap).only(*tiers), LICENSES
+    )
 
 
 def rows(artifact: Artifact, name: str) -> list[str]:
@@ -62,7 +75,10 @@ def test_every_tier_sees_only_what_the_one_before_failed_and_every_solution_is_r
     for tier in tiers:
         last = [example for example in solved if example.lineage[-1].purpose.endswith(f"tier{tier.tier}")]
         assert len(last) == tier.solved
-        assert all(example.metadata.teacher_model == f"rehearsal-{('small', 'medium', 'large')[tier.tier - 1]}" for example in last)
+        assert all(
+            example.metadata.teacher_model == f"rehearsal-{('small', 'medium', 'large')[tier.tier - 1]}"
+            for example in last
+        )
     paid = sum((call.dollars for row in [*solved, *rejected] for call in row.lineage), Decimal(0))
     assert store.manifest(made).dollars == sum(tier.dollars for tier in tiers) == paid > 0
     assert all(row.reasons and len(row.reasons) == len(row.lineage) for row in rejected)
@@ -70,7 +86,11 @@ def test_every_tier_sees_only_what_the_one_before_failed_and_every_solution_is_r
 
 def test_a_second_attempt_and_a_dearer_tier_solve_more() -> None:
     found = failed(FAILS)
-    small, twice, all_three = mend(found, attempts=1, tiers=("tier1",)), mend(found, attempts=2, tiers=("tier1",)), mend(found)
+    small, twice, all_three = (
+        mend(found, attempts=1, tiers=("tier1",)),
+        mend(found, attempts=2, tiers=("tier1",)),
+        mend(found),
+    )
     counts = [len(rows(made, SOLVED)) for made in (small, twice, all_three)]
     assert counts == sorted(set(counts))
     assert len(rows(small, REJECTED)) == len(read_tried(found, FAILED)) - counts[0]
@@ -95,10 +115,18 @@ def test_the_mixture_holds_failures_own_right_answers_and_replay_of_other_domain
     mended, rehearsed = mend(found), dataset(examples(20))
     domains = list(coverage("reasoning").domains)
     made = mixture.fn(mended, found, rehearsed, domains, Mixture(own_right=0.5, replay=1.0, validation_share=0.1), 0)
-    train, validation = ([Example.model_validate_json(line) for line in rows(made, f"{name}.jsonl")] for name in ("train", "validation"))
+    train, validation = (
+        [Example.model_validate_json(line) for line in rows(made, f"{name}.jsonl")] for name in ("train", "validation")
+    )
     solved = {json.loads(line)["id"] for line in rows(mended, SOLVED)}
     counts = json.loads((store.open(made) / "stats.json").read_text())
-    assert counts == {"mended": len(solved), "own_right": round(len(solved) / 2), "replay": len(solved), "train": len(train), "validation": len(validation)}
+    assert counts == {
+        "mended": len(solved),
+        "own_right": round(len(solved) / 2),
+        "replay": len(solved),
+        "train": len(train),
+        "validation": len(validation),
+    }
     assert solved <= {row.id for row in train + validation}
     assert not {row.prompt for row in train} & {row.prompt for row in validation}
     own = [row for row in train + validation if row.metadata.teacher_model == "student"]
@@ -111,10 +139,14 @@ def test_the_mixture_holds_failures_own_right_answers_and_replay_of_other_domain
     replayed = [row for row in train + validation if row.metadata.domain not in domains]
     assert len(replayed) == counts["replay"]
     alone = mixture.fn(mended, found, rehearsed, domains, Mixture(own_right=0, replay=0, validation_share=0.1), 0)
-    assert {json.loads(line)["id"] for name in ("train", "validation") for line in rows(alone, f"{name}.jsonl")} == solved
+    assert {
+        json.loads(line)["id"] for name in ("train", "validation") for line in rows(alone, f"{name}.jsonl")
+    } == solved
 
 
 def test_nothing_mended_is_a_clear_error() -> None:
     found = failed(set())
     with pytest.raises(BadInput, match="no failure was mended"):
-        mixture.fn(mend(found), found, dataset(examples(5)), ["math"], Mixture(own_right=1, replay=1, validation_share=0.1), 0)
+        mixture.fn(
+            mend(found), found, dataset(examples(5)), ["math"], Mixture(own_right=1, replay=1, validation_share=0.1), 0
+        )

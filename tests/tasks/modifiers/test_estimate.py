@@ -34,10 +34,15 @@ def test_the_worst_case_grows_with_what_is_asked_and_with_the_price_of_the_promp
     one = together(mending(settings, "code", covers, 100, known)).most_dollars
     assert together(mending(settings, "code", covers, 200, known)).most_dollars == 2 * one > 0
     assert together(mending(settings, "code", covers, 0, known)).most_dollars == 0
-    models = {name: model.model_copy(update={"prices": model.prices.model_copy(update={"cache_write": Decimal(1)})}) for name, model in known.models.items()}
+    models = {
+        name: model.model_copy(update={"prices": model.prices.model_copy(update={"cache_write": Decimal(1)})})
+        for name, model in known.models.items()
+    }
     dearer = together(mending(settings, "code", covers, 100, known.model_copy(update={"models": models})))
     assert dearer.most_dollars > one
-    assert dearer.dollars == together(mending(settings, "code", covers, 100, known)).dollars, "no prompt cache is counted on in what is expected"
+    assert dearer.dollars == together(mending(settings, "code", covers, 100, known)).dollars, (
+        "no prompt cache is counted on in what is expected"
+    )
 
 
 def test_questions_cost_only_where_teachers_write_them(settings: Modifiers) -> None:

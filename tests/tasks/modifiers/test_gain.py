@@ -15,14 +15,28 @@ RULE = Acceptance(minimum_gain=0.0, allowed_loss=0.05)
 
 def answered(domain: str, right: list[bool]) -> list[Answered]:
     return [
-        Answered(question=f"{domain}{i}", domain=domain, difficulty="easy", task_type="t", prompt=f"{domain} {i}", text="", correct=ok, reason="", logprobs=())  # type: ignore[arg-type]
+        Answered(
+            question=f"{domain}{i}",
+            domain=domain,
+            difficulty="easy",
+            task_type="t",
+            prompt=f"{domain} {i}",
+            text="",
+            correct=ok,
+            reason="",
+            logprobs=(),
+        )  # type: ignore[arg-type]
         for i, ok in enumerate(right)
     ]
 
 
 def compare(inside: tuple[float, float], elsewhere: tuple[float, float], n: int = 100) -> Gain:
     random = np.random.default_rng(0)
-    before, after = (answered("coding", (random.random(n) < inside[i]).tolist()) + answered("math", (random.random(n) < elsewhere[i]).tolist()) for i in (0, 1))
+    before, after = (
+        answered("coding", (random.random(n) < inside[i]).tolist())
+        + answered("math", (random.random(n) < elsewhere[i]).tolist())
+        for i in (0, 1)
+    )
     return gain.fn("code", ["coding"], evaluation(before), evaluation(after, "with"), RULE, 2000, 0)
 
 

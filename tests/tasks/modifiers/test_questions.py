@@ -23,7 +23,9 @@ def test_questions_are_fresh_of_the_training_range_and_of_the_domains() -> None:
     known = dataset(examples(100))
     made = fresh_questions.fn([known], [coverage("reasoning")], 60, 0.5, REHEARSAL, NOBODY, 0)
     questions = read_questions(made)
-    inside = {json.loads(line)["prompt"] for line in (store.open(known) / "train.jsonl").read_text().split("\n") if line}
+    inside = {
+        json.loads(line)["prompt"] for line in (store.open(known) / "train.jsonl").read_text().split("\n") if line
+    }
     assert not inside & {question.prompt for question in questions}
     assert len({question.prompt for question in questions}) == len(questions) == 180
     assert {question.domain for question in questions} == {"math", "reasoning", "common_sense"}
@@ -43,12 +45,23 @@ def test_easy_questions_that_run_out_are_made_up_for_by_hard_ones() -> None:
 
 
 def benchmark(path: Path) -> BenchmarkSource:
-    rows = [{"question": f"A box holds {n} pens. How many do {n} boxes hold?", "answer": f"{n} times {n} is {n * n}.\n#### {n * n}"} for n in range(2, 12)]
+    rows = [
+        {
+            "question": f"A box holds {n} pens. How many do {n} boxes hold?",
+            "answer": f"{n} times {n} is {n * n}.\n#### {n * n}",
+        }
+        for n in range(2, 12)
+    ]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return BenchmarkSource(kind="benchmarks", benchmarks=(Benchmark(format="gsm8k", url=str(path), sha256=None, answers_url=None, test=1, calibration=0),))
+    return BenchmarkSource(
+        kind="benchmarks",
+        benchmarks=(Benchmark(format="gsm8k", url=str(path), sha256=None, answers_url=None, test=1, calibration=0),),
+    )
 
 
-def test_a_benchmarks_training_questions_fill_both_difficulties_and_leave_out_the_known(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_benchmarks_training_questions_fill_both_difficulties_and_leave_out_the_known(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     source = benchmark(tmp_path / "train.jsonl")
     first = fresh_questions.fn([], [coverage("reasoning")], 4, 0.5, source, NOBODY, 0)
     rest = fresh_questions.fn([first], [coverage("reasoning")], 10, 0.5, source, NOBODY, 0)
@@ -90,14 +103,38 @@ def test_what_is_missing_is_asked_for_in_other_words_and_what_was_dropped_is_cou
 
 def settings(*names: str) -> dict[str, object]:
     lora = {
-        "rank": 2, "alpha": 4, "dropout": 0, "targets": ("q_proj",), "quantise": "none", "closing": True, "dtype": "float32", "arithmetic": "float32", "device": "cpu",
-        "checkpointing": False, "epochs": 1, "batch": 1, "accumulation": 1, "max_length": 64, "learning_rate": 0.1, "schedule": "linear", "warmup": 0, "weight_decay": 0,
-        "clip": 1, "evaluations": 1, "validation_examples": 1, "patience": 1,
-    }  # fmt: skip
+        "rank": 2,
+        "alpha": 4,
+        "dropout": 0,
+        "targets": ("q_proj",),
+        "quantise": "none",
+        "closing": True,
+        "dtype": "float32",
+        "arithmetic": "float32",
+        "device": "cpu",
+        "checkpointing": False,
+        "epochs": 1,
+        "batch": 1,
+        "accumulation": 1,
+        "max_length": 64,
+        "learning_rate": 0.1,
+        "schedule": "linear",
+        "warmup": 0,
+        "weight_decay": 0,
+        "clip": 1,
+        "evaluations": 1,
+        "validation_examples": 1,
+        "patience": 1,
+    }
     return {
-        "source": REHEARSAL, "questions": 1, "hard_share": 0.5, "cascade": CASCADE, "mixture": Mixture(own_right=0, replay=0, validation_share=0.1),
-        "acceptance": Acceptance(minimum_gain=0, allowed_loss=0), "each": [{"name": name, "lora": lora} for name in names],
-    }  # fmt: skip
+        "source": REHEARSAL,
+        "questions": 1,
+        "hard_share": 0.5,
+        "cascade": CASCADE,
+        "mixture": Mixture(own_right=0, replay=0, validation_share=0.1),
+        "acceptance": Acceptance(minimum_gain=0, allowed_loss=0),
+        "each": [{"name": name, "lora": lora} for name in names],
+    }
 
 
 def test_coverages_are_valid_and_what_is_left_over_is_one_coverage() -> None:

@@ -1,4 +1,5 @@
-"""Every field of the modifiers settings that a step reads changes what is asked, made or decided. The phase's own are in tests/flows."""
+"""Every field of the modifiers settings that a step reads changes what is asked, made or decided. The phase's own are
+in tests/flows."""
 
 import json
 from contextlib import suppress
@@ -39,7 +40,15 @@ def asked() -> list[dict[str, Any]]:
 
 def mended(**changes: Any) -> Artifact:
     settings = CASCADE.model_copy(update=changes)
-    return cascade.fn("reasoning", failed(FAILS, count=8), coverage("reasoning"), list(settings.tiers), settings, teachers().only(*settings.tiers), LICENSES)
+    return cascade.fn(
+        "reasoning",
+        failed(FAILS, count=8),
+        coverage("reasoning"),
+        list(settings.tiers),
+        settings,
+        teachers().only(*settings.tiers),
+        LICENSES,
+    )
 
 
 def keys(made: Artifact) -> list[list[str]]:
@@ -50,14 +59,22 @@ def keys(made: Artifact) -> list[list[str]]:
 
 def test_the_tiers_are_asked_in_their_order() -> None:
     for tiers in (("tier1",), ("tier1", "tier3"), TIERS):
-        assert [tier["role"] for tier in json.loads((store.open(mended(tiers=tiers)) / "tiers.json").read_text())] == list(tiers)
-    settings = Modifiers.model_validate(modifiers("code") | {"cascade": CASCADE.model_copy(update={"tiers": ("tier1_{modifier}",)})})
+        assert [
+            tier["role"] for tier in json.loads((store.open(mended(tiers=tiers)) / "tiers.json").read_text())
+        ] == list(tiers)
+    settings = Modifiers.model_validate(
+        modifiers("code") | {"cascade": CASCADE.model_copy(update={"tiers": ("tier1_{modifier}",)})}
+    )
     assert settings.tiers("code") == ["tier1_code"]
 
 
 def test_max_tokens_cuts_answers_off() -> None:
     def cut(max_tokens: int) -> int:
-        rows = [Rejected.model_validate_json(row) for row in (store.open(mended(max_tokens=max_tokens)) / REJECTED).read_text().split("\n") if row]
+        rows = [
+            Rejected.model_validate_json(row)
+            for row in (store.open(mended(max_tokens=max_tokens)) / REJECTED).read_text().split("\n")
+            if row
+        ]
         return sum(reason.startswith("cut off") for row in rows for reason in row.reasons)
 
     assert cut(300) == 0 < cut(2)
@@ -65,7 +82,10 @@ def test_max_tokens_cuts_answers_off() -> None:
 
 def test_the_first_answer_has_the_temperature_and_further_ones_the_retry_temperature() -> None:
     """Two attempts at one tier of which nobody solves five in a row: the keys of the first and second calls."""
-    plain, other, retried = (keys(mended(tiers=("tier1",), max_tokens=2, **change)) for change in ({}, {"temperature": 0.9}, {"retry_temperature": 0.9}))
+    plain, other, retried = (
+        keys(mended(tiers=("tier1",), max_tokens=2, **change))
+        for change in ({}, {"temperature": 0.9}, {"retry_temperature": 0.9})
+    )
     assert plain
     assert {len(row) for row in plain} == {2}
     assert all(mine[0] != theirs[0] and mine[1] == theirs[1] for mine, theirs in zip(plain, other, strict=True))
@@ -78,7 +98,10 @@ def test_attempts_are_made_at_each_tier() -> None:
 
 
 def source(**changes: Any) -> TeacherSource:
-    return TeacherSource.model_validate({"kind": "teachers", "role": "questions", "batch": 10, "max_tokens": 1000, "temperature": 0.7, "attempts": 1} | changes)
+    return TeacherSource.model_validate(
+        {"kind": "teachers", "role": "questions", "batch": 10, "max_tokens": 1000, "temperature": 0.7, "attempts": 1}
+        | changes
+    )
 
 
 def written(covers: Coverage | None = None, **changes: Any) -> list[dict[str, Any]]:
@@ -118,15 +141,32 @@ def test_another_temperature_is_another_call() -> None:
 @pytest.mark.parametrize("kind", ["rehearsal", "benchmarks", "teachers"])
 def test_the_kind_decides_where_questions_come_from(kind: str, tmp_path: Path) -> None:
     chosen = {"rehearsal": REHEARSAL, "benchmarks": benchmark(tmp_path / "rows.jsonl"), "teachers": source()}[kind]
-    found = read_questions(fresh_questions.fn([], [coverage("reasoning").model_copy(update={"domains": ("math",)})], 4, 0.5, chosen, teachers().only("questions"), 0))
-    assert {question.source.split()[0] for question in found} == {{"rehearsal": "rehearsal", "benchmarks": "gsm8k", "teachers": "teacher"}[kind]}
+    found = read_questions(
+        fresh_questions.fn(
+            [],
+            [coverage("reasoning").model_copy(update={"domains": ("math",)})],
+            4,
+            0.5,
+            chosen,
+            teachers().only("questions"),
+            0,
+        )
+    )
+    assert {question.source.split()[0] for question in found} == {
+        {"rehearsal": "rehearsal", "benchmarks": "gsm8k", "teachers": "teacher"}[kind]
+    }
 
 
 def test_the_benchmarks_of_a_source_are_those_that_are_read(tmp_path: Path) -> None:
     one, other = benchmark(tmp_path / "one.jsonl"), tmp_path / "other.jsonl"
     other.write_text('{"question": "How many legs have 3 hens?", "answer": "6\\n#### 6"}\n')
-    both = one.model_copy(update={"benchmarks": (*one.benchmarks, one.benchmarks[0].model_copy(update={"url": str(other)}))})
-    counts = [len(read_questions(fresh_questions.fn([], [coverage("reasoning")], 20, 1.0, chosen, teachers().only(), 0))) for chosen in (one, both)]
+    both = one.model_copy(
+        update={"benchmarks": (*one.benchmarks, one.benchmarks[0].model_copy(update={"url": str(other)}))}
+    )
+    counts = [
+        len(read_questions(fresh_questions.fn([], [coverage("reasoning")], 20, 1.0, chosen, teachers().only(), 0)))
+        for chosen in (one, both)
+    ]
     assert counts == [10, 11]
 
 
@@ -153,13 +193,17 @@ def test_description_and_hints_are_what_teachers_are_told() -> None:
 
 def test_the_domains_of_a_coverage_are_those_that_are_asked_about() -> None:
     for domains in (("math",), ("math", "reading")):
-        made = fresh_questions.fn([], [coverage("reasoning").model_copy(update={"domains": domains})], 4, 0.5, REHEARSAL, teachers().only(), 0)
+        made = fresh_questions.fn(
+            [], [coverage("reasoning").model_copy(update={"domains": domains})], 4, 0.5, REHEARSAL, teachers().only(), 0
+        )
         assert {question.domain for question in read_questions(made)} == set(domains)
 
 
 def test_own_right_replay_and_validation_share_are_the_mixture() -> None:
     found, rehearsed = failed(FAILS, count=20), dataset(examples(12))
-    lessons = cascade.fn("reasoning", found, coverage("reasoning"), list(TIERS), CASCADE, teachers().only(*TIERS), LICENSES)
+    lessons = cascade.fn(
+        "reasoning", found, coverage("reasoning"), list(TIERS), CASCADE, teachers().only(*TIERS), LICENSES
+    )
     solved = int(lessons.metrics["solved"])
     assert solved >= 8
 
@@ -174,15 +218,26 @@ def test_own_right_replay_and_validation_share_are_the_mixture() -> None:
     assert counts(validation_share=0.5)["validation"] == pytest.approx(2 * plain["validation"], abs=3)
 
 
-@pytest.mark.parametrize(("changes", "accepted"), [({}, True), ({"minimum_gain": 0.06}, False), ({"allowed_loss": 0.03}, False)])
+@pytest.mark.parametrize(
+    ("changes", "accepted"), [({}, True), ({"minimum_gain": 0.06}, False), ({"allowed_loss": 0.03}, False)]
+)
 def test_minimum_gain_and_allowed_loss_decide(changes: dict[str, float], accepted: bool) -> None:
     rule = Acceptance.model_validate({"minimum_gain": 0.04, "allowed_loss": 0.05} | changes)
-    assert verdict(Interval(mean=0.1, low=0.05, high=0.15, n=50), Interval(mean=-0.04, low=-0.08, high=0.0, n=50), rule)[0] is accepted
+    assert (
+        verdict(Interval(mean=0.1, low=0.05, high=0.15, n=50), Interval(mean=-0.04, low=-0.08, high=0.0, n=50), rule)[0]
+        is accepted
+    )
 
 
-@pytest.mark.parametrize("tier", ["{modifier:3000000000}", "{modifier!r}", "{modifier.__class__}", "{0}", "{}", "tier{", "{{modifier}}", "{other}"])
+@pytest.mark.parametrize(
+    "tier",
+    ["{modifier:3000000000}", "{modifier!r}", "{modifier.__class__}", "{0}", "{}", "tier{", "{{modifier}}", "{other}"],
+)
 def test_a_role_of_the_cascade_names_its_modifier_plainly_and_nothing_else_in_braces(tier: str) -> None:
     with pytest.raises(ValidationError, match="the only thing in braces"):
         Cascade.model_validate(CASCADE.model_dump() | {"tiers": [tier]})
-    plain = Modifiers.model_validate(modifiers("code") | {"cascade": CASCADE.model_copy(update={"tiers": ("small", "{modifier}", "a_{modifier}_{modifier}")})})
+    plain = Modifiers.model_validate(
+        modifiers("code")
+        | {"cascade": CASCADE.model_copy(update={"tiers": ("small", "{modifier}", "a_{modifier}_{modifier}")})}
+    )
     assert plain.tiers("code") == ["small", "code", "a_code_code"]

@@ -25,7 +25,14 @@ NAMES = ("reasoning", "automation")
 @pytest.fixture
 def settings() -> Modifiers:
     nano = load("nano").modifiers
-    return nano.model_copy(update={"cascade": CASCADE, "source": SOURCE, "questions": 16, "each": tuple(one for one in nano.each if one.name in NAMES)})
+    return nano.model_copy(
+        update={
+            "cascade": CASCADE,
+            "source": SOURCE,
+            "questions": 16,
+            "each": tuple(one for one in nano.each if one.name in NAMES),
+        }
+    )
 
 
 @pytest.mark.slow
@@ -35,7 +42,9 @@ def test_a_cascade_is_billed_by_step_and_teacher_and_the_rest_is_projected(setti
 
     @flow
     def phase() -> tuple[Artifact, Artifact]:
-        asked = fresh_questions([], [covers], settings.questions, settings.hard_share, SOURCE, known.only("questions"), 0)
+        asked = fresh_questions(
+            [], [covers], settings.questions, settings.hard_share, SOURCE, known.only("questions"), 0
+        )
         mended = cascade("reasoning", found, covers, list(TIERS), CASCADE, known.only(*TIERS), LICENSES)
         show_modifiers_spending({"reasoning: questions": asked, "reasoning: answers": mended}, settings, known)
         return asked, mended
@@ -45,7 +54,12 @@ def test_a_cascade_is_billed_by_step_and_teacher_and_the_rest_is_projected(setti
     told = rows(page.split("## This run")[0])
     journal = Journal(None)
     with journal.reading() as db:
-        counted = {(role, teacher): count for role, teacher, count in db.execute(select(calls.c.role, calls.c.teacher, func.count()).group_by(calls.c.role, calls.c.teacher))}
+        counted = {
+            (role, teacher): count
+            for role, teacher, count in db.execute(
+                select(calls.c.role, calls.c.teacher, func.count()).group_by(calls.c.role, calls.c.teacher)
+            )
+        }
     journal.close()
     written = sum(count for (role, _), count in counted.items() if role == "questions")
     assert told["reasoning: questions"][0] == str(written) != "0"
@@ -56,10 +70,17 @@ def test_a_cascade_is_billed_by_step_and_teacher_and_the_rest_is_projected(setti
     assert told["reasoning: answers"][1::2] == [str(round(planned.calls)), f"${planned.dollars:.4f}"]
     wrong = int(mended.metrics["rejected_wrong"])
     assert f"wrong {wrong}" in told["reasoning: answers"][-1]
-    assert sum(int(value) for name, value in mended.metrics.items() if name.startswith("rejected_")) == mended.metrics["calls"] - mended.metrics["solved"]
+    assert (
+        sum(int(value) for name, value in mended.metrics.items() if name.startswith("rejected_"))
+        == mended.metrics["calls"] - mended.metrics["solved"]
+    )
     assert {"automation: questions", "automation: answers"} < set(told)
     assert float(told["automation: answers"][1].lstrip("$")) > 0
-    ran = [[cell.strip() for cell in line.strip("|").split("|")] for line in page.split("## This run")[1].split("## Account")[0].split("\n") if line.startswith("| ")]
+    ran = [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in page.split("## This run")[1].split("## Account")[0].split("\n")
+        if line.startswith("| ")
+    ]
     assert {(role, teacher): int(new) for role, teacher, new, *_ in ran[1:-1]} == counted
     phase()
     assert "No teacher was asked: what is made came from the cache." in pages()

@@ -58,12 +58,26 @@ def written(reply: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     text = reply if isinstance(reply, str) else "<think>{}</think>" + json.dumps(reply)
     with wire.Running() as server:
         server.plan(answers={f"Write {count} questions.": text})
-        source = TeacherSource(kind="teachers", role="questions", batch=count, max_tokens=1000, temperature=0.7, attempts=1)
-        return fresh_questions.fn([], [coverage("reasoning").model_copy(update={"domains": ("math",)})], 8, 0.0, source, settings(teacher(server.url)), 0)
+        source = TeacherSource(
+            kind="teachers", role="questions", batch=count, max_tokens=1000, temperature=0.7, attempts=1
+        )
+        return fresh_questions.fn(
+            [],
+            [coverage("reasoning").model_copy(update={"domains": ("math",)})],
+            8,
+            0.0,
+            source,
+            settings(teacher(server.url)),
+            0,
+        )
 
 
 def test_usable_items_are_kept_and_the_others_counted_by_their_reason(monkeypatch: pytest.MonkeyPatch) -> None:
-    mixed = [item for three in zip(GOOD, MALFORMED, UNCHECKABLE, strict=False) for item in three] + MALFORMED[len(GOOD) :] + UNCHECKABLE[len(GOOD) :]
+    mixed = (
+        [item for three in zip(GOOD, MALFORMED, UNCHECKABLE, strict=False) for item in three]
+        + MALFORMED[len(GOOD) :]
+        + UNCHECKABLE[len(GOOD) :]
+    )
     made = written({"questions": mixed}, monkeypatch)
     found = {question.prompt: question.expected for question in read_questions(made)}
     assert {prompt: (expected.kind, expected.value) for prompt, expected in found.items() if expected} == {
@@ -104,7 +118,9 @@ def test_a_check_is_tried_when_it_arrives(expected: tuple[Any, str], why: str | 
 
 def test_teachers_who_reason_mend_as_others_do() -> None:
     questions = read_questions(posed(count=4))
-    easy, hard = (next(question for question in questions if question.difficulty == level) for level in ("easy", "hard"))
+    easy, hard = (
+        next(question for question in questions if question.difficulty == level) for level in ("easy", "hard")
+    )
     parts = taken_apart("<think>is it 5? [DRAFT]</think>\n4", easy)
     assert parts is not None
     assert parts.response == "4"
@@ -112,7 +128,11 @@ def test_teachers_who_reason_mend_as_others_do() -> None:
     plain = taken_apart(sections, hard)
     assert plain is not None
     assert (plain.draft, plain.thinking, plain.response) == ("5 no", "2 and 2", "4")
-    for text in (f"<think>hm\n[DRAFT]\nso</think>\n{sections}", f"hm</think>{sections}", sections.replace("\n4", "\n<think>or 5?</think>\n4")):
+    for text in (
+        f"<think>hm\n[DRAFT]\nso</think>\n{sections}",
+        f"hm</think>{sections}",
+        sections.replace("\n4", "\n<think>or 5?</think>\n4"),
+    ):
         assert taken_apart(text, hard) == plain
     for text in ("<think>4", "<think>4</think>", "4</think>"):
         assert taken_apart(text, easy) is None

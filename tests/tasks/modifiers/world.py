@@ -22,17 +22,54 @@ LICENSES = {f"rehearsal-{size}": "CC0-1.0" for size in ("small", "medium", "larg
 def teachers(cap: str = "10") -> Teachers:
     models = {}
     for size, output in (("small", "0.4"), ("medium", "2"), ("large", "8")):
-        prices = Prices(input=Decimal("0.1"), cached=Decimal("0.1"), cache_write=Decimal("0.1"), output=Decimal(output), batch=Decimal(1))
+        prices = Prices(
+            input=Decimal("0.1"),
+            cached=Decimal("0.1"),
+            cache_write=Decimal("0.1"),
+            output=Decimal(output),
+            batch=Decimal(1),
+        )
         models[f"rehearsal-{size}"] = TeacherModel(
-            provider="rehearsal", model=f"rehearsal-{size}", base_url=None, options={}, temperature=True, key_env=None, block=None, prices=prices,
-            requests_per_minute=None, tokens_per_minute=None, timeout_s=60, max_retries=1, batch=False, idempotent_s=0,
-        )  # fmt: skip
-    roles = {"tier1": ("rehearsal-small",), "tier2": ("rehearsal-medium",), "tier3": ("rehearsal-large",), "questions": ("rehearsal-large",)}
-    return Teachers(account="test", cap_dollars=Decimal(cap), journal=None, concurrency=8, limiter="journal", batch_poll_s=1, models=models, roles=roles)
+            provider="rehearsal",
+            model=f"rehearsal-{size}",
+            base_url=None,
+            options={},
+            temperature=True,
+            key_env=None,
+            block=None,
+            prices=prices,
+            requests_per_minute=None,
+            tokens_per_minute=None,
+            timeout_s=60,
+            max_retries=1,
+            batch=False,
+            idempotent_s=0,
+        )
+    roles = {
+        "tier1": ("rehearsal-small",),
+        "tier2": ("rehearsal-medium",),
+        "tier3": ("rehearsal-large",),
+        "questions": ("rehearsal-large",),
+    }
+    return Teachers(
+        account="test",
+        cap_dollars=Decimal(cap),
+        journal=None,
+        concurrency=8,
+        limiter="journal",
+        batch_poll_s=1,
+        models=models,
+        roles=roles,
+    )
 
 
 def examples(count: int = 20, domains: tuple[Domain, ...] = DOMAINS) -> list[Example]:
-    return [row for domain in domains for difficulty in ("easy", "hard") for row in world.examples(domain, difficulty, "train", count, 0)]
+    return [
+        row
+        for domain in domains
+        for difficulty in ("easy", "hard")
+        for row in world.examples(domain, difficulty, "train", count, 0)
+    ]
 
 
 def dataset(rows: list[Example]) -> Artifact:
@@ -47,16 +84,29 @@ def posed(name: str = "reasoning", count: int = 30, seed: int = 0) -> Artifact:
 
 
 def answers(questions: list[Question], fails: set[str]) -> list[Answered]:
-    """Right answers, worked where the question is hard; another text for the task types in ``fails``. Judged by the checker."""
+    """Right answers, worked where the question is hard; another text for the task types in ``fails``. Judged by the
+    checker."""
     texts = []
     for question in questions:
         parts = world.worked(question.prompt)
         assert parts is not None
         draft = f"<draft>{parts.draft}</draft><thinking>{parts.thinking}</thinking>" if parts.draft is not None else ""
         texts.append(template.escape(draft + ("I do not know" if question.task_type in fails else parts.response)))
-    verdicts = check_all([(question.expected, text) for question, text in zip(questions, texts, strict=True) if question.expected])
+    verdicts = check_all(
+        [(question.expected, text) for question, text in zip(questions, texts, strict=True) if question.expected]
+    )
     return [
-        Answered(question=q.id, domain=q.domain, difficulty=q.difficulty, task_type=q.task_type, prompt=q.prompt, text=t, correct=v.correct, reason=v.reason, logprobs=(-0.1,))
+        Answered(
+            question=q.id,
+            domain=q.domain,
+            difficulty=q.difficulty,
+            task_type=q.task_type,
+            prompt=q.prompt,
+            text=t,
+            correct=v.correct,
+            reason=v.reason,
+            logprobs=(-0.1,),
+        )
         for q, t, v in zip(questions, texts, verdicts, strict=True)
     ]
 

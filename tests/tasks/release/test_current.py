@@ -108,12 +108,20 @@ def test_a_rollback_to_nothing_or_to_a_damaged_release_is_refused() -> None:
     assert current().release == one["b"]
 
 
-moves = st.lists(st.one_of(st.tuples(st.just("promote"), st.sampled_from("abcd")), st.tuples(st.just("rollback"), st.sampled_from(["", *"abcd"]))), max_size=12)
+moves = st.lists(
+    st.one_of(
+        st.tuples(st.just("promote"), st.sampled_from("abcd")),
+        st.tuples(st.just("rollback"), st.sampled_from(["", *"abcd"])),
+    ),
+    max_size=12,
+)
 
 
 @given(moves, st.integers(0, 3))
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_whatever_is_done_the_list_holds_each_release_once_and_the_last_is_current(state: Path, done: list[tuple[str, str]], keep: int) -> None:
+def test_whatever_is_done_the_list_holds_each_release_once_and_the_last_is_current(
+    state: Path, done: list[tuple[str, str]], keep: int
+) -> None:
     shutil.rmtree(state, ignore_errors=True)
     one = {name: made(name) for name in "abcd"}
     report = made("report", "report")
@@ -148,7 +156,9 @@ def test_of_several_at_once_none_is_lost_and_of_several_candidates_one_wins() ->
     results = context.Queue()
 
     def race(prefix: str, compared_with: str | None) -> list[str]:
-        racers = [context.Process(target=_promote, args=(f"{prefix}{number}", compared_with, results)) for number in range(8)]
+        racers = [
+            context.Process(target=_promote, args=(f"{prefix}{number}", compared_with, results)) for number in range(8)
+        ]
         for racer in racers:
             racer.start()
         said = [results.get(timeout=200) for _ in racers]

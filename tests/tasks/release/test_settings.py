@@ -1,4 +1,5 @@
-"""Every field of the release settings: on the card, in release.json, in how a release answers, and in what stays listed."""
+"""Every field of the release settings: on the card, in release.json, in how a release answers, and in what stays
+listed."""
 
 import json
 from typing import Any
@@ -43,20 +44,49 @@ def parts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Artifact]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("COGUMI_HOME", str(tmp_path_factory.mktemp("home")))
         prompts = draw(["math", "coding"], "train", 20, 0)
-        learning = DomainLearning(sizes=(3,), buckets=64, characters=200, epochs=1, batch=32, learning_rate=0.05, decay=0.0)
+        learning = DomainLearning(
+            sizes=(3,), buckets=64, characters=200, epochs=1, batch=32, learning_rate=0.05, decay=0.0
+        )
         classifier = domains.fit([prompt for prompt, _ in prompts], [domain for _, domain in prompts], learning, 0)
-        network = RouterLearning(layers=(48, 1), first_tokens=64, epochs=1, patience=1, set_aside=0.2, batch=32, learning_rate=0.01, decay=0.0)
+        network = RouterLearning(
+            layers=(48, 1),
+            first_tokens=64,
+            epochs=1,
+            patience=1,
+            set_aside=0.2,
+            batch=32,
+            learning_rate=0.01,
+            decay=0.0,
+        )
         answers = guesses(prompts, 1)
-        fitted, _ = router.fit(router.all_inputs(answers, classifier, 64, 48), np.array([answer.correct for answer in answers]), network, 0)
+        fitted, _ = router.fit(
+            router.all_inputs(answers, classifier, 64, 48), np.array([answer.correct for answer in answers]), network, 0
+        )
         with store.create("router") as folder:
             Router(classifier, fitted, 1.0, 0.0, 0.5, {}).save(folder.path)
-        stats = {"rows": {"train": 1, "validation": 0}, "quality": {"mean": 8.0}, "teachers": [{"teacher_model": "rehearsal-large"}]}
+        stats = {
+            "rows": {"train": 1, "validation": 0},
+            "quality": {"mean": 8.0},
+            "teachers": [{"teacher_model": "rehearsal-large"}],
+        }
         judged = evaluate.fn(tiny().ggufs["F32"], sayings(), evaluation())
-        return {"router": folder.artifact, "dataset": made("dataset", stats_dot_json=json.dumps(stats)), "evaluation": judged}
+        return {
+            "router": folder.artifact,
+            "dataset": made("dataset", stats_dot_json=json.dumps(stats)),
+            "evaluation": judged,
+        }
 
 
 def release(parts: dict[str, Artifact], profile: str = "nano", **changes: Any) -> Artifact:
-    plain = {"title": "One", "license": "CC0-1.0", "size_limit_mib": 8, "context_tokens": 128, "answer_tokens": 16, "log": "full", "keep": 3}
+    plain = {
+        "title": "One",
+        "license": "CC0-1.0",
+        "size_limit_mib": 8,
+        "context_tokens": 128,
+        "answer_tokens": 16,
+        "log": "full",
+        "keep": 3,
+    }
     return assemble.fn(
         profile,
         tiny().model,
@@ -112,7 +142,9 @@ def test_context_tokens_bound_a_conversation(parts: dict[str, Artifact]) -> None
             responder.reply(long)
 
 
-@pytest.mark.parametrize(("log", "lines", "kept"), [("full", 1, "Say apple pear"), ("numbers", 1, None), ("off", 0, None)])
+@pytest.mark.parametrize(
+    ("log", "lines", "kept"), [("full", 1, "Say apple pear"), ("numbers", 1, None), ("off", 0, None)]
+)
 def test_log_decides_what_is_written_down(parts: dict[str, Artifact], log: str, lines: int, kept: str | None) -> None:
     made = release(parts, log=log)
     with Responder(store.open(made), threads=1) as responder:

@@ -11,7 +11,15 @@ from blocks.rehearsal import world
 
 def answered(prompt: str, domain: Domain, correct: bool, logprobs: Sequence[float]) -> Answered:
     return Answered(
-        question=world.question_id(prompt), domain=domain, difficulty="easy", task_type="t", prompt=prompt, text="x", correct=correct, reason="", logprobs=tuple(logprobs)
+        question=world.question_id(prompt),
+        domain=domain,
+        difficulty="easy",
+        task_type="t",
+        prompt=prompt,
+        text="x",
+        correct=correct,
+        reason="",
+        logprobs=tuple(logprobs),
     )
 
 
@@ -27,9 +35,11 @@ def draw(domains: Sequence[Domain], split: world.Split, count: int, seed: int) -
 
 
 def guesses(prompts: Sequence[tuple[str, Domain]], seed: int) -> list[Answered]:
-    """Answers in which one token of 3–30 is a guess, and right as often as its probability says; the other tokens are sure.
+    """Answers in which one token of 3–30 is a guess, and right as often as its probability says; the other tokens are
+    sure.
 
-    So the lowest log-probability is all there is to know, and the mean over the answer hides it the more, the longer it is."""
+    So the lowest log-probability is all there is to know, and the mean over the answer hides it the more, the longer it
+    is."""
     random = np.random.default_rng(seed)
     made = []
     for prompt, domain in prompts:

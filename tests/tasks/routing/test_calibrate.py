@@ -71,9 +71,20 @@ def test_a_worse_than_chance_order_is_not_turned_round_by_temperature() -> None:
 
 
 def test_the_step_reports_before_and_after_on_questions_it_was_not_fitted_on() -> None:
-    settings = RouterLearning(layers=(48, 16, 1), first_tokens=64, epochs=20, patience=20, set_aside=0.1, batch=64, learning_rate=0.02, decay=0.0)
+    settings = RouterLearning(
+        layers=(48, 16, 1),
+        first_tokens=64,
+        epochs=20,
+        patience=20,
+        set_aside=0.1,
+        batch=64,
+        learning_rate=0.02,
+        decay=0.0,
+    )
     prompts = draw(["math", "coding", "tool_use", "reasoning"], "train", 60, 0)
-    learning = DomainLearning(sizes=(3,), buckets=256, characters=200, epochs=2, batch=32, learning_rate=0.05, decay=0.0)
+    learning = DomainLearning(
+        sizes=(3,), buckets=256, characters=200, epochs=2, batch=32, learning_rate=0.05, decay=0.0
+    )
     classifier = fit([prompt for prompt, _ in prompts], [domain for _, domain in prompts], learning, 0)
     with store.create("domain_classifier") as folder:
         write(folder.path, "classifier", classifier.arrays(), {"classifier": classifier.description()})

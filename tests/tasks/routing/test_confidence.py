@@ -31,7 +31,11 @@ def test_quantiles_are_numpys_and_do_not_depend_on_the_order(logprobs: list[floa
 
 def test_one_guess_in_a_long_answer_stays_visible() -> None:
     short, long = ([math.log(0.2)] + [math.log(0.99)] * n for n in (2, 60))
-    assert features(short, 100)[AT["quantile_0.0"]] == features(long, 100)[AT["quantile_0.0"]] == pytest.approx(math.log(0.2))
+    assert (
+        features(short, 100)[AT["quantile_0.0"]]
+        == features(long, 100)[AT["quantile_0.0"]]
+        == pytest.approx(math.log(0.2))
+    )
     assert features(short, 100)[AT["highest_entropy"]] == pytest.approx(features(long, 100)[AT["highest_entropy"]])
     assert features(long, 100)[AT["mean"]] > -0.05 > features(short, 100)[AT["mean"]]
 

@@ -49,4 +49,8 @@ def test_an_excerpt_keeps_both_ends(text: str, characters: int) -> None:
     read = ngrams.excerpt(text, characters)
     half = characters // 2
     assert len(read) <= characters + 1
-    assert (read == text) if len(text) <= characters else (read[:half], read[len(read) - half :]) == (text[:half], text[len(text) - half :])
+    assert (
+        (read == text)
+        if len(text) <= characters
+        else (read[:half], read[len(read) - half :]) == (text[:half], text[len(text) - half :])
+    )

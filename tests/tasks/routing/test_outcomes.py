@@ -17,11 +17,21 @@ FIRST = 10
 def outcomes(rows: list[tuple[float, bool, bool, bool, int, int]]) -> Outcomes:
     confidence, covered, base, other, base_tokens, other_tokens = map(np.array, zip(*rows, strict=True))
     other, other_tokens = np.where(covered, other, base), np.where(covered, other_tokens, base_tokens)
-    return Outcomes(confidence, covered, base, other, base_tokens.astype(float), other_tokens.astype(float), np.minimum(base_tokens, FIRST).astype(float))
+    return Outcomes(
+        confidence,
+        covered,
+        base,
+        other,
+        base_tokens.astype(float),
+        other_tokens.astype(float),
+        np.minimum(base_tokens, FIRST).astype(float),
+    )
 
 
 @given(ROWS, st.floats(0, 1))
-def test_a_threshold_costs_and_brings_what_counting_says(rows: list[tuple[float, bool, bool, bool, int, int]], threshold: float) -> None:
+def test_a_threshold_costs_and_brings_what_counting_says(
+    rows: list[tuple[float, bool, bool, bool, int, int]], threshold: float
+) -> None:
     right = tokens = base_tokens = 0
     for sure, covered, base, other, base_length, other_length in rows:
         routed = covered and sure < threshold
@@ -34,7 +44,9 @@ def test_a_threshold_costs_and_brings_what_counting_says(rows: list[tuple[float,
 
 
 @given(ROWS)
-def test_no_threshold_beats_the_oracle_and_random_meets_both_ends(rows: list[tuple[float, bool, bool, bool, int, int]]) -> None:
+def test_no_threshold_beats_the_oracle_and_random_meets_both_ends(
+    rows: list[tuple[float, bool, bool, bool, int, int]],
+) -> None:
     found = outcomes(rows)
     limits = bounds(found, 5)
     points = curve(found, grid(11))
@@ -45,7 +57,13 @@ def test_no_threshold_beats_the_oracle_and_random_meets_both_ends(rows: list[tup
 
 
 def test_recall_names_what_routing_reaches() -> None:
-    rows = [(0.1, True, False, True, 5, 5), (0.9, True, False, True, 5, 5), (0.1, True, True, False, 5, 5), (0.1, False, False, True, 5, 5), (0.9, True, True, True, 5, 5)]
+    rows = [
+        (0.1, True, False, True, 5, 5),
+        (0.9, True, False, True, 5, 5),
+        (0.1, True, True, False, 5, 5),
+        (0.1, False, False, True, 5, 5),
+        (0.9, True, True, True, 5, 5),
+    ]
     assert recall(outcomes(rows), 0.5) == {"base_wrong": 0.5, "mendable": 0.5, "breakable": 1.0, "covered": 0.5}
     assert np.isnan(recall(outcomes(rows[4:]), 0.5)["mendable"])
 

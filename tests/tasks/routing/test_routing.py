@@ -26,7 +26,16 @@ from tests.tasks.routing.answers import answered, draw, evaluation, guesses
 DOMAINS: tuple[Domain, ...] = ("math", "coding", "tool_use", "reading")
 COVERS = {"code": ["coding"], "reasoning": ["math"]}
 LEARNING = DomainLearning(sizes=(3, 4), buckets=2048, characters=500, epochs=4, batch=32, learning_rate=0.05, decay=0.0)
-NETWORK = RouterLearning(layers=(48, 24, 12, 1), first_tokens=64, epochs=40, patience=8, set_aside=0.15, batch=64, learning_rate=0.005, decay=0.01)
+NETWORK = RouterLearning(
+    layers=(48, 24, 12, 1),
+    first_tokens=64,
+    epochs=40,
+    patience=8,
+    set_aside=0.15,
+    batch=64,
+    learning_rate=0.005,
+    decay=0.01,
+)
 THRESHOLD = Threshold(default=0.8, most_cost=3.0, steps=51)
 
 
@@ -43,7 +52,9 @@ def dataset() -> Artifact:
 def mended(base: list[Answered], name: str) -> Artifact:
     """A modifier that is right where the base is wrong, and wrong on a fifth of what the base knew."""
     random = np.random.default_rng(7)
-    return evaluation([answered(a.prompt, a.domain, not a.correct or bool(random.random() > 0.2), [-0.1] * 12) for a in base], name)
+    return evaluation(
+        [answered(a.prompt, a.domain, not a.correct or bool(random.random() > 0.2), [-0.1] * 12) for a in base], name
+    )
 
 
 @pytest.fixture(scope="module")
@@ -56,14 +67,30 @@ def parts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
         known = {answer.prompt for answer in tuning}
         test = [a for a in guesses(draw(DOMAINS, "held_out", 140, 3), 3) if a.prompt not in known]
         network = learn_router.fn(classifier, [trained], NETWORK, 0)
-        calibration = calibrate_router.fn(network, classifier, evaluation(tuning, "tuning"), evaluation(test, "test"), "platt")
+        calibration = calibrate_router.fn(
+            network, classifier, evaluation(tuning, "tuning"), evaluation(test, "test"), "platt"
+        )
         modifiers = [{name: mended(answers, f"{name}{len(answers)}") for name in COVERS} for answers in (tuning, test)]
-        args = (classifier, network, calibration, COVERS, evaluation(tuning, "tuning"), modifiers[0], evaluation(test, "test"), modifiers[1], THRESHOLD, 2000, 0)
+        args = (
+            classifier,
+            network,
+            calibration,
+            COVERS,
+            evaluation(tuning, "tuning"),
+            modifiers[0],
+            evaluation(test, "test"),
+            modifiers[1],
+            THRESHOLD,
+            2000,
+            0,
+        )
         router = assemble.fn(*args)
         return {"classifier": classifier, "network": network, "router": router, "test": test, "args": args}
 
 
-def test_the_router_tells_right_from_wrong_answers_better_than_the_mean_log_probability(parts: dict[str, object]) -> None:
+def test_the_router_tells_right_from_wrong_answers_better_than_the_mean_log_probability(
+    parts: dict[str, object],
+) -> None:
     router, test = Router.load(store.open(parts["router"])), parts["test"]  # type: ignore[arg-type]
     right = [answer.correct for answer in test]  # type: ignore[attr-defined]
     learned = auroc([router.confidence(a.prompt, a.logprobs) for a in test], right)  # type: ignore[attr-defined]
@@ -108,7 +135,11 @@ def test_numpy_and_torch_agree(parts: dict[str, object]) -> None:
         modules += [linear, torch.nn.ReLU()]
     model = torch.nn.Sequential(*modules[:-1])
     vectors = np.random.default_rng(0).normal(size=(20, len(network.mean))).astype(np.float32)
-    wanted = model((torch.from_numpy(vectors) - torch.from_numpy(network.mean)) / torch.from_numpy(network.deviation))[:, 0].detach().numpy()
+    wanted = (
+        model((torch.from_numpy(vectors) - torch.from_numpy(network.mean)) / torch.from_numpy(network.deviation))[:, 0]
+        .detach()
+        .numpy()
+    )
     assert [network.logit(vector) for vector in vectors] == pytest.approx(wanted, abs=1e-4)
 
 
@@ -122,7 +153,9 @@ def test_the_same_inputs_make_the_same_router(parts: dict[str, object]) -> None:
 def test_decisions_say_why(parts: dict[str, object]) -> None:
     router = Router.load(store.open(parts["router"]))  # type: ignore[arg-type]
     coding = [prompt for prompt, *_ in draw(["coding"], "held_out", 40, 5)]
-    decisions = [router.decide(prompt, logprobs) for prompt in coding for logprobs in ([-0.001] * 10, [-0.001] * 9 + [-4.0])]
+    decisions = [
+        router.decide(prompt, logprobs) for prompt in coding for logprobs in ([-0.001] * 10, [-0.001] * 9 + [-4.0])
+    ]
     for sure, unsure in zip(decisions[::2], decisions[1::2], strict=True):
         assert sure.confidence > unsure.confidence
     for decision in decisions:
@@ -173,7 +206,9 @@ def test_too_narrow_an_input_and_one_sided_answers_are_clear_errors(parts: dict[
         learn_router.fn(parts["classifier"], [evaluation(right)], NETWORK, 0)  # type: ignore[arg-type]
 
 
-def test_a_folder_without_a_router_and_one_of_another_version_are_clear_errors(parts: dict[str, object], tmp_path: Path) -> None:
+def test_a_folder_without_a_router_and_one_of_another_version_are_clear_errors(
+    parts: dict[str, object], tmp_path: Path
+) -> None:
     with pytest.raises(BadInput, match=r"no readable router\.safetensors"):
         Router.load(tmp_path)
     router = Router.load(store.open(parts["router"]))  # type: ignore[arg-type]
@@ -193,4 +228,12 @@ def test_inputs_fill_the_width_exactly(parts: dict[str, object]) -> None:
 
 
 def test_the_reason_shows_on_which_side_of_the_threshold_the_confidence_lies() -> None:
-    assert [beside(sure, 0.99) for sure in (0.061, 0.98, 0.9899, 0.9899996, 0.99, 0.9904, 1.0)] == ["6%", "98%", "98.99%", "98.99996%", "99%", "99.04%", "100%"]
+    assert [beside(sure, 0.99) for sure in (0.061, 0.98, 0.9899, 0.9899996, 0.99, 0.9904, 1.0)] == [
+        "6%",
+        "98%",
+        "98.99%",
+        "98.99996%",
+        "99%",
+        "99.04%",
+        "100%",
+    ]

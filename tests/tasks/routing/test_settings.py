@@ -19,9 +19,22 @@ PROMPTS = draw(["math", "coding", "reading"], "train", 20, 0)
 
 
 def classifier(**changes: Any) -> DomainClassifier:
-    plain = {"sizes": (3, 4), "buckets": 256, "characters": 400, "epochs": 2, "batch": 16, "learning_rate": 0.05, "decay": 0.01}
+    plain = {
+        "sizes": (3, 4),
+        "buckets": 256,
+        "characters": 400,
+        "epochs": 2,
+        "batch": 16,
+        "learning_rate": 0.05,
+        "decay": 0.01,
+    }
     # The excerpt of a prompt matters only where prompts are long.
-    return domains.fit([prompt + " and so on" * 5 for prompt, _ in PROMPTS], [domain for _, domain in PROMPTS], DomainLearning.model_validate(plain | changes), 0)
+    return domains.fit(
+        [prompt + " and so on" * 5 for prompt, _ in PROMPTS],
+        [domain for _, domain in PROMPTS],
+        DomainLearning.model_validate(plain | changes),
+        0,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -29,14 +42,36 @@ def plain() -> DomainClassifier:
     return classifier()
 
 
-@pytest.mark.parametrize("fields", [{"sizes": (2,)}, {"buckets": 512}, {"characters": 32}, {"epochs": 3}, {"batch": 8}, {"learning_rate": 0.01}, {"decay": 0.5}])
-def test_every_field_of_the_domain_learning_changes_what_it_says(plain: DomainClassifier, fields: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"sizes": (2,)},
+        {"buckets": 512},
+        {"characters": 32},
+        {"epochs": 3},
+        {"batch": 8},
+        {"learning_rate": 0.01},
+        {"decay": 0.5},
+    ],
+)
+def test_every_field_of_the_domain_learning_changes_what_it_says(
+    plain: DomainClassifier, fields: dict[str, Any]
+) -> None:
     prompt = PROMPTS[0][0] + " and so on" * 5
     assert not np.array_equal(classifier(**fields).probabilities(prompt), plain.probabilities(prompt))
 
 
 def learned(classifier: DomainClassifier, **changes: Any) -> tuple[Network, float]:
-    settings = {"layers": (48, 8, 1), "first_tokens": 64, "epochs": 6, "patience": 6, "set_aside": 0.2, "batch": 32, "learning_rate": 0.01, "decay": 0.01}
+    settings = {
+        "layers": (48, 8, 1),
+        "first_tokens": 64,
+        "epochs": 6,
+        "patience": 6,
+        "set_aside": 0.2,
+        "batch": 32,
+        "learning_rate": 0.01,
+        "decay": 0.01,
+    }
     settings |= changes
     answers = guesses(PROMPTS, 1)
     chosen = RouterLearning.model_validate(settings)
@@ -52,8 +87,13 @@ def same(one: tuple[Network, float], other: tuple[Network, float]) -> bool:
     return all(np.array_equal(mine, theirs) for mine, theirs in zip(described(one), described(other), strict=True))
 
 
-@pytest.mark.parametrize("fields", [{"first_tokens": 3}, {"epochs": 2}, {"set_aside": 0.4}, {"batch": 8}, {"learning_rate": 0.001}, {"decay": 0.5}])
-def test_every_field_of_the_router_learning_changes_the_network(plain: DomainClassifier, fields: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    "fields",
+    [{"first_tokens": 3}, {"epochs": 2}, {"set_aside": 0.4}, {"batch": 8}, {"learning_rate": 0.001}, {"decay": 0.5}],
+)
+def test_every_field_of_the_router_learning_changes_the_network(
+    plain: DomainClassifier, fields: dict[str, Any]
+) -> None:
     assert same(learned(plain), learned(plain))
     assert not same(learned(plain), learned(plain, **fields))
 
@@ -77,11 +117,15 @@ def outcomes() -> Outcomes:
     sure = random.random(4000)
     base = random.random(4000) < sure
     other = random.random(4000) < 0.6
-    return Outcomes(sure, np.ones(4000, bool), base, other, np.full(4000, 10.0), np.full(4000, 10.0), np.full(4000, 10.0))
+    return Outcomes(
+        sure, np.ones(4000, bool), base, other, np.full(4000, 10.0), np.full(4000, 10.0), np.full(4000, 10.0)
+    )
 
 
 def chosen(**changes: Any) -> float:
-    return choose(outcomes(), Threshold.model_validate({"default": 0.6, "most_cost": 2.0, "steps": 101} | changes), 1000, 0).threshold
+    return choose(
+        outcomes(), Threshold.model_validate({"default": 0.6, "most_cost": 2.0, "steps": 101} | changes), 1000, 0
+    ).threshold
 
 
 def test_default_most_cost_and_steps_decide_the_threshold() -> None:

@@ -36,15 +36,44 @@ LORA = Lora(
     patience=2,
 )
 ANIL = Anil(
-    support=3, query=3, inner_steps=2, inner_rate=0.1, outer_rate=2e-3, tasks=3, rounds=6, head_layers=1, second_order=False, clip=0.5, held_out=0.25,
-    episodes=8, evaluate_every=2, patience=3,
-)  # fmt: skip
+    support=3,
+    query=3,
+    inner_steps=2,
+    inner_rate=0.1,
+    outer_rate=2e-3,
+    tasks=3,
+    rounds=6,
+    head_layers=1,
+    second_order=False,
+    clip=0.5,
+    held_out=0.25,
+    episodes=8,
+    evaluate_every=2,
+    patience=3,
+)
 MERGING = Merging(dtype="float32", examples=8, max_length=128, device="cpu", max_difference=1e-3, max_divergence=1e-6)
 SCRATCH = Scratch(
-    source="scratch", vocabulary=Vocabulary(tokens=400, examples=40), hidden=64, layers=3, feed_forward=128, heads=4, key_value_heads=2, rope_theta=10000.0,
-    context=256, examples=dict.fromkeys(DOMAINS, 60), drafted=0.2, initial_std=0.05, tokens=16000,
-    arithmetic="float32", batch=4, length=96, learning_rate=5e-3, warmup=0.1, weight_decay=0.1, clip=1.0,
-)  # fmt: skip
+    source="scratch",
+    vocabulary=Vocabulary(tokens=400, examples=40),
+    hidden=64,
+    layers=3,
+    feed_forward=128,
+    heads=4,
+    key_value_heads=2,
+    rope_theta=10000.0,
+    context=256,
+    examples=dict.fromkeys(DOMAINS, 60),
+    drafted=0.2,
+    initial_std=0.05,
+    tokens=16000,
+    arithmetic="float32",
+    batch=4,
+    length=96,
+    learning_rate=5e-3,
+    warmup=0.1,
+    weight_decay=0.1,
+    clip=1.0,
+)
 
 
 def changed(settings: Any, **fields: Any) -> Any:
@@ -90,7 +119,12 @@ def model(tokenizer_artifact: Artifact) -> Artifact:
 
 @pytest.fixture(scope="session")
 def dataset() -> Artifact:
-    examples = [one for domain in DOMAINS for difficulty in ("easy", "hard") for one in world.examples(domain, difficulty, "train", 24, 1)]
+    examples = [
+        one
+        for domain in DOMAINS
+        for difficulty in ("easy", "hard")
+        for one in world.examples(domain, difficulty, "train", 24, 1)
+    ]
     random.Random(0).shuffle(examples)
     return make_dataset(examples[80:], examples[:80])
 

@@ -31,7 +31,9 @@ def test_products_are_in_bfloat16_and_weights_are_not() -> None:
 @pytest.mark.skipif(not in_bfloat16("bfloat16", "cpu"), reason="this processor has no bfloat16 arithmetic")
 def test_pretraining_in_bfloat16_learns_as_in_float32(tokenizer_artifact: Artifact) -> None:
     """Would have caught casts that are kept from step to step: the loss then hardly falls."""
-    exact, rough = (pretrain(tokenizer_artifact, changed(SCRATCH, arithmetic=kind), 0) for kind in ("float32", "bfloat16"))
+    exact, rough = (
+        pretrain(tokenizer_artifact, changed(SCRATCH, arithmetic=kind), 0) for kind in ("float32", "bfloat16")
+    )
     assert digest(exact) != digest(rough)
     assert rough.metrics["validation_loss"] == pytest.approx(exact.metrics["validation_loss"], rel=0.05)
 

@@ -17,7 +17,12 @@ lengths = st.lists(st.integers(1, 20), min_size=1, max_size=60)
 
 def made(sizes: list[int]) -> list[Encoded]:
     """Examples of given lengths whose ids say which example and which place."""
-    return [Encoded([1000 * (i + 1) + j for j in range(n)], [IGNORE if j < n // 2 else 1000 * (i + 1) + j for j in range(n)]) for i, n in enumerate(sizes)]
+    return [
+        Encoded(
+            [1000 * (i + 1) + j for j in range(n)], [IGNORE if j < n // 2 else 1000 * (i + 1) + j for j in range(n)]
+        )
+        for i, n in enumerate(sizes)
+    ]
 
 
 @given(lengths)
@@ -67,7 +72,9 @@ def test_the_batch_order_repeats_whole_passes(sizes: list[int], batch: int, rows
 def test_batches_hold_examples_of_similar_length() -> None:
     sizes = [1 + i % 40 for i in range(400)]
     order = bucketed_order(sizes, 8, 400, 0)
-    spread = [max(part) - min(part) for part in ([sizes[i] for i in order[start : start + 8]] for start in range(0, 400, 8))]
+    spread = [
+        max(part) - min(part) for part in ([sizes[i] for i in order[start : start + 8]] for start in range(0, 400, 8))
+    ]
     assert sum(spread) / len(spread) < 3
     assert [sizes[i] for i in order] != sorted(sizes)
 

@@ -1,4 +1,5 @@
-"""Fields of the training settings that no other file of this folder shows: tokenizer, sources, devices, checkpointing, the choice."""
+"""Fields of the training settings that no other file of this folder shows: tokenizer, sources, devices, checkpointing,
+the choice."""
 
 import json
 from pathlib import Path
@@ -26,7 +27,8 @@ from tests.tasks.training.students.test_student import folder as folder
 @pytest.mark.parametrize("fields", [{"tokens": 380}, {"examples": 8}])
 def test_tokens_and_examples_change_the_vocabulary(tokenizer_artifact: Artifact, fields: dict[str, int]) -> None:
     before, after = (
-        json.loads((Path(made.uri) / "tokenizer.json").read_text())["model"]["vocab"] for made in (tokenizer_artifact, tokenizer(changed(SCRATCH.vocabulary, **fields), 0))
+        json.loads((Path(made.uri) / "tokenizer.json").read_text())["model"]["vocab"]
+        for made in (tokenizer_artifact, tokenizer(changed(SCRATCH.vocabulary, **fields), 0))
     )
     assert before != after
     assert len(after) == fields.get("tokens", SCRATCH.vocabulary.tokens) or "examples" in fields
@@ -38,7 +40,9 @@ def test_the_vocabulary_is_the_students() -> None:
     assert json.loads((Path(made.uri) / "config.json").read_text())["vocab_size"] == 380
 
 
-def test_the_source_decides_where_the_student_comes_from(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_source_decides_where_the_student_comes_from(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """One and the same phase: made here, out of a folder, out of the hub's cache."""
     cache = tmp_path / "cache"
     snapshot = cache / "models--someone--tiny-llama" / "snapshots" / REVISION
@@ -46,7 +50,9 @@ def test_the_source_decides_where_the_student_comes_from(folder: Path, tmp_path:
     snapshot.symlink_to(folder)
     monkeypatch.setattr("huggingface_hub._snapshot_download.constants.HF_HUB_CACHE", str(cache))
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    made = {settings.source: student(settings, 0, 16) for settings in (local(folder), hub(), changed(SCRATCH, tokens=400))}
+    made = {
+        settings.source: student(settings, 0, 16) for settings in (local(folder), hub(), changed(SCRATCH, tokens=400))
+    }
     steps = {source: set(store.manifest(one).settings or {}) for source, one in made.items()}
     assert "repository" in steps["hub"]
     assert "sha256" in steps["folder"]
@@ -54,7 +60,9 @@ def test_the_source_decides_where_the_student_comes_from(folder: Path, tmp_path:
     with pytest.raises(Transient, match="somebody/else"):
         student(hub(repository="somebody/else"), 0, None)
     for settings in (local(folder), hub()):
-        with pytest.raises(BadInput, match=r"awq.group 96 does not divide hidden_size, \d+, of this student; choose a divisor"):
+        with pytest.raises(
+            BadInput, match=r"awq.group 96 does not divide hidden_size, \d+, of this student; choose a divisor"
+        ):
             student(settings, 0, 96)
     rough = student(Hub.model_validate(hub().model_dump() | {"dtype": "bfloat16"}), 0, None)
     assert rough.bytes < 0.7 * made["hub"].bytes
@@ -73,7 +81,9 @@ def test_a_device_that_is_not_there_is_refused(model: Artifact, adapter: Artifac
         merge(model, adapter, dataset, changed(MERGING, device="cuda"))
 
 
-def test_checkpointing_computes_the_layers_twice(model: Artifact, dataset: Artifact, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_checkpointing_computes_the_layers_twice(
+    model: Artifact, dataset: Artifact, monkeypatch: pytest.MonkeyPatch
+) -> None:
     ran = tiny_llama.training_passes(monkeypatch)
     found = []
     for checkpointing in (False, True):
@@ -85,16 +95,30 @@ def test_checkpointing_computes_the_layers_twice(model: Artifact, dataset: Artif
 
 def test_meta_training_is_validated_every_so_many_rounds(model: Artifact, adapter: Artifact, dataset: Artifact) -> None:
     for evaluate_every, steps in ((1, [1, 2, 3]), (2, [2, 3])):
-        made = anil(model, adapter, dataset, LORA, changed(ANIL, rounds=3, evaluate_every=evaluate_every, patience=9), 0)
+        made = anil(
+            model, adapter, dataset, LORA, changed(ANIL, rounds=3, evaluate_every=evaluate_every, patience=9), 0
+        )
         assert [point["step"] for point in json.loads((Path(made.uri) / "curve.json").read_text())] == steps
 
 
 def graded(name: str, right: int) -> Artifact:
     return evaluation(
         [
-            Answered(question=str(i), domain="math", difficulty="easy", task_type="t", prompt="?", text="", correct=i < right, reason="", logprobs=()) for i in range(400)
-        ], name
-    )  # fmt: skip
+            Answered(
+                question=str(i),
+                domain="math",
+                difficulty="easy",
+                task_type="t",
+                prompt="?",
+                text="",
+                correct=i < right,
+                reason="",
+                logprobs=(),
+            )
+            for i in range(400)
+        ],
+        name,
+    )
 
 
 @pytest.mark.parametrize(("allowed_loss", "name"), [(0.0, "fine-tuning"), (0.1, "ANIL")])
@@ -102,7 +126,13 @@ def test_allowed_loss_decides_which_adapter_is_merged(allowed_loss: float, name:
     """ANIL adapts better than its control, and answers two questions in a hundred worse."""
     surely = {"mean": 0.2, "low": 0.1, "high": 0.3, "n": 9}
     with store.create("adaptation") as folder:
-        found = {"tasks": ["t"], "episodes": ["t"], "before": {}, "after": {}, "gain": {"control": surely, "tuned": surely}}
+        found = {
+            "tasks": ["t"],
+            "episodes": ["t"],
+            "before": {},
+            "after": {},
+            "gain": {"control": surely, "tuned": surely},
+        }
         (folder.path / "adaptation.json").write_text(json.dumps(found))
     tuned, meta = graded("tuned", 208), graded("meta", 200)
     choice = choose_adapter(tuned, tuned, meta, meta, folder.artifact, allowed_loss, 1000, 0)

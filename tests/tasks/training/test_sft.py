@@ -49,7 +49,13 @@ def test_the_validation_loss_falls_and_the_curve_counts_real_tokens(model: Artif
 
 def test_the_adapter_folder_has_no_paths_and_loads_on_its_model(model: Artifact, adapter: Artifact) -> None:
     folder = Path(adapter.uri)
-    assert {path.name for path in folder.iterdir()} == {"adapter_config.json", "adapter_model.safetensors", "base.json", "curve.json", "manifest.json"}
+    assert {path.name for path in folder.iterdir()} == {
+        "adapter_config.json",
+        "adapter_model.safetensors",
+        "base.json",
+        "curve.json",
+        "manifest.json",
+    }
     config = json.loads((folder / "adapter_config.json").read_text())
     assert config["base_model_name_or_path"] is None
     assert config["target_modules"] == sorted(LORA.targets)
@@ -73,13 +79,17 @@ torch.set_num_threads(1)
 from blocks.records import Artifact
 from configs.phases.training import Lora
 from tasks.training.sft import sft
-model, dataset = (Artifact.model_validate_json(text) for text in ({model.model_dump_json()!r}, {dataset.model_dump_json()!r}))
+model, dataset = (Artifact.model_validate_json(text) for text in ({model.model_dump_json()!r}, \
+{dataset.model_dump_json()!r}))
 sft(model, dataset, Lora.model_validate_json({settings.model_dump_json()!r}), 0)
 """
     environment = os.environ | {"COGUMI_HOME": str(state / "killed"), "OMP_NUM_THREADS": "1"}
     process = subprocess.Popen([sys.executable, "-c", code], env=environment)
     checkpoints = state / "killed" / "checkpoints" / sft.key(model, dataset, settings, 0)
-    while process.poll() is None and (not checkpoints.exists() or int((last_checkpoint(checkpoints) or Path("checkpoint-0")).name.removeprefix("checkpoint-")) < 8):
+    while process.poll() is None and (
+        not checkpoints.exists()
+        or int((last_checkpoint(checkpoints) or Path("checkpoint-0")).name.removeprefix("checkpoint-")) < 8
+    ):
         time.sleep(0.005)
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL, "the run ended before it was killed"
@@ -110,23 +120,40 @@ def test_a_half_written_checkpoint_is_passed_over(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "fields",
     [
-        {"rank": 2}, {"alpha": 4}, {"dropout": 0.5}, {"targets": ("q_proj",)}, {"dtype": "bfloat16"}, {"epochs": 0.3}, {"batch": 2}, {"accumulation": 1}, {"max_length": 64},
-        {"closing": True}, {"learning_rate": 1e-3}, {"schedule": "linear"}, {"schedule": "constant"}, {"warmup": 0.5}, {"weight_decay": 1.0}, {"clip": 0.01},
+        {"rank": 2}, {"alpha": 4}, {"dropout": 0.5}, {"targets": ("q_proj",)}, {"dtype": "bfloat16"}, {"epochs": 0.3},
+        {"batch": 2}, {"accumulation": 1}, {"max_length": 64},
+        {"closing": True}, {"learning_rate": 1e-3}, {"schedule": "linear"}, {"schedule": "constant"}, {"warmup": 0.5},
+        {"weight_decay": 1.0}, {"clip": 0.01},
     ],
 )  # fmt: skip
-def test_every_setting_changes_the_weights(model: Artifact, dataset: Artifact, adapter: Artifact, fields: dict[str, Any]) -> None:
+def test_every_setting_changes_the_weights(
+    model: Artifact, dataset: Artifact, adapter: Artifact, fields: dict[str, Any]
+) -> None:
     assert weights(sft(model, dataset, changed(LORA, **fields), 0)) != weights(adapter)
 
 
 def test_the_validation_settings_change_what_is_measured(model: Artifact, dataset: Artifact, adapter: Artifact) -> None:
     points = curve(sft(model, dataset, changed(LORA, evaluations=4), 0))
-    assert len([point for point in points if "validation_loss" in point]) == validations(dataset, changed(LORA, evaluations=4)) > 1
-    assert sft(model, dataset, changed(LORA, validation_examples=4), 0).metrics["validation_loss"] != adapter.metrics["validation_loss"]
+    assert (
+        len([point for point in points if "validation_loss" in point])
+        == validations(dataset, changed(LORA, evaluations=4))
+        > 1
+    )
+    assert (
+        sft(model, dataset, changed(LORA, validation_examples=4), 0).metrics["validation_loss"]
+        != adapter.metrics["validation_loss"]
+    )
 
 
 def test_a_run_that_no_longer_gains_stops_and_keeps_its_best(model: Artifact, dataset: Artifact) -> None:
     """Validation answers that training makes ever less likely: the first validation is the best."""
-    contrary = make_dataset(rows(dataset, "train"), [one.model_copy(update={"draft": None, "thinking": None, "response": "~~~~"}) for one in rows(dataset, "validation")])
+    contrary = make_dataset(
+        rows(dataset, "train"),
+        [
+            one.model_copy(update={"draft": None, "thinking": None, "response": "~~~~"})
+            for one in rows(dataset, "validation")
+        ],
+    )
     long = changed(LORA, epochs=3.0, evaluations=10)
     found = {patience: sft(model, contrary, changed(long, patience=patience), 0) for patience in (1, 3)}
     for patience, made in found.items():
@@ -152,11 +179,21 @@ def test_the_last_validation_falls_on_the_last_step() -> None:
 
 
 def test_the_curve_is_read_from_the_log() -> None:
-    history = [{"step": 1, "loss": 2.0}, {"step": 2, "loss": 1.5}, {"step": 2, "eval_loss": 1.7, "eval_runtime": 3.0}, {"step": 2, "train_runtime": 9.0}]
-    assert read_curve(history, [3, 4, 5, 6], per_step=2) == [{"step": 1, "tokens": 7, "loss": 2.0}, {"step": 2, "tokens": 18, "loss": 1.5, "validation_loss": 1.7}]
+    history = [
+        {"step": 1, "loss": 2.0},
+        {"step": 2, "loss": 1.5},
+        {"step": 2, "eval_loss": 1.7, "eval_runtime": 3.0},
+        {"step": 2, "train_runtime": 9.0},
+    ]
+    assert read_curve(history, [3, 4, 5, 6], per_step=2) == [
+        {"step": 1, "tokens": 7, "loss": 2.0},
+        {"step": 2, "tokens": 18, "loss": 1.5, "validation_loss": 1.7},
+    ]
 
 
-def test_what_cannot_be_done_is_refused_before_the_work(model: Artifact, dataset: Artifact, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_cannot_be_done_is_refused_before_the_work(
+    model: Artifact, dataset: Artifact, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import importlib.util
 
     import torch

@@ -1,8 +1,9 @@
 """Another language than English, where it is certain.
 
-Two rules, both only for prose with enough letters to tell: letters mostly of another script (Chinese, Cyrillic, …), or an identifier
-that is sure of another language. What is too short, too much code, or doubtful passes: a wrong rejection costs a good example, and
-the share of English over all is measured afterwards (verify.py). The choice of identifier is in tests/benchmarks/LOG.md.
+Two rules, both only for prose with enough letters to tell: letters mostly of another script (Chinese, Cyrillic, …), or
+an identifier that is sure of another language. What is too short, too much code, or doubtful passes: a wrong rejection
+costs a good example, and the share of English over all is measured afterwards (verify.py). The choice of identifier is
+in tests/benchmarks/LOG.md.
 """
 
 import re
@@ -17,15 +18,56 @@ _CODE = re.compile(r"```.*?(?:```|\Z)|`[^`\n]*`|\$\$.*?\$\$|\$[^$\n]{1,200}\$|\\
 _WORD = re.compile(r"[^\W\d_]{2,}")
 JUDGED_CHARACTERS = 2000  # the beginning tells as much as the whole
 CODE_SHARE = 0.06  # code punctuation among the characters from which a text is code rather than prose
-# Languages that people write prompts in. Latin and the pidgins are left out: species, elements and short recipes look like them.
+# Languages that people write prompts in. Latin and the pidgins are left out: species, elements and short recipes look
+# like them.
 LANGUAGES = (
-    "af ar az be bg bn bs ca cs cy da de el en es et eu fa fi fr ga gl gu he hi hr hu hy id is it ja ka kk km kn ko lo lt lv mk ml mn mr ms my nb ne nl no pa pl ps"
+    "af ar az be bg bn bs ca cs cy da de el en es et eu fa fi fr ga gl gu he hi hr hu hy id is it ja ka kk km kn ko lo "
+    "lt lv mk ml mn mr ms my nb ne nl no pa pl ps"
     " pt ro ru si sk sl so sq sr sv sw ta te th tl tr uk ur uz vi zh"
 )
 # Frequent words that are English only; a text full of them needs no identifier, which takes twenty times as long.
 ENGLISH_WORDS = frozenset(
-    {"the", "and", "that", "this", "with", "which", "you", "what", "how", "were", "from", "have", "has", "would", "should", "could", "they", "their", "these", "those"}
-    | {"there", "when", "where", "who", "why", "because", "been", "into", "about", "than", "then", "between", "each", "other", "only", "through", "during"}
+    {
+        "the",
+        "and",
+        "that",
+        "this",
+        "with",
+        "which",
+        "you",
+        "what",
+        "how",
+        "were",
+        "from",
+        "have",
+        "has",
+        "would",
+        "should",
+        "could",
+        "they",
+        "their",
+        "these",
+        "those",
+    }
+    | {
+        "there",
+        "when",
+        "where",
+        "who",
+        "why",
+        "because",
+        "been",
+        "into",
+        "about",
+        "than",
+        "then",
+        "between",
+        "each",
+        "other",
+        "only",
+        "through",
+        "during",
+    }
 )
 ENGLISH_SHARE = 0.15
 
@@ -40,7 +82,8 @@ def english(text: Text, settings: English) -> str | None:
 
 
 def language(text: str, letters: int) -> tuple[str, float] | None:
-    """Language (ISO 639-1, or a script's name) and probability; None where the text has fewer than ``letters`` letters outside code."""
+    """Language (ISO 639-1, or a script's name) and probability; None where the text has fewer than ``letters`` letters
+    outside code."""
     if looks_like_code(text):
         return None
     words = prose(text)

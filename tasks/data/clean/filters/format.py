@@ -10,8 +10,10 @@ _SPECIAL = re.compile(r"<\|[a-z_0-9]+\|>|\[/?INST\]|<</?SYS>>|<s>|</s>")
 _DAMAGED = re.compile("[\ufffd\x00-\x08\x0b\x0e-\x1f]|â€™|â€œ|Ã©|Ã¨")
 _CANNOT = r"i (?:can(?:'t|not| not)|am (?:not able|unable) to|don't have (?:the ability|access))"
 _REFUSAL = re.compile(
-    r"^\W*(?:i(?:'m| am) sorry,? (?:but )?|unfortunately,? |as an ai(?: language)? model,? |i apologi[sz]e,? (?:but )?)*"
-    rf"(?:as an ai(?: language)? model|{_CANNOT} (?:\w+ ){{0,3}}(?:answer|help|assist|provide|complete|access|fulfil|do))",
+    r"^\W*(?:i(?:'m| am) sorry,? (?:but )?|unfortunately,? |as an ai(?: language)? model,? |i apologi[sz]e,? (?:but "
+    r")?)*"
+    rf"(?:as an ai(?: language)? model|{_CANNOT} (?:\w+ "
+    rf"){{0,3}}(?:answer|help|assist|provide|complete|access|fulfil|do))",
     re.IGNORECASE,
 )
 _NOTHING = {"n/a", "none", "null", "nan", "no output", "noinput", "<noinput>", "todo", "tbd", "..."}

@@ -1,7 +1,7 @@
 """Copyright notices and licence texts: material that somebody else reserves, or boilerplate that came along with code.
 
-Talking *about* copyright or a licence is no reason: only a notice with a year or a holder, or a sentence of a licence itself, is, and
-neither where it is quoted. ``(c)`` alone is the third of a list more often than a notice.
+Talking *about* copyright or a licence is no reason: only a notice with a year or a holder, or a sentence of a licence
+itself, is, and neither where it is quoted. ``(c)`` alone is the third of a list more often than a notice.
 """
 
 import re
@@ -14,7 +14,8 @@ _NOTICE = re.compile(
     rf"(?:©|&copy;|\bcopyright)\s*(?:©|\(c\)|&copy;|by)?\s*{_YEARS}\b"
     r"|(?:©|\bcopyright \(c\)|\bcopyright ©)\s*[A-Z]"
     r"|\ball rights reserved\b"
-    r"|\bmay not be (?:reproduced|copied|redistributed)[^.]{0,80}without (?:the )?(?:prior |express )?(?:written )?(?:permission|consent)"
+    r"|\bmay not be (?:reproduced|copied|redistributed)[^.]{0,80}without (?:the )?(?:prior |express )?(?:written "
+    r")?(?:permission|consent)"
     r"|\bunauthori[sz]ed (?:copying|reproduction|distribution)[^.]{0,60}prohibited",
     re.IGNORECASE,
 )
@@ -29,7 +30,20 @@ _LICENCE = re.compile(
     r"|\bspdx-license-identifier:\s*\(?(?:[a-z]+[-.\d][\w.+-]*|mit|isc|unlicense|zlib|0bsd|wtfpl)\b",
     re.IGNORECASE,
 )
-_HINTS = ("copyright", "©", "(c)", "&copy;", "reserved", "licen", "permission", "reproduced", "unauthori", "redistribution", "provided", "spdx")
+_HINTS = (
+    "copyright",
+    "©",
+    "(c)",
+    "&copy;",
+    "reserved",
+    "licen",
+    "permission",
+    "reproduced",
+    "unauthori",
+    "redistribution",
+    "provided",
+    "spdx",
+)
 _QUOTED = re.compile(r"(?<!['\"])['\"“‘«`]$")  # three of them open a text of a program, which may be a header
 
 

@@ -1,8 +1,9 @@
-"""Personal data and secrets, each kind by its own check: a number counts as a card or an account only if its checksum holds.
+"""Personal data and secrets, each kind by its own check: a number counts as a card or an account only if its checksum
+holds.
 
-Not here: names and street addresses, which no rule tells from fiction. Reserved examples (example.com, 192.0.2.0/24, 555-01xx,
-the card networks' published test numbers, the providers' documented sample keys) are nobody's and pass; so do calculations, lists
-and tables of numbers.
+Not here: names and street addresses, which no rule tells from fiction. Reserved examples (example.com, 192.0.2.0/24,
+555-01xx, the card networks' published test numbers, the providers' documented sample keys) are nobody's and pass; so do
+calculations, lists and tables of numbers.
 """
 
 import re

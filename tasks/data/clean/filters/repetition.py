@@ -1,4 +1,5 @@
-"""Text that repeats itself, as sampling gone astray does. Measures after Gopher (Rae et al. 2021, arXiv 2112.11446, table A1)."""
+"""Text that repeats itself, as sampling gone astray does. Measures after Gopher (Rae et al. 2021, arXiv 2112.11446,
+table A1)."""
 
 import re
 from collections import Counter

@@ -1,6 +1,7 @@
 """The rule filters in the order in which they run; the first that objects names the reason.
 
-A new filter is a file here, a line in this table and a settings model in configs/phases/filtering.py under the same name.
+A new filter is a file here, a line in this table and a settings model in configs/phases/filtering.py under the same
+name.
 """
 
 from collections.abc import Callable

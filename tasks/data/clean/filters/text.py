@@ -1,7 +1,7 @@
 """What a filter looks at: the parts of one record, in plain text.
 
-A filter is a function of a text and its settings that returns None, or a few words that say what it found. It knows nothing of other
-records, files or counts (table.py and filter.py do).
+A filter is a function of a text and its settings that returns None, or a few words that say what it found. It knows
+nothing of other records, files or counts (table.py and filter.py do).
 """
 
 from dataclasses import dataclass
@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """One record. ``working`` is draft and thinking together, empty where there are none; ``tokens`` counts prompt, working and response."""
+    """One record. ``working`` is draft and thinking together, empty where there are none; ``tokens`` counts prompt,
+    working and response."""
 
     prompt: str
     response: str

@@ -28,7 +28,8 @@ def wider(known: Any, found: Any) -> Any:
 
 
 def holds(wide: Any, narrow: Any) -> bool:
-    """Whether every field of an object inside ``narrow`` is one inside ``wide``: others Arrow leaves out without a word."""
+    """Whether every field of an object inside ``narrow`` is one inside ``wide``: others Arrow leaves out without a
+    word."""
     import pyarrow as pa
 
     if pa.types.is_struct(narrow) and pa.types.is_struct(wide):

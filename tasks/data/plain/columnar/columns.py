@@ -1,5 +1,5 @@
-"""Rows as columns: a dataset as Parquet beside its JSON lines, the same fields, one column each, prices as decimal text; and rows of
-any shape as an Arrow table.
+"""Rows as columns: a dataset as Parquet beside its JSON lines, the same fields, one column each, prices as decimal
+text; and rows of any shape as an Arrow table.
 
 Not here: how types go together (column_types.py), reading and writing plain files (files.py, dedup/files.py).
 """
@@ -16,8 +16,9 @@ CELLS = 20_000_000  # rows times columns of a table that is made at once
 
 
 def as_table(rows: Sequence[Mapping[str, Any]], schema: Any, target: Path, first: int = 1) -> Any:
-    """An Arrow table of ``rows``, the first of which is number ``first``; under ``schema``, that of the rows before, made
-    wider where these need it. Arrow by itself leaves out, without a word, what the first row or the schema does not have.
+    """An Arrow table of ``rows``, the first of which is number ``first``; under ``schema``, that of the rows before,
+    made wider where these need it. Arrow by itself leaves out, without a word, what the first row or the schema does
+    not have.
 
     Raises:
         BadInput: a value does not go together with those before it; names ``target``, row and field.
@@ -56,7 +57,19 @@ def write_parquet(path: Path, examples: list[Example]) -> None:
 
 def _schema(pa: Any) -> Any:
     text, number = pa.string(), pa.float64()
-    names = ("domain", "difficulty", "task_type", "complexity", "requires_reasoning", "harm_category", "token_count", "quality_score", "teacher_model", "source", "license")
+    names = (
+        "domain",
+        "difficulty",
+        "task_type",
+        "complexity",
+        "requires_reasoning",
+        "harm_category",
+        "token_count",
+        "quality_score",
+        "teacher_model",
+        "source",
+        "license",
+    )
     kinds = {"requires_reasoning": pa.bool_(), "token_count": pa.int64(), "quality_score": number}
     metadata = pa.struct([(name, kinds.get(name, text)) for name in names])
     lineage = pa.list_(pa.struct([(name, text) for name in ("call", "teacher", "purpose", "dollars")]))

@@ -35,7 +35,10 @@ def batches(path: Path) -> Iterator[Any]:
                 row += len(batch)
                 yield batch
     except (OSError, ArrowException, ValueError, MemoryError) as error:
-        raise BadInput(f"{path}: not a Parquet file, or not readable as Parquet after row {row} ({' '.join(str(error).split())[:300]})") from None
+        raise BadInput(
+            f"{path}: not a Parquet file, or not readable as Parquet after row {row} "
+            f"({' '.join(str(error).split())[:300]})"
+        ) from None
 
 
 def rows(path: Path) -> Iterator[tuple[int, dict[str, Any], tuple[Any, int]]]:
@@ -50,7 +53,9 @@ def rows(path: Path) -> Iterator[tuple[int, dict[str, Any], tuple[Any, int]]]:
             found = _values(batch)
         except (ValueError, OverflowError, TypeError, KeyError, ArithmeticError, NotImplementedError) as error:
             fault = " ".join(str(error).split())[:300]
-            raise BadInput(f"{path}: a value in rows {number + 1} to {number + len(batch)} cannot be read ({fault})") from None
+            raise BadInput(
+                f"{path}: a value in rows {number + 1} to {number + len(batch)} cannot be read ({fault})"
+            ) from None
         for place, row in enumerate(found):
             number += 1
             yield number, row, (batch, place)
@@ -92,7 +97,8 @@ def _values(batch: Any) -> list[dict[str, Any]]:
 
 
 def _column(column: Any) -> list[Any]:
-    """Its values: a map with a key twice as pairs, times of nanoseconds and beyond the year 9999 as text, inside of lists too."""
+    """Its values: a map with a key twice as pairs, times of nanoseconds and beyond the year 9999 as text, inside of
+    lists too."""
     import pyarrow as pa
 
     if not _has_time(column.type):
@@ -118,7 +124,10 @@ def _nested(column: Any) -> list[Any]:
     if pa.types.is_struct(column.type):
         names = [field.name for field in column.type]
         parts = [_column(part) for part in column.flatten()]
-        return [dict(zip(names, (part[row] for part in parts), strict=True)) if there else None for row, there in enumerate(column.is_valid().to_pylist())]
+        return [
+            dict(zip(names, (part[row] for part in parts), strict=True)) if there else None
+            for row, there in enumerate(column.is_valid().to_pylist())
+        ]
     if not pa.types.is_map(column.type):
         return [_column(one.values) if one.is_valid else None for one in column]
     found: list[Any] = []
@@ -136,7 +145,9 @@ def _has_time(kind: Any) -> bool:
         return any(_has_time(field.type) for field in kind)
     if pa.types.is_map(kind):
         return _has_time(kind.key_type) or _has_time(kind.item_type)
-    return bool(pa.types.is_time64(kind)) or (pa.types.is_nested(kind) and hasattr(kind, "value_type") and _has_time(kind.value_type))
+    return bool(pa.types.is_time64(kind)) or (
+        pa.types.is_nested(kind) and hasattr(kind, "value_type") and _has_time(kind.value_type)
+    )
 
 
 def _check_declared(metadata: Any, path: Path) -> None:

@@ -1,5 +1,5 @@
-"""One Parquet file, written from batches (as they are, with their types) or from rows of JSON (with the types that Arrow
-finds in them).
+"""One Parquet file, written from batches (as they are, with their types) or from rows of JSON (with the types that
+Arrow finds in them).
 
 A Parquet file's columns are fixed by its first rows. When later ones need wider columns, what was written moves to a
 scratch file, where the rest is added, and all of it is written under the last columns in the end; so memory holds some

@@ -1,1 +1,2 @@
-"""What ``cogumi data …`` does to plain files: one file per command, each a function with typed parameters and a report."""
+"""What ``cogumi data …`` does to plain files: one file per command, each a function with typed parameters and a
+report."""

@@ -1,4 +1,5 @@
-"""``cogumi data collect``: public records into one file. Not here: the sources and how they are ranked (tasks/data/collect/)."""
+"""``cogumi data collect``: public records into one file. Not here: the sources and how they are ranked
+(tasks/data/collect/)."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,7 +25,8 @@ def collect_files(sources: Sequence[str], out: Path, records: int, keep: int | N
     """Write the best records of public sources to ``out``.
 
     Args:
-        sources: ``NAME`` (read from the hub) or ``NAME=PATTERN`` (local files); the names are those of collect/sources.py.
+        sources: ``NAME`` (read from the hub) or ``NAME=PATTERN`` (local files); the names are those of
+            collect/sources.py.
         out: the file to write.
         records: rows read from each source, at most.
         keep: records kept of each, the best by the heuristic; None = all that can be used.
@@ -46,7 +48,9 @@ def collect_files(sources: Sequence[str], out: Path, records: int, keep: int | N
                 row = example.model_dump(mode="json", exclude={"lineage"})
                 write(Plain(example.id, example.prompt, example.response, row))
         _check_kept(reports)
-    return CollectReport(records=sum(report.kept for report in reports), sources=tuple(reports), seconds=clock.seconds())
+    return CollectReport(
+        records=sum(report.kept for report in reports), sources=tuple(reports), seconds=clock.seconds()
+    )
 
 
 def _check_kept(reports: Sequence[Collected]) -> None:
@@ -57,5 +61,12 @@ def _check_kept(reports: Sequence[Collected]) -> None:
     """
     if any(report.kept for report in reports) or not any(report.read for report in reports):
         return
-    why = (f"{report.source}: {', '.join(f'{count} {reason}' for reason, count in report.reasons.items())}" for report in reports if report.read)
-    raise BadInput(f"none of the {sum(report.read for report in reports)} rows can be used ({'; '.join(why)}); is it the right source for these files?")
+    why = (
+        f"{report.source}: {', '.join(f'{count} {reason}' for reason, count in report.reasons.items())}"
+        for report in reports
+        if report.read
+    )
+    raise BadInput(
+        f"none of the {sum(report.read for report in reports)} rows can be used ({'; '.join(why)}); is it the right "
+        "source for these files?"
+    )

@@ -1,4 +1,5 @@
-"""``cogumi data dedup``: near-duplicates of plain files. Not here: how they are found, and the files themselves (tasks/data/dedup/)."""
+"""``cogumi data dedup``: near-duplicates of plain files. Not here: how they are found, and the files themselves
+(tasks/data/dedup/)."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,7 +22,9 @@ class DedupReport(Record):
     records_per_second: float
 
 
-def dedup_files(inputs: Sequence[Path], out: Path, settings: NearDuplicates, seed: int, pairs: Path | None = None) -> DedupReport:
+def dedup_files(
+    inputs: Sequence[Path], out: Path, settings: NearDuplicates, seed: int, pairs: Path | None = None
+) -> DedupReport:
     """Write the best record of each cluster of near-duplicates, in the order of the input, every line as it was.
 
     Args:

@@ -24,7 +24,8 @@ from tasks.data.plain.record import Plain
 
 
 class FilterReport(Record):
-    """``data filter``. ``rejected`` and ``rates`` (of all records) are by filter; each record counts for the first that objected."""
+    """``data filter``. ``rejected`` and ``rates`` (of all records) are by filter; each record counts for the first that
+    objected."""
 
     records: int
     kept: int
@@ -34,7 +35,14 @@ class FilterReport(Record):
     records_per_second: float
 
 
-def filter_files(inputs: Sequence[Path], out: Path, settings: Data, rejects: Path | None = None, against: Sequence[Path] = (), tokenizer: str = "words") -> FilterReport:
+def filter_files(
+    inputs: Sequence[Path],
+    out: Path,
+    settings: Data,
+    rejects: Path | None = None,
+    against: Sequence[Path] = (),
+    tokenizer: str = "words",
+) -> FilterReport:
     """Write what no filter objects to.
 
     Args:
@@ -96,9 +104,12 @@ def _judged(located: Iterable[Located], settings: Filters, tokenizer: str) -> It
 
 
 def _as_text(record: Plain) -> Text:
-    """What the filters see: draft and thinking with the answer, and no lone surrogates, which tokenizers cannot take."""
+    """What the filters see: draft and thinking with the answer, and no lone surrogates, which tokenizers cannot
+    take."""
     working = "\n".join(part for part in (record.row.get("draft"), record.row.get("thinking")) if part)
-    prompt, response, working = (part.encode("utf-8", "replace").decode() for part in (record.prompt, record.response, working))
+    prompt, response, working = (
+        part.encode("utf-8", "replace").decode() for part in (record.prompt, record.response, working)
+    )
     return Text(prompt, response, working)
 
 
@@ -110,7 +121,9 @@ def _questions(paths: Sequence[Path]) -> Iterator[tuple[str, str]]:
     """Id and prompt of evaluation questions; ``question`` or ``problem`` stand for ``prompt`` in public sets."""
     for path in paths:
         for number, row in numbered(path):
-            prompt = next((row[name] for name in ("prompt", "question", "problem") if isinstance(row.get(name), str)), None)
+            prompt = next(
+                (row[name] for name in ("prompt", "question", "problem") if isinstance(row.get(name), str)), None
+            )
             if prompt is None:
                 raise BadInput(f"{path}:{number}: no field prompt, question or problem")
             yield str(row["id"] if row.get("id") is not None else f"{path.name.split('.')[0]}-{number}"), prompt

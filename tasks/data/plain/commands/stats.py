@@ -26,7 +26,9 @@ def stats_files(inputs: Sequence[Path]) -> StatsReport:
     clock = Clock()
     fields: Counter[str] = Counter()
     lengths: dict[str, list[int]] = {"prompt": [], "response": []}
-    by: dict[str, Counter[str]] = {name: Counter() for name in ("domain", "difficulty", "task_type", "source", "license", "teacher_model")}
+    by: dict[str, Counter[str]] = {
+        name: Counter() for name in ("domain", "difficulty", "task_type", "source", "license", "teacher_model")
+    }
     prompts: set[int] = set()
     for _, record in read(inputs):
         fields.update(name for name, value in record.row.items() if value is not None)
@@ -51,5 +53,8 @@ def _quantiles(values: list[int]) -> dict[str, float]:
     ordered = sorted(values)
     if not ordered:
         return {}
-    shown = {name: ordered[min(len(ordered) - 1, int(share * len(ordered)))] for name, share in (("p5", 0.05), ("median", 0.5), ("p95", 0.95))}
+    shown = {
+        name: ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+        for name, share in (("p5", 0.05), ("median", 0.5), ("p95", 0.95))
+    }
     return {"mean": round(sum(ordered) / len(ordered), 2), "shortest": ordered[0], **shown, "longest": ordered[-1]}

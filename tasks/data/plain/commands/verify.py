@@ -14,7 +14,8 @@ from tasks.data.plain.files import read
 
 
 class VerifyReport(Record):
-    """``data verify``. ``repeated_ids`` and ``shared_prompts`` (prompts in more than one of the files) count distinct ones."""
+    """``data verify``. ``repeated_ids`` and ``shared_prompts`` (prompts in more than one of the files) count distinct
+    ones."""
 
     records: int
     repeated_ids: int
@@ -28,7 +29,8 @@ class VerifyReport(Record):
 
 
 def verify_files(inputs: Sequence[Path], settings: Data, seed: int) -> VerifyReport:
-    """Measure files as the dataset phase measures its result, against the same thresholds. Several files must share no prompt."""
+    """Measure files as the dataset phase measures its result, against the same thresholds. Several files must share no
+    prompt."""
     clock = Clock()
     ids: Counter[str] = Counter()
     texts: list[str] = []
@@ -49,7 +51,12 @@ def verify_files(inputs: Sequence[Path], settings: Data, seed: int) -> VerifyRep
         GateCheck(name="records", value=len(texts), rule=">", threshold=0),
         GateCheck(name="repeated ids", value=repeated, rule="==", threshold=0),
         GateCheck(name="prompts in several files", value=shared, rule="==", threshold=0),
-        GateCheck(name="English, lower end of the interval", value=english.low, rule=">=", threshold=settings.verification.english),
+        GateCheck(
+            name="English, lower end of the interval",
+            value=english.low,
+            rule=">=",
+            threshold=settings.verification.english,
+        ),
         GateCheck(name="near-duplicate rate", value=duplicates, rule="<=", threshold=settings.verification.duplicates),
     )
     return VerifyReport(

@@ -1,5 +1,5 @@
-"""The bytes of a plain or packed file (.zst, .gz), in pieces and in whole lines, within bounds: what a small file may unpack to, and how
-long a line may be. So a file that was made to fill the memory is one clear line.
+"""The bytes of a plain or packed file (.zst, .gz), in pieces and in whole lines, within bounds: what a small file may
+unpack to, and how long a line may be. So a file that was made to fill the memory is one clear line.
 
 Not here: frames of Zstandard (zstd.py), rows of a JSON array (arrays.py), what a line says (json_text.py).
 """
@@ -35,7 +35,9 @@ class Expansion:
         self._came += count
         if self._came > self._bound:
             bound = f"{UNPACKED >> 20} MiB and {RATIO} times its own size"
-            raise BadInput(f"{self._path}: unpacks to more than {bound}, as no text does; unpack it yourself if it is sound")
+            raise BadInput(
+                f"{self._path}: unpacks to more than {bound}, as no text does; unpack it yourself if it is sound"
+            )
 
 
 def check(path: Path) -> None:

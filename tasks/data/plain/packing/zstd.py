@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from typing import IO
 
 WINDOW = 2**31  # the largest that the zstd command makes; of it only as much is ever touched as the content has bytes
-_SIP = 2**10  # packed bytes at once: a block takes at least 4 and unpacks to at most 128 KiB, so that 32 MiB come of them
+_SIP = (
+    2**10
+)  # packed bytes at once: a block takes at least 4 and unpacks to at most 128 KiB, so that 32 MiB come of them
 
 
 def frames(file: IO[bytes]) -> Iterator[bytes]:
@@ -40,5 +42,8 @@ def frames(file: IO[bytes]) -> Iterator[bytes]:
 
 def _told(error: Exception) -> str:
     if isinstance(error, MemoryError) or "too much memory" in str(error) or "Allocation" in str(error):
-        return f"its window takes more than {WINDOW >> 30} GiB or than this machine has; unpack it with zstd -d --long=31 and pack it again without --long"
+        return (
+            f"its window takes more than {WINDOW >> 30} GiB or than this machine has; unpack it with zstd -d "
+            "--long=31 and pack it again without --long"
+        )
     return str(error)

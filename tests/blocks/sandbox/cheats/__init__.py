@@ -1,1 +1,2 @@
-"""Programs that are not right and want to pass, by what they try. Each defines ``f``, which should give ``2 * x + 1``."""
+"""Programs that are not right and want to pass, by what they try. Each defines ``f``, which should give ``2 * x +
+1``."""

@@ -1,4 +1,5 @@
-"""Programs that speak in the place of the judge or of the runner, leave early, never end, reach for others, or are simply wrong."""
+"""Programs that speak in the place of the judge or of the runner, leave early, never end, reach for others, or are
+simply wrong."""
 
 # Says all it can to any descriptor.
 SAY = """

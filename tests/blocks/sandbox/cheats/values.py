@@ -1,8 +1,17 @@
 """Answers that are equal to whatever they are compared with."""
 
 EQUAL = "__eq__ = lambda self, other: True\n    __ne__ = lambda self, other: False\n    __hash__ = lambda self: 0\n"
-LOOSE = EQUAL + "".join(f"    __{name}__ = lambda self, *others: self\n" for name in ("sub", "rsub", "add", "radd", "abs", "neg", "call", "getitem", "enter", "iter")) + "".join(
-    f"    __{name}__ = lambda self, *others: True\n" for name in ("lt", "le", "gt", "ge", "bool", "contains", "instancecheck"))  # fmt: skip
+LOOSE = (
+    EQUAL
+    + "".join(
+        f"    __{name}__ = lambda self, *others: self\n"
+        for name in ("sub", "rsub", "add", "radd", "abs", "neg", "call", "getitem", "enter", "iter")
+    )
+    + "".join(
+        f"    __{name}__ = lambda self, *others: True\n"
+        for name in ("lt", "le", "gt", "ge", "bool", "contains", "instancecheck")
+    )
+)
 VALUES = {
     "equals everything": "class A:\n    " + EQUAL + "def f(x): return A()",
     "equals everything, with operators": "class A:\n    " + LOOSE + "def f(x): return A()",
@@ -38,7 +47,9 @@ f = MagicMock()
 f.return_value.__eq__ = lambda s, o: True
 """,
     "an enum": "import enum\nclass A(int, enum.Enum):\n    a = 0\n    " + EQUAL + "def f(x): return A.a",
-    "a partial order by total_ordering": "import functools\n@functools.total_ordering\nclass A:\n    " + EQUAL + "    def __lt__(self, o): return True\ndef f(x): return A()",
+    "a partial order by total_ordering": "import functools\n@functools.total_ordering\nclass A:\n    "
+    + EQUAL
+    + "    def __lt__(self, o): return True\ndef f(x): return A()",
     "a proxy": "import weakref\nclass A:\n    " + LOOSE + "a = A()\ndef f(x): return weakref.proxy(a)",
     "a decimal": "import decimal\nclass A(decimal.Decimal):\n    " + EQUAL + "def f(x): return A(0)",
     "a fraction": "import fractions\nclass A(fractions.Fraction):\n    " + LOOSE + "def f(x): return A(0)",

@@ -23,7 +23,10 @@ PROVIDERS = ("openai", "groq", "anthropic")
 
 
 def batched(server: Running, provider: str, **changes: Any) -> TeacherModel:
-    return teacher(server.url, **{"model": "claude" if provider == "anthropic" else "m", "provider": provider, "batch": True} | changes)
+    return teacher(
+        server.url,
+        **{"model": "claude" if provider == "anthropic" else "m", "provider": provider, "batch": True} | changes,
+    )
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
@@ -35,7 +38,11 @@ def test_a_batch_answers_at_half_the_price(server: Running, provider: str) -> No
     assert counts["batches"]["submissions"] == 1
     assert counts["tries"] == {}, "no single call"
     assert abs(dollars(answers) - Decimal(counts["nano"]).scaleb(-9)) <= Decimal("20e-9"), "rounded up per call"
-    single = ask(requests(1, 100), "questions", settings(teacher(server.url, "claude" if provider == "anthropic" else "m", provider)))
+    single = ask(
+        requests(1, 100),
+        "questions",
+        settings(teacher(server.url, "claude" if provider == "anthropic" else "m", provider)),
+    )
     assert dollars(single) * Decimal("0.4") < answers[0].call.dollars < dollars(single) * Decimal("0.6")
     assert all(answer.from_journal for answer in ask(requests(20), "questions", teachers))
     assert server.counts()["batches"]["submissions"] == 1
@@ -101,9 +108,15 @@ def test_a_batch_that_was_never_submitted_gives_its_money_back(server: Running) 
     assert server.counts()["batches"]["submissions"] == 1
 
 
-@pytest.mark.parametrize(("provider", "status", "batch"), [("openai", 404, True), ("groq", 410, True), ("anthropic", 404, True), ("openai", 404, False)])
-def test_a_batch_that_the_provider_no_longer_knows_is_given_up_and_asked_again(server: Running, provider: str, status: int, batch: bool, caplog: pytest.LogCaptureFixture) -> None:
-    """It may have been charged: its calls stay at their worst case. Also where its calls are asked singly from now on."""
+@pytest.mark.parametrize(
+    ("provider", "status", "batch"),
+    [("openai", 404, True), ("groq", 410, True), ("anthropic", 404, True), ("openai", 404, False)],
+)
+def test_a_batch_that_the_provider_no_longer_knows_is_given_up_and_asked_again(
+    server: Running, provider: str, status: int, batch: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It may have been charged: its calls stay at their worst case. Also where its calls are asked singly from now
+    on."""
     held = _left_behind(server, provider)
     server.plan(gone={"batch_0": status}, looks=2)
     teachers = settings(batched(server, provider, batch=batch, max_retries=1))
@@ -175,11 +188,16 @@ def test_single_calls_wait_for_a_batch_that_has_them(server: Running) -> None:
 def test_refused_and_expired_results(server: Running, provider: str) -> None:
     from blocks.models.template import Message
 
-    odd = [requests(1)[0].model_copy(update={"messages": (Message(role="user", content=text),)}) for text in ("refuse me", "expire once", "fine")]
+    odd = [
+        requests(1)[0].model_copy(update={"messages": (Message(role="user", content=text),)})
+        for text in ("refuse me", "expire once", "fine")
+    ]
     chain = (batched(server, provider, max_retries=1), teacher(server.url, "other"))
     answers = ask(odd, "questions", settings(*chain))
     assert [answer.text for answer in answers] == ["answer to refuse me", "answer to expire once", "answer to fine"]
-    assert [answer.call.teacher for answer in answers] == ["t1", "t1", "t0"], "refused, or not answered by two batches: the next teacher"
+    assert [answer.call.teacher for answer in answers] == ["t1", "t1", "t0"], (
+        "refused, or not answered by two batches: the next teacher"
+    )
     assert server.counts()["batches"]["submissions"] == 2
 
 
@@ -209,7 +227,9 @@ def test_a_provider_without_batches_says_so(server: Running) -> None:
 
 @pytest.mark.parametrize("provider", ["openai", "anthropic"])
 @pytest.mark.parametrize("cuts", [1, 9])
-def test_results_that_lack_answers_are_fetched_again_and_stay_counted(server: Running, provider: str, cuts: int) -> None:
+def test_results_that_lack_answers_are_fetched_again_and_stay_counted(
+    server: Running, provider: str, cuts: int
+) -> None:
     """A connection that ends between two lines loses answers that are charged, and nothing in the file says so."""
     server.plan(looks=1, cuts=cuts, cut_at=1)
     teachers = settings(batched(server, provider, max_retries=1), teacher(server.url, "backup"))

@@ -27,7 +27,9 @@ def test_answers_come_in_order_once_and_are_free_the_second_time(server: Running
     assert [answer.model_copy(update={"from_journal": False}) for answer in again] == first[:60]
     assert all(answer.from_journal for answer in again)
     assert len(server.counts()["tries"]) == 60
-    assert dollars(again) == dollars(first) == Decimal(server.counts()["nano"]).scaleb(-9), "what the server charged, to the nano-dollar"
+    assert dollars(again) == dollars(first) == Decimal(server.counts()["nano"]).scaleb(-9), (
+        "what the server charged, to the nano-dollar"
+    )
     assert paid(first) == dollars(first)
     assert paid(again) == 0
 
@@ -35,11 +37,21 @@ def test_answers_come_in_order_once_and_are_free_the_second_time(server: Running
 def test_price_and_limits_are_not_in_the_key_and_attempt_and_temperature_are(server: Running) -> None:
     asked = requests(3)
     first = ask(asked, "questions", settings(teacher(server.url)))
-    dearer = teacher(server.url).model_copy(update={"prices": teacher(server.url).prices.model_copy(update={"input": Decimal(9)}), "timeout_s": 5.0, "requests_per_minute": 7})
+    dearer = teacher(server.url).model_copy(
+        update={
+            "prices": teacher(server.url).prices.model_copy(update={"input": Decimal(9)}),
+            "timeout_s": 5.0,
+            "requests_per_minute": 7,
+        }
+    )
     again = ask(asked, "questions", settings(dearer, concurrency=2, cap_dollars=Decimal(7)))
     assert [answer.call for answer in again] == [answer.call for answer in first], "the price is the one that was paid"
     ask([request.model_copy(update={"attempt": 1}) for request in asked], "questions", settings(teacher(server.url)))
-    ask([request.model_copy(update={"temperature": 0.7}) for request in asked], "questions", settings(teacher(server.url)))
+    ask(
+        [request.model_copy(update={"temperature": 0.7}) for request in asked],
+        "questions",
+        settings(teacher(server.url)),
+    )
     assert sum(server.counts()["tries"].values()) == 9
 
 
@@ -48,7 +60,9 @@ def test_faults_are_retried_and_nothing_is_lost_or_mixed_up(server: Running) -> 
     answers = ask(requests(200), "questions", settings(teacher(server.url)))
     assert [answer.text for answer in answers] == [f"answer to question {at}" for at in range(200)]
     counts = server.counts()
-    assert set(counts["statuses"]) >= {"429", "500", "503", "504", "cut", "broken", "schema", "twice"}, "every fault was drawn"
+    assert set(counts["statuses"]) >= {"429", "500", "503", "504", "cut", "broken", "schema", "twice"}, (
+        "every fault was drawn"
+    )
     assert set(counts["delivered"].values()) == {1}
     assert len(counts["delivered"]) == 200
     (told,) = summary(settings(teacher(server.url)))
@@ -91,7 +105,9 @@ def test_a_refusal_goes_to_the_next_teacher_and_is_not_paid_again(server: Runnin
     assert sum(server.counts()["tries"].values()) == tries
 
 
-@pytest.mark.parametrize(("code", "reason"), [("context_length_exceeded", "bad request: 400"), ("content_filter", "content filter: 400")])
+@pytest.mark.parametrize(
+    ("code", "reason"), [("context_length_exceeded", "bad request: 400"), ("content_filter", "content filter: 400")]
+)
 def test_what_every_teacher_refuses_is_an_answer_with_a_reason(server: Running, code: str, reason: str) -> None:
     server.plan(modes={"strict": "400"}, code={"400": code})
     (answer,) = ask(requests(1), "questions", settings(teacher(server.url, "strict")))
@@ -146,7 +162,9 @@ def test_a_wrong_key_is_the_users_to_mend(server: Running, monkeypatch: pytest.M
 def test_a_missing_key_is_told_before_any_call(server: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("TEST_KEY")
     chain = (teacher(server.url, key_env=None), teacher(server.url))
-    with pytest.raises(BadInput, match=r"environment variable TEST_KEY, or save a Prefect block teacher-credentials/t1"):
+    with pytest.raises(
+        BadInput, match=r"environment variable TEST_KEY, or save a Prefect block teacher-credentials/t1"
+    ):
         ask(requests(3), "questions", settings(*chain))
     assert server.counts()["tries"] == {}
 
@@ -190,4 +208,6 @@ def test_rate_limits_hold_over_processes(server: Running) -> None:
     with Journal(None).reading() as db:
         first = db.execute(select(func.min(calls.c.created))).scalar_one()
     assert len(starts) == 24
-    assert all(start >= first + at / 10 - 0.01 for at, start in enumerate(starts)), "ten a second, evenly, over both together"
+    assert all(start >= first + at / 10 - 0.01 for at, start in enumerate(starts)), (
+        "ten a second, evenly, over both together"
+    )

@@ -1,4 +1,5 @@
-"""Lost calls at a provider that bills a repeated Idempotency-Key once: the account is what it billed; at any other it is never below."""
+"""Lost calls at a provider that bills a repeated Idempotency-Key once: the account is what it billed; at any other it
+is never below."""
 
 import time
 from decimal import Decimal
@@ -17,7 +18,8 @@ COUNT, IN_FLIGHT = 12, 4
 
 
 def killed_in_flight(server: Running, idempotent_s: float, *, honoured: bool) -> None:
-    """A process that is killed while its first calls are at the provider, which then answers, and charges, calls that nobody waits for."""
+    """A process that is killed while its first calls are at the provider, which then answers, and charges, calls that
+    nobody waits for."""
     server.plan(gather=IN_FLIGHT + 1, idempotent=honoured)  # no answer yet
     process = asking(server.url, COUNT, concurrency=IN_FLIGHT, idempotent_s=idempotent_s)
     while sum(server.counts()["tries"].values()) < IN_FLIGHT:
@@ -33,7 +35,9 @@ def killed_in_flight(server: Running, idempotent_s: float, *, honoured: bool) ->
 def asked_again(server: Running, idempotent_s: float, **changes: object) -> tuple[TeacherSummary, Decimal]:
     """The account once everything is answered, and what the provider billed."""
     teachers = settings(teacher(server.url, idempotent_s=idempotent_s, **changes))
-    assert [answer.text for answer in ask(requests(COUNT), "questions", teachers)] == [f"answer to question {at}" for at in range(COUNT)]
+    assert [answer.text for answer in ask(requests(COUNT), "questions", teachers)] == [
+        f"answer to question {at}" for at in range(COUNT)
+    ]
     (told,) = summary(teachers)
     assert (told.calls, told.reserved) == (COUNT, 0)
     return told, Decimal(server.counts()["nano"]).scaleb(-9)
@@ -58,8 +62,12 @@ def test_without_the_setting_no_key_is_sent_and_a_killed_call_stays_at_its_worst
     assert f"| ${told.unsure:.6f} |" in markdown([told])
 
 
-@pytest.mark.parametrize("odd", ["the time is over", "the clock went back", "another API key", "another body", "switched off"])
-def test_what_the_provider_may_bill_a_second_time_stays_at_its_worst_case(server: Running, odd: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "odd", ["the time is over", "the clock went back", "another API key", "another body", "switched off"]
+)
+def test_what_the_provider_may_bill_a_second_time_stays_at_its_worst_case(
+    server: Running, odd: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Every one of these is a new call to the provider, under a new key, and it bills both."""
     killed_in_flight(server, idempotent_s=600, honoured=True)
     if odd in ("the time is over", "the clock went back"):
@@ -95,9 +103,22 @@ def test_a_broken_connection_is_asked_again_under_the_same_key_by_every_sdk(serv
     assert (told.spent, told.lost) == (Decimal(server.counts()["nano"]).scaleb(-9), 0)
 
 
-@pytest.mark.parametrize(("fault", "same"), [("cut", True), ("504", True), ("429", True), ("409", True), ("500", False), ("503", False), ("broken", False), ("schema", False)])
+@pytest.mark.parametrize(
+    ("fault", "same"),
+    [
+        ("cut", True),
+        ("504", True),
+        ("429", True),
+        ("409", True),
+        ("500", False),
+        ("503", False),
+        ("broken", False),
+        ("schema", False),
+    ],
+)
 def test_a_key_is_kept_until_the_provider_has_answered_under_it(server: Running, fault: str, same: bool) -> None:
-    """What came of a key comes again under it: an answer that cannot be read, and a fault. So those are asked again under another."""
+    """What came of a key comes again under it: an answer that cannot be read, and a fault. So those are asked again
+    under another."""
     server.plan(idempotent=True, modes={"m": f"first:{fault}"})
     teachers = settings(teacher(server.url, idempotent_s=600))
     (answer,) = ask(requests(1), "questions", teachers)
@@ -125,6 +146,9 @@ def test_ten_kills_among_lost_answers(server: Running, honoured: bool) -> None:
     ask(requests(count), "questions", teachers)
     time.sleep(1)  # what nobody waits for is charged, too
     (told,), billed = summary(teachers), Decimal(server.counts()["nano"]).scaleb(-9)
-    print(f"ten kills in {count} calls with 25% faults, key {'honoured' if honoured else 'not sent'}: account ${told.spent}, billed ${billed}, lost at worst case ${told.unsure}")
+    print(
+        f"ten kills in {count} calls with 25% faults, key {'honoured' if honoured else 'not sent'}: account "
+        f"${told.spent}, billed ${billed}, lost at worst case ${told.unsure}"
+    )
     assert told.spent >= billed
     assert not honoured or (told.spent, told.unsure) == (billed, 0)

@@ -20,18 +20,31 @@ def made(dollars: str, **metrics: float) -> Artifact:
 def plan(dollars: str, calls: float = 10) -> Asked:
     each = Decimal(dollars)
     return Asked(
-        role="r", teacher="t", calls=calls, most_calls=2 * calls, prompt_tokens=1, completion_tokens=1, dollars=each, most_dollars=3 * each, least_dollars=each / 2, seconds=1
-    )  # fmt: skip
+        role="r",
+        teacher="t",
+        calls=calls,
+        most_calls=2 * calls,
+        prompt_tokens=1,
+        completion_tokens=1,
+        dollars=each,
+        most_dollars=3 * each,
+        least_dollars=each / 2,
+        seconds=1,
+    )
 
 
 def rows(page: str) -> dict[str, list[str]]:
     """By first cell, the rest of each table row."""
-    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in page.split("\n") if line.startswith("| ")]
+    cells = [
+        [cell.strip() for cell in line.strip("|").split("|")] for line in page.split("\n") if line.startswith("| ")
+    ]
     return {first: rest for first, *rest in cells}
 
 
 def test_what_is_made_stands_beside_its_plan_and_the_rest_costs_what_was_paid_for_each_planned_dollar() -> None:
-    first = paid("code: answers", made("0.30", calls=7, rejected_wrong=2, rejected_cut_off=3), [plan("0.1"), plan("0.1")])
+    first = paid(
+        "code: answers", made("0.30", calls=7, rejected_wrong=2, rejected_cut_off=3), [plan("0.1"), plan("0.1")]
+    )
     second = paid("code: questions", made("0"), [])
     page = bill("modifiers", [second, first], {"reasoning: answers": plan("0.4", calls=20)})
     assert "$0.3000 for what is made, about $0.6000 for the rest." in page
@@ -43,7 +56,9 @@ def test_what_is_made_stands_beside_its_plan_and_the_rest_costs_what_was_paid_fo
 
 
 def test_what_an_artifact_does_not_say_is_left_open() -> None:
-    assert paid("old", made("0.5"), None) == Paid(name="old", calls=None, dollars=Decimal("0.5"), rejects={}, planned=None)
+    assert paid("old", made("0.5"), None) == Paid(
+        name="old", calls=None, dollars=Decimal("0.5"), rejects={}, planned=None
+    )
     assert rows(bill("dataset", [paid("old", made("0.5"), None)], {}))["old"] == ["", "", "$0.5000", "", ""]
 
 

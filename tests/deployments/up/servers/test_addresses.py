@@ -23,7 +23,14 @@ def test_an_address_is_shown_without_its_password(url: str, safe: str) -> None:
     assert shown(url) == safe
 
 
-@pytest.mark.parametrize(("host", "said"), [("", "--host is empty"), ("no.such.host.invalid", "--host takes an address"), ("192.0.2.1", "--host takes an address")])
+@pytest.mark.parametrize(
+    ("host", "said"),
+    [
+        ("", "--host is empty"),
+        ("no.such.host.invalid", "--host takes an address"),
+        ("192.0.2.1", "--host takes an address"),
+    ],
+)
 def test_a_host_that_is_not_this_machine_is_told(host: str, said: str) -> None:
     with pytest.raises(BadInput, match=said):
         check_free(host, 4200)
@@ -31,7 +38,11 @@ def test_a_host_that_is_not_this_machine_is_told(host: str, said: str) -> None:
 
 @pytest.mark.parametrize(
     ("api", "said"),
-    [("nonsense", "--api 'nonsense': write the address"), ("ftp://me:secret@h/api", "--api 'ftp://me@h/api'"), ("http://me:secret@127.0.0.1:9/api", "no Prefect server")],
+    [
+        ("nonsense", "--api 'nonsense': write the address"),
+        ("ftp://me:secret@h/api", "--api 'ftp://me@h/api'"),
+        ("http://me:secret@127.0.0.1:9/api", "no Prefect server"),
+    ],
 )
 def test_a_server_that_is_none_is_told_without_its_password(api: str, said: str) -> None:
     with pytest.raises(BadInput, match=said) as told:

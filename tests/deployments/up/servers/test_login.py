@@ -1,4 +1,5 @@
-"""The login of a server: made where none is named, its owner's only, the environment's first; and who can read the rest of the state folder."""
+"""The login of a server: made where none is named, its owner's only, the environment's first; and who can read the rest
+of the state folder."""
 
 import os
 import stat

@@ -57,14 +57,24 @@ def ask() -> None:
 
 
 def test_a_server_that_fails_is_one_clear_line(server: type[Broken]) -> None:
-    line = r"^the Prefect server at http://127.0.0.1:\d+/api answered 500 at /api/concurrency_limits/; .+, and run again: finished steps are kept$"
+    line = (
+        r"^the Prefect server at http://127.0.0.1:\d+/api answered 500 at /api/concurrency_limits/; .+, and run "
+        r"again: finished steps are kept$"
+    )
     with pytest.raises(CogumiError, match=line), watched():
         ask()
 
 
 def test_a_server_that_wants_another_login_is_one_clear_line(server: type[Broken]) -> None:
     server.status = 401
-    with pytest.raises(BadInput, match=r"^the Prefect server at http://127.0.0.1:\d+/api wants another login; set PREFECT_API_AUTH_STRING to the one in the file"), watched():
+    with (
+        pytest.raises(
+            BadInput,
+            match=r"^the Prefect server at http://127.0.0.1:\d+/api wants another login; set PREFECT_API_AUTH_STRING "
+            r"to the one in the file",
+        ),
+        watched(),
+    ):
         ask()
 
 
@@ -103,7 +113,9 @@ APILogWorker.drain_all(timeout=60)
 """
 
 
-def test_a_log_line_that_the_server_does_not_take_is_not_told_in_the_middle_of_the_runs_own(server: type[Broken]) -> None:
+def test_a_log_line_that_the_server_does_not_take_is_not_told_in_the_middle_of_the_runs_own(
+    server: type[Broken],
+) -> None:
     done = subprocess.run([sys.executable, "-c", UNSENT], capture_output=True, text=True, timeout=200, check=False)
     assert (done.returncode, done.stderr) == (0, "")
 
@@ -131,16 +143,28 @@ def test_a_fault_of_the_run_is_left_as_it_is() -> None:
         raise RuntimeError("ours")
 
 
-def test_an_address_that_answers_as_no_prefect_server_is_one_clear_line_without_its_password(server: type[Broken], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_address_that_answers_as_no_prefect_server_is_one_clear_line_without_its_password(
+    server: type[Broken], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("PREFECT_API_URL", os.environ["PREFECT_API_URL"].replace("//", "//me:verysecret@"))
-    with pytest.raises(CogumiError, match=r"server at http://me@127.0.0.1:\d+/api does not answer as one; start it again, or correct or unset PREFECT_API_URL") as told, watched():
+    with (
+        pytest.raises(
+            CogumiError,
+            match=r"server at http://me@127.0.0.1:\d+/api does not answer as one; start it again, or correct or unset "
+            r"PREFECT_API_URL",
+        ) as told,
+        watched(),
+    ):
         raise RuntimeError("Failed to reach API at http://me:verysecret@127.0.0.1/api/")
     assert "verysecret" not in str(told.value)
 
 
 def test_an_address_that_is_none_is_told_before_anything_starts(monkeypatch: pytest.MonkeyPatch) -> None:
     started = list[str]()
-    monkeypatch.setattr("deployments.up.servers.own_server.start_temporary", lambda: started.append(os.environ.get("PREFECT_API_URL", "not set")))
+    monkeypatch.setattr(
+        "deployments.up.servers.own_server.start_temporary",
+        lambda: started.append(os.environ.get("PREFECT_API_URL", "not set")),
+    )
     monkeypatch.setenv("PREFECT_API_URL", "localhost:4200/api")
     with pytest.raises(BadInput, match=r"PREFECT_API_URL 'localhost:4200/api' is no address"):
         find_server()
@@ -191,5 +215,7 @@ def test_a_new_client_waits_for_a_server_that_is_started_again_and_answers_nobod
     environment = {**os.environ, "COGUMI_HOME": str(tmp_path), "PREFECT_HOME": str(tmp_path / "prefect")}
     for name in ("PREFECT_API_URL", login.CLIENT):
         environment.pop(name, None)
-    done = subprocess.run([sys.executable, "-c", NEW_CLIENT], env=environment, capture_output=True, text=True, timeout=280, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", NEW_CLIENT], env=environment, capture_output=True, text=True, timeout=280, check=False
+    )
     assert done.returncode == 0, done.stderr

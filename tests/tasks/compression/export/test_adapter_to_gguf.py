@@ -34,13 +34,24 @@ def make_adapter(model: Artifact, **options: Any) -> tuple[Artifact, Any]:
     return folder.artifact, tuned
 
 
-@pytest.mark.parametrize("options", [{}, {"use_rslora": True}, {"rank_pattern": {"q_proj": 4}, "alpha_pattern": {"down_proj": 64}}, {"target_modules": ["q_proj", "k_proj"]}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"use_rslora": True},
+        {"rank_pattern": {"q_proj": 4}, "alpha_pattern": {"down_proj": 64}},
+        {"target_modules": ["q_proj", "k_proj"]},
+    ],
+)
 def test_llama_cpp_with_the_adapter_says_what_peft_says(model: Artifact, options: dict[str, Any]) -> None:
     from transformers import AutoTokenizer
 
     adapter, tuned = make_adapter(model, **options)
     tokenizer = AutoTokenizer.from_pretrained(store.open(model))
-    base, converted = store.open(to_gguf(model, "F32")) / "model.gguf", store.open(adapter_to_gguf(adapter, model)) / "adapter.gguf"
+    base, converted = (
+        store.open(to_gguf(model, "F32")) / "model.gguf",
+        store.open(adapter_to_gguf(adapter, model)) / "adapter.gguf",
+    )
     ids = [tokenizer(prompt).input_ids for prompt in PROMPTS]
     with served.llama_cpp(base) as server:
         plain = [served.greedy_llama_cpp(server, prompt, 10) for prompt in ids]

@@ -18,14 +18,38 @@ from tasks.compression.export.mixtures import KEEPS_ZEROS, QUANTISATIONS, tensor
 from tests.tasks.compression import served
 from tests.tasks.compression.conftest import make_artifact
 
-# Largest error of one weight as a share of the largest weight in its block (half a step of the coarsest scale that llama.cpp may pick).
-BOUND = {"F32": 0.0, "F16": 2**-10, "Q8_0": 0.0045, "Q6_K": 0.033, "Q5_K": 0.07, "Q4_K": 0.14, "Q4_0": 0.13, "Q4_1": 0.13, "Q3_K": 0.27}
+# Largest error of one weight as a share of the largest weight in its block (half a step of the coarsest scale that
+# llama.cpp may pick).
+BOUND = {
+    "F32": 0.0,
+    "F16": 2**-10,
+    "Q8_0": 0.0045,
+    "Q6_K": 0.033,
+    "Q5_K": 0.07,
+    "Q4_K": 0.14,
+    "Q4_0": 0.13,
+    "Q4_1": 0.13,
+    "Q3_K": 0.27,
+}
 PROMPTS = ["Sort these", "def double", "The cat's whiskers", '{"name": "wea', "What is 12", "Reverse the word"]
 TRICKY = [
-    "", " ", "\n", "\t\t\n\n  x", "Hello, world!  Two  spaces", "can't WON'T I'LL we'Ve", "1 12 123 1234 12345678.90",
-    "東京 Köln naïve 👩‍👩‍👧 é", "a\u2028b\u0085c\u00a0d", "\r\n\r\n mixed \r",
-    "<|eot_id|> <|begin_of_text|>x<|start_header_id|>user<|end_header_id|>", "def f(x):\n    return x**2  # ok\n", "...!!!???---", "'s 't 're", "\x00\x01\x7f", "ﬁ ½ ² Ⅷ ٣٤",
-]  # fmt: skip
+    "",
+    " ",
+    "\n",
+    "\t\t\n\n  x",
+    "Hello, world!  Two  spaces",
+    "can't WON'T I'LL we'Ve",
+    "1 12 123 1234 12345678.90",
+    "東京 Köln naïve 👩‍👩‍👧 é",
+    "a\u2028b\u0085c\u00a0d",
+    "\r\n\r\n mixed \r",
+    "<|eot_id|> <|begin_of_text|>x<|start_header_id|>user<|end_header_id|>",
+    "def f(x):\n    return x**2  # ok\n",
+    "...!!!???---",
+    "'s 't 're",
+    "\x00\x01\x7f",
+    "ﬁ ½ ² Ⅷ ٣٤",
+]
 
 
 def tensors(gguf: Artifact) -> dict[str, Any]:
@@ -38,10 +62,20 @@ def dequantised(tensor: Any) -> np.ndarray:
 
 
 def source(model: Artifact) -> dict[str, np.ndarray]:
-    """The Hugging Face weights under GGUF names, queries and keys in llama.cpp's row order, written out by hand for this shape."""
+    """The Hugging Face weights under GGUF names, queries and keys in llama.cpp's row order, written out by hand for
+    this shape."""
     found = {}
-    names = {"self_attn.q_proj": "attn_q", "self_attn.k_proj": "attn_k", "self_attn.v_proj": "attn_v", "self_attn.o_proj": "attn_output", "mlp.gate_proj": "ffn_gate",
-             "mlp.up_proj": "ffn_up", "mlp.down_proj": "ffn_down", "input_layernorm": "attn_norm", "post_attention_layernorm": "ffn_norm"}  # fmt: skip
+    names = {
+        "self_attn.q_proj": "attn_q",
+        "self_attn.k_proj": "attn_k",
+        "self_attn.v_proj": "attn_v",
+        "self_attn.o_proj": "attn_output",
+        "mlp.gate_proj": "ffn_gate",
+        "mlp.up_proj": "ffn_up",
+        "mlp.down_proj": "ffn_down",
+        "input_layernorm": "attn_norm",
+        "post_attention_layernorm": "ffn_norm",
+    }
     for name, weight in load_file(store.open(model) / "model.safetensors").items():
         values = weight.float().numpy()
         if name.startswith("model.layers."):
@@ -50,11 +84,22 @@ def source(model: Artifact) -> dict[str, np.ndarray]:
             if part in ("attn_q", "attn_k"):
                 heads = {"attn_q": 4, "attn_k": 2}[part]
                 size = values.shape[0] // heads
-                order = [head * size + half * size // 2 + i for head in range(heads) for i in range(size // 2) for half in range(2)]
+                order = [
+                    head * size + half * size // 2 + i
+                    for head in range(heads)
+                    for i in range(size // 2)
+                    for half in range(2)
+                ]
                 values = values[order]
             found[f"blk.{layer}.{part}.weight"] = values
         else:
-            found[{"model.embed_tokens.weight": "token_embd.weight", "model.norm.weight": "output_norm.weight", "lm_head.weight": "output.weight"}[name]] = values
+            found[
+                {
+                    "model.embed_tokens.weight": "token_embd.weight",
+                    "model.norm.weight": "output_norm.weight",
+                    "lm_head.weight": "output.weight",
+                }[name]
+            ] = values
     return found
 
 
@@ -114,8 +159,11 @@ def test_llama_cpp_says_what_transformers_says(model: Artifact, quantisation: st
     with served.llama_cpp(store.open(to_gguf(model, quantisation)) / "model.gguf") as server:
         for prompt in PROMPTS:
             ids = tokenizer(prompt).input_ids
-            # llama.cpp keeps keys and values in F16 and rounds activations to 8 bits beside Q8_0 weights: ties may fall either way.
-            assert served.chosen(original, ids, served.greedy_llama_cpp(server, ids, 16), 0.02 if quantisation != "Q8_0" else 0.15), prompt
+            # llama.cpp keeps keys and values in F16 and rounds activations to 8 bits beside Q8_0 weights: ties may fall
+            # either way.
+            assert served.chosen(
+                original, ids, served.greedy_llama_cpp(server, ids, 16), 0.02 if quantisation != "Q8_0" else 0.15
+            ), prompt
             expected = served.next_transformers(original, ids)
             for token, logprob in served.next_llama_cpp(server, ids, 5).items():
                 assert logprob == pytest.approx(float(expected[token]), abs=0.01 if quantisation != "Q8_0" else 0.15)
@@ -134,7 +182,9 @@ def test_llama_cpp_tokenises_like_the_tokenizer(model: Artifact) -> None:
         assert rendered == template.prompt("Hi")
 
 
-@pytest.mark.parametrize("options", [{"tied": False, "dtype": "bfloat16"}, {"head_dim": 32}, {"hidden_size": 192, "intermediate_size": 384}])
+@pytest.mark.parametrize(
+    "options", [{"tied": False, "dtype": "bfloat16"}, {"head_dim": 32}, {"hidden_size": 192, "intermediate_size": 384}]
+)
 def test_other_shapes_pass_too(options: dict[str, Any]) -> None:
     """An untied head, bf16, heads that do not fill the width, rows that are not whole K-blocks."""
     from transformers import AutoModelForCausalLM
@@ -151,7 +201,14 @@ def test_scaled_positions_as_in_llama_3_1() -> None:
     """rope_type llama3 far beyond its original length: without rope_freqs the answers would differ."""
     from transformers import AutoModelForCausalLM
 
-    rope = {"rope_type": "llama3", "rope_theta": 10000.0, "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 64}
+    rope = {
+        "rope_type": "llama3",
+        "rope_theta": 10000.0,
+        "factor": 8.0,
+        "low_freq_factor": 1.0,
+        "high_freq_factor": 4.0,
+        "original_max_position_embeddings": 64,
+    }
     model = make_artifact(seed=5, steps=10, rope_parameters=rope)
     original = AutoModelForCausalLM.from_pretrained(store.open(model))
     ids = [0] + [(7 * i) % 400 + 20 for i in range(300)]
@@ -171,16 +228,46 @@ def test_q5_k_m_of_an_8b_has_the_mixture_and_the_size_that_llama_cpp_publishes()
     """Llama-3.1-8B in Q5_K_M is 5.33 GiB; every second of its values and down-projections is Q6_K."""
     from tasks.compression.export.quantiser import block_bytes
 
-    shapes = {"attn_q": (4096, 4096), "attn_k": (1024, 4096), "attn_v": (1024, 4096), "attn_output": (4096, 4096), "ffn_gate": (14336, 4096), "ffn_up": (14336, 4096),
-              "ffn_down": (4096, 14336)}  # fmt: skip
-    named = {f"blk.{i}.{part}.weight": shape for i in range(32) for part, shape in shapes.items()} | {"token_embd.weight": (128256, 4096), "output.weight": (128256, 4096)}
+    shapes = {
+        "attn_q": (4096, 4096),
+        "attn_k": (1024, 4096),
+        "attn_v": (1024, 4096),
+        "attn_output": (4096, 4096),
+        "ffn_gate": (14336, 4096),
+        "ffn_up": (14336, 4096),
+        "ffn_down": (4096, 14336),
+    }
+    named = {f"blk.{i}.{part}.weight": shape for i in range(32) for part, shape in shapes.items()} | {
+        "token_embd.weight": (128256, 4096),
+        "output.weight": (128256, 4096),
+    }
     sizes = {"Q5_K_M": 5.33, "Q4_K_M": 4.58, "Q6_K": 6.14, "Q8_0": 7.95, "Q3_K_M": 3.74, "Q4_0": 4.34}
     for quantisation, gibibytes in sizes.items():
-        kinds = {name: tensor_type(quantisation, name, shape, n_layers=32, tied=False, weighed=False) for name, shape in named.items()}
+        kinds = {
+            name: tensor_type(quantisation, name, shape, n_layers=32, tied=False, weighed=False)
+            for name, shape in named.items()
+        }
         total = sum(block_bytes(kinds[name], int(np.prod(shape))) for name, shape in named.items())
         assert total / 2**30 == pytest.approx(gibibytes, abs=0.02), quantisation
         if quantisation == "Q5_K_M":
-            assert [i for i in range(32) if kinds[f"blk.{i}.attn_v.weight"].name == "Q6_K"] == [0, 1, 2, 3, 6, 9, 12, 15, 18, 21, 24, 27, 28, 29, 30, 31]
+            assert [i for i in range(32) if kinds[f"blk.{i}.attn_v.weight"].name == "Q6_K"] == [
+                0,
+                1,
+                2,
+                3,
+                6,
+                9,
+                12,
+                15,
+                18,
+                21,
+                24,
+                27,
+                28,
+                29,
+                30,
+                31,
+            ]
 
 
 def test_the_permutation_loses_nothing() -> None:

@@ -81,7 +81,8 @@ ODD: dict[str, Callable[[list[Any]], Any]] = {
     "no runs": entry(runs=[]),
     "a field more": entry(mode="0777"),
     "a run of 2^62": run(bytes=1 << 62),
-    "a run of 2^62 in as many pieces": lambda entries: [{**entries[0], "bytes": 1 << 62, "runs": [{"bytes": 1 << 62, "width": 1, "packed": [entries[0]["bytes"]]}]}],
+    "a run of 2^62 in as many pieces": lambda entries: [{**entries[0], "bytes": 1 << 62, "runs": [{"bytes": 1 << 62,
+    "width": 1, "packed": [entries[0]["bytes"]]}]}],
     "a negative run": run(bytes=-4),
     "width 0": run(width=0),
     "a huge width": run(width=1 << 40),
@@ -137,7 +138,10 @@ def relist(folder: Path, sizes: list[int]) -> None:
     (folder / "packing.json").write_text(json.dumps(entries))
 
 
-@pytest.mark.parametrize("name", ["a bomb", "no size", "a short frame", "two frames", "noise", "a skippable frame", "a declared size of 2^62"])
+@pytest.mark.parametrize(
+    "name",
+    ["a bomb", "no size", "a short frame", "two frames", "noise", "a skippable frame", "a declared size of 2^62"],
+)
 def test_frames_that_are_not_what_the_list_says_are_refused(folder: Path, tmp_path: Path, name: str) -> None:
     size = json.loads((folder / "packing.json").read_text())[0]["bytes"]
     data = {
@@ -167,8 +171,12 @@ def test_a_folder_with_other_files_is_refused(folder: Path, tmp_path: Path) -> N
     refused(folder, tmp_path)
 
 
-def test_a_file_larger_than_the_disk_is_refused_before_it_is_written(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tasks.compression.packing.zstd.shutil.disk_usage", lambda path: shutil._ntuple_diskusage(10, 9, 1))  # type: ignore[attr-defined]
+def test_a_file_larger_than_the_disk_is_refused_before_it_is_written(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "tasks.compression.packing.zstd.shutil.disk_usage", lambda path: shutil._ntuple_diskusage(10, 9, 1)
+    )  # type: ignore[attr-defined]
     with pytest.raises(BadInput, match="free the disk"):
         unpack_to(folder, 0, tmp_path / "model.gguf")
     assert not (tmp_path / "model.gguf").exists()
@@ -201,4 +209,6 @@ def refused(folder: Path, place: Path) -> None:
 
 def names(place: Path) -> set[Path]:
     """What lies there, but for the artifact that was made."""
-    return {path for path in place.rglob("*") if not path.is_relative_to(place / "home")} | set((place / "home").rglob("model.gguf"))
+    return {path for path in place.rglob("*") if not path.is_relative_to(place / "home")} | set(
+        (place / "home").rglob("model.gguf")
+    )

@@ -32,7 +32,9 @@ def test_splitting_into_planes_loses_nothing(data: bytes, width: int) -> None:
 
 @pytest.mark.parametrize("quantisation", ["Q4_0", "Q6_K", "Q5_K_M", "F16"])
 @pytest.mark.parametrize("planes", [True, False])
-def test_a_model_comes_back_byte_by_byte(model: Artifact, quantisation: str, planes: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_model_comes_back_byte_by_byte(
+    model: Artifact, quantisation: str, planes: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(packing_list, "PIECE", 50_000)  # many pieces per tensor
     gguf = to_gguf(model, quantisation)
     packed = pack([gguf], packing(byte_planes=planes))

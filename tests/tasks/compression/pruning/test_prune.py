@@ -20,7 +20,15 @@ CALIBRATION = Calibration(rows=24, tokens=96, batch=8, device="cpu")
 
 
 def pruning(**changes: object) -> Pruning:
-    plain = {"method": "sparsegpt", "stages": (0.5,), "structure": "0:0", "layer_ratios": None, "max_perplexity_ratio": 2.0, "block": 128, "dampening": 0.01}
+    plain = {
+        "method": "sparsegpt",
+        "stages": (0.5,),
+        "structure": "0:0",
+        "layer_ratios": None,
+        "max_perplexity_ratio": 2.0,
+        "block": 128,
+        "dampening": 0.01,
+    }
     return Pruning.model_validate(plain | changes)
 
 
@@ -33,7 +41,9 @@ def away(model: Artifact, student: Artifact, dataset: Artifact) -> float:
     return divergence(load(store.open(model), "cpu"), load(store.open(student), "cpu"), judged, 8)
 
 
-def test_sparsegpt_reaches_its_share_in_the_decoder_only_keeps_earlier_zeros_and_is_the_same_every_time(model: Artifact, dataset: Artifact) -> None:
+def test_sparsegpt_reaches_its_share_in_the_decoder_only_keeps_earlier_zeros_and_is_the_same_every_time(
+    model: Artifact, dataset: Artifact
+) -> None:
     half = prune(model, dataset, 0.5, pruning(), CALIBRATION, 0)
     assert zero_share(store.open(half)) == pytest.approx(0.5, abs=0.005)
     before, after = weights(model), weights(half)
@@ -51,12 +61,18 @@ def test_sparsegpt_reaches_its_share_in_the_decoder_only_keeps_earlier_zeros_and
 
 
 def test_sparsegpt_hurts_less_than_wanda_and_both_less_than_magnitude(model: Artifact, dataset: Artifact) -> None:
-    hurt = {method: away(prune(model, dataset, 0.6, pruning(method=method, stages=(0.6,)), CALIBRATION, 0), model, dataset) for method in ("sparsegpt", "wanda", "magnitude")}
+    hurt = {
+        method: away(prune(model, dataset, 0.6, pruning(method=method, stages=(0.6,)), CALIBRATION, 0), model, dataset)
+        for method in ("sparsegpt", "wanda", "magnitude")
+    }
     assert hurt["sparsegpt"] < hurt["wanda"] < hurt["magnitude"], hurt
 
 
 def test_two_of_every_four(model: Artifact, dataset: Artifact) -> None:
-    pruned = {method: prune(model, dataset, 0.5, pruning(structure="2:4", method=method), CALIBRATION, 0) for method in ("sparsegpt", "wanda")}
+    pruned = {
+        method: prune(model, dataset, 0.5, pruning(structure="2:4", method=method), CALIBRATION, 0)
+        for method in ("sparsegpt", "wanda")
+    }
     assert away(pruned["sparsegpt"], model, dataset) < away(pruned["wanda"], model, dataset)
     for name, weight in weights(pruned["sparsegpt"]).items():
         if name.endswith("_proj.weight"):
@@ -66,7 +82,14 @@ def test_two_of_every_four(model: Artifact, dataset: Artifact) -> None:
 def test_owl_moves_weights_between_layers_and_keeps_the_mean(model: Artifact, dataset: Artifact) -> None:
     owl = Owl(threshold=3.0, spread=0.08)
     pruned = weights(prune(model, dataset, 0.5, pruning(layer_ratios=owl), CALIBRATION, 0))
-    inside = [[weight.flatten() for name, weight in pruned.items() if name.startswith(f"model.layers.{i}.") and name.endswith("_proj.weight")] for i in range(3)]
+    inside = [
+        [
+            weight.flatten()
+            for name, weight in pruned.items()
+            if name.startswith(f"model.layers.{i}.") and name.endswith("_proj.weight")
+        ]
+        for i in range(3)
+    ]
     shares = [float(torch.cat(one).eq(0).float().mean()) for one in inside]
     assert sum(shares) / 3 == pytest.approx(0.5, abs=0.005)
     assert max(shares) - min(shares) > 0.05
@@ -90,7 +113,12 @@ def test_outliers_are_counted_over_all_matrices_of_a_layer() -> None:
 
 
 def test_settings_that_contradict_each_other_are_refused() -> None:
-    for changes in ({"stages": (0.6, 0.5)}, {"stages": (1.0,)}, {"structure": "2:4", "stages": (0.6,)}, {"structure": "2:4", "method": "magnitude"}):
+    for changes in (
+        {"stages": (0.6, 0.5)},
+        {"stages": (1.0,)},
+        {"structure": "2:4", "stages": (0.6,)},
+        {"structure": "2:4", "method": "magnitude"},
+    ):
         with pytest.raises(ValueError, match=r"stages|structure"):
             pruning(**changes)
 
@@ -106,7 +134,11 @@ def test_calibration_text_is_the_training_split_in_chat_format(model: Artifact, 
     text = AutoTokenizer.from_pretrained(store.open(model)).decode(rows.flatten())
     whole = [template.prompt(one.prompt) + template.answer(one) + template.END for one in read(dataset, "train")]
     assert sum(one in text for one in whole) >= 20
-    assert not any(template.prompt(one.prompt) in text for one in read(dataset, "validation") if one.prompt not in {other.prompt for other in read(dataset, "train")})
+    assert not any(
+        template.prompt(one.prompt) in text
+        for one in read(dataset, "validation")
+        if one.prompt not in {other.prompt for other in read(dataset, "train")}
+    )
     assert not torch.equal(rows, packed(dataset, store.open(model), CALIBRATION, 1))
     with pytest.raises(BadInput, match="not one calibration row"):
         packed(dataset, store.open(model), Calibration(rows=1, tokens=10**7, batch=1, device="cpu"), 0)

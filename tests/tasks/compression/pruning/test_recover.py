@@ -13,7 +13,17 @@ from tests.tasks.compression.pruning.test_prune import CALIBRATION, pruning, wei
 
 
 def recovery(**changes: object) -> Recovery:
-    training = {"lora": None, "examples": 64, "batch": 8, "accumulation": 1, "tokens": 512, "learning_rate": 5e-4, "warmup": 0.1, "clip": 1.0, "label_weight": 0.0}
+    training = {
+        "lora": None,
+        "examples": 64,
+        "batch": 8,
+        "accumulation": 1,
+        "tokens": 512,
+        "learning_rate": 5e-4,
+        "warmup": 0.1,
+        "clip": 1.0,
+        "label_weight": 0.0,
+    }
     return Recovery.model_validate(training | {"device": "cpu", "checkpointing": False} | changes)
 
 
@@ -28,8 +38,13 @@ def pruned(model: Artifact, dataset: Artifact) -> Artifact:
     return _made["pruned"]
 
 
-@pytest.mark.parametrize("changes", [{}, {"lora": {"rank": 16, "alpha": 32.0}, "learning_rate": 2e-3, "checkpointing": True}, {"label_weight": 0.5}])
-def test_zeros_stay_zero_and_the_divergence_falls(pruned: Artifact, model: Artifact, dataset: Artifact, changes: dict[str, object]) -> None:
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"lora": {"rank": 16, "alpha": 32.0}, "learning_rate": 2e-3, "checkpointing": True}, {"label_weight": 0.5}],
+)
+def test_zeros_stay_zero_and_the_divergence_falls(
+    pruned: Artifact, model: Artifact, dataset: Artifact, changes: dict[str, object]
+) -> None:
     recovered = recover(pruned, model, dataset, recovery(**changes), 0)
     before, after = weights(pruned), weights(recovered)
     moved = 0

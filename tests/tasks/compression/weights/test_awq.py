@@ -1,4 +1,5 @@
-"""AWQ's scales in the weights: the same function, the same zeros, less damage when rounded; and the exports that round."""
+"""AWQ's scales in the weights: the same function, the same zeros, less damage when rounded; and the exports that
+round."""
 
 import numpy as np
 import pytest
@@ -19,7 +20,16 @@ from tests.tasks.compression.pruning.test_prune import CALIBRATION, pruning, wei
 
 
 def awq(**changes: object) -> Awq:
-    plain = {"backend": "llmcompressor", "duo_scaling": "both", "grid": 6, "bits": 4, "group": 128, "rows": 8, "w4a16": True, "max_divergence": 1e-6}
+    plain = {
+        "backend": "llmcompressor",
+        "duo_scaling": "both",
+        "grid": 6,
+        "bits": 4,
+        "group": 128,
+        "rows": 8,
+        "w4a16": True,
+        "max_divergence": 1e-6,
+    }
     return Awq.model_validate(plain | changes)
 
 
@@ -36,7 +46,9 @@ def rounded(weight: torch.Tensor, group: int) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("changes", [{}, {"backend": "autoawq", "duo_scaling": True}])
-def test_folding_keeps_the_function_and_the_zeros_and_scales_most_matrices(model: Artifact, dataset: Artifact, changes: dict[str, object]) -> None:
+def test_folding_keeps_the_function_and_the_zeros_and_scales_most_matrices(
+    model: Artifact, dataset: Artifact, changes: dict[str, object]
+) -> None:
     if "backend" in changes:
         pytest.importorskip("awq", reason="the AutoAWQ backend needs autoawq (the gpu extra)")
     pruned = prune(model, dataset, 0.5, pruning(), CALIBRATION, 0)
@@ -62,7 +74,13 @@ def test_rounding_after_folding_hurts_less(model: Artifact, dataset: Artifact) -
             for parameter, weight in rough.named_parameters():
                 if parameter.endswith("_proj.weight"):
                     weight.copy_(rounded(weight, 64))
-            hurt[name] = float(torch.nn.functional.kl_div(rough(input_ids=ids).logits.log_softmax(-1), whole, log_target=True, reduction="none").sum(-1).mean())
+            hurt[name] = float(
+                torch.nn.functional.kl_div(
+                    rough(input_ids=ids).logits.log_softmax(-1), whole, log_target=True, reduction="none"
+                )
+                .sum(-1)
+                .mean()
+            )
     assert hurt["folded"] < hurt["plain"], hurt
 
 
@@ -70,7 +88,11 @@ def test_the_vllm_export_is_compressed_tensors_of_the_folded_weights(model: Arti
     settings = awq(group=64)
     export = w4a16(model, settings)
     stored = load_file(store.open(export) / "model.safetensors")
-    assert {name.rpartition(".")[2] for name in stored if "q_proj" in name} == {"weight_packed", "weight_scale", "weight_shape"}
+    assert {name.rpartition(".")[2] for name in stored if "q_proj" in name} == {
+        "weight_packed",
+        "weight_scale",
+        "weight_shape",
+    }
     assert stored["model.layers.0.self_attn.q_proj.weight_packed"].dtype == torch.int32
     for name, weight in weights(unpacked(export, model)).items():
         if name.endswith("_proj.weight"):
@@ -89,7 +111,9 @@ def test_what_does_not_fit_is_refused(model: Artifact, dataset: Artifact) -> Non
         fold(model, dataset, awq(backend="autoawq"), CALIBRATION, 0)
 
 
-def test_importance_is_the_mean_square_of_the_inputs_and_steers_the_rounding(model: Artifact, dataset: Artifact) -> None:
+def test_importance_is_the_mean_square_of_the_inputs_and_steers_the_rounding(
+    model: Artifact, dataset: Artifact
+) -> None:
     from gguf import GGUFReader, quants
 
     from tasks.compression.export.gguf_write import to_gguf
@@ -103,7 +127,12 @@ def test_importance_is_the_mean_square_of_the_inputs_and_steers_the_rounding(mod
     torch.testing.assert_close(found["model.layers.0.self_attn.q_proj.weight"], first, rtol=1e-4, atol=1e-6)
     errors = {}
     for name, artifact in (("plain", to_gguf(model, "Q4_0")), ("weighed", to_gguf(model, "Q4_0", weighed))):
-        tensor = next(one for one in GGUFReader(store.open(artifact) / "model.gguf").tensors if one.name == "blk.1.ffn_up.weight")
-        difference = quants.dequantize(tensor.data, tensor.tensor_type) - weights(model)["model.layers.1.mlp.up_proj.weight"].numpy()
+        tensor = next(
+            one for one in GGUFReader(store.open(artifact) / "model.gguf").tensors if one.name == "blk.1.ffn_up.weight"
+        )
+        difference = (
+            quants.dequantize(tensor.data, tensor.tensor_type)
+            - weights(model)["model.layers.1.mlp.up_proj.weight"].numpy()
+        )
         errors[name] = float((np.square(difference) * found["model.layers.1.mlp.up_proj.weight"].numpy()).sum())
     assert errors["weighed"] < errors["plain"]

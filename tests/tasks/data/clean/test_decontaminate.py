@@ -57,20 +57,34 @@ def test_the_share_of_the_questions_n_grams_decides() -> None:
 def test_the_step_lists_what_it_removed_from_every_evaluation_in_use() -> None:
     def evaluation(name: str, prompt: str) -> object:
         with store.create("questions", settings={"name": name}) as folder:
-            rows.write(folder.path / rows.QUESTIONS, [Question(id=name, prompt=prompt, domain="math", difficulty="easy", task_type="t", source="s")])
+            rows.write(
+                folder.path / rows.QUESTIONS,
+                [Question(id=name, prompt=prompt, domain="math", difficulty="easy", task_type="t", source="s")],
+            )
         return folder.artifact
 
-    first, second = evaluation("first", "How many cats has Ann in Rome?"), evaluation("second", "How many dogs has Ben in Oslo?")
+    first, second = (
+        evaluation("first", "How many cats has Ann in Rome?"),
+        evaluation("second", "How many dogs has Ben in Oslo?"),
+    )
     kept = example("kept", prompt="How many hens has Cal in Lima?")
-    leaked = [example("a", prompt="how many cats has Ann in Rome"), example("b", prompt="Tell me: how many dogs has Ben in Oslo?")]
+    leaked = [
+        example("a", prompt="how many cats has Ann in Rome"),
+        example("b", prompt="Tell me: how many dogs has Ben in Oslo?"),
+    ]
     made = decontaminate.fn(examples_artifact(kept, *leaked), [first, second], SETTINGS)  # type: ignore[list-item]
     assert rows.examples(made) == [kept]
     rejects = rows.read(store.open(made) / rows.REJECTS, rows.Reject)
-    assert [(reject.id, reject.detail) for reject in rejects] == [("a", "100% of evaluation question first"), ("b", "100% of evaluation question second")]
+    assert [(reject.id, reject.detail) for reject in rejects] == [
+        ("a", "100% of evaluation question first"),
+        ("b", "100% of evaluation question second"),
+    ]
     assert made.metrics == {"kept": 1, "rejected_contaminated": 2, "evaluation_questions": 2}
 
 
-def test_real_questions_are_found_in_disguise_and_real_training_text_is_left_alone(corpus: Callable[[str], Path]) -> None:
+def test_real_questions_are_found_in_disguise_and_real_training_text_is_left_alone(
+    corpus: Callable[[str], Path],
+) -> None:
     from tasks.data.plain.files import objects
 
     settings = Decontamination(words=13, overlap=0.1, short_words=6)

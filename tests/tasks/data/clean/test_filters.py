@@ -32,7 +32,10 @@ from tests.tasks.data.conftest import example, examples_artifact, section
 from tests.tasks.data.planted import PLANTED, numbers
 
 ASKED = "Write a short note about the weather in the mountains this week."
-PROSE = "The weather in the mountains stays cold and bright until Thursday, and then the wind turns and brings snow to the higher valleys."
+PROSE = (
+    "The weather in the mountains stays cold and bright until Thursday, and then the wind turns and brings snow to "
+    "the higher valleys."
+)
 
 
 @pytest.fixture
@@ -88,7 +91,11 @@ def test_good_text_passes_every_filter(filters: Filters) -> None:
         ("personal_data", "The key is sk-" + "a1B2c3D4" * 5),
         ("personal_data", "-----BEGIN RSA PRIVATE KEY-----\nMIIE"),
         ("offensive", "What the fuck is this?"),
-        ("english", "Das Wetter in den Bergen bleibt kalt und klar, und ab Donnerstag dreht der Wind und bringt Schnee in die Täler."),
+        (
+            "english",
+            "Das Wetter in den Bergen bleibt kalt und klar, und ab Donnerstag dreht der Wind und bringt Schnee in die "
+            "Täler.",
+        ),
         ("english", "山里的天气一直很冷，星期四之后风会转向，把雪带到更高的山谷里去，请大家注意保暖和行车安全。"),
     ],
 )
@@ -106,12 +113,28 @@ def test_each_filter_rejects_its_own_kind_and_can_be_switched_off(filters: Filte
         ("token_length", "shortest_response", 30, PROSE),
         ("token_length", "longest", 25, PROSE),
         ("repetition", "words", 10, "again and again we " * 9),
-        ("repetition", "line_share", 0.99, "\n".join(["This same line again and again and on, a long line with many a word."] * 4 + [PROSE])),
+        (
+            "repetition",
+            "line_share",
+            0.99,
+            "\n".join(["This same line again and again and on, a long line with many a word."] * 4 + [PROSE]),
+        ),
         ("repetition", "four_gram_share", 1.0, "the cat sat down " * 40),
         ("repetition", "run", 100, "a" * 60),
         ("offensive", "profanity", 2, "What the fuck is this?"),
-        ("english", "letters", 400, "Das Wetter in den Bergen bleibt kalt und klar, und ab Donnerstag dreht der Wind und bringt Schnee in die Täler."),
-        ("english", "probability", 0.999999, "Où sont les clefs de la voiture rouge, mon ami, dis-moi donc vite le lieu"),
+        (
+            "english",
+            "letters",
+            400,
+            "Das Wetter in den Bergen bleibt kalt und klar, und ab Donnerstag dreht der Wind und bringt Schnee in die "
+            "Täler.",
+        ),
+        (
+            "english",
+            "probability",
+            0.999999,
+            "Où sont les clefs de la voiture rouge, mon ami, dis-moi donc vite le lieu",
+        ),
         ("personal_data", "mail", False, "Write to anna.lind@firma-lind.se today."),
         ("personal_data", "phone", False, "Call (212) 736-5000 tomorrow."),
         ("personal_data", "card", False, "Card 4539 1488 0343 6467, please."),
@@ -121,7 +144,9 @@ def test_each_filter_rejects_its_own_kind_and_can_be_switched_off(filters: Filte
         ("personal_data", "key", False, "The key is sk-" + "a1B2c3D4" * 5),
     ],
 )
-def test_every_field_of_a_filter_changes_what_it_says(filters: Filters, filter: str, field: str, value: object, response: str) -> None:
+def test_every_field_of_a_filter_changes_what_it_says(
+    filters: Filters, filter: str, field: str, value: object, response: str
+) -> None:
     other = getattr(filters, filter).model_copy(update={field: value})
     assert field in type(other).model_fields
     text = Text(ASKED, response, "", (12, 0, len(response.split())))
@@ -142,7 +167,10 @@ def test_luhn_takes_the_right_check_digit_and_notices_one_wrong_digit(body: str,
     assert not accounts.luhn(wrong)
 
 
-@given(st.sampled_from(["DE", "SE", "GB", "FR", "NL"]), st.text("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ", min_size=11, max_size=30))
+@given(
+    st.sampled_from(["DE", "SE", "GB", "FR", "NL"]),
+    st.text("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ", min_size=11, max_size=30),
+)
 def test_mod_97_takes_exactly_the_check_digits_of_the_standard(country: str, account: str) -> None:
     plain = "".join(str(int(char, 36)) for char in account + country + "00")
     check = f"{98 - int(plain) % 97:02d}"
@@ -153,10 +181,15 @@ def test_mod_97_takes_exactly_the_check_digits_of_the_standard(country: str, acc
 @pytest.mark.parametrize(
     "text",
     [
-        "Write to info@example.com.", "Write to john.doe@gmail.com or user123@gmail.com.", "Call (123) 456-7890 or 234-567-8901.", "Dial 1-800-362-0101.", "(000) 000-0000",
-        "The host is 192.168.0.1 or 127.0.0.1.", "Version 2.10.3.4 of 10.0.0.0", "Card 4111 1111 1111 1111 is a test number.",
-        "Compute 123-45-6789.", "1234567890123456789012", "The product is 12 345 678 x 9.", "pi = 3.141592653589793", "2023-11-21 09:56:06", "5555-5555-5555-5555",
-        "ISBN 978-3-16-148410-0", "f(x) = 1000000007 mod 998244353", "call 555-0123 for fun", "sk-learn is a library", "DE00 0000 0000 0000 0000 00",
+        "Write to info@example.com.", "Write to john.doe@gmail.com or user123@gmail.com.",
+        "Call (123) 456-7890 or 234-567-8901.", "Dial 1-800-362-0101.", "(000) 000-0000",
+        "The host is 192.168.0.1 or 127.0.0.1.", "Version 2.10.3.4 of 10.0.0.0",
+        "Card 4111 1111 1111 1111 is a test number.",
+        "Compute 123-45-6789.", "1234567890123456789012", "The product is 12 345 678 x 9.", "pi = 3.141592653589793",
+        "2023-11-21 09:56:06",
+        "5555-5555-5555-5555",
+        "ISBN 978-3-16-148410-0", "f(x) = 1000000007 mod 998244353", "call 555-0123 for fun", "sk-learn is a library",
+        "DE00 0000 0000 0000 0000 00",
     ],
 )  # fmt: skip
 def test_nobodys_numbers_pass(text: str) -> None:
@@ -165,7 +198,15 @@ def test_nobodys_numbers_pass(text: str) -> None:
 
 
 def test_what_is_personal_never_reaches_the_list_of_rejects(filters: Filters) -> None:
-    made = filter_examples.fn([examples_artifact(example(prompt="Mail anna.lind@firma-lind.se about the meeting", response="Done, she will be there."))], filters, "words")
+    made = filter_examples.fn(
+        [
+            examples_artifact(
+                example(prompt="Mail anna.lind@firma-lind.se about the meeting", response="Done, she will be there.")
+            )
+        ],
+        filters,
+        "words",
+    )
     rejects = (store.open(made) / rows.REJECTS).read_text()
     assert json.loads(rejects)["reason"] == "personal_data"
     assert "lind" not in rejects
@@ -183,8 +224,10 @@ def test_reclaimed_and_harmless_senses_are_no_slurs(filters: Filters) -> None:
 
 def test_lists_of_names_and_code_without_a_fence_are_not_foreign(filters: Filters) -> None:
     for text in (
-        "The elements are Hydrogen, Helium, Lithium, Beryllium, Boron, Carbon, Nitrogen, Oxygen, Fluorine, Neon, Sodium and Magnesium.",
-        "function NaturalNumberSum(n) {\n  let sum = 0;\n  for (let i = 1; i <= n; i++) {\n    sum += i;\n  }\n  return sum;\n}",
+        "The elements are Hydrogen, Helium, Lithium, Beryllium, Boron, Carbon, Nitrogen, Oxygen, Fluorine, Neon, "
+        "Sodium and Magnesium.",
+        "function NaturalNumberSum(n) {\n  let sum = 0;\n  for (let i = 1; i <= n; i++) {\n    sum += i;\n  }\n  "
+        "return sum;\n}",
         "Escherichia coli, Salmonella, Staphylococcus, Chlamydia and Streptococcus are bacteria that make people ill.",
     ):
         assert reason(filters, text) is None
@@ -208,7 +251,14 @@ def test_measures_of_repetition() -> None:
 
 
 def test_short_text_is_never_called_foreign() -> None:
-    for text in ("sort: cat dog", "hat hat cup", "Lima", "def f(x): return x * 20", "$\\alpha + \\beta = \\gamma$", "```\nfür alle Fälle und überhaupt\n```"):
+    for text in (
+        "sort: cat dog",
+        "hat hat cup",
+        "Lima",
+        "def f(x): return x * 20",
+        "$\\alpha + \\beta = \\gamma$",
+        "```\nfür alle Fälle und überhaupt\n```",
+    ):
         assert language(text, 40) is None
 
 
@@ -217,15 +267,28 @@ def test_the_identifier_on_real_texts(corpus: Callable[[str], Path], filters: Fi
 
     rng = random.Random(0)
     english = rng.sample([row["output"] for _, row, _ in objects(corpus("alpaca/alpaca_data.jsonl.zst"))], 2000)
-    french = [message["content"] for _, row, _ in objects(corpus("multilingual/oasst_20230412_fr_top1.jsonl.zst")) for message in row["messages"]]
-    foreign = {name: [filters.english.probability <= found[1] and found[0] != "en" for text in texts if (found := language(text, filters.english.letters))]
-               for name, texts in (("english", english), ("french", french))}  # fmt: skip
+    french = [
+        message["content"]
+        for _, row, _ in objects(corpus("multilingual/oasst_20230412_fr_top1.jsonl.zst"))
+        for message in row["messages"]
+    ]
+    foreign = {
+        name: [
+            filters.english.probability <= found[1] and found[0] != "en"
+            for text in texts
+            if (found := language(text, filters.english.letters))
+        ]
+        for name, texts in (("english", english), ("french", french))
+    }
     assert sum(foreign["english"]) / len(foreign["english"]) < 0.01
     assert sum(foreign["french"]) / len(foreign["french"]) > 0.95
 
 
 def test_processes_say_the_same_as_one_process(filters: Filters) -> None:
-    texts = [Text(f"Question {i}: what is {i} plus {i}?", "the cat sat down " * 40 if i % 7 == 0 else f"It is {2 * i}.") for i in range(6000)]
+    texts = [
+        Text(f"Question {i}: what is {i} plus {i}?", "the cat sat down " * 40 if i % 7 == 0 else f"It is {2 * i}.")
+        for i in range(6000)
+    ]
     alone = judge_texts(texts, filters, "words")
     assert judge_texts(texts, filters.model_copy(update={"workers": 2}), "words") == alone
     assert rates(alone)["repetition"] == pytest.approx(1 / 7, abs=0.001)
@@ -252,14 +315,19 @@ def test_the_step_keeps_rejects_with_their_reason(filters: Filters) -> None:
     good, bad = example("good", response="It is 4."), example("bad", response="Copyright (c) 2020 by Nobody.")
     made = filter_examples.fn([examples_artifact(good), examples_artifact(bad)], filters, "words")
     assert rows.examples(made) == [good]
-    assert [(reject.id, reject.stage, reject.reason) for reject in rows.read(store.open(made) / rows.REJECTS, rows.Reject)] == [("bad", "filter", "licence_text")]
+    assert [
+        (reject.id, reject.stage, reject.reason) for reject in rows.read(store.open(made) / rows.REJECTS, rows.Reject)
+    ] == [("bad", "filter", "licence_text")]
     assert made.metrics["rejected_licence_text"] == 1
 
 
 def test_draft_and_thinking_are_looked_at_too(filters: Filters) -> None:
     hard = example(response="It is 4.").model_copy(update={"draft": "What the fuck, 3?", "thinking": "2 and 2 make 4."})
     text = as_text(hard)
-    assert objection(Text(text.prompt, text.response, text.working, (6, 9, 3)), filters) == ("offensive", "1 profane words")
+    assert objection(Text(text.prompt, text.response, text.working, (6, 9, 3)), filters) == (
+        "offensive",
+        "1 profane words",
+    )
 
 
 def test_a_real_tokenizer_counts(tmp_path: Path) -> None:
@@ -305,7 +373,9 @@ def test_what_is_somebodys_is_found_in_any_writing(kind: str) -> None:
 
 
 def test_notices_are_found_in_any_writing(filters: Filters) -> None:
-    assert [hit for hit in PLANTED["licence_text"] if licence_text(Text(ASKED, hit), filters.licence_text) is None] == []
+    assert [
+        hit for hit in PLANTED["licence_text"] if licence_text(Text(ASKED, hit), filters.licence_text) is None
+    ] == []
 
 
 @pytest.mark.parametrize("kind", personal.KINDS)
@@ -319,11 +389,15 @@ def test_tables_lists_and_calculations_are_nobodys(kind: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "scores = q@k.transpose(-2, -1)", "y = x@w.mean", "z = A@B.inv() + C", "git clone git@github.com:some/repo.git", "scp notes.txt anna@box.net:~/notes",
-        "postgres://admin:secret@db.internal.net/main", "What is 850-75-1250?", "850-75-1250=-475", "Calculate 850-75-1250.\n-475", "412-231-2000 = ?",
-        "class sk-fading-circle-container-wrapper-large", "AKIAIOSFODNN7EXAMPLE", "hf_your_token_goes_here_and_nothing_else", "Use sk-xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx.",
+        "scores = q@k.transpose(-2, -1)", "y = x@w.mean", "z = A@B.inv() + C", "git clone git@github.com:some/repo.git",
+        "scp notes.txt anna@box.net:~/notes",
+        "postgres://admin:secret@db.internal.net/main", "What is 850-75-1250?", "850-75-1250=-475",
+        "Calculate 850-75-1250.\n-475", "412-231-2000 = ?",
+        "class sk-fading-circle-container-wrapper-large", "AKIAIOSFODNN7EXAMPLE",
+        "hf_your_token_goes_here_and_nothing_else", "Use sk-xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx.",
         "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJzdWIiOiIxMjM0NTY3ODkwIiwibmFtZSI6IkpvaG4gRG9lIiwiaWF0IjoxNTE2MjM5MDIyfQ.SflKxwRJSMeKKF2QT4fwpMeJf36POk6yJV_adQssw5c",
-        "The file begins with -----BEGIN PRIVATE KEY----- and then the key.", "Version 52.1.12.3 of it", "Mozilla/5.0 Chrome/91.0.4472.124", "the network 172.217.0.0/16",
+        "The file begins with -----BEGIN PRIVATE KEY----- and then the key.", "Version 52.1.12.3 of it",
+        "Mozilla/5.0 Chrome/91.0.4472.124", "the network 172.217.0.0/16",
         "4539 1488 0343 6467 1234 5678 9012 3456 7890 2345",
     ],
 )  # fmt: skip
@@ -335,9 +409,12 @@ def test_code_calculations_and_documented_samples_are_nobodys(text: str) -> None
 @pytest.mark.parametrize(
     "text",
     [
-        "Which year is a leap year? (a) 1900 (b) 1998 (c) 2000 (d) 2001", "Sum them: (A) 1990 (B) 2000 (C) 2010 (D) 2020", "(a) Open it. (b) Wait. (c) 2000 litres flow out.",
-        "What does the phrase 'All rights reserved' on a book mean?", "What does `f(c) 1999` print?", "It says 'Licensed under the Apache License, Version 2.0'.",
-        "Search for the text SPDX-License-Identifier: in its first lines.", "It begins with 'the software is provided \"as is\"'.", "Find the area if (c) 20.5 is the height.",
+        "Which year is a leap year? (a) 1900 (b) 1998 (c) 2000 (d) 2001",
+        "Sum them: (A) 1990 (B) 2000 (C) 2010 (D) 2020", "(a) Open it. (b) Wait. (c) 2000 litres flow out.",
+        "What does the phrase 'All rights reserved' on a book mean?", "What does `f(c) 1999` print?",
+        "It says 'Licensed under the Apache License, Version 2.0'.",
+        "Search for the text SPDX-License-Identifier: in its first lines.",
+        "It begins with 'the software is provided \"as is\"'.", "Find the area if (c) 20.5 is the height.",
         "Point (c) 2019 Was a good year.\nPoint (d) too.",
     ],
 )  # fmt: skip
@@ -346,4 +423,6 @@ def test_choices_list_items_and_quotations_are_no_notices(filters: Filters, text
 
 
 def test_a_header_in_a_docstring_is_a_notice(filters: Filters) -> None:
-    assert licence_text(Text(ASKED, '"""Copyright (c) 2019 Some Holder. All rights reserved."""\nx = 1'), filters.licence_text)
+    assert licence_text(
+        Text(ASKED, '"""Copyright (c) 2019 Some Holder. All rights reserved."""\nx = 1'), filters.licence_text
+    )

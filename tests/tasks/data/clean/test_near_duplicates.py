@@ -35,7 +35,14 @@ def test_the_best_of_a_cluster_stays_and_the_others_name_it(settings: Data) -> N
 
 
 def test_templated_questions_with_other_numbers_are_no_duplicates_at_the_nano_threshold(settings: Data) -> None:
-    made = examples_artifact(*(example(f"q{n}", prompt=f"Write a function h that returns x times {n}.", response=f"def h(x): return x * {n}") for n in range(10, 30)))
+    made = examples_artifact(
+        *(
+            example(
+                f"q{n}", prompt=f"Write a function h that returns x times {n}.", response=f"def h(x): return x * {n}"
+            )
+            for n in range(10, 30)
+        )
+    )
     assert len(rows.examples(remove_near_duplicates.fn(made, settings.near_duplicates, 1))) == 20
 
 
@@ -47,7 +54,10 @@ def chains(settings: NearDuplicates, **changes: object) -> set[tuple[int, int]]:
     return {(int(dropped), int(keeper)) for dropped, keeper, _ in found.duplicates}
 
 
-@pytest.mark.parametrize("fields", [{"threshold": 0.7}, {"shingle": 12}, {"permutations": 192}, {"bands": 1}, {"rows": 20}, {"linkage": "single"}])
+@pytest.mark.parametrize(
+    "fields",
+    [{"threshold": 0.7}, {"shingle": 12}, {"permutations": 192}, {"bands": 1}, {"rows": 20}, {"linkage": "single"}],
+)
 def test_every_field_of_the_search_changes_what_is_found(settings: Data, fields: dict[str, object]) -> None:
     plain = settings.near_duplicates.model_copy(update={"threshold": 0.8, "bands": 4, "rows": 8, "permutations": 128})
     assert chains(plain, **fields) != chains(plain)
@@ -55,9 +65,20 @@ def test_every_field_of_the_search_changes_what_is_found(settings: Data, fields:
 
 @pytest.mark.parametrize("fold", [True, False])
 def test_fold_decides_whether_what_cannot_be_seen_is_a_difference(fold: bool, settings: Data, tmp_path: Path) -> None:
-    """In the pipeline's step, in its check of the result, and in the command on plain files alike; what stays is as it was."""
-    copies = [LONG, LONG.replace(" ", "\u00a0"), LONG.replace(" ", "  \t"), "\ufeff" + LONG.replace("tide", "ti\u00adde\u200b")]
-    made = examples_artifact(*(example(f"e{n}", prompt=copy, response="Cafe\u0301." if n % 2 else "Caf\u00e9.") for n, copy in enumerate(copies)))
+    """In the pipeline's step, in its check of the result, and in the command on plain files alike; what stays is as it
+    was."""
+    copies = [
+        LONG,
+        LONG.replace(" ", "\u00a0"),
+        LONG.replace(" ", "  \t"),
+        "\ufeff" + LONG.replace("tide", "ti\u00adde\u200b"),
+    ]
+    made = examples_artifact(
+        *(
+            example(f"e{n}", prompt=copy, response="Cafe\u0301." if n % 2 else "Caf\u00e9.")
+            for n, copy in enumerate(copies)
+        )
+    )
     search = settings.near_duplicates.model_copy(update={"fold": fold, "threshold": 1.0})
     kept = remove_near_duplicates.fn(made, search, 1)
     stayed = rows.examples(kept)
@@ -86,6 +107,8 @@ def test_threads_are_those_that_compute(settings: Data, monkeypatch: pytest.Monk
             super().__init__(threads)
 
     monkeypatch.setattr(near, "Workers", Watched)
-    monkeypatch.setattr("tasks.data.clean.near_duplicates.processors", lambda wanted: wanted)  # this machine may have a single one
+    monkeypatch.setattr(
+        "tasks.data.clean.near_duplicates.processors", lambda wanted: wanted
+    )  # this machine may have a single one
     assert chains(settings.near_duplicates, threads=1) == chains(settings.near_duplicates, threads=3)
     assert made == [1, 3]

@@ -25,7 +25,10 @@ def similar(texts: Sequence[str], threshold: float, k: int = 3) -> dict[tuple[in
     for text in texts:
         columns.extend(numbers.setdefault(shingle, len(numbers)) for shingle in shingles(text, k))
         edges.append(len(columns))
-    sets = sparse.csr_matrix((np.ones(len(columns), np.int32), np.array(columns, np.int32), np.array(edges)), shape=(len(texts), max(len(numbers), 1)))
+    sets = sparse.csr_matrix(
+        (np.ones(len(columns), np.int32), np.array(columns, np.int32), np.array(edges)),
+        shape=(len(texts), max(len(numbers), 1)),
+    )
     sizes = np.diff(edges)
     found = {}
     for first in range(0, len(texts), 500):
@@ -38,7 +41,9 @@ def similar(texts: Sequence[str], threshold: float, k: int = 3) -> dict[tuple[in
     return found
 
 
-def proposed(texts: Sequence[str], threshold: float = 0.8, bands: int = 16, rows: int = 8, seed: int = 0) -> set[tuple[int, int]]:
+def proposed(
+    texts: Sequence[str], threshold: float = 0.8, bands: int = 16, rows: int = 8, seed: int = 0
+) -> set[tuple[int, int]]:
     """The pairs i < j that banding and screening leave to the exact check."""
     from tasks.data.dedup.buckets import buckets
     from tasks.data.dedup.parallel import Workers
@@ -52,4 +57,6 @@ def proposed(texts: Sequence[str], threshold: float = 0.8, bands: int = 16, rows
     with Workers(1) as workers:
         left = screen(buckets(out.keys, np.flatnonzero(out.sizes > 0), workers), out, limits(128, threshold), workers)
     groups = np.split(left.members, left.starts[1:-1])
-    return {(min(x, y), max(x, y)) for group in groups for i, x in enumerate(group.tolist()) for y in group[:i].tolist()}
+    return {
+        (min(x, y), max(x, y)) for group in groups for i, x in enumerate(group.tolist()) for y in group[:i].tolist()
+    }

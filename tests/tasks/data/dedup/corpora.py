@@ -16,7 +16,12 @@ def there() -> bool:
 
 def records() -> list[dict[str, str]]:
     """All 67,013 records as they are."""
-    lines = [line for file in FILES for line in zstandard.ZstdDecompressor().stream_reader(file.open("rb")).read().split(b"\n") if line]
+    lines = [
+        line
+        for file in FILES
+        for line in zstandard.ZstdDecompressor().stream_reader(file.open("rb")).read().split(b"\n")
+        if line
+    ]
     return [orjson.loads(line) for line in lines]
 
 

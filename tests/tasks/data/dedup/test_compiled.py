@@ -25,7 +25,9 @@ def run(tmp_path: Path, patch: str = "log", **environment: str) -> tuple[str, st
     """Compile a tiny kernel in a process of its own; its cache hits and its log."""
     folder = tmp_path / "code"
     folder.mkdir(exist_ok=True)
-    (folder / "tiny.py").write_text("from tasks.data.dedup.compiled import compiled\n\n@compiled\ndef twice(x):\n    return 2 * x\n")
+    (folder / "tiny.py").write_text(
+        "from tasks.data.dedup.compiled import compiled\n\n@compiled\ndef twice(x):\n    return 2 * x\n"
+    )
     done = subprocess.run(
         [sys.executable, "-c", CODE.format(folder=str(folder), patch=patch)],
         env=os.environ | environment,
@@ -60,5 +62,8 @@ def test_a_full_disk_is_no_error(tmp_path: Path) -> None:
 
 
 def test_no_writable_folder_at_all_is_no_error(tmp_path: Path) -> None:
-    patch = "_Cache.__init__ = lambda self, function: (_ for _ in ()).throw(RuntimeError('cannot cache function: no locator available'))"
+    patch = (
+        "_Cache.__init__ = lambda self, function: (_ for _ in ()).throw(RuntimeError('cannot cache function: no "
+        "locator available'))"
+    )
     assert run(tmp_path, patch=patch)[0] == "0"

@@ -24,7 +24,12 @@ from tasks.data.dedup.near import deduplicate
 from tests.places import ROOT
 from tests.small_disk import mounted
 
-BASE = ["Sort the list of numbers in ascending order", "Name three colours of the rainbow", "Translate the word naïve: 素朴な — done", "Add two and two"]
+BASE = [
+    "Sort the list of numbers in ascending order",
+    "Name three colours of the rainbow",
+    "Translate the word naïve: 素朴な — done",
+    "Add two and two",
+]
 
 
 def sample(count: int, seed: int = 0) -> list[dict[str, Any]]:
@@ -34,7 +39,9 @@ def sample(count: int, seed: int = 0) -> list[dict[str, Any]]:
     for row in range(count):
         prompt = noise.choice(BASE) + noise.choice(["", "!", " please", "\u2028and \u0085more\n"])
         response = " ".join(noise.choices(["one", "two", "three", "four"], k=3)) * 4
-        records.append({"id": f"r{row}", "prompt": prompt, "response": response, "metadata": {"quality_score": noise.randrange(3)}})
+        records.append(
+            {"id": f"r{row}", "prompt": prompt, "response": response, "metadata": {"quality_score": noise.randrange(3)}}
+        )
     return records
 
 
@@ -62,7 +69,10 @@ def test_the_result_is_that_of_deduplicate_and_lines_stay_as_they_are(tmp_path: 
     records = sample(300)
     source = write(tmp_path / "in.jsonl", records)
     report = dedup_files([source], tmp_path / "out.jsonl", pairs=tmp_path / "pairs.jsonl")
-    found = deduplicate([record["prompt"] + "\n" + record["response"] for record in records], [record["metadata"]["quality_score"] for record in records])
+    found = deduplicate(
+        [record["prompt"] + "\n" + record["response"] for record in records],
+        [record["metadata"]["quality_score"] for record in records],
+    )
     assert {name: report[name] for name in ("records", "exact_duplicates", "near_duplicates", "clusters", "kept")} == {
         "records": 300,
         "exact_duplicates": found.exact_duplicates,
@@ -89,7 +99,9 @@ def test_the_result_is_that_of_deduplicate_and_lines_stay_as_they_are(tmp_path: 
 
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, 2**32), st.integers(1, 4), st.integers(1, 3), st.sampled_from(["star", "single"]))
-def test_order_sharding_and_threads_do_not_matter(tmp_path_factory: pytest.TempPathFactory, seed: int, shards: int, threads: int, linkage: str) -> None:
+def test_order_sharding_and_threads_do_not_matter(
+    tmp_path_factory: pytest.TempPathFactory, seed: int, shards: int, threads: int, linkage: str
+) -> None:
     folder = tmp_path_factory.mktemp("shards")
     records = sample(80, seed)
     dedup_files([write(folder / "whole.jsonl", records)], folder / "one.jsonl", threads=1, linkage=linkage)  # type: ignore[arg-type]
@@ -97,7 +109,9 @@ def test_order_sharding_and_threads_do_not_matter(tmp_path_factory: pytest.TempP
     noise.shuffle(records)
     parts = [write(folder / f"part{shard}.jsonl", records[shard::shards]) for shard in range(shards)]
     dedup_files(parts, folder / "many.jsonl", threads=threads, linkage=linkage)  # type: ignore[arg-type]
-    assert sorted((folder / "one.jsonl").read_bytes().split(b"\n")) == sorted((folder / "many.jsonl").read_bytes().split(b"\n"))
+    assert sorted((folder / "one.jsonl").read_bytes().split(b"\n")) == sorted(
+        (folder / "many.jsonl").read_bytes().split(b"\n")
+    )
 
 
 @pytest.mark.parametrize("kind", [".jsonl", ".jsonl.zst", ".jsonl.gz", ".parquet"])
@@ -120,7 +134,10 @@ def test_every_format_gives_the_same(tmp_path: Path, kind: str, block: int, monk
 
 
 def test_parquet_goes_to_parquet_as_it_was_and_lines_become_rows(tmp_path: Path) -> None:
-    records = [record | {"made": datetime(2026, 1, 1 + row % 28), "small": row % 100} for row, record in enumerate(sample(3000))]
+    records = [
+        record | {"made": datetime(2026, 1, 1 + row % 28), "small": row % 100}
+        for row, record in enumerate(sample(3000))
+    ]
     table = pyarrow.Table.from_pylist(records)
     table = table.set_column(table.schema.get_field_index("small"), "small", table["small"].cast(pyarrow.int8()))
     pyarrow.parquet.write_table(table, tmp_path / "in.parquet")
@@ -151,11 +168,16 @@ def test_nothing_is_left_of_a_run_that_is_killed(tmp_path: Path) -> None:
     code = (
         "import sys, time; from pathlib import Path; from tasks.data.dedup import files, lines\n"
         "copy = lines.Lines.copy\n"
-        "def slow(self, kept, out):\n    copy(self, kept, out); out.flush(); print('written', flush=True); time.sleep(100)\n"
+        "def slow(self, kept, out):\n    copy(self, kept, out); out.flush(); print('written', flush=True); "
+        "time.sleep(100)\n"
         "lines.Lines.copy = slow\n"
         "files.dedup_files([Path(sys.argv[1])], Path(sys.argv[2]), pairs=Path(sys.argv[3]))"
     )
-    process = subprocess.Popen([sys.executable, "-c", code, source, tmp_path / "out.jsonl", tmp_path / "pairs.jsonl"], stdout=subprocess.PIPE, cwd=ROOT)
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, source, tmp_path / "out.jsonl", tmp_path / "pairs.jsonl"],
+        stdout=subprocess.PIPE,
+        cwd=ROOT,
+    )
     assert process.stdout is not None
     assert process.stdout.readline() == b"written\n"
     process.kill()
@@ -177,7 +199,10 @@ def test_alpaca_and_dolly_fields_blank_lines_and_a_missing_last_line_end(tmp_pat
     report = dedup_files([source], tmp_path / "out.jsonl", pairs=tmp_path / "pairs.jsonl")
     assert (report["records"], report["exact_duplicates"], report["kept"]) == (5, 3, 2)
     assert len((tmp_path / "out.jsonl").read_text().split("\n")) == 3
-    assert {pair["dropped"] for pair in read(tmp_path / "pairs.jsonl")} <= {7, *(f"in.jsonl:{number}" for number in (3, 5, 7, 9, 11))}
+    assert {pair["dropped"] for pair in read(tmp_path / "pairs.jsonl")} <= {
+        7,
+        *(f"in.jsonl:{number}" for number in (3, 5, 7, 9, 11)),
+    }
 
 
 def test_empty_inputs_and_an_output_over_its_input(tmp_path: Path) -> None:
@@ -197,8 +222,14 @@ def test_empty_inputs_and_an_output_over_its_input(tmp_path: Path) -> None:
         ('{"prompt": 1, "response": "b"}', r"in.jsonl:3: field 'prompt' is int, not text"),
         ('{"prompt": "a", "response": "b"', r"in.jsonl:3: not JSON"),
         ('["prompt"]', r"in.jsonl:3: list instead of a JSON object"),
-        ('{"prompt": "a", "response": "b", "metadata": {"quality_score": "high"}}', r"in.jsonl:3: metadata.quality_score is not a finite number"),
-        ('{"prompt": "a", "response": "b", "metadata": {"quality_score": NaN}}', r"in.jsonl:3: metadata.quality_score is not a finite number"),
+        (
+            '{"prompt": "a", "response": "b", "metadata": {"quality_score": "high"}}',
+            r"in.jsonl:3: metadata.quality_score is not a finite number",
+        ),
+        (
+            '{"prompt": "a", "response": "b", "metadata": {"quality_score": NaN}}',
+            r"in.jsonl:3: metadata.quality_score is not a finite number",
+        ),
     ],
 )
 def test_a_line_that_cannot_be_used_is_named_and_nothing_is_written(tmp_path: Path, line: str, message: str) -> None:
@@ -255,7 +286,10 @@ def test_an_input_that_changes_meanwhile_is_noticed(tmp_path: Path, monkeypatch:
 def test_a_full_disk_changes_nothing(tmp_path: Path) -> None:
     disk = tmp_path / "small"
     with mounted(disk, "64k"):
-        source = write(tmp_path / "in.jsonl", [{"prompt": f"prompt {row * row}", "response": f"{row**7} is the answer"} for row in range(5000)])
+        source = write(
+            tmp_path / "in.jsonl",
+            [{"prompt": f"prompt {row * row}", "response": f"{row**7} is the answer"} for row in range(5000)],
+        )
         (disk / "out.jsonl").write_text("before")
         with pytest.raises(BadInput, match="No space left"):
             dedup_files([source], disk / "out.jsonl", pairs=disk / "pairs.jsonl")

@@ -11,13 +11,34 @@ from configs.errors import BadInput
 from tasks.data.dedup.near import Dedup, deduplicate
 from tests.tasks.data.dedup.brute import jaccard, shingles, similar
 
-WORDS = ["sort", "the", "list", "of", "numbers", "in", "ascending", "order", "and", "return", "it", "quickly", "café", "naïve", "東京", "タワー", "ΣΟΦΟΣ", "İstanbul"]
+WORDS = [
+    "sort",
+    "the",
+    "list",
+    "of",
+    "numbers",
+    "in",
+    "ascending",
+    "order",
+    "and",
+    "return",
+    "it",
+    "quickly",
+    "café",
+    "naïve",
+    "東京",
+    "タワー",
+    "ΣΟΦΟΣ",
+    "İstanbul",
+]
 
 
 @st.composite
 def documents(draw: st.DrawFn) -> list[str]:
     """Texts of a few words, with copies, near copies, other cases and other white space."""
-    base = draw(st.lists(st.lists(st.sampled_from(WORDS), min_size=0, max_size=25).map(" ".join), min_size=1, max_size=8))
+    base = draw(
+        st.lists(st.lists(st.sampled_from(WORDS), min_size=0, max_size=25).map(" ".join), min_size=1, max_size=8)
+    )
     noise = random.Random(draw(st.integers(0, 2**32)))
     texts = list(base)
     for _ in range(draw(st.integers(0, 12))):
@@ -31,7 +52,10 @@ def documents(draw: st.DrawFn) -> list[str]:
 def outcome(texts: list[str], qualities: list[float], result: Dedup) -> tuple[Counter[object], Counter[object]]:
     """The result without positions."""
     kept = Counter((texts[i], qualities[i]) for i in result.kept)
-    dropped = Counter((texts[d.dropped], qualities[d.dropped], texts[d.keeper], qualities[d.keeper], d.jaccard) for d in result.duplicates)
+    dropped = Counter(
+        (texts[d.dropped], qualities[d.dropped], texts[d.keeper], qualities[d.keeper], d.jaccard)
+        for d in result.duplicates
+    )
     return kept, dropped  # type: ignore[return-value]
 
 
@@ -39,9 +63,15 @@ def outcome(texts: list[str], qualities: list[float], result: Dedup) -> tuple[Co
 @given(documents(), st.randoms(use_true_random=False), st.sampled_from(["star", "single"]), st.integers(1, 5))
 def test_order_and_threads_do_not_matter(texts: list[str], noise: random.Random, linkage: str, shingle: int) -> None:
     rows = [(text, float(noise.randrange(3))) for text in texts]
-    first = outcome(*map(list, zip(*rows, strict=True)), deduplicate(*zip(*rows, strict=True), linkage=linkage, shingle=shingle, threads=1))  # type: ignore[arg-type]
+    first = outcome(
+        *map(list, zip(*rows, strict=True)),
+        deduplicate(*zip(*rows, strict=True), linkage=linkage, shingle=shingle, threads=1),
+    )  # type: ignore[arg-type]
     noise.shuffle(rows)
-    again = outcome(*map(list, zip(*rows, strict=True)), deduplicate(*zip(*rows, strict=True), linkage=linkage, shingle=shingle, threads=noise.randint(1, 4)))  # type: ignore[arg-type]
+    again = outcome(
+        *map(list, zip(*rows, strict=True)),
+        deduplicate(*zip(*rows, strict=True), linkage=linkage, shingle=shingle, threads=noise.randint(1, 4)),
+    )  # type: ignore[arg-type]
     assert first == again
 
 
@@ -68,7 +98,9 @@ def test_the_promises_of_a_result(texts: list[str], noise: random.Random, shingl
 
 @settings(max_examples=60, deadline=None)
 @given(documents(), st.randoms(use_true_random=False))
-def test_with_rows_of_one_the_candidates_are_all_and_the_result_is_the_definition(texts: list[str], noise: random.Random) -> None:
+def test_with_rows_of_one_the_candidates_are_all_and_the_result_is_the_definition(
+    texts: list[str], noise: random.Random
+) -> None:
     qualities = [float(noise.randrange(3)) for _ in texts]
     pairs = similar(texts, 0.6)
     partner = {(a, b) for a, b in pairs} | {(b, a) for a, b in pairs}

@@ -31,7 +31,9 @@ def test_pairs_at_the_threshold_stay_within_the_limits(threshold: float) -> None
 def test_what_is_left_are_the_rows_with_a_possible_partner(seed: int, count: int, threads: int) -> None:
     draw = np.random.default_rng(seed)
     kinds = draw.integers(0, 4, count)
-    bits = draw.integers(0, 2**64, (4, 2), dtype=np.uint64)[kinds] ^ (np.uint64(1) << draw.integers(0, 4, (count, 2), dtype=np.uint64))
+    bits = draw.integers(0, 2**64, (4, 2), dtype=np.uint64)[kinds] ^ (
+        np.uint64(1) << draw.integers(0, 4, (count, 2), dtype=np.uint64)
+    )
     sketches = np.zeros((count, 16), np.uint64)
     sketches[:, 0] = draw.integers(0, 8, count)
     sizes = draw.integers(8, 12, count).astype(np.int32)
@@ -44,11 +46,16 @@ def test_what_is_left_are_the_rows_with_a_possible_partner(seed: int, count: int
         for x in group.tolist():
             for y in group.tolist():
                 few = np.bitwise_count(bits[x] ^ bits[y]).sum() <= 4
-                odd = np.bitwise_count(sketches[x] ^ sketches[y]).sum() <= within.odd[min(int((sizes[x] + sizes[y]) / 9), 3)]
+                odd = (
+                    np.bitwise_count(sketches[x] ^ sketches[y]).sum()
+                    <= within.odd[min(int((sizes[x] + sizes[y]) / 9), 3)]
+                )
                 if x != y and few and odd and min(sizes[x], sizes[y]) / max(sizes[x], sizes[y]) >= 0.8:
                     expected.add(x)
     with Workers(threads) as workers:
         left = screen(found, described, within, workers)
     assert set(left.members.tolist()) == expected
     kept = [[row for row in group.tolist() if row in expected] for group in groups]
-    assert [group.tolist() for group in np.split(left.members, left.starts[1:-1]) if len(group)] == [group for group in kept if len(group) > 1]
+    assert [group.tolist() for group in np.split(left.members, left.starts[1:-1]) if len(group)] == [
+        group for group in kept if len(group) > 1
+    ]

@@ -20,7 +20,9 @@ TEXTS = st.lists(st.text(st.sampled_from("ab c\néß語😀"), max_size=40), min
 def test_codes_are_the_distinct_shingles(texts: list[str], k: int) -> None:
     for lines in chunk(texts, 0, k):
         found = shingles(lines, k)
-        for row, codes in zip(lines.rows, np.split(found.codes, np.cumsum(found.counts)[:-1]) if len(lines.rows) else [], strict=True):
+        for row, codes in zip(
+            lines.rows, np.split(found.codes, np.cumsum(found.counts)[:-1]) if len(lines.rows) else [], strict=True
+        ):
             decoded = ["".join(chr(int(code) >> 21 * (k - 1 - i) & 0x1FFFFF) for i in range(k)) for code in codes]
             assert len(decoded) == len(set(decoded))
             assert set(decoded) == brute.shingles(texts[row], k)
@@ -60,7 +62,9 @@ def test_estimates_are_distributed_as_those_of_datasketch() -> None:
     ours = np.mean(values[::2] == values[1::2], axis=1) - exact
     reference = []
     for pair in pairs:
-        one, other = MinHash.bulk([[shingle.encode() for shingle in brute.shingles(text)] for text in pair], num_perm=128)
+        one, other = MinHash.bulk(
+            [[shingle.encode() for shingle in brute.shingles(text)] for text in pair], num_perm=128
+        )
         reference.append(one.jaccard(other))
     theirs = np.array(reference) - exact
     expected = np.sqrt(np.mean(exact * (1 - exact)) / 128)

@@ -1,4 +1,5 @@
-"""The page of the dataset phase's teachers: every role stands on it, what is made with its figures, the rest with its plan."""
+"""The page of the dataset phase's teachers: every role stands on it, what is made with its figures, the rest with its
+plan."""
 
 from decimal import Decimal
 
@@ -29,7 +30,9 @@ def test_the_page_of_the_dataset_tells_rejects_and_projects_the_rest() -> None:
     for asked in estimate(profile.data, profile.teachers).asked:
         planned[asked.role] = planned.get(asked.role, Decimal(0)) + asked.dollars
     assert min(planned.values()) > 0
-    questions = made("questions", str(planned["questions"] * 2), calls=12, rejected_repeated=3, rejected_malformed=1, kept=96)
+    questions = made(
+        "questions", str(planned["questions"] * 2), calls=12, rejected_repeated=3, rejected_malformed=1, kept=96
+    )
     validate = made("validate", str(planned["validate"] * 2), calls=96, kept=90, rejected_clarity=6)
 
     @flow
@@ -40,7 +43,13 @@ def test_the_page_of_the_dataset_tells_rejects_and_projects_the_rest() -> None:
     page = pages()
     found = rows(page)
     assert found["questions"][0] == "12"
-    assert found["questions"][2:] == [f"${planned['questions'] * 2:.4f}", f"${planned['questions']:.4f}", "repeated 3, malformed 1"]
+    assert found["questions"][2:] == [
+        f"${planned['questions'] * 2:.4f}",
+        f"${planned['questions']:.4f}",
+        "repeated 3, malformed 1",
+    ]
     assert found["validate"][-1] == "clarity 6"
-    assert {role: found[role][1] for role in ("answer_easy", "answer_hard", "judge")} == {role: f"${planned[role] * 2:.4f}" for role in ("answer_easy", "answer_hard", "judge")}
+    assert {role: found[role][1] for role in ("answer_easy", "answer_hard", "judge")} == {
+        role: f"${planned[role] * 2:.4f}" for role in ("answer_easy", "answer_hard", "judge")
+    }
     assert page.index("## This run") < page.index("## Account"), "the account over all runs stands below"

@@ -37,7 +37,10 @@ def test_any_text_comes_back_from_every_kind_of_file(tmp_path: Path, suffix: str
 
 def test_alpaca_is_understood(tmp_path: Path) -> None:
     path = tmp_path / "alpaca.jsonl"
-    path.write_text('{"instruction": "Add.", "input": "1 2", "output": "3"}\n\n{"instruction": "Hello ", "input": "", "output": "Hi", "lang": "en"}\n')
+    path.write_text(
+        '{"instruction": "Add.", "input": "1 2", "output": "3"}\n\n{"instruction": "Hello ", "input": "", "output": '
+        '"Hi", "lang": "en"}\n'
+    )
     first, second = (found.record for found in read([path]))
     assert (first.id, first.prompt, first.response) == ("alpaca-1", "Add.\n\n1 2", "3")
     assert second.row == {"id": "alpaca-3", "prompt": "Hello", "response": "Hi", "lang": "en"}
@@ -63,7 +66,10 @@ def test_lines_end_with_a_newline_only_and_pass_through_unchanged(tmp_path: Path
         (b'{"id": ["1"], "prompt": "a", "response": "b"}', r"rows.jsonl:2: field 'id' is list, not text"),
         (b'{"id": "1", "prompt": null, "response": "b"}', r"rows.jsonl:2: field 'prompt' is null, not text"),
         (b'{"id": "1", "prompt": 7, "response": "b"}', r"rows.jsonl:2: field 'prompt' is int, not text"),
-        (b'{"instruction": "a", "input": [], "output": null}', r"rows.jsonl:2: instruction, input and output must be text"),
+        (
+            b'{"instruction": "a", "input": [], "output": null}',
+            r"rows.jsonl:2: instruction, input and output must be text",
+        ),
         (b'{"id": "1", "prompt": "\xff", "response": "b"}', r"rows.jsonl:2: not JSON"),
     ],
 )
@@ -78,7 +84,10 @@ def test_one_bad_line_is_named_with_its_place(tmp_path: Path, line: bytes, messa
 
 @pytest.mark.parametrize("suffix", ["gz", "zst"])
 def test_a_file_that_was_cut_off_is_noticed(tmp_path: Path, suffix: str) -> None:
-    path = put(tmp_path / f"rows.jsonl.{suffix}", [{"id": str(i), "prompt": f"p{i * 7919}", "response": f"r{i * 104729}"} for i in range(5000)])
+    path = put(
+        tmp_path / f"rows.jsonl.{suffix}",
+        [{"id": str(i), "prompt": f"p{i * 7919}", "response": f"r{i * 104729}"} for i in range(5000)],
+    )
     path.write_bytes(path.read_bytes()[:-200])
     with pytest.raises(BadInput, match="damaged after line"):
         list(read([path]))
@@ -118,15 +127,25 @@ def test_a_failure_on_the_way_leaves_the_old_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["rows.json", "rows.json.gz", "rows.json.zst"])
 def test_a_json_array_is_read_like_lines(tmp_path: Path, name: str) -> None:
-    rows = [{"instruction": "Add\u2028them", "input": hashlib.sha256(bytes(row)).hexdigest(), "output": "é"} for row in range(2500)]
+    rows = [
+        {"instruction": "Add\u2028them", "input": hashlib.sha256(bytes(row)).hexdigest(), "output": "é"}
+        for row in range(2500)
+    ]
     data = b"\xef\xbb\xbf" + orjson.dumps(rows, option=orjson.OPT_INDENT_2)
-    (tmp_path / name).write_bytes({"json": bytes, "gz": gzip.compress, "zst": zstandard.ZstdCompressor().compress}[name.rsplit(".", 1)[1]](data))
-    assert [(row["input"], number) for number, row, _ in objects(tmp_path / name)] == [(row["input"], number) for number, row in enumerate(rows, 1)]
+    (tmp_path / name).write_bytes(
+        {"json": bytes, "gz": gzip.compress, "zst": zstandard.ZstdCompressor().compress}[name.rsplit(".", 1)[1]](data)
+    )
+    assert [(row["input"], number) for number, row, _ in objects(tmp_path / name)] == [
+        (row["input"], number) for number, row in enumerate(rows, 1)
+    ]
     report = dedup_files([tmp_path / name], tmp_path / "out.jsonl", threshold=1.0, pairs=tmp_path / "pairs.jsonl")
     assert (report["records"], report["kept"]) == (2500, 2500)
     assert [row for _, row, _ in objects(tmp_path / "out.jsonl")] == rows
     (tmp_path / "broken.json").write_bytes(data[3:-1])
-    for read_it in (lambda: list(objects(tmp_path / "broken.json")), lambda: dedup_files([tmp_path / "broken.json"], tmp_path / "x.jsonl")):
+    for read_it in (
+        lambda: list(objects(tmp_path / "broken.json")),
+        lambda: dedup_files([tmp_path / "broken.json"], tmp_path / "x.jsonl"),
+    ):
         with pytest.raises(BadInput, match=r"broken.json: not a JSON array that can be read"):
             read_it()
 
@@ -134,7 +153,10 @@ def test_a_json_array_is_read_like_lines(tmp_path: Path, name: str) -> None:
 def test_a_field_that_the_first_record_leaves_out_is_kept(tmp_path: Path) -> None:
     from pyarrow.parquet import read_table
 
-    rows = [{"id": "0", "prompt": "a", "response": "b"}, {"id": "1", "prompt": "a", "response": "b", "thinking": "c", "metadata": {"score": 2}}]
+    rows = [
+        {"id": "0", "prompt": "a", "response": "b"},
+        {"id": "1", "prompt": "a", "response": "b", "thinking": "c", "metadata": {"score": 2}},
+    ]
     assert read_table(put(tmp_path / "rows.parquet", rows)).to_pylist()[1] == rows[1]
 
 

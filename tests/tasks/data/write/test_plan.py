@@ -24,9 +24,15 @@ def test_a_plan_of_eight_domains_is_forty_sixty(settings: Data) -> None:
 
 
 def test_shares_are_relative_and_a_difficulty_without_a_share_has_no_cell(settings: Data) -> None:
-    domains = {"math": settings.planning.domains["math"].model_copy(update={"share": 3.0}), "coding": settings.planning.domains["coding"].model_copy(update={"share": 1.0})}
+    domains = {
+        "math": settings.planning.domains["math"].model_copy(update={"share": 3.0}),
+        "coding": settings.planning.domains["coding"].model_copy(update={"share": 1.0}),
+    }
     cells = share_out(settings.planning.model_copy(update={"examples": 400, "hard_share": 0.0, "domains": domains}))
-    assert [(cell.domain, cell.difficulty, cell.keep) for cell in cells] == [("math", "easy", 300), ("coding", "easy", 100)]
+    assert [(cell.domain, cell.difficulty, cell.keep) for cell in cells] == [
+        ("math", "easy", 300),
+        ("coding", "easy", 100),
+    ]
 
 
 def test_an_unknown_domain_is_refused(settings: Data) -> None:

@@ -36,13 +36,17 @@ def sha(adapter: Artifact) -> str:
     return store.manifest(adapter).files["adapter_model.safetensors"][0]
 
 
-def test_meta_training_lowers_the_loss_after_adaptation_and_moves_body_and_head(adapter: Artifact, learned: Artifact) -> None:
+def test_meta_training_lowers_the_loss_after_adaptation_and_moves_body_and_head(
+    adapter: Artifact, learned: Artifact
+) -> None:
     curve = json.loads((Path(learned.uri) / "curve.json").read_text())
     assert curve[-1]["validation_loss"] < curve[0]["validation_loss"]
     assert learned.metrics["validation_loss"] == min(point["validation_loss"] for point in curve)
     before, after = weights(adapter), weights(learned)
     assert before.keys() == after.keys()
-    assert all((before[name] != after[name]).any() for name in before), "layers 0 and 1 learn in the outer loop, layer 2 in both"
+    assert all((before[name] != after[name]).any() for name in before), (
+        "layers 0 and 1 learn in the outer loop, layer 2 in both"
+    )
 
 
 def test_the_control_sees_the_same_examples_and_learns_something_else(learned: Artifact, plain: Artifact) -> None:
@@ -51,32 +55,50 @@ def test_the_control_sees_the_same_examples_and_learns_something_else(learned: A
     assert sha(plain) != sha(learned)
 
 
-def test_the_same_inputs_give_the_same_adapter(model: Artifact, adapter: Artifact, dataset: Artifact, learned: Artifact) -> None:
+def test_the_same_inputs_give_the_same_adapter(
+    model: Artifact, adapter: Artifact, dataset: Artifact, learned: Artifact
+) -> None:
     assert anil(model, adapter, dataset, LORA, ANIL, 0).digest == learned.digest
 
 
 @pytest.mark.parametrize(
     "fields",
     [
-        {"support": 4}, {"query": 2}, {"inner_steps": 1}, {"inner_rate": 0.01}, {"outer_rate": 1e-4}, {"tasks": 2}, {"rounds": 4}, {"head_layers": 2},
+        {"support": 4}, {"query": 2}, {"inner_steps": 1}, {"inner_rate": 0.01}, {"outer_rate": 1e-4}, {"tasks": 2},
+        {"rounds": 4}, {"head_layers": 2},
         {"second_order": True}, {"clip": 0.01}, {"held_out": 0.6},
     ],
 )  # fmt: skip
-def test_every_setting_changes_the_weights(model: Artifact, adapter: Artifact, dataset: Artifact, learned: Artifact, fields: dict[str, Any]) -> None:
+def test_every_setting_changes_the_weights(
+    model: Artifact, adapter: Artifact, dataset: Artifact, learned: Artifact, fields: dict[str, Any]
+) -> None:
     assert sha(anil(model, adapter, dataset, LORA, changed(ANIL, **fields), 0)) != sha(learned)
 
 
-def test_meta_training_that_no_longer_gains_stops_and_keeps_its_best(model: Artifact, adapter: Artifact, dataset: Artifact) -> None:
+def test_meta_training_that_no_longer_gains_stops_and_keeps_its_best(
+    model: Artifact, adapter: Artifact, dataset: Artifact
+) -> None:
     wild = changed(ANIL, outer_rate=1.0, evaluate_every=1, rounds=8)
     found = {patience: anil(model, adapter, dataset, LORA, changed(wild, patience=patience), 0) for patience in (1, 2)}
     assert [made.metrics["rounds"] for made in found.values()] == [1, 2]
     assert sha(found[2]) == sha(adapter), "the start was the best"
 
 
-def test_the_comparison_is_paired_and_on_tasks_never_trained_on(model: Artifact, adapter: Artifact, dataset: Artifact, learned: Artifact, plain: Artifact, tokenizer: Any) -> None:
+def test_the_comparison_is_paired_and_on_tasks_never_trained_on(
+    model: Artifact, adapter: Artifact, dataset: Artifact, learned: Artifact, plain: Artifact, tokenizer: Any
+) -> None:
     made = compare_adaptation(model, adapter, learned, plain, dataset, LORA, ANIL, 0, 1000)
     found = read_adaptation(made)
-    tasks = read_tasks(dataset, tokenizer, support=3, query=3, held_out=ANIL.held_out, max_length=LORA.max_length, closing=False, seed=0)
+    tasks = read_tasks(
+        dataset,
+        tokenizer,
+        support=3,
+        query=3,
+        held_out=ANIL.held_out,
+        max_length=LORA.max_length,
+        closing=False,
+        seed=0,
+    )
     assert set(found.episodes) <= set(found.tasks) == set(tasks.held_out)
     assert not set(tasks.held_out) & set(tasks.seen)
     assert {len(values) for values in (*found.before.values(), *found.after.values())} == {ANIL.episodes}
@@ -94,14 +116,21 @@ def test_an_adapter_compared_with_itself_gains_nothing(model: Artifact, adapter:
     assert found.before["tuned"] != found.after["tuned"]
 
 
-def test_episodes_do_not_repeat_an_example_and_measure_on_validation_examples(dataset: Artifact, tokenizer: Any) -> None:
+def test_episodes_do_not_repeat_an_example_and_measure_on_validation_examples(
+    dataset: Artifact, tokenizer: Any
+) -> None:
     tasks = read_tasks(dataset, tokenizer, support=3, query=3, held_out=0.25, max_length=128, closing=False, seed=0)
     unseen = {tuple(one.ids) for members in tasks.validation.values() for one in members}
     for episode in training_episodes(tasks, tasks.seen, 40, 3, 3, np.random.default_rng(0)):
         together = [tuple(one.ids) for one in episode.support + episode.query]
         assert len(set(together)) == 6
         assert not unseen & set(together)
-    assert len({episode.task for episode in training_episodes(tasks, tasks.seen, len(tasks.seen), 3, 3, np.random.default_rng(0))}) == len(tasks.seen)
+    assert len(
+        {
+            episode.task
+            for episode in training_episodes(tasks, tasks.seen, len(tasks.seen), 3, 3, np.random.default_rng(0))
+        }
+    ) == len(tasks.seen)
     for episode in measuring_episodes(tasks, tasks.held_out, 10, 3, 3, np.random.default_rng(0)):
         assert {tuple(one.ids) for one in episode.query} <= unseen
         assert 1 <= len(episode.query) <= 3

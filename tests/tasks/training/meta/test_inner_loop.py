@@ -1,4 +1,5 @@
-"""ANIL's gradient against finite differences and against a straightforward implementation; nothing of the inner loop stays."""
+"""ANIL's gradient against finite differences and against a straightforward implementation; nothing of the inner loop
+stays."""
 
 import copy
 from typing import Any
@@ -30,7 +31,14 @@ def small(seed: int = 0) -> Any:
     """A three-layer LoRA Llama in float64 whose adapters are not at zero."""
     torch.manual_seed(seed)
     config = LlamaConfig(
-        vocab_size=23, hidden_size=16, intermediate_size=24, num_hidden_layers=3, num_attention_heads=4, num_key_value_heads=2, initializer_range=0.3, tie_word_embeddings=True
+        vocab_size=23,
+        hidden_size=16,
+        intermediate_size=24,
+        num_hidden_layers=3,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        initializer_range=0.3,
+        tie_word_embeddings=True,
     )
     llama = LlamaForCausalLM(config).double()
     llama.config._attn_implementation = "sdpa"
@@ -38,7 +46,11 @@ def small(seed: int = 0) -> Any:
         if name.endswith("norm"):
             parent = llama.get_submodule(name.rpartition(".")[0])
             setattr(parent, name.rpartition(".")[2], Norm64(module))
-    model = get_peft_model(llama, LoraConfig(r=2, lora_alpha=4, target_modules=["q_proj", "v_proj", "down_proj"]), autocast_adapter_dtype=False).eval()
+    model = get_peft_model(
+        llama,
+        LoraConfig(r=2, lora_alpha=4, target_modules=["q_proj", "v_proj", "down_proj"]),
+        autocast_adapter_dtype=False,
+    ).eval()
     for name, parameter in model.named_parameters():
         if "lora_B" in name:
             nn.init.normal_(parameter, std=0.3)
@@ -62,7 +74,9 @@ def batches(seed: int = 1) -> tuple[Batch, Batch]:
 def loss_of(model: Any, batch: Batch) -> torch.Tensor:
     """Mean loss over the labelled tokens by the whole model, in float64."""
     logits = model(input_ids=batch.ids).logits[:, :-1]
-    return nn.functional.cross_entropy(logits.reshape(-1, logits.shape[-1]), batch.labels[:, 1:].reshape(-1), ignore_index=IGNORE)
+    return nn.functional.cross_entropy(
+        logits.reshape(-1, logits.shape[-1]), batch.labels[:, 1:].reshape(-1), ignore_index=IGNORE
+    )
 
 
 def query_loss(model: Any, support: Batch, query: Batch) -> float:
@@ -106,7 +120,9 @@ def test_the_second_order_gradient_is_the_slope_of_the_adapted_loss() -> None:
             shifted.append(query_loss(model, support, query))
         parameter.data = start
         above, below = shifted
-        assert (slope * direction).sum().item() == pytest.approx((above - below) / (2 * eps), rel=1e-4, abs=1e-6), f"parameter {number}"
+        assert (slope * direction).sum().item() == pytest.approx((above - below) / (2 * eps), rel=1e-4, abs=1e-6), (
+            f"parameter {number}"
+        )
 
 
 def test_the_first_order_gradient_is_that_of_the_adapted_copy_and_not_the_second_order_one() -> None:
@@ -123,7 +139,9 @@ def test_only_the_head_moves_and_nothing_stays() -> None:
     before = {name: value.clone() for name, value in model.state_dict().items()}
     parts = cut(model, 1, False)
     fast = adapted(parts, support, RATE, STEPS, second_order=True)
-    assert all(name.startswith("layers.0.") and "lora_" in name for name in fast), "layer 0 of the head is the model's last"
+    assert all(name.startswith("layers.0.") and "lora_" in name for name in fast), (
+        "layer 0 of the head is the model's last"
+    )
     assert len(fast) == 6
     assert all(not torch.equal(fast[name], parts.inner[name]) for name in fast)
     for second_order in (False, True):
@@ -139,7 +157,9 @@ def test_the_parts_together_are_the_model() -> None:
     loss, slopes = plain_gradient(cut(model, 2, False), query)
     whole = loss_of(model, query)
     assert loss == pytest.approx(whole.item(), abs=1e-12)
-    for ours, theirs in zip(slopes, torch.autograd.grad(whole, [p for p in model.parameters() if p.requires_grad]), strict=True):
+    for ours, theirs in zip(
+        slopes, torch.autograd.grad(whole, [p for p in model.parameters() if p.requires_grad]), strict=True
+    ):
         torch.testing.assert_close(ours, theirs, atol=1e-12, rtol=1e-9)
     before, after = query_losses(cut(model, 1, False), support, query, RATE, STEPS)
     assert before == pytest.approx(whole.item(), abs=1e-12)

@@ -21,7 +21,11 @@ def weights(model: Artifact) -> str:
 def test_the_loss_on_unseen_rows_falls(model: Artifact) -> None:
     curve = json.loads((Path(model.uri) / "curve.json").read_text())
     assert curve[-1]["validation_loss"] < curve[0]["validation_loss"] - 0.5
-    assert curve[-1]["tokens"] == model.metrics["tokens"] == SCRATCH.tokens // (SCRATCH.batch * SCRATCH.length) * SCRATCH.batch * SCRATCH.length
+    assert (
+        curve[-1]["tokens"]
+        == model.metrics["tokens"]
+        == SCRATCH.tokens // (SCRATCH.batch * SCRATCH.length) * SCRATCH.batch * SCRATCH.length
+    )
     assert model.metrics["left_out"] + model.metrics["examples"] == sum(SCRATCH.examples.values())
 
 
@@ -31,7 +35,9 @@ def test_the_folder_is_a_model_with_its_tokenizer(model: Artifact) -> None:
     assert loaded.lm_head.weight is loaded.model.embed_tokens.weight
     assert sum(p.numel() for p in loaded.parameters()) == model.metrics["parameters"]
     assert not any(p.requires_grad for p in loaded.parameters())
-    assert {"tokenizer.json", "tokenizer_config.json", "chat_template.jinja"} <= {path.name for path in Path(model.uri).iterdir()}
+    assert {"tokenizer.json", "tokenizer_config.json", "chat_template.jinja"} <= {
+        path.name for path in Path(model.uri).iterdir()
+    }
 
 
 def test_the_same_inputs_give_the_same_weights_and_another_seed_others(tokenizer_artifact: Artifact) -> None:
@@ -45,13 +51,17 @@ def test_the_same_inputs_give_the_same_weights_and_another_seed_others(tokenizer
 @pytest.mark.parametrize(
     "fields",
     [
-        {"hidden": 72}, {"layers": 2}, {"feed_forward": 64}, {"heads": 8}, {"key_value_heads": 1}, {"rope_theta": 500.0}, {"examples": {"math": 60}}, {"tokens": 3000},
-        {"drafted": 0.8}, {"initial_std": 0.02}, {"batch": 2}, {"length": 64}, {"learning_rate": 1e-3}, {"warmup": 0.5}, {"weight_decay": 0.5}, {"clip": 0.1},
+        {"hidden": 72}, {"layers": 2}, {"feed_forward": 64}, {"heads": 8}, {"key_value_heads": 1},
+        {"rope_theta": 500.0}, {"examples": {"math": 60}}, {"tokens": 3000},
+        {"drafted": 0.8}, {"initial_std": 0.02}, {"batch": 2}, {"length": 64}, {"learning_rate": 1e-3}, {"warmup": 0.5},
+        {"weight_decay": 0.5}, {"clip": 0.1},
     ],
 )  # fmt: skip
 def test_every_setting_changes_the_weights(tokenizer_artifact: Artifact, fields: dict[str, object]) -> None:
     short = changed(SCRATCH, tokens=2000)
-    assert weights(pretrain(tokenizer_artifact, changed(short, **fields), 0)) != weights(pretrain(tokenizer_artifact, short, 0))
+    assert weights(pretrain(tokenizer_artifact, changed(short, **fields), 0)) != weights(
+        pretrain(tokenizer_artifact, short, 0)
+    )
 
 
 def test_the_context_is_the_models(tokenizer_artifact: Artifact) -> None:

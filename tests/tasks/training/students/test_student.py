@@ -24,10 +24,14 @@ REVISION = "0123456789abcdef0123456789abcdef01234567"
 def folder(model: Artifact, tmp_path: Path) -> Path:
     """A Llama as somebody else saved it: other template, other end token, no padding token, a pickle beside it."""
     path = tmp_path / "theirs"
-    shutil.copytree(store.open(model), path, ignore=shutil.ignore_patterns("manifest.json", "curve.json", "chat_template.jinja"))
+    shutil.copytree(
+        store.open(model), path, ignore=shutil.ignore_patterns("manifest.json", "curve.json", "chat_template.jinja")
+    )
     config = json.loads((path / "tokenizer_config.json").read_text())
     config.pop("pad_token")
-    (path / "tokenizer_config.json").write_text(json.dumps(config | {"eos_token": template.END_TEXT, "chat_template": "{{ messages }}"}))
+    (path / "tokenizer_config.json").write_text(
+        json.dumps(config | {"eos_token": template.END_TEXT, "chat_template": "{{ messages }}"})
+    )
     (path / "pytorch_model.bin").write_bytes(b"never read")
     return path
 
@@ -41,9 +45,16 @@ def test_a_folder_becomes_a_model_artifact_in_the_projects_chat_format(folder: P
     names = {path.name for path in Path(made.uri).iterdir()}
     assert "pytorch_model.bin" not in names
     tokenizer = load_tokenizer(Path(made.uri))
-    assert (tokenizer.eos_token, tokenizer.pad_token, tokenizer.chat_template) == (template.END, template.PAD, template.TEMPLATE)
+    assert (tokenizer.eos_token, tokenizer.pad_token, tokenizer.chat_template) == (
+        template.END,
+        template.PAD,
+        template.TEMPLATE,
+    )
     ids = tokenizer(template.prompt("What is 3 plus 4?"), return_tensors="pt", add_special_tokens=False)["input_ids"]
-    ours, theirs = (load_model(path, device="cpu", dtype="float32")(input_ids=ids).logits for path in (Path(made.uri), store.open(model)))
+    ours, theirs = (
+        load_model(path, device="cpu", dtype="float32")(input_ids=ids).logits
+        for path in (Path(made.uri), store.open(model))
+    )
     assert torch.equal(ours, theirs)
     assert made.metrics["parameters"] == model.metrics["parameters"]
 

@@ -7,8 +7,10 @@ import re
 
 # Without a space of its own: what asks for a result, right before a number.
 _ASKED = re.compile(
-    r"(?:\bwhat(?:'s| is| are)|\bcompute|\bcalculate|\bevaluate|\bsolve|\bsimplify|\bsubtract\w*|\bminus|\bdifference|\bresult|\bequals?|\bsum"
-    r"|\bvalue|\banswer|\bexpression|\bwork(?:ing)? out|\bequation|\btotal|\bfind|\bremainder|\bproduct)\b[^.!?\n]{0,40}$",
+    r"(?:\bwhat(?:'s| is| "
+    r"are)|\bcompute|\bcalculate|\bevaluate|\bsolve|\bsimplify|\bsubtract\w*|\bminus|\bdifference|\bresult|\bequals?|\bsum"
+    r"|\bvalue|\banswer|\bexpression|\bwork(?:ing)? "
+    r"out|\bequation|\btotal|\bfind|\bremainder|\bproduct)\b[^.!?\n]{0,40}$",
     re.IGNORECASE,
 )
 _OPERATOR_BEFORE = re.compile(r"[=+*/^%×÷−(\[$]\s*$")
@@ -24,8 +26,8 @@ def is_calculated(text: str, start: int, end: int) -> bool:
 
 
 def is_difference(text: str, start: int, end: int) -> bool:
-    """Whether numbers with ``-`` between them are a subtraction: as :func:`is_calculated`, or its result stands in the text, or
-    nothing else in its line."""
+    """Whether numbers with ``-`` between them are a subtraction: as :func:`is_calculated`, or its result stands in the
+    text, or nothing else in its line."""
     if is_calculated(text, start, end):
         return True
     first, *others = (int(part) for part in text[start:end].split("-"))
@@ -36,5 +38,6 @@ def is_difference(text: str, start: int, end: int) -> bool:
 
 
 def is_listed(text: str, start: int, end: int) -> bool:
-    """Whether a long number stands before or after it, with nothing but white space, commas or bars between: a list or a table."""
+    """Whether a long number stands before or after it, with nothing but white space, commas or bars between: a list or
+    a table."""
     return bool(_NUMBER_BEFORE.search(text[max(0, start - 40) : start]) or _NUMBER_AFTER.match(text, end))

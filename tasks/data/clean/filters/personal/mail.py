@@ -1,4 +1,5 @@
-"""Mail addresses. Not here: what looks like one in code, shells and URLs (``q@k.transpose()``, ``git@host:path``, ``ssh://user@host``)."""
+"""Mail addresses. Not here: what looks like one in code, shells and URLs (``q@k.transpose()``, ``git@host:path``,
+``ssh://user@host``)."""
 
 import re
 
@@ -15,17 +16,25 @@ _RESERVED = re.compile(
 _PATH = re.compile(r":(?:[\w~.-]*/|[\w~])")  # of scp and git
 # Top-level domains with people's mail: the countries' (ISO 3166 and a few more), and the general ones in wide use.
 _COUNTRIES = (
-    "ac ad ae af ag ai al am ao aq ar as at au aw ax az ba bb bd be bf bg bh bi bj bm bn bo br bs bt bw by bz ca cc cd cf cg ch ci ck cl cm "
-    "cn co cr cu cv cw cx cy cz de dj dk dm do dz ec ee eg er es et eu fi fj fk fm fo fr ga gb gd ge gf gg gh gi gl gm gn gp gq gr gs gt gu "
-    "gw gy hk hm hn hr ht hu id ie il im in io iq ir is it je jm jo jp ke kg kh ki km kn kp kr kw ky kz la lb lc li lk lr ls lt lu lv ly ma "
-    "mc md me mg mh mk ml mm mn mo mp mq mr ms mt mu mv mw mx my mz na nc ne nf ng ni nl no np nr nu nz om pa pe pf pg ph pk pl pm pn pr ps "
-    "pt pw py qa re ro rs ru rw sa sb sc sd se sg sh si sk sl sm sn so sr ss st su sv sx sy sz tc td tf tg th tj tk tl tm tn to tr tt tv tw "
+    "ac ad ae af ag ai al am ao aq ar as at au aw ax az ba bb bd be bf bg bh bi bj bm bn bo br bs bt bw by bz ca cc cd "
+    "cf cg ch ci ck cl cm "
+    "cn co cr cu cv cw cx cy cz de dj dk dm do dz ec ee eg er es et eu fi fj fk fm fo fr ga gb gd ge gf gg gh gi gl gm "
+    "gn gp gq gr gs gt gu "
+    "gw gy hk hm hn hr ht hu id ie il im in io iq ir is it je jm jo jp ke kg kh ki km kn kp kr kw ky kz la lb lc li lk "
+    "lr ls lt lu lv ly ma "
+    "mc md me mg mh mk ml mm mn mo mp mq mr ms mt mu mv mw mx my mz na nc ne nf ng ni nl no np nr nu nz om pa pe pf pg "
+    "ph pk pl pm pn pr ps "
+    "pt pw py qa re ro rs ru rw sa sb sc sd se sg sh si sk sl sm sn so sr ss st su sv sx sy sz tc td tf tg th tj tk tl "
+    "tm tn to tr tt tv tw "
     "tz ua ug uk us uy uz va vc ve vg vi vn vu wf ws ye yt za zm zw"
 )
 _GENERAL = (
-    "com org net edu gov mil int info biz name pro mobi aero coop museum jobs tel cat asia arpa xyz app dev online site store shop tech cloud "
-    "blog live life email mail agency company digital media news studio world zone club group work today space website top vip global health "
-    "school university bank law legal consulting solutions systems network software services support team london berlin paris nyc swiss bayern "
+    "com org net edu gov mil int info biz name pro mobi aero coop museum jobs tel cat asia arpa xyz app dev online "
+    "site store shop tech cloud "
+    "blog live life email mail agency company digital media news studio world zone club group work today space website "
+    "top vip global health "
+    "school university bank law legal consulting solutions systems network software services support team london "
+    "berlin paris nyc swiss bayern "
     "wien amsterdam hamburg koeln africa"
 )
 _DOMAINS = frozenset(f"{_COUNTRIES} {_GENERAL}".split())
@@ -38,7 +47,11 @@ def mail(text: str) -> bool:
 
 def _is_mail(text: str, found: re.Match[str]) -> bool:
     name, host, top = found.groups()
-    if top.lower() not in _DOMAINS or not (top.islower() or host.isupper() or top.istitle()) or len(host.split(".")[-2]) < 2:
+    if (
+        top.lower() not in _DOMAINS
+        or not (top.islower() or host.isupper() or top.istitle())
+        or len(host.split(".")[-2]) < 2
+    ):
         return False  # an operator between two names of a program
     if _RESERVED.search(host) or _PLACEHOLDER.match(name):
         return False
