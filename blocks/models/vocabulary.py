@@ -6,12 +6,15 @@ is refused rather than written wrongly. Not here: SentencePiece vocabularies, an
 """
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from blocks.models import json_object
+from blocks.models.template import Reading
 from configs.errors import BadInput
 
+_LARGEST_SIZE = 1 << 24  # of a vocabulary, as in llama_config.py
 LARGEST = 128 << 20  # bytes of tokenizer.json; Llama 3's has 9 MB
 _REST = r" ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 _WORDS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|"
@@ -35,11 +38,12 @@ class Vocabulary(NamedTuple):
     special: dict[str, str]
     begins: bool
     template: str | None
+    reading: Reading
 
 
-def read(folder: Path, size: int) -> Vocabulary:
+def read(folder: Path, size: int | None) -> Vocabulary:
     """The vocabulary of the tokenizer in ``folder``, for an embedding of ``size`` rows (those without a token are
-    unused).
+    unused; None: as many as there are tokens).
 
     Raises:
         BadInput: unreadable, not a byte-level BPE, an unknown splitting rule, code of its own, or a token that has no
@@ -67,6 +71,8 @@ def read(folder: Path, size: int) -> Vocabulary:
     splitting = _split_name(tokenizer, path)
     added = _added(tokenizer.get("added_tokens", []), path)
     ids = {**_ids(model.get("vocab"), path), **{text: number for text, (number, _) in added.items()}}
+    if size is None:
+        size = min(1 + max(ids.values(), default=0), _LARGEST_SIZE)
     if ids and max(ids.values()) >= size:
         last = max(ids, key=lambda text: ids[text])
         raise BadInput(
@@ -93,7 +99,13 @@ def read(folder: Path, size: int) -> Vocabulary:
         special=special,
         begins=_begins_with(tokenizer, special.get("bos_token")),
         template=_template(folder, config),
+        reading=Reading(),
     )
+
+
+def reading_of_gguf(field: Callable[[str], str | None], tokens: list[str]) -> Reading:
+    """What the tokenizer of a GGUF file does to texts, by its metadata."""
+    return Reading()
 
 
 def read_config(folder: Path) -> dict[str, Any]:

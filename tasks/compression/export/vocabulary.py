@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from blocks.models import vocabulary
-from blocks.models.template import END
+from blocks.models.template import Template
 
 if TYPE_CHECKING:
     from gguf import GGUFWriter
@@ -41,8 +41,8 @@ def write_vocabulary(writer: "GGUFWriter", folder: Path, size: int) -> None:
         token = found.special.get(f"{role}_token")
         if token in found.ids:
             add(found.ids[token])
-    if END in found.ids:
-        writer.add_eot_token_id(found.ids[END])
+    closing = Template.of(folder).closing
+    writer.add_eot_token_id(found.ids[closing])
     writer.add_add_bos_token(found.begins)
     if found.template:
         writer.add_chat_template(found.template)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from blocks.models.template import sections
+from blocks.models.sections import sections
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from safetensors.torch import load_file
 
 from blocks import store
 from blocks.models import template
+from blocks.models.template import LLAMA
 from blocks.records import Artifact
 from configs.errors import BadInput, Transient
 from configs.phases.training import Hub, Local
@@ -50,7 +51,7 @@ def test_a_folder_becomes_a_model_artifact_in_the_projects_chat_format(folder: P
         template.PAD,
         template.TEMPLATE,
     )
-    ids = tokenizer(template.prompt("What is 3 plus 4?"), return_tensors="pt", add_special_tokens=False)["input_ids"]
+    ids = tokenizer(LLAMA.prompt("What is 3 plus 4?"), return_tensors="pt", add_special_tokens=False)["input_ids"]
     ours, theirs = (
         load_model(path, device="cpu", dtype="float32")(input_ids=ids).logits
         for path in (Path(made.uri), store.open(model))
