@@ -7,7 +7,6 @@ renders it alike (blocks/engines/llama_cpp/rendering.py).
 """
 
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
@@ -16,7 +15,6 @@ from blocks.models import json_object, template, vocabulary
 from blocks.models.template import ANSWER, LLAMA, NOTHING, Message, Reading, Template
 from configs.errors import BadInput
 
-LARGEST = 1 << 18  # characters of a chat template; Llama 3.1's has 4,000
 Turns = Sequence[tuple[str, str]]  # (role, content)
 Rendering = Callable[[Turns, bool], str]
 _TEXTS = ("Qaddw", "Rbeex", "Scffy", "Tdggz", "Uehhq")  # of the probes; no template contains them
@@ -32,7 +30,7 @@ _SPACED = "  x\n y \n"
 class Source(NamedTuple):
     """What a chat format is read from. ``where``: for messages. ``jinja``: the chat template. ``control``: the control
     tokens of the vocabulary. ``special``: bos_token, eos_token, … as the template knows them. ``stops``: tokens that
-    the configuration ends answers with. ``reading``: what the tokenizer does to texts."""
+    end an answer, as configured and by llama.cpp. ``reading``: what the tokenizer does to texts."""
 
     where: Path
     jinja: str | None
@@ -52,7 +50,7 @@ def of_folder(folder: Path) -> Template:
             jinja=words.template,
             control=control,
             special=words.special,
-            stops=_configured_stops(folder, words.tokens),
+            stops=(*_configured_stops(folder, words.tokens), *(one for one in template.ENDS if one in words.ids)),
             reading=words.reading,
         )
     )
@@ -71,10 +69,7 @@ def derive(source: Source) -> Template:
         raise BadInput(
             f"{where} has no chat template; take the chat (instruct) version of the model, or add chat_template.jinja"
         )
-    if len(source.jinja) > LARGEST:
-        raise BadInput(f"{where} has a chat template of {len(source.jinja)} characters; at most {LARGEST} are read")
-    found = of_jinja(source.jinja, source)
-    return found
+    return of_jinja(source.jinja, source)
 
 
 def of_jinja(jinja: str, source: Source) -> Template:
@@ -94,13 +89,12 @@ def of_jinja(jinja: str, source: Source) -> Template:
     control = tuple(sorted({closing, *(token for token in source.control if token in joints)}))
     if (pair := template.overlapping(control)) is not None:
         raise BadInput(f"{source.where}: control tokens {pair[0]!r} and {pair[1]!r} cannot be told apart in a text")
-    ends = (closing, *source.stops, *(token for token in template.ENDS if token in source.control))
     pad = source.special.get("pad_token")
     found = Template(
         name=template.named(frame, closing),
         frame=frame,
         closing=closing,
-        stops=tuple(dict.fromkeys(ends)),
+        stops=tuple(dict.fromkeys([closing, *source.stops])),
         pad=pad if pad in source.control else closing,
         control=control,
         system=_slipped_in(frame),
@@ -175,6 +169,9 @@ def _compiled(jinja: str) -> Any:
     def refuse(message: str) -> NoReturn:
         raise TemplateError(message)
 
+    def dated(form: str) -> NoReturn:
+        raise TemplateError("it writes the date, so that a model would be asked otherwise every day")
+
     def to_json(value: Any, ensure_ascii: bool = False, **options: Any) -> str:
         import json
 
@@ -185,7 +182,7 @@ def _compiled(jinja: str) -> Any:
     )
     environment.filters["tojson"] = to_json
     environment.globals["raise_exception"] = refuse
-    environment.globals["strftime_now"] = lambda form: datetime.now(UTC).strftime(form)
+    environment.globals["strftime_now"] = dated
     return environment.from_string(jinja)
 
 

@@ -24,6 +24,14 @@ class Conversation(NamedTuple):
     start: int
 
 
+def load_tokenizer(folder: Path) -> Any:
+    """The tokenizer in a model's folder, as its tokenizer.json has it: transformers' classes for single models
+    (GPT2Tokenizer, LlamaTokenizer, …) would put splitting rules of their own in the place of those there."""
+    from transformers import PreTrainedTokenizerFast
+
+    return PreTrainedTokenizerFast.from_pretrained(folder, local_files_only=True)
+
+
 class Encoder:
     """A student's ``tokenizer`` (transformers) and its chat format (``template``)."""
 
@@ -37,10 +45,7 @@ class Encoder:
         Raises:
             BadInput: as :meth:`blocks.models.template.Template.of`.
         """
-        from transformers import AutoTokenizer
-
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-        return cls(tokenizer, Template.of(folder))
+        return cls(load_tokenizer(folder), Template.of(folder))
 
     def ids(self, rendered: Sequence[str], *, goes_on: bool = False) -> list[list[int]]:
         """Token ids of strings in the chat format. A special token that a text has literally becomes ordinary tokens.

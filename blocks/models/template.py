@@ -29,8 +29,12 @@ ROLES = ("system", "user", "assistant")
 # What llama.cpp takes for the end of an answer wherever a vocabulary has it (llama-vocab.cpp, special_eog_ids).
 ENDS = (
     *("<|eot_id|>", "<|im_end|>", "<|end|>", "<|return|>", "<|call|>", "<end_of_turn>", "<|endoftext|>", "</s>"),
-    *("<|eom_id|>", "<EOT>", "<|end_of_text|>", "<end_of_utterance>", "<eos>"),
+    *("<|eom_id|>", "<EOT>", "_<EOT>", "<|end_of_text|>", "<end_of_utterance>", "<eos>"),
+    *("<|fim_pad|>", "<fim-pad>", "<fim_pad>", "<PAD>", "[PAD]"),  # and what pads, or separates files
+    *("<|fim_repo|>", "<|repo_name|>", "<fim-repo>", "<REPO>", "<reponame>", "<|file_sep|>"),
 )
+# What a text has that was cut out of some model's conversation.
+FOREIGN = re.compile(r"<\|[a-z_0-9]+\|>|\[/?INST\]|<</?SYS>>|<s>|</s>")
 
 
 class Message(Record):
@@ -41,12 +45,16 @@ class Message(Record):
 
 
 class Reading(Record):
-    """What a tokenizer does to a text before it looks for tokens in it. ``nfc``: it composes characters. ``space``:
-    where it puts a space before a text (SentencePiece): nowhere, before the first, or after every control token as
-    well. ``lone``: a character that joins no other one in a token, by which a text is read without that space."""
+    """What a tokenizer does to a text before it looks for tokens in it.
+
+    ``nfc``: it composes characters. ``space``: where it puts a space before a text (SentencePiece): nowhere, before the
+    first, or after every control token as well. ``once``: not before a text that begins with one. ``lone``: a character
+    that joins no other one in a token, by which a text is read without that space.
+    """
 
     nfc: bool = False
     space: Literal["nowhere", "first", "everywhere"] = "nowhere"
+    once: bool = False
     lone: str = "\n"
 
 
@@ -72,6 +80,14 @@ class Template(Record):
     trims: bool = False
     thinking_off: bool = False
     reading: Reading = Reading()
+
+    @property
+    def described(self) -> str:
+        """What a person should know of it, in one line."""
+        slipped = f"; where a conversation has no system text it slips in {self.system!r}" if self.system else ""
+        trimmed = "; white space at the ends of a message is left out" if self.trims else ""
+        silent = "; the model's own thinking is turned off" if self.thinking_off else ""
+        return f"chat format {self.name}, answers end with {self.closing}{slipped}{trimmed}{silent}"
 
     @classmethod
     def of(cls, folder: Path) -> "Template":
@@ -158,7 +174,8 @@ class Template(Record):
         found = []
         for number, (text, is_control) in enumerate(self.parts(rendered)):
             spaced = self.reading.space == "everywhere" or number == 0
-            bare = self.reading.space != "nowhere" and not is_control and (not spaced or (number == 0 and goes_on))
+            spaced = spaced and not (number == 0 and goes_on) and not (self.reading.once and text[0] in " ▁")
+            bare = self.reading.space != "nowhere" and not is_control and not spaced
             found.append((self.reading.lone + text if bare else text, is_control, bare))
         return found
 

@@ -145,7 +145,7 @@ class Model:
             for role in ("bos", "eos", "pad")
             if (token := getattr(self.lib, f"llama_vocab_{role}")(self._vocabulary)) >= 0
         }
-        ends = [token for token in control if self.lib.llama_vocab_is_eog(self._vocabulary, token)]
+        ends = [token for token in range(self.n_vocab) if self.lib.llama_vocab_is_eog(self._vocabulary, token)]
         return chat_frame.derive(
             chat_frame.Source(
                 where=self.path,
@@ -153,13 +153,13 @@ class Model:
                 control=frozenset(tokens[token] for token in control),
                 special=special,
                 stops=tuple(tokens[token] for token in ends),
-                reading=vocabulary.reading_of_gguf(self.field, tokens),
+                reading=vocabulary.reading_of_gguf(self.field, tokens, self.path),
             )
         )
 
     def field(self, name: str) -> str | None:
         """A text, number or truth value of the file's metadata, as llama.cpp writes it; None where it has none."""
-        space = ctypes.create_string_buffer(chat_frame.LARGEST * 4)
+        space = ctypes.create_string_buffer(vocabulary.LARGEST_TEMPLATE)
         size = self.lib.llama_model_meta_val_str(self.pointer, name.encode(), space, len(space))
         return space.value.decode("utf-8", "replace") if size >= 0 else None
 
