@@ -33,13 +33,6 @@ class _Quiet(ProcessPoolExecutor):
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def processors(wanted: int) -> int:
-    """As many processes or threads as are wanted, but no more than the machine has processors for."""
-    return max(
-        1, min(wanted, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
-    )
-
-
 def _die_with(parent: int) -> None:
     """Ask the kernel to end this process with its parent: after a kill nobody else would."""
     if sys.platform == "linux":
