@@ -103,10 +103,13 @@ def sentence_piece(template: str | None, scheme: str) -> Any:
     pieces = [
         text for text, _ in sorted(learned.get_vocab().items(), key=lambda one: one[1]) if not {*text} & {"\n", "\t"}
     ]
-    ids = {text: number for number, text in enumerate(["<unk>", "<s>", "</s>", *BYTES, *dict.fromkeys(pieces)])}
+    runs = [SPACE * length for length in (2, 3, 4, 8)]  # real ones have runs of spaces, all of one score
+    ids = {text: number for number, text in enumerate(["<unk>", "<s>", "</s>", *BYTES, *dict.fromkeys(pieces), *runs])}
     merges = [  # as transformers makes them of a SentencePiece model: all splits of a token, best token first
         (text[:at], text[at:]) for text in pieces for at in range(1, len(text)) if text[:at] in ids and text[at:] in ids
     ]
+    halves = [(run[:at], run[at:]) for run in runs for at in range(1, len(run)) if {run[:at], run[at:]} <= ids.keys()]
+    merges += sorted(halves, key=lambda pair: (len(pair[0]), len(pair[1])), reverse=True)
     raw = Tokenizer(models.BPE(ids, merges, fuse_unk=True, byte_fallback=True, unk_token="<unk>"))
     if metaspace is None:
         raw.normalizer = spaced

@@ -6,7 +6,7 @@ two agree where every split of a token into two tokens is listed, and all splits
 byte-level BPE (pre_tokenizer.py).
 """
 
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -72,16 +72,7 @@ def scores(tokens: list[str], normal: Container[str], merges: list[str], path: P
     if lacking:
         raise BadInput(f"{path}: token {lacking[0]} is missing ({len(lacking)} in all); byte fallback needs all 256")
     pairs = [tuple(merge.split(" ")) for merge in merges]
-    listed, places = set(pairs), dict[str, int]()
-    last = None
-    for left, right in pairs:
-        if (token := left + right) != last:
-            if token in places or token not in known:
-                raise BadInput(
-                    f"{path}: the pairs that make token {token[:60]!r} do not stand together in model.merges, or it is "
-                    "no token; llama.cpp joins by token, so that it would read texts otherwise"
-                )
-            places[token], last = len(places), token
+    places, listed = _places(pairs, known, path), set(pairs)
     for token in tokens:
         if token in normal:
             for at in range(1, len(token)):
@@ -92,3 +83,25 @@ def scores(tokens: list[str], normal: Container[str], merges: list[str], path: P
                         "to a token; save the tokenizer from its SentencePiece model"
                     )
     return [-float(places.get(token, len(places))) for token in tokens]
+
+
+def _places(pairs: Sequence[tuple[str, ...]], known: Container[str], path: Path) -> dict[str, int]:
+    """Where each token that pairs make comes in their order. Runs of one character (spaces) may share a place: real
+    vocabularies have them with one score, and both ways of joining then read them alike."""
+    first, last = dict[str, int](), dict[str, int]()
+    for rank, pair in enumerate(pairs):
+        token = "".join(pair)
+        first.setdefault(token, rank)
+        last[token] = rank
+    found, end, group = dict[str, int](), -1, set[str]()
+    for place, token in enumerate(first):
+        beside = first[token] < end
+        group = group | {*token} if beside else {*token}
+        if token not in known or (beside and len(group) > 1):
+            raise BadInput(
+                f"{path}: the pairs that make token {token[:60]!r} do not stand together in model.merges, or it is no "
+                "token; llama.cpp joins by token, so that it would read texts otherwise"
+            )
+        found[token] = next(reversed(found.values())) if beside else place
+        end = max(end, last[token])
+    return found
