@@ -9,8 +9,9 @@ from typing import Any
 
 from blocks import store
 from blocks.records import Artifact, Interval
+from tasks.evaluation.ledger import percent
 from tasks.release.contents import describe
-from tasks.release.page import heading, page, paragraph, points_of, table, tiles
+from tasks.release.page import heading, page, paragraph, table, tiles
 from tasks.step import step
 
 
@@ -40,15 +41,15 @@ def change_report(release: Artifact, account: Artifact) -> Artifact:
             domain,
             f"{100 * found['before'][domain]:.1f}",
             f"{100 * found['after'][domain]:.1f}",
-            points_of(Interval.model_validate(change)),
+            percent(Interval.model_validate(change), "+"),
         ]
         for domain, change in found["by_domain"].items()
     ]
     body = [
         tiles(
             [
-                (points_of(affected), "points on the affected domains"),
-                (points_of(overall), "points over all domains"),
+                (percent(affected, "+"), "points on the affected domains"),
+                (percent(overall, "+"), "points over all domains"),
                 (f"{100 * described.exact_match_routed.mean:.1f} %", "exact match, routed"),
             ]
         ),
@@ -61,7 +62,7 @@ def change_report(release: Artifact, account: Artifact) -> Artifact:
         table(
             ["modifier", "gain over the base, points", "verdict"],
             [
-                [one["modifier"], points_of(Interval.model_validate(one["inside"])), one["reason"]]
+                [one["modifier"], percent(Interval.model_validate(one["inside"]), "+"), one["reason"]]
                 for one in night["gains"]
             ],
         ),

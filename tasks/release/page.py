@@ -4,8 +4,6 @@
 from collections.abc import Iterable, Sequence
 from html import escape
 
-from blocks.records import Interval
-
 LONG = 30  # characters from which a cell is broken into lines
 
 _STYLE = """
@@ -86,11 +84,6 @@ def table(titles: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 def figure(svg: str) -> str:
     """An SVG figure without its XML header."""
     return svg[svg.index("<svg") :]
-
-
-def points_of(interval: Interval) -> str:
-    """A difference in percentage points with its interval: ``+3.1 [+1.0, +5.2]``."""
-    return f"{100 * interval.mean:+.1f} [{100 * interval.low:+.1f}, {100 * interval.high:+.1f}]"
 
 
 def _numeric(text: str) -> bool:

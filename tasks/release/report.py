@@ -12,7 +12,7 @@ from tasks.evaluation.ledger import percent
 from tasks.evaluation.plots import domains_plot, ledger_plot
 from tasks.release import plots
 from tasks.release.figures import FILE, Facts, Figures, RouterFigures, Sources, StageFigures, StepFigures, gather
-from tasks.release.page import figure, heading, page, paragraph, points, points_of, table, tiles
+from tasks.release.page import figure, heading, page, paragraph, points, table, tiles
 from tasks.step import step
 
 READING = (
@@ -101,7 +101,7 @@ def _models(figures: Figures) -> Iterator[str]:
     yield figure(plots.ladder_plot({name: summary.exact_match for name, summary in figures.models.items()}))
     yield table(
         ["from", "to", "paired difference, points"],
-        [[one.before, one.after, points_of(one.difference)] for one in figures.changes],
+        [[one.before, one.after, percent(one.difference, "+")] for one in figures.changes],
     )
     first, *_, last = figures.models
     yield figure(
@@ -116,7 +116,7 @@ def _compression(figures: Figures) -> Iterator[str]:
         [
             [row.step, f"{row.bytes / 1e6:.2f}", f"{row.bits_per_parameter:.2f}", f"{row.perplexity:.3f}",
             percent(row.exact_match), f"{row.tokens_per_second:.0f}",
-             points_of(row.difference) if row.difference else "",
+             percent(row.difference, "+") if row.difference else "",
              f"{row.verdict}: {row.note}" if row.note else row.verdict]
             for row in figures.ledger
         ],
@@ -128,13 +128,13 @@ def _modifiers(figures: Figures) -> Iterator[str]:
     rows = []
     for one in figures.modifiers:
         shares = f"{100 * one.inside_base:.1f} → {100 * one.inside_modifier:.1f}"
-        elsewhere = points_of(one.elsewhere) if one.elsewhere else ""
+        elsewhere = percent(one.elsewhere, "+") if one.elsewhere else ""
         rows.append(
             [
                 one.modifier,
                 ", ".join(one.domains),
                 shares,
-                points_of(one.inside),
+                percent(one.inside, "+"),
                 elsewhere,
                 "accepted" if one.accepted else one.reason,
             ]
@@ -165,7 +165,7 @@ def _routing(figures: Figures) -> Iterator[str]:
     yield table(
         ["measure, on the test questions", "value"], [[label, _measure(router, key)] for key, label in names.items()]
     )
-    yield paragraph(f"Threshold: {router.reason}. Routed minus base: {points_of(router.difference)} points.")
+    yield paragraph(f"Threshold: {router.reason}. Routed minus base: {percent(router.difference, '+')} points.")
 
 
 def _measure(router: RouterFigures, name: str) -> str:
