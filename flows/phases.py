@@ -91,7 +91,7 @@ def _modifiers(profile: Profile, student: "Architecture", on: "Device | None") -
 
     def train(name: str, lora: Lora, examples: float) -> "Work":
         longest = min(lora.max_length, profile.training.fine_tuning.max_length)
-        return fine_tuning(name, lora, student, examples, min(tokens, longest), on)
+        return fine_tuning(name=name, lora=lora, model=student, examples=examples, tokens=min(tokens, longest), on=on)
 
     return estimate(
         profile.modifiers,

@@ -14,6 +14,7 @@ from blocks.records import Artifact
 from configs.errors import GateFailed
 from deployments.serving.responder import Responder
 from flows.pipeline import Built, pipeline
+from tasks.evaluation.ledger import percent
 from tasks.release.current import current
 from tasks.release.figures import read_figures
 from tests.tiny import TINY

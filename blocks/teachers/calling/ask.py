@@ -94,12 +94,12 @@ def ask(requests: Sequence[Request], role: str, teachers: Teachers) -> list[Answ
     chain = [teachers.models[name] for name in teachers.roles[role]]
     items = [
         Item(
-            r.purpose,
-            r.messages,
-            r.max_tokens,
-            r.temperature,
-            r.attempt,
-            tuple(key_of_request(model, r.messages, r.max_tokens, r.temperature, r.attempt) for model in chain),
+            purpose=r.purpose,
+            messages=r.messages,
+            max_tokens=r.max_tokens,
+            temperature=r.temperature,
+            attempt=r.attempt,
+            keys=tuple(key_of_request(model, r.messages, r.max_tokens, r.temperature, r.attempt) for model in chain),
         )
         for r in requests
     ]

@@ -75,7 +75,17 @@ def dedup_files(
         BadInput: a file or line that cannot be used, named; a full disk. ``output`` and ``pairs`` are unchanged then.
     """
     started = time.monotonic()
-    method = Method(threshold, shingle, permutations, bands, rows, linkage, seed, threads, fold)
+    method = Method(
+        threshold=threshold,
+        shingle=shingle,
+        permutations=permutations,
+        bands=bands,
+        rows=rows,
+        linkage=linkage,
+        seed=seed,
+        threads=threads,
+        fold=fold,
+    )
     method.check()
     inputs, output = [Path(path) for path in inputs], Path(output)
     for target in (output, pairs):
@@ -124,7 +134,13 @@ def _run(inputs: Sequence[Path], output: Path, pairs: Path | None, quality: str,
 
         whole = joined(described, how)
         result = resolve(
-            whole, np.concatenate([np.zeros(0), *qualities]), lines.line, read, method, workers, scratch=output.parent
+            described=whole,
+            qualities=np.concatenate([np.zeros(0), *qualities]),
+            tie=lines.line,
+            read=read,
+            method=method,
+            workers=workers,
+            scratch=output.parent,
         )
         kept = np.zeros(lines.count, np.bool_)
         kept[result.kept] = True
