@@ -60,15 +60,27 @@ def test_nothing_large_or_foreign_is_tracked() -> None:
             assert path.suffix not in {".pkl", ".pt", ".bin", ".safetensors", ".gguf", ".zst", ".gz", ".parquet"}, name
 
 
+PAGES = [ROOT / "CONTRIBUTING.md", ROOT / "README.md", *sorted(ROOT.glob("[a-z]*/**/README.md"))]
+
+
 def test_every_setting_that_a_page_tells_people_to_set_is_one_of_nano() -> None:
-    told = [
-        one
-        for name in ("README.md", "CONTRIBUTING.md")
-        for one in re.findall(r"--set ([a-z_.]+\.[a-z_.]+=[^\s\"`]+)", (ROOT / name).read_text())
-    ]
-    assert len(told) >= 2
+    told = [one for page in PAGES for one in re.findall(r"--set ([a-z_.]+\.[a-z_.]+=[^\s\"`]+)", page.read_text())]
+    assert len(told) >= 4
     for one in told:
         load("nano", [one])
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_link_of_a_page_leads_somewhere(page: Path) -> None:
+    for path, anchor in re.findall(r"\]\((?!https?:)([^)#]*)#?([^)]*)\)", page.read_text()):
+        target = page.parent / path if path else page
+        assert target.exists(), f"{page.relative_to(ROOT)}: {path}"
+        headings = re.findall(r"(?m)^#+ (.+)$", target.read_text()) if anchor else []
+        assert not anchor or anchor in {heading.lower().replace(" ", "-") for heading in headings}, anchor
+
+
+def test_every_floor_has_a_page() -> None:
+    assert {page.parent.name for page in PAGES} >= {*FLOORS, "benchmarks"}
 
 
 Defined = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
