@@ -77,7 +77,16 @@ def sft(model: Artifact, dataset: Artifact, settings: Lora, seed: int) -> Artifa
             [len(one.ids) for one in train], settings.batch, plan.steps * settings.batch * settings.accumulation, seed
         )
         base = load_model(store.open(model), device=settings.device, dtype=settings.dtype, quantise=settings.quantise)
-        trainer = build(base, tokenizer, [train[i] for i in order], validation, plan, settings, seed, checkpoints)
+        trainer = build(
+            model=base,
+            tokenizer=tokenizer,
+            train=[train[i] for i in order],
+            validation=validation,
+            plan=plan,
+            settings=settings,
+            seed=seed,
+            checkpoints=checkpoints,
+        )
         last = last_checkpoint(checkpoints)
         if last:
             log.info("fine-tuning goes on from step %s of %d", last.name.removeprefix("checkpoint-"), plan.steps)
