@@ -79,7 +79,14 @@ def sft(model: Artifact, dataset: Artifact, settings: Lora, seed: int) -> Artifa
         )
         base = load_model(store.open(model), device=settings.device, dtype=settings.dtype, quantise=settings.quantise)
         trainer = build(
-            base, encoder.tokenizer, [train[i] for i in order], validation, plan, settings, seed, checkpoints
+            model=base,
+            tokenizer=encoder.tokenizer,
+            train=[train[i] for i in order],
+            validation=validation,
+            plan=plan,
+            settings=settings,
+            seed=seed,
+            checkpoints=checkpoints,
         )
         last = last_checkpoint(checkpoints)
         if last:

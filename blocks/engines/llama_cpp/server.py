@@ -159,7 +159,14 @@ class LlamaCpp:
         ids = [self._prompt(number, prompt) for number, prompt in enumerate(prompts)]
         if not ids:
             return []
-        request = self._request(ids if len(ids) > 1 else ids[0], max_tokens, adapter, temperature, stop, seed)
+        request = self._request(
+            prompt=ids if len(ids) > 1 else ids[0],
+            max_tokens=max_tokens,
+            adapter=adapter,
+            temperature=temperature,
+            stop=stop,
+            seed=seed,
+        )
         if logprobs and self._draft is None:
             request["n_probs"] = request["logprobs"] = 1
         started = time.monotonic()
@@ -181,7 +188,14 @@ class LlamaCpp:
         Raises:
             BadInput: as in :meth:`complete`.
         """
-        request = self._request(self._prompt(0, prompt), max_tokens, adapter, temperature, stop, seed)
+        request = self._request(
+            prompt=self._prompt(0, prompt),
+            max_tokens=max_tokens,
+            adapter=adapter,
+            temperature=temperature,
+            stop=stop,
+            seed=seed,
+        )
         request |= {"stream": True, "cache_prompt": not self._adapters}
         pieces: queue.SimpleQueue[str | BaseException | None] = queue.SimpleQueue()
         left = threading.Event()

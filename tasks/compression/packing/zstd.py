@@ -52,7 +52,9 @@ def pack(artifacts: list[Artifact], settings: Packing) -> Artifact:
         with progress("packing", sum(path.stat().st_size for path in files)) as advance:
             for number, (artifact, path, plan) in enumerate(zip(artifacts, files, plans, strict=True)):
                 with (made.path / f"{number}.zst").open("wb") as out:
-                    runs, sha = _write(path, plan, out, settings, dictionary, advance)
+                    runs, sha = _write(
+                        path=path, plan=plan, out=out, settings=settings, dictionary=dictionary, advance=advance
+                    )
                 packed.append(
                     Packed(
                         name=path.name,

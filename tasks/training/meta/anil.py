@@ -63,15 +63,28 @@ def anil(model: Artifact, adapter: Artifact, dataset: Artifact, lora: Lora, sett
         ) as folder,
         reproducible(seed),
     ):
-        learner = load(model, adapter, dataset, lora, settings, seed)
+        learner = load(model=model, adapter=adapter, dataset=dataset, lora=lora, settings=settings, seed=seed)
 
         def gradient(episode: Episode) -> tuple[float, list[Any]]:
             support, query = (batch(part, learner.pad, learner.device) for part in (episode.support, episode.query))
             return meta_gradient(
-                learner.parts, support, query, settings.inner_rate, settings.inner_steps, settings.second_order
+                parts=learner.parts,
+                support=support,
+                query=query,
+                rate=settings.inner_rate,
+                steps=settings.inner_steps,
+                second_order=settings.second_order,
             )
 
-        result = train(learner, gradient, settings, settings.rounds, settings.patience, seed, "ANIL")
+        result = train(
+            learner=learner,
+            gradient=gradient,
+            settings=settings,
+            rounds=settings.rounds,
+            patience=settings.patience,
+            seed=seed,
+            title="ANIL",
+        )
         _write(folder, learner, result, model, adapter)
     return folder.artifact
 
@@ -86,12 +99,26 @@ def control(
 
     described = _described(lora, settings, seed, "control") | {"rounds": rounds}
     with store.create("adapter", parents=[model, adapter, dataset], settings=described) as folder, reproducible(seed):
-        learner = load(model, adapter, dataset, lora, settings, seed)
+        learner = load(model=model, adapter=adapter, dataset=dataset, lora=lora, settings=settings, seed=seed)
 
         def gradient(episode: Episode) -> tuple[float, list[Any]]:
             return plain_gradient(learner.parts, batch(episode.support + episode.query, learner.pad, learner.device))
 
-        _write(folder, learner, train(learner, gradient, settings, rounds, rounds, seed, "control"), model, adapter)
+        _write(
+            folder,
+            learner,
+            train(
+                learner=learner,
+                gradient=gradient,
+                settings=settings,
+                rounds=rounds,
+                patience=rounds,
+                seed=seed,
+                title="control",
+            ),
+            model,
+            adapter,
+        )
     return folder.artifact
 
 
@@ -133,12 +160,12 @@ def train(
     optimizer = torch.optim.AdamW(parameters, lr=settings.outer_rate, weight_decay=0.0)
     random = np.random.default_rng(seed)
     measured = measuring_episodes(
-        learner.tasks,
-        learner.tasks.seen,
-        len(learner.tasks.seen),
-        settings.support,
-        settings.query,
-        np.random.default_rng([seed, VALIDATION_STREAM]),
+        tasks=learner.tasks,
+        names=learner.tasks.seen,
+        count=len(learner.tasks.seen),
+        support=settings.support,
+        query=settings.query,
+        random=np.random.default_rng([seed, VALIDATION_STREAM]),
     )
     best, best_round, best_weights = validate(learner, measured, settings), 0, [p.detach().clone() for p in parameters]
     curve: list[dict[str, float]] = []
@@ -146,7 +173,12 @@ def train(
     with progress(title, rounds) as advance:
         for done in range(1, rounds + 1):
             episodes = training_episodes(
-                learner.tasks, learner.tasks.seen, settings.tasks, settings.support, settings.query, random
+                tasks=learner.tasks,
+                names=learner.tasks.seen,
+                count=settings.tasks,
+                support=settings.support,
+                query=settings.query,
+                random=random,
             )
             results = [gradient(episode) for episode in episodes]
             for parameter, slopes in zip(parameters, zip(*(slopes for _, slopes in results), strict=True), strict=True):

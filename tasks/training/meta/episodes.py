@@ -97,7 +97,7 @@ def measuring_episodes(
 ) -> list[Episode]:
     """As :func:`training_episodes`, with up to ``query`` query examples from the validation split."""
     found = []
-    for episode in training_episodes(tasks, names, count, support, 0, random):
+    for episode in training_episodes(tasks=tasks, names=names, count=count, support=support, query=0, random=random):
         unseen = tasks.validation[episode.task]
         found.append(episode._replace(query=[unseen[i] for i in random.permutation(len(unseen))[:query]]))
     return found

@@ -80,7 +80,15 @@ def dataset(rows: list[Example]) -> Artifact:
 
 
 def posed(name: str = "reasoning", count: int = 30, seed: int = 0) -> Artifact:
-    return fresh_questions.fn([], [coverage(name)], count, 0.5, REHEARSAL, teachers().only(), seed)
+    return fresh_questions.fn(
+        avoid=[],
+        coverages=[coverage(name)],
+        count=count,
+        hard_share=0.5,
+        source=REHEARSAL,
+        teachers=teachers().only(),
+        seed=seed,
+    )
 
 
 def answers(questions: list[Question], fails: set[str]) -> list[Answered]:
