@@ -100,7 +100,7 @@ def _serving(release: Artifact, since: str, until: str) -> Iterator[Observed]:
     }
     for number, line in enumerate(answers):
         known = world.classify(line.prompt) if line.prompt is not None else None
-        right, reason = judged.get(number) or _said(remarks.get(line.id))
+        right, reason = judged.get(number) or _persons_verdict(remarks.get(line.id))
         yield Observed(
             id=line.id,
             source="serving",
@@ -116,7 +116,7 @@ def _serving(release: Artifact, since: str, until: str) -> Iterator[Observed]:
         )
 
 
-def _said(good: bool | None) -> tuple[bool | None, str]:
+def _persons_verdict(good: bool | None) -> tuple[bool | None, str]:
     return (None, "") if good is None else (good, "a person said so")
 
 
