@@ -3,11 +3,11 @@
 Not here: the router's decision (tasks/routing/decide.py), HTTP and terminals.
 """
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
+from blocks.cores import at_most, cores
 from blocks.engines.llama_cpp.server import LlamaCpp
 from blocks.models import template
 from blocks.models.template import Message, Sections
@@ -45,7 +45,7 @@ class Responder:
         self.description = contents.describe(folder)
         self._router = Router.load(folder / contents.ROUTER)
         adapters = {name: folder / part.path for name, part in self.description.modifiers.items()}
-        threads = threads or len(os.sched_getaffinity(0))
+        threads = at_most(threads) if threads else cores()
         self._model = LlamaCpp(
             folder / contents.BASE, adapters=adapters, context=self.description.context_tokens, threads=threads, slots=1
         )

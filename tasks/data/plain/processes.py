@@ -31,10 +31,3 @@ class _Quiet(ProcessPoolExecutor):
             return super().submit(*arguments, **named)
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def processors(wanted: int) -> int:
-    """As many processes or threads as are wanted, but no more than the machine has processors for."""
-    return max(
-        1, min(wanted, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
-    )
