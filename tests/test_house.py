@@ -13,6 +13,11 @@ from configs.schema import load
 from tests.places import ROOT
 
 FLOORS = ("configs", "blocks", "tasks", "flows", "deployments")
+CONTROL = re.compile(r"<\|[a-z_0-9]+\|>|</?s>|<eos>|<end_of_turn>|\[/?INST\]")
+# What reasoning models write around their thoughts, which no tokenizer of a student need have.
+MARKS_OF_REASONING = {
+    f"<|{name}|>" for name in ("start_thinking", "end_thinking", "begin_of_thought", "end_of_thought")
+}
 FILES = sorted(path for floor in FLOORS for path in (ROOT / floor).rglob("*.py"))
 
 
@@ -47,6 +52,14 @@ def test_every_file_and_public_name_says_what_it_is_for(path: Path) -> None:
     assert path.stem not in {"utils", "util", "helpers", "common", "misc"}
     if path.name == "__init__.py":
         assert len(tree.body) == 1, f"{path}: an __init__.py only says what the folder is for"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_only_the_chat_format_names_a_control_token(path: Path) -> None:
+    if path.relative_to(ROOT) == Path("blocks/models/template.py"):
+        return
+    found = set(CONTROL.findall(path.read_text())) - MARKS_OF_REASONING
+    assert not found, f"{path}: {', '.join(found)} belongs to a student's chat format; go through Template"
 
 
 def test_nothing_large_or_foreign_is_tracked() -> None:

@@ -19,6 +19,7 @@ from typing import Any, Literal
 
 from blocks.engines.llama_cpp.completion import Completion, read, refuse_error
 from blocks.engines.llama_cpp.native import Model, check, library
+from blocks.models.template import Template
 from configs.errors import BadInput, CogumiError
 
 log = logging.getLogger("cogumi.llama_cpp")
@@ -120,6 +121,11 @@ class LlamaCpp:
         server.handle_completions({"prompt": [0], "n_predict": 1})
         return server
 
+    @property
+    def template(self) -> Template:
+        """The model's chat format."""
+        return self._vocabulary.template
+
     def tokenize(self, text: str) -> list[int]:
         """Token ids of chat-format text, none added."""
         return self._vocabulary.tokenize(text)
@@ -138,7 +144,7 @@ class LlamaCpp:
         """Answer every prompt, as many at a time as there are slots; in the order of the prompts.
 
         Args:
-            prompts: chat-format text (blocks.models.template.prompt) or token ids.
+            prompts: chat-format text (Template.prompt) or token ids.
             max_tokens: longest answer, tokens.
             adapter: name of a loaded adapter; None is the base model.
             temperature: 0 is greedy.

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 from blocks import store
 from blocks.models.checkpoint import Checkpoint, llama, prunable, write_changed
+from blocks.models.encoding import Conversation
 from blocks.progress import progress
 from blocks.records import Artifact
 from configs.errors import BadInput, CogumiError
 from configs.phases.compression import MaskedLora, Recovery
-from tasks.compression.calibration import IGNORE, Conversation, conversations, padded
+from tasks.compression.calibration import IGNORE, conversations, padded
 from tasks.compression.pruning.activations import load
 from tasks.compression.pruning.prune import zero_share
 from tasks.step import step

@@ -13,13 +13,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from blocks import store
+from blocks.models.encoding import Encoder
 from blocks.models.seeding import reproducible
 from blocks.progress import progress
 from blocks.records import Artifact
 from configs.phases.training import Anil, Lora
 from tasks.step import step
 from tasks.training.adapter import read_base, write_adapter
-from tasks.training.load import load_adapter, load_model, load_tokenizer
+from tasks.training.load import load_adapter, load_model
 from tasks.training.meta.episodes import Episode, Tasks, batch, measuring_episodes, read_tasks, training_episodes
 
 VALIDATION_STREAM, COMPARISON_STREAM = 1, 2  # random streams beside training's
@@ -125,10 +126,10 @@ def load(model: Artifact, adapter: Artifact, dataset: Artifact, lora: Lora, sett
     """The fine-tuned model as it was trained, ready to learn on."""
     from tasks.training.meta.inner_loop import cut
 
-    tokenizer = load_tokenizer(store.open(model))
+    encoder = Encoder.of(store.open(model))
     tasks = read_tasks(
         dataset,
-        tokenizer,
+        encoder,
         support=settings.support,
         query=settings.query,
         held_out=settings.held_out,
@@ -139,7 +140,7 @@ def load(model: Artifact, adapter: Artifact, dataset: Artifact, lora: Lora, sett
     base = load_model(store.open(model), device=lora.device, dtype=lora.dtype, quantise=lora.quantise)
     peft = load_adapter(base, store.open(adapter), trainable=True).eval()  # no dropout: features are computed once
     return Learner(
-        peft, cut(peft, settings.head_layers, lora.checkpointing), tasks, tokenizer.pad_token_id, lora.device
+        peft, cut(peft, settings.head_layers, lora.checkpointing), tasks, encoder.tokenizer.pad_token_id, lora.device
     )
 
 

@@ -159,15 +159,16 @@ def test_calibration_text_is_the_training_split_in_chat_format(model: Artifact, 
     from transformers import AutoTokenizer
 
     from blocks.models import template
+    from blocks.models.template import LLAMA
     from tasks.compression.calibration import read
 
     rows = packed(dataset, store.open(model), CALIBRATION, 0)
     assert rows.shape == (24, 96)
     text = AutoTokenizer.from_pretrained(store.open(model)).decode(rows.flatten())
-    whole = [template.prompt(one.prompt) + template.answer(one) + template.END for one in read(dataset, "train")]
+    whole = [LLAMA.prompt(one.prompt) + LLAMA.answer(one) + template.END for one in read(dataset, "train")]
     assert sum(one in text for one in whole) >= 20
     assert not any(
-        template.prompt(one.prompt) in text
+        LLAMA.prompt(one.prompt) in text
         for one in read(dataset, "validation")
         if one.prompt not in {other.prompt for other in read(dataset, "train")}
     )

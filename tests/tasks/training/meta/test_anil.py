@@ -9,6 +9,8 @@ import pytest
 from safetensors.torch import load_file
 
 from blocks import store
+from blocks.models.encoding import Encoder
+from blocks.models.template import LLAMA
 from blocks.records import Artifact
 from configs.errors import BadInput
 from tasks.training.load import rows
@@ -118,7 +120,7 @@ def test_the_comparison_is_paired_and_on_tasks_never_trained_on(
     found = read_adaptation(made)
     tasks = read_tasks(
         dataset,
-        tokenizer,
+        Encoder(tokenizer, LLAMA),
         support=3,
         query=3,
         held_out=ANIL.held_out,
@@ -168,7 +170,9 @@ def test_an_adapter_compared_with_itself_gains_nothing(model: Artifact, adapter:
 def test_episodes_do_not_repeat_an_example_and_measure_on_validation_examples(
     dataset: Artifact, tokenizer: Any
 ) -> None:
-    tasks = read_tasks(dataset, tokenizer, support=3, query=3, held_out=0.25, max_length=128, closing=False, seed=0)
+    tasks = read_tasks(
+        dataset, Encoder(tokenizer, LLAMA), support=3, query=3, held_out=0.25, max_length=128, closing=False, seed=0
+    )
     unseen = {tuple(one.ids) for members in tasks.validation.values() for one in members}
     for episode in training_episodes(
         tasks=tasks, names=tasks.seen, count=40, support=3, query=3, random=np.random.default_rng(0)
