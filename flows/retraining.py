@@ -17,7 +17,7 @@ from flows.phase import phase
 from tasks.compression.export.adapter_to_gguf import adapter_to_gguf
 from tasks.evaluation.evaluate import evaluate
 from tasks.improvement.examine import Comparison, compare, examination
-from tasks.improvement.joined import join
+from tasks.improvement.join import join
 from tasks.improvement.logged_questions import logged_questions
 from tasks.improvement.release_parts import Member, Standing
 from tasks.modifiers.cascade import cascade
