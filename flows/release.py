@@ -7,6 +7,7 @@ from flows.parameters import Chosen, Stored
 from flows.phase import phase
 from flows.routing import Routed
 from flows.training import Trained
+from tasks.evaluation.engine import served
 from tasks.evaluation.gates import gate
 from tasks.release.assemble import assemble
 from tasks.release.publish import publish
@@ -49,6 +50,8 @@ def release(
         profile.name,
         compressed.model,
         compressed.gguf,
+        compressed.packed if settings.packed else None,
+        served(profile.evaluation, settings.context_tokens),
         adapters,
         gains,
         routed.router,

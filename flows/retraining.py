@@ -15,6 +15,8 @@ from configs.schema import Profile
 from flows.parameters import Chosen, Stored
 from flows.phase import phase
 from tasks.compression.export.adapter_to_gguf import adapter_to_gguf
+from tasks.compression.packing.zstd import pack
+from tasks.evaluation.engine import served
 from tasks.evaluation.evaluate import evaluate
 from tasks.improvement.examine import Comparison, compare, examination
 from tasks.improvement.joined import join
@@ -200,6 +202,8 @@ def _candidate(
         profile.name,
         current.model,
         current.gguf,
+        pack([current.gguf], profile.compression.packing) if profile.release.packed else None,
+        served(judged, profile.release.context_tokens),
         adapters,
         gains,
         router,

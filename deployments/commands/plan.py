@@ -12,9 +12,11 @@ from decimal import Decimal
 from blocks.estimates.calls import Calls, Estimate, Work, together
 from blocks.estimates.hardware import (
     DECODING_STEP_S,
+    LLAMA_CPP_STEP_S,
     PROCESS_BYTES,
     READING_UTILISATION,
     TRAINING_UTILISATION,
+    VLLM_STEP_S,
     Device,
     device,
 )
@@ -29,7 +31,7 @@ from configs.schema import Profile
 from tasks.compression.estimate import estimate as compression
 from tasks.compression.floor import BITS, SizeFloor, of, refuse_impossible
 from tasks.data.estimate import estimate as dataset
-from tasks.evaluation.estimate import CHANGED, SWITCHED, example_tokens, half_width, needed, questions
+from tasks.evaluation.estimate import CHANGED, SWITCHED, example_tokens, half_width, needed, questions, uses_accelerator
 from tasks.modifiers.estimate import estimate as modifiers
 from tasks.modifiers.estimate import fresh_questions
 from tasks.routing.estimate import estimate as routing
@@ -149,7 +151,7 @@ def _estimates(profile: Profile, model: Architecture, on: Device | None) -> list
         dataset(profile.data, profile.teachers),
         training(profile.training, profile.data.planning, profile.evaluation, model, on),
         compression(profile.compression, profile.evaluation, model, scratch, on),
-        modifiers(profile.modifiers, profile.teachers, profile.evaluation, model, served, scratch, train),
+        modifiers(profile.modifiers, profile.teachers, profile.evaluation, model, served, scratch, on, train),
         routing(
             profile.routing,
             profile.modifiers,
@@ -157,6 +159,7 @@ def _estimates(profile: Profile, model: Architecture, on: Device | None) -> list
             model,
             served,
             scratch,
+            on,
             profile.data.planning.examples,
             written,
         ),
@@ -293,14 +296,20 @@ def _notes(made: Plan) -> list[str]:
         )
     elif made.all.most_dollars > made.cap_dollars:
         found.append(f"teachers.cap_dollars {made.cap_dollars} bounds the worst case of ${made.all.most_dollars:,.2f}")
-    slowest = max(made.phases, key=lambda phase: phase.cpu_s)
-    if made.accelerator and slowest.cpu_s > slowest.accelerator_s and slowest.cpu_s > 4 * 3600:
+    answering = {phase.phase: _by_llama_cpp_s(phase) for phase in made.phases}
+    slowest = max(answering, key=lambda name: answering[name])
+    if made.accelerator and answering[slowest] > 4 * 3600:
         found.append(
-            f"phase {slowest.phase} waits {slowest.cpu_s / 3600:,.0f} hours for the CPU: llama.cpp's wheel answers its "
-            "questions without the accelerator; "
-            "fewer questions or more threads help"
+            f"phase {slowest} waits {answering[slowest] / 3600:,.0f} hours for the CPU: llama.cpp answers its "
+            "questions without the accelerator; evaluation.gpu_layers=-1 (with a build for it), fewer questions or "
+            "more threads help"
         )
     return found
+
+
+def _by_llama_cpp_s(phase: PhasePlan) -> float:
+    """Seconds in which llama.cpp answers on the CPU."""
+    return sum(work.seconds for work in phase.estimate.work if work.on == CPU and "llama.cpp" in work.step)
 
 
 def _rehearsed(profile: Profile) -> list[str]:
@@ -318,9 +327,8 @@ def _blocks(profile: Profile) -> list[str]:
 
 
 def _uses_accelerator(profile: Profile) -> bool:
-    return "cuda" in {
+    return uses_accelerator(profile.evaluation) or "cuda" in {
         profile.training.fine_tuning.device,
-        profile.evaluation.device,
         profile.compression.recovery.device,
         *(one.lora.device for one in profile.modifiers.each),
     }
@@ -336,11 +344,12 @@ def _machine(on: Device | None) -> list[str]:
         found.append(
             f"{on.name}: {on.flops / 1e12:.0f} bf16 TFLOP/s at {TRAINING_UTILISATION:.0%}, {on.bandwidth / 1e12:.2f} "
             f"TB/s at {READING_UTILISATION:.0%}, "
-            f"at least {1000 * DECODING_STEP_S:.0f} ms per decoded token"
+            f"at least {1000 * DECODING_STEP_S:.0f} ms per decoded token by transformers, "
+            f"{1000 * LLAMA_CPP_STEP_S:.0f} by llama.cpp and {1000 * VLLM_STEP_S:.0f} by vLLM, of all slots at once"
         )
     return [
         *found,
         "CPU: rates measured with the nano student on two cores that have bfloat16 (blocks/estimates/hardware.py; "
         "without it training takes "
-        "twice as long); llama.cpp answers on the CPU",
+        "twice as long)",
     ]

@@ -11,6 +11,7 @@ from blocks.records import Artifact
 from tasks.evaluation.ledger import percent
 from tasks.evaluation.plots import domains_plot, ledger_plot
 from tasks.release import plots
+from tasks.release.contents import PACKED
 from tasks.release.figures import FILE, Facts, Figures, RouterFigures, Sources, StageFigures, StepFigures, gather
 from tasks.release.page import figure, heading, page, paragraph, points, points_of, table, tiles
 from tasks.step import step
@@ -22,7 +23,7 @@ READING = (
 )
 
 
-@step(version=5)  # 5: verdicts in one column, what a rehearsal costs
+@step(version=6)  # 6: which bytes ship, and which engine answered
 def report(sources: Sources, profile: str, overrides: list[str], resamples: int, seed: int) -> Artifact:
     """Write the page. ``resamples`` and ``seed`` are those of the bootstrap.
 
@@ -85,6 +86,12 @@ def _summary(figures: Figures) -> Iterator[str]:
         ]
     )
     yield paragraph(READING, faint=True)
+    if figures.engine is not None:
+        form = "packed with zstd, and is unpacked where it answers" if figures.base == PACKED else "as a GGUF file"
+        yield paragraph(
+            f"The model ships {form}; the size gates weigh the files that ship. It was measured with "
+            f"{figures.engine.named} and answers with the same."
+        )
     yield heading("What fell short")
     none = (
         "Nothing that the report looks for: every change was at least as good as the model before, and no modifier "
