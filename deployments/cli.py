@@ -257,7 +257,7 @@ def up(
         if value is not None:
             given(option, value)
     check_host(host)
-    start(host, port, database, api, pool or [], not server_only, metrics)
+    start(host=host, port=port, database=database, api=api, pools=pool or [], workers=not server_only, metrics=metrics)
 
 
 @app.command()

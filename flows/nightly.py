@@ -69,7 +69,14 @@ def nightly(
     described = _described(entry.release, chosen)
     before = standing(entry.release, {name: part.domains for name, part in described.modifiers.items()})
     marker = mark.marker(entry.release.digest)
-    observed = observe(entry.release, before.router, before.routed, entry.promoted, marker.read, until)
+    observed = observe(
+        release=entry.release,
+        router=before.router,
+        routed=before.routed,
+        since=entry.promoted,
+        read=marker.read,
+        until=until,
+    )
     found = _clusters(observed, before, chosen)
     made = Retrained(renewed=())
     verdict: Verdict = "unmoved"
@@ -90,7 +97,17 @@ def nightly(
     if verdict == "promoted" and made.release is not None:
         before_promotion(made.release.digest, why, chosen.approval)
     gains = [one.gain.model_dump(mode="json") for one in made.renewed]
-    told = account(verdict, why, entry.release, made.release, observed, made.made, found, gains, made.comparison)
+    told = account(
+        verdict=verdict,
+        why=why,
+        current=entry.release,
+        candidate=made.release,
+        observed=observed,
+        made=made.made,
+        clusters=found,
+        gains=gains,
+        comparison=made.comparison,
+    )
     if verdict == "promoted" and made.release is not None:
         try:
             promote(
@@ -99,7 +116,15 @@ def nightly(
         except Overtaken as overtaken:
             verdict, why = "overtaken", f"{overtaken}; the next night reads the same again."
             told = account(
-                verdict, why, entry.release, made.release, observed, made.made, found, gains, made.comparison
+                verdict=verdict,
+                why=why,
+                current=entry.release,
+                candidate=made.release,
+                observed=observed,
+                made=made.made,
+                clusters=found,
+                gains=gains,
+                comparison=made.comparison,
             )
     if verdict == "refused":
         history.release_refused(made.release, why)

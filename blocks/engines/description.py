@@ -8,11 +8,9 @@ from typing import Literal
 
 from pydantic import Field
 
-from blocks.models.template import END, END_TEXT
 from blocks.records import Record
 from configs.phases.evaluation import CacheType
 
-FORMAT = "llama-3.1"  # the chat format of every student so far (blocks/models/template.py)
 Kind = Literal["llama.cpp", "transformers", "vllm", "http"]
 
 
@@ -20,9 +18,10 @@ class EngineDescription(Record):
     """Who answers, and with what.
 
     ``context``: longest prompt and answer together, tokens. ``cache_type_k``, ``cache_type_v``: type of the stored keys
-    and values, for llama.cpp; ``dtype``: type in which the others compute. ``template``: the chat format by name;
-    ``stop``: control tokens that end an answer (a GGUF names its own as well). ``scales``: what each adapter is
-    multiplied with, 1 where it is not named. ``draft_tokens``: longest proposal of the draft model, None without one.
+    and values, for llama.cpp; ``dtype``: type in which the others compute. ``template``: the chat format by name,
+    ``stop``: the tokens that end an answer, as the model itself has them; for the reader. ``scales``: what each adapter
+    is multiplied with, 1 where it is not named. ``draft_tokens``: longest proposal of the draft model, None without
+    one.
     """
 
     kind: Kind
@@ -30,8 +29,8 @@ class EngineDescription(Record):
     cache_type_k: CacheType = "f16"
     cache_type_v: CacheType = "f16"
     dtype: Literal["float32", "bfloat16", "float16"] | None = None
-    template: str = FORMAT
-    stop: tuple[str, ...] = (END, END_TEXT)
+    template: str | None = None
+    stop: tuple[str, ...] = ()
     scales: dict[str, float] = Field(default_factory=dict)
     draft_tokens: int | None = None
 

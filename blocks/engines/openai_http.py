@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
-from typing import Any, Literal, Self, TypeVar
+from typing import Any, Literal, Protocol, Self, TypeVar
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from blocks.engines.completion import Completion, Scored, from_llama_server
 from blocks.engines.description import EngineDescription
 from blocks.engines.protocol import Text, unheard
 from blocks.models import json_object
+from blocks.models.template import Template
 from blocks.printable import plain
 from configs.errors import BadInput, CogumiError, Transient
 
@@ -33,6 +34,19 @@ UNKNOWN = -1  # the id of a token that a server names by its text only
 R = TypeVar("R")
 
 
+class Encoding(Protocol):
+    """A tokenizer with its chat format, as blocks/models/encoding.py has it."""
+
+    @property
+    def template(self) -> Template:
+        """The chat format."""
+        ...
+
+    def ids(self, rendered: Sequence[str], *, goes_on: bool = False) -> list[list[int]]:
+        """Token ids of rendered conversations."""
+        ...
+
+
 class OpenAIHttp:
     """A model on a server (blocks/engines/protocol.py). Calls may come from several threads.
 
@@ -42,7 +56,7 @@ class OpenAIHttp:
         server: whose fields it takes beyond OpenAI's.
         model: the name under which it serves the model.
         adapters: name → as what it is served: in vLLM the name of a model, in llama-server a part of the file's path.
-        tokenize: token ids of rendered conversations.
+        encoder: the chat format and the token ids of the model's own tokenizer.
         slots: requests at the same time.
         timeout_s: longest wait for one answer.
 
@@ -60,12 +74,12 @@ class OpenAIHttp:
         server: Server,
         model: str,
         adapters: Mapping[str, str] | None = None,
-        tokenize: Callable[[Sequence[str]], list[list[int]]],
+        encoder: Encoding,
         slots: int,
         timeout_s: float,
     ) -> None:
         self.description, self._url, self._key, self._server = description, url.rstrip("/"), key, server
-        self._model, self._adapters, self._tokenize = model, dict(adapters or {}), tokenize
+        self._model, self._adapters, self._encoder = model, dict(adapters or {}), encoder
         self._slots, self._timeout_s = slots, timeout_s
         self._loras: dict[str, int] = {}
 
@@ -90,9 +104,14 @@ class OpenAIHttp:
     ) -> None:
         self._client.close()
 
-    def encode(self, texts: Sequence[str]) -> list[list[int]]:
+    @property
+    def template(self) -> Template:
+        """The model's chat format."""
+        return self._encoder.template
+
+    def encode(self, texts: Sequence[str], *, goes_on: bool = False) -> list[list[int]]:
         """See the protocol."""
-        return self._tokenize(texts)
+        return self._encoder.ids(texts, goes_on=goes_on)
 
     def complete(
         self,
@@ -109,7 +128,9 @@ class OpenAIHttp:
         """See the protocol; a request for each prompt, as many at a time as there are slots."""
 
         def one(prompt: Text) -> Completion:
-            body = self._body(prompt, max_tokens, adapter, temperature, stop, seed)
+            body = self._body(
+                prompt, max_tokens=max_tokens, adapter=adapter, temperature=temperature, stop=stop, seed=seed
+            )
             if logprobs:
                 body["logprobs"] = 1
             started = time.monotonic()
@@ -133,7 +154,9 @@ class OpenAIHttp:
         """See the protocol; never tried again, since pieces may have been shown."""
         import httpx
 
-        body = self._body(prompt, max_tokens, adapter, temperature, stop, seed) | {"stream": True}
+        body = self._body(
+            prompt, max_tokens=max_tokens, adapter=adapter, temperature=temperature, stop=stop, seed=seed
+        ) | {"stream": True}
         try:
             with self._client.stream("POST", f"{self._url}/completions", json=body) as reply:
                 if reply.status_code != 200:
@@ -156,7 +179,7 @@ class OpenAIHttp:
                 f"{self._url}: a plain OpenAI-compatible server cannot score a given answer; use vLLM or llama-server, "
                 "or an engine in process"
             )
-        ids = [(self._ids(one), self._ids(other)) for one, other in pairs]
+        ids = [(self._ids(one), self._ids(other, goes_on=True)) for one, other in pairs]
         for number, (before, after) in enumerate(ids):
             if not before:
                 raise BadInput(f"pair {number}: the prompt is empty; begin it with the chat format's opening token")
@@ -173,7 +196,7 @@ class OpenAIHttp:
         yield from self._together(read, ids)
 
     def _score_by_vllm(self, before: list[int], after: list[int], adapter: str | None) -> Scored:
-        body = self._body([*before, *after], 1, adapter, 0.0, (), 0) | {"prompt_logprobs": 1}
+        body = self._body([*before, *after], max_tokens=1, adapter=adapter) | {"prompt_logprobs": 1}
         told = self._post(body)["choices"][0]["prompt_logprobs"][len(before) :] if after else []
         found = [entry[str(token)] for entry, token in zip(told, after, strict=True)]
         return Scored(
@@ -184,7 +207,7 @@ class OpenAIHttp:
     def _score_by_llama_server(self, before: list[int], after: list[int], adapter: str | None) -> Scored:
         nll, agrees = [], []
         for place, token in enumerate(after):
-            body = self._body([*before, *after[:place]], 1, adapter, 0.0, (), 0)
+            body = self._body([*before, *after[:place]], max_tokens=1, adapter=adapter)
             body |= {"logprobs": 1, "logit_bias": [[token, FORCED]], "cache_prompt": not self._loras}
             (entry,) = self._post(body)["choices"][0]["logprobs"]["content"]
             if entry["id"] != token:
@@ -195,11 +218,18 @@ class OpenAIHttp:
             agrees.append(entry["top_logprobs"][0]["id"] == token)
         return Scored(np.array(nll, np.float64), np.array(agrees, bool))
 
-    def _ids(self, text: Text) -> list[int]:
-        return self._tokenize([text])[0] if isinstance(text, str) else list(text)
+    def _ids(self, text: Text, *, goes_on: bool = False) -> list[int]:
+        return self.encode([text], goes_on=goes_on)[0] if isinstance(text, str) else list(text)
 
     def _body(
-        self, prompt: Text, max_tokens: int, adapter: str | None, temperature: float, stop: Sequence[str], seed: int
+        self,
+        prompt: Text,
+        *,
+        max_tokens: int,
+        adapter: str | None,
+        temperature: float = 0.0,
+        stop: Sequence[str] = (),
+        seed: int = 0,
     ) -> dict[str, Any]:
         if adapter is not None and adapter not in self._adapters:
             raise BadInput(f"unknown adapter {adapter!r}; loaded are: {', '.join(self._adapters) or 'none'}")
@@ -222,7 +252,7 @@ class OpenAIHttp:
             raise BadInput(f"a prompt has {len(ids)} tokens, the context {self.description.context}; shorten it")
         if self._server == "vllm":
             served = self._adapters[adapter] if adapter is not None else self._model
-            closing = [ids[0] for ids in self._tokenize(list(self.description.stop)) if len(ids) == 1]
+            closing = [ids[0] for ids in self.encode(self.template.stops) if len(ids) == 1]
             return body | {
                 "model": served,
                 "return_tokens_as_token_ids": True,

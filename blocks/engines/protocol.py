@@ -9,6 +9,7 @@ from typing import Protocol, Self
 
 from blocks.engines.completion import Completion, Scored
 from blocks.engines.description import EngineDescription
+from blocks.models.template import Template
 
 Text = str | Sequence[int]
 """A rendered conversation (blocks/models/template.py), or its token ids."""
@@ -23,14 +24,20 @@ class Engine(Protocol):
 
     description: EngineDescription
 
+    @property
+    def template(self) -> Template:
+        """The model's chat format."""
+        ...
+
     def __enter__(self) -> Self: ...
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
 
-    def encode(self, texts: Sequence[str]) -> list[list[int]]:
-        """Token ids of rendered conversations, none added."""
+    def encode(self, texts: Sequence[str], *, goes_on: bool = False) -> list[list[int]]:
+        """Token ids of rendered conversations, none added. ``goes_on``: they are answers, which go on where a prompt
+        ended."""
         ...
 
     def complete(

@@ -16,7 +16,7 @@ from blocks.engines.description import EngineDescription
 from blocks.engines.protocol import Text, unheard
 from blocks.estimates.hardware import refuse_missing
 from blocks.models import adapter_folder
-from blocks.models.encoding import token_ids
+from blocks.models.encoding import Encoder
 from configs.errors import BadInput
 
 LOGITS_AT_ONCE = 1 << 25  # values of (examples, tokens, vocabulary) held at once when scoring
@@ -28,7 +28,7 @@ class Transformers:
 
     Args:
         folder: weights and tokenizer.
-        description: context, type to compute in, stop tokens.
+        description: context, type to compute in, scales.
         adapters: PEFT adapters' folders by name.
         device: where it computes.
         batch: prompts answered at the same time.
@@ -49,7 +49,7 @@ class Transformers:
         threads: int,
     ) -> None:
         import torch
-        from transformers import AutoModelForCausalLM, AutoTokenizer
+        from transformers import AutoModelForCausalLM
         from transformers.utils import logging
 
         refuse_missing(device)
@@ -57,7 +57,8 @@ class Transformers:
             raise BadInput("transformers takes adapters at scale 1 and no draft model here; use llama.cpp for either")
         logging.disable_progress_bar()
         self.description, self._batch_size, self._threads_wanted = description, batch, threads
-        self.tokenizer: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        self.encoder = Encoder.of(folder)
+        self.template = self.encoder.template
         placed = {"device_map": {"": "cuda"}} if device == "cuda" else {}
         model: Any = AutoModelForCausalLM.from_pretrained(
             folder,
@@ -77,9 +78,8 @@ class Transformers:
             else:
                 model = PeftModel.from_pretrained(model, str(path), adapter_name=name)
         self.model: Any = model.eval()
-        self.closing = [
-            token for text in description.stop if (token := self.tokenizer.convert_tokens_to_ids(text)) is not None
-        ]
+        ids = self.encoder.tokenizer.convert_tokens_to_ids
+        self.closing = [token for text in self.template.stops if (token := ids(text)) is not None]
 
     def __enter__(self) -> "Transformers":
         import torch
@@ -95,9 +95,9 @@ class Transformers:
 
         torch.set_num_threads(self._threads)
 
-    def encode(self, texts: Sequence[str]) -> list[list[int]]:
+    def encode(self, texts: Sequence[str], *, goes_on: bool = False) -> list[list[int]]:
         """See the protocol."""
-        return token_ids(self.tokenizer, texts)
+        return self.encoder.ids(texts, goes_on=goes_on)
 
     def complete(
         self,
@@ -125,9 +125,22 @@ class Transformers:
                 found = self._batch([ids[i] for i in batch], max_tokens, _chooser(temperature, seed))
                 answers |= dict(zip(batch, found, strict=True))
                 advance(len(batch))
-        texts = self._texts([answers[i][0] for i in range(len(ids))])
+        texts = self.encoder.texts([answers[i][0] for i in range(len(ids))])
         seconds = time.monotonic() - started
-        return [self._completion(texts[i], *answers[i], len(ids[i]), stop, logprobs, seconds) for i in range(len(ids))]
+        said: list[Completion] = []
+        for i, one in enumerate(ids):
+            (tokens, chances), (text, stopped) = answers[i], _cut(texts[i], stop)
+            said.append(
+                Completion(
+                    text=text,
+                    tokens=tuple(tokens) if logprobs else (),
+                    logprobs=tuple(chances) if logprobs else (),
+                    finish="stop" if stopped or tokens[-1] in self.closing else "length",
+                    prompt_tokens=len(one),
+                    seconds=seconds,
+                )
+            )
+        return said
 
     def stream(
         self,
@@ -162,7 +175,7 @@ class Transformers:
                     break
                 tokens.append(token)
                 given = [token]
-                (text,) = self._texts([tokens])
+                (text,) = self.encoder.texts([tokens])
                 cut, stopped = _cut(text, stop)
                 end = len(cut) if stopped else len(cut) - (held or text.endswith("\ufffd"))
                 if end > said:
@@ -170,7 +183,7 @@ class Transformers:
                     said = end
                 if stopped:
                     return
-        (text,) = self._texts([tokens])
+        (text,) = self.encoder.texts([tokens])
         if rest := _cut(text, stop)[0][said:]:
             yield rest
 
@@ -182,32 +195,6 @@ class Transformers:
             if not one:
                 raise BadInput(f"prompt {number} is empty")
         return found
-
-    def _texts(self, tokens: Sequence[Sequence[int]]) -> list[str]:
-        found: list[str] = self.tokenizer.batch_decode(
-            tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False
-        )
-        return found
-
-    def _completion(
-        self,
-        text: str,
-        tokens: list[int],
-        logprobs: list[float],
-        prompt_tokens: int,
-        stop: Sequence[str],
-        reported: bool,
-        seconds: float,
-    ) -> Completion:
-        cut, stopped = _cut(text, stop)
-        return Completion(
-            text=cut,
-            tokens=tuple(tokens) if reported else (),
-            logprobs=tuple(logprobs) if reported else (),
-            finish="stop" if stopped or tokens[-1] in self.closing else "length",
-            prompt_tokens=prompt_tokens,
-            seconds=seconds,
-        )
 
     @contextmanager
     def _under(self, adapter: str | None) -> Iterator[None]:
@@ -276,7 +263,7 @@ class Transformers:
         import torch
 
         before = self._ids([prompt for prompt, _ in pairs])
-        after = [list(one) if not isinstance(one, str) else self.encode([one])[0] for _, one in pairs]
+        after = [self.encode([one], goes_on=True)[0] if isinstance(one, str) else list(one) for _, one in pairs]
         whole = [one + two for one, two in zip(before, after, strict=True)]
         order = sorted(range(len(whole)), key=lambda i: -len(whole[i]))
         found: dict[int, Scored] = {}

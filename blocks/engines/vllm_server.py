@@ -4,29 +4,28 @@ It is no dependency of Cogumi's: the machine that is to run it has it installed,
 it (openai_http.py).
 """
 
-import ctypes
+import functools
 import os
 import secrets
 import shutil
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from blocks.engines.description import EngineDescription
 from blocks.engines.openai_http import OpenAIHttp
 from blocks.models import adapter_folder
-from blocks.models.encoding import token_ids
+from blocks.models.encoding import Encoder
 from blocks.printable import one_line
+from blocks.processes import end_with_parent
 from configs.errors import BadInput, CogumiError
 
-PR_SET_PDEATHSIG = 1
 BASE = "base"  # the name under which the model is served
 RANKS = (8, 16, 32, 64, 128, 256, 320, 512)  # that vLLM's --max-lora-rank takes
 TAIL = 4000  # bytes of its log that an error shows the end of
@@ -37,7 +36,7 @@ class Vllm(OpenAIHttp):
 
     Args:
         folder: weights and tokenizer.
-        description: context, type to compute in, stop tokens.
+        description: context, type to compute in.
         adapters: PEFT adapters' folders by name.
         slots: prompts answered at the same time.
         gpu_memory: share of the GPU's memory that it takes.
@@ -94,7 +93,7 @@ class Vllm(OpenAIHttp):
             server="vllm",
             model=BASE,
             adapters={name: name for name in self._folders},
-            tokenize=tokenizer_of(folder),
+            encoder=Encoder.of(folder),
             slots=slots,
             timeout_s=timeout_s,
         )
@@ -108,7 +107,7 @@ class Vllm(OpenAIHttp):
             stdout=self._log,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            preexec_fn=_die_with_parent,
+            preexec_fn=functools.partial(end_with_parent, signal.SIGTERM),
         )
         try:
             self._wait()
@@ -157,25 +156,7 @@ class Vllm(OpenAIHttp):
         self._log.close()
 
 
-def tokenizer_of(folder: Path) -> Any:
-    """Token ids of rendered conversations by the tokenizer in ``folder``."""
-    from transformers import AutoTokenizer
-
-    tokenizer: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-
-    def encode(texts: Sequence[str]) -> list[list[int]]:
-        return token_ids(tokenizer, texts)
-
-    return encode
-
-
 def _free_port() -> int:
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
         return int(one.getsockname()[1])
-
-
-def _die_with_parent() -> None:
-    """Between fork and exec: the kernel ends the child with its parent, however that ends."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)

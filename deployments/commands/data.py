@@ -111,7 +111,17 @@ def filter_(
 
     inputs, out = _split(paths)
     _ready([*inputs, *(against or ())], out, rejects, report, in_place=inputs)
-    _finish(filter_files(inputs, out, _settings(profile, set_), rejects, against or (), tokenizer), report)
+    _finish(
+        filter_files(
+            inputs=inputs,
+            out=out,
+            settings=_settings(profile, set_),
+            rejects=rejects,
+            against=against or (),
+            tokenizer=tokenizer,
+        ),
+        report,
+    )
 
 
 @app.command()

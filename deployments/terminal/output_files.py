@@ -8,7 +8,7 @@ import stat
 from contextlib import suppress
 from pathlib import Path
 
-from blocks.storage import objects
+from blocks.storage import whole_files
 from configs.errors import BadInput
 
 _held: dict[
@@ -67,7 +67,7 @@ def write(path: Path, content: bytes) -> None:
         if path.is_relative_to("/dev") or (path.exists() and not path.is_file()):
             _write_through(path, content)
         else:
-            objects.replace(path.resolve(), content)
+            whole_files.replace(path.resolve(), content)
     except OSError as error:
         raise BadInput(f"{path}: cannot be written ({error.strerror}); name another place") from None
 

@@ -75,7 +75,7 @@ async def _make_pool(client: "PrefectClient", name: str, pool: dict[str, Any], a
     if due:
         await client.update_work_pool(name, WorkPoolUpdate(**due))
     for queue, values in pool["queues"].items():
-        await _make_queue(client, name, queue, values, applied, made)
+        await _make_queue(client=client, pool=name, name=queue, queue=values, applied=applied, new=made)
     return said
 
 

@@ -10,8 +10,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from blocks.processes import started
 from blocks.records import Record
-from blocks.storage.home import home, private_opener
+from blocks.storage.home import home
+from blocks.storage.whole_files import replace
 from configs.errors import BadInput
 from deployments.up import processes
 
@@ -30,18 +32,14 @@ class Running(Record):
 def running() -> Running | None:
     """The ``cogumi up`` of this state folder, if its process is alive."""
     found = _noted()
-    return found if found is not None and processes.started(found.pid) == found.started else None
+    return found if found is not None and started(found.pid) == found.started else None
 
 
 def note(mark: str, api: str, metrics: int | None) -> Path:
     """Write down that this process is it; the note's path, to be removed at the end."""
     me, path = os.getpid(), _note()
-    temporary = path.with_suffix(".new")
-    with open(temporary, "w", opener=private_opener) as stream:
-        stream.write(
-            Running(pid=me, started=processes.started(me) or 0.0, mark=mark, api=api, metrics=metrics).model_dump_json()
-        )
-    temporary.replace(path)
+    up = Running(pid=me, started=started(me) or 0, mark=mark, api=api, metrics=metrics)
+    replace(path, up.model_dump_json().encode(), mode=0o600)
     return path
 
 

@@ -69,14 +69,14 @@ class Book:
         self, name: str, made: Artifact, evaluation: Artifact, before: Measured | None, fallback: str | None
     ) -> Measured:
         row = ledger_row(
-            name,
-            made,
-            evaluation,
-            before.evaluation if before else None,
-            self.parameters,
-            self.settings,
-            self.seed,
-            fallback,
+            step=name,
+            model=made,
+            evaluation=evaluation,
+            previous=before.evaluation if before else None,
+            parameters=self.parameters,
+            settings=self.settings,
+            seed=self.seed,
+            fallback=fallback,
         )
         self.rows.append(row)
         return Measured(model=made, evaluation=evaluation, row=row)

@@ -13,7 +13,6 @@ from blocks import store
 from blocks.engines.llama_cpp.native import Model
 from blocks.engines.llama_cpp.scoring import Scorer
 from blocks.engines.loading import Files, load
-from blocks.models import template
 from blocks.progress import progress
 from blocks.records import Artifact, GateCheck, Record
 from configs.errors import BadInput
@@ -64,14 +63,13 @@ def agreement(model: Artifact, gguf: Artifact, questions: Artifact, settings: Ev
     """
     if (model.kind, gguf.kind) != ("model", "gguf"):
         raise BadInput(f"agreement compares a model with a gguf, got {model.short} and {gguf.short}")
-    prompts = [
-        template.prompt(question.prompt) for question in spread(read_questions(questions), settings.agreement_questions)
-    ]
+    asked = spread(read_questions(questions), settings.agreement_questions)
     by_transformers = described("model", settings).model_copy(update={"kind": "transformers", "dtype": settings.dtype})
     with (
         load(by_transformers, Files(store.open(model)), running(settings)) as student,
-        progress("agreement", len(prompts)) as advance,
+        progress("agreement", len(asked)) as advance,
     ):
+        prompts = [student.template.prompt(question.prompt) for question in asked]
         ids = student.encode(prompts)
         answers = student.complete(ids, max_tokens=settings.max_new_tokens, advance=advance)
     path = store.open(gguf) / "model.gguf"

@@ -4,8 +4,8 @@ Not here: making it of the description (blocks/engines/loading.py), what it is a
 """
 
 import os
-from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from blocks import store
 from blocks.engines.description import EngineDescription
@@ -14,6 +14,9 @@ from blocks.engines.protocol import Engine
 from blocks.records import Artifact
 from configs.errors import BadInput
 from configs.phases.evaluation import Evaluation, Http, Vllm
+
+if TYPE_CHECKING:
+    from blocks.engines.openai_http import Encoding
 
 ADAPTER = "adapter"  # the name under which an evaluation's adapter is loaded
 FILES = {"gguf": "model.gguf", "gguf_adapter": "adapter.gguf"}  # of other kinds the folder itself
@@ -91,20 +94,19 @@ def _reached(model: Artifact, adapter: Artifact | None, description: EngineDescr
         server=engine.server,
         model=model.short,
         adapters={ADAPTER: as_served} if as_served else {},
-        tokenize=_tokenizer(model),
+        encoder=_encoder(model),
         slots=settings.slots,
         timeout_s=engine.timeout_s,
     )
 
 
-def _tokenizer(model: Artifact) -> Callable[[Sequence[str]], list[list[int]]]:
+def _encoder(model: Artifact) -> "Encoding":
     from blocks.engines.llama_cpp.native import Model
-    from blocks.engines.vllm_server import tokenizer_of
+    from blocks.models.encoding import Encoder
 
-    if model.kind != "gguf":
-        return tokenizer_of(store.open(model))
-    vocabulary = Model(_file(model), vocabulary_only=True)
-    return lambda texts: [vocabulary.tokenize(text) for text in texts]
+    if model.kind == "gguf":
+        return Model(_file(model), vocabulary_only=True)
+    return Encoder.of(store.open(model))
 
 
 def _file(artifact: Artifact) -> Path:

@@ -82,7 +82,7 @@ def by_transformers(model: Architecture, count: int, settings: Evaluation, on: D
     """One evaluation of the model's weights by transformers, or by the engine that takes its place."""
     bytes_each = 4 if settings.dtype == "float32" else 2
     if on and settings.engine.kind != "in_process":
-        return _served(model, 8 * bytes_each, count, settings, on, scratch)
+        return _served(model, 8 * bytes_each, count, settings, on=on, scratch=scratch)
     tokens = min(settings.max_new_tokens, example_tokens(scratch, 0.5))
     weights = bytes_each * model.parameters
     if on and settings.device == "cuda":
@@ -107,7 +107,7 @@ def by_llama_cpp(
 ) -> Work:
     """One evaluation of a GGUF of ``bits`` per parameter by llama.cpp, on the CPU unless the settings say otherwise."""
     if on and (settings.gpu_layers or settings.engine.kind == "http"):
-        return _served(model, bits, count, settings, on, scratch)
+        return _served(model, bits, count, settings, on=on, scratch=scratch)
     tokens = min(settings.context, example_tokens(scratch, 0.5))
     return Work(
         step="evaluate by llama.cpp",
@@ -123,7 +123,7 @@ def _served(model: Architecture, bits: float, count: float, settings: Evaluation
     engine, tokens, weights = settings.engine, example_tokens(scratch, 0.5), model.parameters * bits / 8
     by_vllm = engine.kind == "vllm" or (engine.kind == "http" and engine.server == "vllm")
     least, loading = (VLLM_STEP_S, VLLM_START_S) if by_vllm else (LLAMA_CPP_STEP_S, OVERHEAD_S)
-    answers = decoding_seconds(weights, count, settings.slots, min(settings.max_new_tokens, tokens), on, least)
+    answers = decoding_seconds(weights, count, settings.slots, min(settings.max_new_tokens, tokens), on, least=least)
     prompts = training_seconds(2.0 * model.parameters * count * tokens, on, 1)
     return Work(
         step=f"evaluate by {'vLLM' if by_vllm else 'llama.cpp'}",

@@ -18,7 +18,6 @@ from blocks import json_lines, store
 from blocks.checkers.judge import check_all, unusable
 from blocks.engines.completion import Completion
 from blocks.engines.transformers import refuse_too_long
-from blocks.models import template
 from blocks.progress import progress
 from blocks.records import Answered, Artifact, Interval, Question, Record
 from configs.errors import BadInput
@@ -90,13 +89,13 @@ def evaluate(model: Artifact, questions: Artifact, settings: Evaluation, adapter
         )
     asked, left_out = _usable(asked, questions)
     pairs = [
-        (template.prompt(question.prompt), references[question.id])
+        (question.prompt, references[question.id])
         for question in spread([q for q in asked if q.id in references], settings.perplexity_questions)
     ]
     with store.create(
         "evaluation", parents=[model, *([adapter] if adapter else []), questions], settings=_described(settings)
     ) as folder:
-        prompts = [template.prompt(question.prompt) for question in asked]
+        prompts = [question.prompt for question in asked]
         generated, scores, taken = _answers(model, adapter, prompts, pairs, settings)
         answered = _check(asked, generated)
         summary = summarise(answered, generated, scores, settings)
@@ -162,9 +161,13 @@ def share(answered: Sequence[Answered]) -> Interval:
 def _answers(
     model: Artifact, adapter: Artifact | None, prompts: list[str], pairs: list[tuple[str, str]], settings: Evaluation
 ) -> tuple[list[Completion], list[np.ndarray], Taken]:
-    """All prompts in one call to a fresh engine, whose batches are then the same every time."""
+    """All prompts, in the student's chat format, in one call to a fresh engine, whose batches are then the same every
+    time."""
     under = ADAPTER if adapter else None
     with opened(model, adapter, settings) as engine:
+        template = engine.template
+        prompts = [template.prompt(prompt) for prompt in prompts]
+        pairs = [(template.prompt(prompt), template.guard(answer)) for prompt, answer in pairs]
         ids = engine.encode(prompts)
         refuse_too_long([len(one) for one in ids], settings.max_new_tokens, settings.context)
         given = prompts if takes_text(settings) else ids

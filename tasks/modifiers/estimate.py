@@ -46,7 +46,7 @@ def estimate(
     """
     count = sum(questions(evaluation, "calibration").values())
     asked: list[Asked] = []
-    work = [by_llama_cpp(model, bits, count, evaluation, on, scratch)]
+    work = [by_llama_cpp(model, bits, count, evaluation, on=on, scratch=scratch)]
     for modifier in settings.each:
         covers = coverage(modifier.name)
         fresh = settings.questions * len(covers.domains)
@@ -64,15 +64,26 @@ def estimate(
                 memory_bytes=0,
                 disk_bytes=sum(one.calls for one in tiers) * 2000,
             ),
-            by_llama_cpp(model, bits, fresh, evaluation, on, scratch),
+            by_llama_cpp(model, bits, fresh, evaluation, on=on, scratch=scratch),
             train(f"modifier {modifier.name}", modifier.lora, examples),
-            by_llama_cpp(model, bits, count, evaluation, on, scratch),
+            by_llama_cpp(model, bits, count, evaluation, on=on, scratch=scratch),
         ]
     share = (
         f"{FAILS:.0%} of the fresh questions fail; a tier mends {SOLVED:.0%} at once and {SOLVED_AGAIN:.0%} of the "
         "rest with each further attempt (measured in a nano run)"
     )
     return Estimate(phase="modifiers", asked=tuple(asked), work=tuple(work), assumptions=(share,))
+
+
+def of_modifier(
+    settings: Modifiers, name: str, covers: Coverage, fresh: int, logged: int, teachers: Teachers
+) -> list[Asked]:
+    """Calls for one modifier; ``fresh`` and ``logged``: questions per domain that are written and taken from what was
+    served."""
+    return [
+        *fresh_questions(settings, fresh, covers, teachers),
+        *mending(settings, name, covers, (fresh + logged) * len(covers.domains), teachers),
+    ]
 
 
 def fresh_questions(settings: Modifiers, per_domain: int, covers: Coverage, teachers: Teachers) -> list[Asked]:

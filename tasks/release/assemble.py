@@ -10,6 +10,7 @@ from typing import Any
 
 from blocks import store
 from blocks.engines.description import EngineDescription
+from blocks.models.template import Template
 from blocks.records import Artifact, Interval
 from configs.phases.release import Release
 from tasks.evaluation.evaluate import read_answers, read_summary
@@ -62,6 +63,7 @@ def assemble(
     """
     accepted = [gain for gain in gains if gain["modifier"] in modifiers]
     before, after = read_answers(evaluated), read_answers(routed)
+    template = Template.of(store.open(model))
     described = contents.Description(
         title=settings.title,
         profile=profile,
@@ -82,7 +84,13 @@ def assemble(
             [one.correct for one in before], [one.correct for one in after], resamples=resamples, seed=seed
         ),
         log=settings.log,
-        engine=engine.model_copy(update={"scales": dict.fromkeys((one["modifier"] for one in accepted), 1.0)}),
+        engine=engine.model_copy(
+            update={
+                "template": template.name,
+                "stop": template.stops,
+                "scales": dict.fromkeys((one["modifier"] for one in accepted), 1.0),
+            }
+        ),
         base="base" if packed else "base.gguf",
     )
     parents = [model, base, *([packed] if packed else []), *modifiers.values(), router, dataset, evaluated, routed]

@@ -17,10 +17,9 @@ from blocks.engines.description import EngineDescription
 from blocks.records import Artifact, GateReport, Interval, LedgerRow, Manifest, Record
 from blocks.verdicts import Gain, Routed
 from tasks.evaluation.evaluate import Summary, read_answers, read_summary
-from tasks.evaluation.ledger import read_ledger
+from tasks.evaluation.ledger import percent, read_ledger
 from tasks.evaluation.statistics import paired_difference
 from tasks.release.contents import describe
-from tasks.release.page import points_of
 
 FILE = "figures.json"  # in an artifact of kind "report"
 
@@ -259,9 +258,9 @@ def shortfalls(facts: Facts) -> list[str]:
     found = []
     for (before, after), change in facts.changes.items():
         if change.high < 0:
-            found.append(f"{after} is worse than {before}: {points_of(change)} points.")
+            found.append(f"{after} is worse than {before}: {percent(change, '+')} points.")
         elif change.low <= 0 and change.mean < 0.001:
-            found.append(f"{after} is not better than {before}: {points_of(change)} points.")
+            found.append(f"{after} is not better than {before}: {percent(change, '+')} points.")
     found += [
         f"{row.step} lost too much and was reverted: {row.note}." for row in facts.rows if row.verdict == "reverted"
     ]
@@ -272,8 +271,8 @@ def shortfalls(facts: Facts) -> list[str]:
     ]
     if facts.release.routed_minus_base.low <= 0:
         found.append(
-            f"The routed system is not surely better than the base alone: {points_of(facts.release.routed_minus_base)} "
-            "points."
+            "The routed system is not surely better than the base alone: "
+            f"{percent(facts.release.routed_minus_base, '+')} points."
         )
     summary = facts.router["summary"]
     alone = facts.router["test"]["domain_alone"]

@@ -34,7 +34,9 @@ def estimate(
     answered = [
         sum(held_out.get(domain, 0) for domain in coverage(modifier.name).domains) for modifier in modifiers.each
     ]
-    work = [by_llama_cpp(model, bits, count, evaluation, on, scratch) for count in (*answered, fresh) if count]
+    work = [
+        by_llama_cpp(model, bits, count, evaluation, on=on, scratch=scratch) for count in (*answered, fresh) if count
+    ]
     seconds = examples * settings.domains.epochs * PER_PROMPT + trained_on * settings.router.epochs * PER_QUESTION
     work.append(
         Work(

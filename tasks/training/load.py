@@ -1,4 +1,4 @@
-"""Models, adapters and tokenizers out of artifacts, and datasets' rows. Everything is read from local files,
+"""Models and adapters out of artifacts, and datasets' rows. Everything is read from local files,
 safetensors only.
 
 Not here: generation (tasks/evaluation).
@@ -6,7 +6,7 @@ Not here: generation (tasks/evaluation).
 
 import importlib.util
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from blocks import store
 from blocks.estimates.hardware import refuse_missing
@@ -17,15 +17,7 @@ from configs.phases.training import Device, Dtype
 
 if TYPE_CHECKING:
     from peft import PeftModel
-    from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
-
-
-def load_tokenizer(folder: Path) -> "PreTrainedTokenizerFast":
-    """The tokenizer in a model's folder."""
-    from transformers import AutoTokenizer
-
-    found: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    return cast("PreTrainedTokenizerFast", found)
+    from transformers import LlamaForCausalLM
 
 
 def load_model(folder: Path, *, device: Device, dtype: Dtype, quantise: str = "none") -> "LlamaForCausalLM":

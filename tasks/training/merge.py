@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from blocks import store
+from blocks.models.encoding import Encoder
 from blocks.models.seeding import reproducible
 from blocks.records import Artifact
 from configs.errors import BadInput, GateFailed
@@ -21,7 +22,7 @@ from configs.phases.training import Merging
 from tasks.step import step
 from tasks.training.adapter import Update, read_base, read_updates
 from tasks.training.encoding import IGNORE, Encoded, encode
-from tasks.training.load import load_adapter, load_model, load_tokenizer, require, rows
+from tasks.training.load import load_adapter, load_model, require, rows
 
 if TYPE_CHECKING:
     import torch
@@ -62,7 +63,7 @@ def merge(model: Artifact, adapter: Artifact, dataset: Artifact, settings: Mergi
     with store.create("model", parents=[model, adapter, dataset], settings=settings) as folder, reproducible(0):
         texts = encode(
             rows(dataset, "validation")[: settings.examples],
-            load_tokenizer(folder_in),
+            Encoder.of(folder_in),
             max_length=settings.max_length,
             close=False,
         )

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from blocks import store
+from blocks.models.encoding import Encoder
 from blocks.models.seeding import reproducible
 from blocks.records import Artifact
 from blocks.storage.home import home
@@ -23,7 +24,7 @@ from tasks.step import step
 from tasks.training.adapter import write_adapter
 from tasks.training.arithmetic import in_bfloat16
 from tasks.training.encoding import Encoded, bucketed_order, encode
-from tasks.training.load import load_model, load_tokenizer, require, rows
+from tasks.training.load import load_model, require, rows
 
 if TYPE_CHECKING:
     from trl import SFTTrainer
@@ -58,12 +59,12 @@ def sft(model: Artifact, dataset: Artifact, settings: Lora, seed: int) -> Artifa
         store.create("adapter", parents=[model, dataset], settings={**settings.identity(), "seed": seed}) as folder,
         reproducible(seed),
     ):
-        tokenizer = load_tokenizer(store.open(model))
+        encoder = Encoder.of(store.open(model))
         examples = rows(dataset, "train")
-        train = encode(examples, tokenizer, max_length=settings.max_length, close=settings.closing)
+        train = encode(examples, encoder, max_length=settings.max_length, close=settings.closing)
         validation = encode(
             rows(dataset, "validation")[: settings.validation_examples],
-            tokenizer,
+            encoder,
             max_length=settings.max_length,
             close=settings.closing,
         )
@@ -77,7 +78,16 @@ def sft(model: Artifact, dataset: Artifact, settings: Lora, seed: int) -> Artifa
             [len(one.ids) for one in train], settings.batch, plan.steps * settings.batch * settings.accumulation, seed
         )
         base = load_model(store.open(model), device=settings.device, dtype=settings.dtype, quantise=settings.quantise)
-        trainer = build(base, tokenizer, [train[i] for i in order], validation, plan, settings, seed, checkpoints)
+        trainer = build(
+            model=base,
+            tokenizer=encoder.tokenizer,
+            train=[train[i] for i in order],
+            validation=validation,
+            plan=plan,
+            settings=settings,
+            seed=seed,
+            checkpoints=checkpoints,
+        )
         last = last_checkpoint(checkpoints)
         if last:
             log.info("fine-tuning goes on from step %s of %d", last.name.removeprefix("checkpoint-"), plan.steps)

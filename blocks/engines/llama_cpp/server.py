@@ -22,6 +22,7 @@ from blocks.engines.description import EngineDescription
 from blocks.engines.llama_cpp.native import Model, check, library
 from blocks.engines.llama_cpp.scoring import Scorer
 from blocks.engines.protocol import Text, unheard
+from blocks.models.template import Template
 from configs.errors import BadInput, CogumiError
 
 log = logging.getLogger("cogumi.llama_cpp")
@@ -121,13 +122,18 @@ class LlamaCpp:
         server.handle_completions({"prompt": [0], "n_predict": 1})
         return server
 
+    @property
+    def template(self) -> Template:
+        """The model's chat format."""
+        return self._vocabulary.template
+
     def tokenize(self, text: str) -> list[int]:
         """Token ids of chat-format text, none added."""
         return self._vocabulary.tokenize(text)
 
-    def encode(self, texts: Sequence[str]) -> list[list[int]]:
-        """Token ids of rendered conversations, none added."""
-        return [self.tokenize(text) for text in texts]
+    def encode(self, texts: Sequence[str], *, goes_on: bool = False) -> list[list[int]]:
+        """See the protocol."""
+        return [self._vocabulary.tokenize(text, goes_on=goes_on) for text in texts]
 
     def complete(
         self,
@@ -146,7 +152,14 @@ class LlamaCpp:
         ids = [self._prompt(number, prompt) for number, prompt in enumerate(prompts)]
         if not ids:
             return []
-        request = self._request(ids if len(ids) > 1 else ids[0], max_tokens, adapter, temperature, stop, seed)
+        request = self._request(
+            prompt=ids if len(ids) > 1 else ids[0],
+            max_tokens=max_tokens,
+            adapter=adapter,
+            temperature=temperature,
+            stop=stop,
+            seed=seed,
+        )
         if logprobs and self._draft is None:
             request["n_probs"] = request["logprobs"] = 1
         started = time.monotonic()
@@ -166,7 +179,14 @@ class LlamaCpp:
         seed: int = 0,
     ) -> Iterator[str]:
         """See the protocol."""
-        request = self._request(self._prompt(0, prompt), max_tokens, adapter, temperature, stop, seed)
+        request = self._request(
+            prompt=self._prompt(0, prompt),
+            max_tokens=max_tokens,
+            adapter=adapter,
+            temperature=temperature,
+            stop=stop,
+            seed=seed,
+        )
         request |= {"stream": True, "cache_prompt": not self._adapters}
         pieces: queue.SimpleQueue[str | BaseException | None] = queue.SimpleQueue()
         left = threading.Event()

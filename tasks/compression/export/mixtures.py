@@ -56,7 +56,7 @@ def tensor_type(
         return Kind.F32
     if base in (Kind.F32, Kind.F16):
         return base
-    kind = _rule(quantisation, base, name, n_layers, tied, weighed)
+    kind = _rule(quantisation=quantisation, base=base, name=name, n_layers=n_layers, tied=tied, weighed=weighed)
     return _fitting(kind, shape[-1])
 
 

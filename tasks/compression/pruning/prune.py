@@ -48,10 +48,22 @@ def prune(
     }
     with store.create("model", parents=[model, dataset], settings=described) as made:
         if settings.method == "magnitude":
-            changed = _smallest(folder, _shares(folder, dataset, sparsity, settings, calibration, seed))
+            changed = _smallest(
+                folder,
+                _shares(
+                    folder=folder,
+                    dataset=dataset,
+                    sparsity=sparsity,
+                    settings=settings,
+                    calibration=calibration,
+                    seed=seed,
+                ),
+            )
         else:
             rows = packed(dataset, folder, calibration, seed)
-            shares = _shares(folder, dataset, sparsity, settings, calibration, seed)
+            shares = _shares(
+                folder=folder, dataset=dataset, sparsity=sparsity, settings=settings, calibration=calibration, seed=seed
+            )
             pruned = oneshot(folder, [_modifier(settings, shares)], rows, calibration.batch)
             state = pruned.state_dict()
             changed = {name: state[name] for name in prunable(list(state))}

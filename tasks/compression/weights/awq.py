@@ -16,6 +16,7 @@ from blocks import store
 from blocks.estimates.hardware import refuse_missing
 from blocks.models import llama_config
 from blocks.models.checkpoint import Checkpoint, llama, write_changed
+from blocks.models.encoding import load_tokenizer
 from blocks.records import Artifact
 from configs.errors import BadInput, GateFailed
 from configs.phases.compression import Awq, Calibration
@@ -103,7 +104,6 @@ def _by_autoawq(folder: Path, rows: "torch.Tensor", settings: Awq, batch: int) -
     try:
         with quiet():
             from awq import AutoAWQForCausalLM
-            from transformers import AutoTokenizer
     except ImportError as error:
         raise BadInput(
             f"awq.backend autoawq needs the package autoawq ({error}); pip install 'cogumi[gpu]', or set awq.backend "
@@ -113,7 +113,7 @@ def _by_autoawq(folder: Path, rows: "torch.Tensor", settings: Awq, batch: int) -
         model = AutoAWQForCausalLM.from_pretrained(
             str(folder), torch_dtype="auto", device_map=None, safetensors=True, trust_remote_code=False
         )
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        tokenizer = load_tokenizer(folder)
         config = {"zero_point": True, "q_group_size": settings.group, "w_bit": settings.bits, "version": "GEMM"}
         common: dict[str, Any] = {
             "apply_clip": False,

@@ -104,7 +104,9 @@ def _next(x, first, count, rows, near, bits, sketches, sizes, threshold, differ,
             for i in range(high - low):
                 distance[i] = ones(mine ^ near[w, low + i]) + (distance[i] if w > 0 else ZERO)
         for i in range(high - low):
-            if distance[i] <= _U(differ) and possible(x, rows[low + i], sketches, sizes, threshold, odd):
+            if distance[i] <= _U(differ) and possible(
+                x=x, y=rows[low + i], sketches=sketches, sizes=sizes, threshold=threshold, odd=odd
+            ):
                 return low + i
     return count
 
@@ -128,30 +130,52 @@ def _mark(members, starts, first, last, bits, sketches, sizes, threshold, differ
         for m in range(starts[b], starts[b + 1]):
             x = members[m]
             place = _next(
-                x, np.int64(0), open_count, rows[0], near[0], bits, sketches, sizes, threshold, differ, odd, distance
+                x=x,
+                first=np.int64(0),
+                count=open_count,
+                rows=rows[0],
+                near=near[0],
+                bits=bits,
+                sketches=sketches,
+                sizes=sizes,
+                threshold=threshold,
+                differ=differ,
+                odd=odd,
+                distance=distance,
             )
             found = place < open_count
             while place < open_count:
                 marked[x] = True
                 marked[rows[0, place]] = True
                 place = _next(
-                    x, place + 1, open_count, rows[0], near[0], bits, sketches, sizes, threshold, differ, odd, distance
+                    x=x,
+                    first=place + 1,
+                    count=open_count,
+                    rows=rows[0],
+                    near=near[0],
+                    bits=bits,
+                    sketches=sketches,
+                    sizes=sizes,
+                    threshold=threshold,
+                    differ=differ,
+                    odd=odd,
+                    distance=distance,
                 )
             if (
                 not marked[x]
                 and _next(
-                    x,
-                    np.int64(0),
-                    done_count,
-                    rows[1],
-                    near[1],
-                    bits,
-                    sketches,
-                    sizes,
-                    threshold,
-                    differ,
-                    odd,
-                    distance,
+                    x=x,
+                    first=np.int64(0),
+                    count=done_count,
+                    rows=rows[1],
+                    near=near[1],
+                    bits=bits,
+                    sketches=sketches,
+                    sizes=sizes,
+                    threshold=threshold,
+                    differ=differ,
+                    odd=odd,
+                    distance=distance,
                 )
                 < done_count
             ):

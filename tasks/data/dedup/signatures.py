@@ -53,7 +53,7 @@ def banding(permutations: int, bands: int, rows: int, shingle: int, seed: int) -
     draw = np.random.default_rng(seed)
     multiply, add = draw.integers(0, 2**32, size=(2, (permutations + 1) // 2), dtype=np.uint32)
     weigh = draw.integers(0, 2**64, size=permutations, dtype=np.uint64)
-    return Banding(multiply | np.uint32(1), add, weigh, bands, rows, shingle)
+    return Banding(multiply=multiply | np.uint32(1), add=add, weigh=weigh, bands=bands, rows=rows, shingle=shingle)
 
 
 def nothing_described(count: int, how: Banding) -> Described:
@@ -89,16 +89,16 @@ def describe(chunk: Chunk, how: Banding, out: Described) -> None:
             out.digests[lines.rows] = found.digests
             out.sizes[lines.rows] = found.counts
             _describe(
-                found.codes,
-                found.counts,
-                lines.rows,
-                how.multiply,
-                how.add,
-                how.weigh,
-                how.rows,
-                out.keys,
-                out.bits,
-                out.sketches,
+                codes=found.codes,
+                counts=found.counts,
+                rows_of=lines.rows,
+                multiply=how.multiply,
+                add=how.add,
+                weigh=how.weigh,
+                rows=how.rows,
+                keys=out.keys,
+                bits=out.bits,
+                sketches=out.sketches,
             )
 
 
@@ -113,7 +113,15 @@ def signatures(chunk: Chunk, how: Banding) -> np.ndarray:
             codes = found.codes[end - count : end].copy()
             hashes = np.empty(len(codes) + _STEP, np.uint32)
             _hash(codes, hashes, np.empty(SKETCH_WORDS, np.uint64))
-            _sign(hashes, len(codes), how.multiply, how.add, np.empty_like(how.add), np.empty_like(how.add), out[row])
+            _sign(
+                hashes=hashes,
+                count=len(codes),
+                multiply=how.multiply,
+                add=how.add,
+                low=np.empty_like(how.add),
+                high=np.empty_like(how.add),
+                values=out[row],
+            )
     return out
 
 
@@ -190,6 +198,6 @@ def _describe(codes, counts, rows_of, multiply, add, weigh, rows, keys, bits, sk
     for i in range(len(counts)):
         row = rows_of[i]
         _hash(codes[first : first + counts[i]], hashes, sketches[row])
-        _sign(hashes, counts[i], multiply, add, low, high, values)
-        _keep(values, weigh, rows, keys, row, bits[row])
+        _sign(hashes=hashes, count=counts[i], multiply=multiply, add=add, low=low, high=high, values=values)
+        _keep(values=values, weigh=weigh, rows=rows, keys=keys, row=row, bits=bits[row])
         first += counts[i]

@@ -1,18 +1,23 @@
 """Where the student comes from: made here, the hub at a pinned commit, or a folder with pinned content.
 
 Whatever its origin, an artifact of kind "model" leaves: config.json, safetensors in the wanted type, and a tokenizer
-with this project's chat template, which is Llama 3.1's without a system text. Pickled weights are never read.
+with its chat template: its own, or this project's (Llama 3.1's without a system text) where it has Llama 3.1's tokens.
+Pickled weights are never read.
 """
 
 import hashlib
 import json
+import logging
 import os
 import shutil
 from pathlib import Path
 from typing import Any
 
 from blocks import store
-from blocks.models import llama_config, safetensors_file, student_folder, template, vocabulary
+from blocks.engines.llama_cpp import rendering
+from blocks.models import chat_frame, llama_config, safetensors_file, student_folder, template, vocabulary
+from blocks.models.encoding import load_tokenizer
+from blocks.models.template import Template
 from blocks.records import Artifact
 from configs.errors import BadInput, Transient
 from configs.phases.training import Hub, Local, Scratch
@@ -20,6 +25,7 @@ from tasks.step import step
 from tasks.training.students.pretrain import pretrain
 from tasks.training.students.tokenizer import tokenizer
 
+log = logging.getLogger("cogumi.training")
 WANTED = (
     "*.safetensors",
     "*.safetensors.index.json",
@@ -139,7 +145,9 @@ def _keep(source: Path, settings: Hub | Local) -> Artifact:
     """
     found = student_folder.look_over(source, _files(source))
     _check_fields(found.config, source)
-    with store.create("model", settings={**settings.identity(), "path": None}) as folder:
+    chat = Template.of(source)
+    told = {} if chat == template.LLAMA else {"chat": chat.described}
+    with store.create("model", settings={**settings.identity(), "path": None, **told}) as folder:
         folder.metrics["parameters"] = sum(
             _keep_weights(source / name, folder.path / name, settings) for name in found.weights
         )
@@ -196,16 +204,18 @@ def _keep_weights(source: Path, target: Path, settings: Hub | Local) -> int:
 
 
 def _keep_tokenizer(source: Path, target: Path, size: int) -> None:
-    """The tokenizer in the project's chat format, and once more the look at what was written.
+    """The tokenizer with its chat template, or with the project's where it has Llama 3.1's tokens; and once more the
+    look at what was written.
 
     Raises:
-        BadInput: transformers cannot load it, or makes something else of it.
+        BadInput: transformers cannot load it, or makes something else of it, or llama.cpp renders another chat.
     """
-    from transformers import AutoTokenizer
-
+    chat, before = Template.of(source), vocabulary.read(source, size)
     try:
-        fast: Any = AutoTokenizer.from_pretrained(source, local_files_only=True, trust_remote_code=False)
-        fast.chat_template, fast.eos_token, fast.pad_token = template.TEMPLATE, template.END, template.PAD
+        fast = load_tokenizer(source)
+        if chat == template.LLAMA:
+            fast.chat_template, fast.eos_token = template.TEMPLATE, chat.closing
+        fast.eos_token, fast.pad_token = fast.eos_token or chat.closing, chat.pad
         fast.save_pretrained(target)
     except (KeyboardInterrupt, SystemExit):
         raise
@@ -214,4 +224,14 @@ def _keep_tokenizer(source: Path, target: Path, size: int) -> None:
             f"{source}: transformers cannot load its tokenizer ({type(error).__name__}: "
             f"{' '.join(str(error).split())[:160]}); save it again"
         ) from None
-    vocabulary.read(target, size)
+    after = vocabulary.read(target, size)
+    kept = Template.of(target)
+    if (after.tokens, after.merges, after.splitting, after.reading, kept.frame) != (
+        *(before.tokens, before.merges, before.splitting, before.reading),
+        chat.frame,
+    ):
+        raise BadInput(f"{source}: transformers makes another tokenizer of it when it saves it; save it again yourself")
+    if chat != template.LLAMA:
+        with rendering.renderer(after.template or "", after.special, source) as render:
+            chat_frame.refuse_unequal(kept, render, source, "llama.cpp")
+        log.info("%s: %s", source, chat.described)

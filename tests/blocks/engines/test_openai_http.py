@@ -15,12 +15,12 @@ from blocks.engines import openai_http
 from blocks.engines.description import EngineDescription
 from blocks.engines.llama_cpp.server import LlamaCpp
 from blocks.engines.openai_http import OpenAIHttp
-from blocks.models import template
+from blocks.models.template import LLAMA
 from configs.errors import BadInput, CogumiError, Transient
 from tests import llama_http
 from tests.tiny_llama import PROMPTS, saying, tiny
 
-ASKED = [template.prompt(prompt) for prompt in PROMPTS]
+ASKED = [LLAMA.prompt(prompt) for prompt in PROMPTS]
 PAIRS = [(prompt, "apple pear and more") for prompt in ASKED[:3]]
 CONTEXT = 64
 
@@ -44,7 +44,7 @@ def over_http(url: str, inside: LlamaCpp | None, **changes: Any) -> OpenAIHttp:
         "server": "llama-server",
         "model": "tiny",
         "adapters": {},
-        "tokenize": inside.encode if inside else lambda texts: [[1, 2] for _ in texts],
+        "encoder": inside._vocabulary if inside else None,
         "slots": 4,
         "timeout_s": 30,
     }

@@ -9,7 +9,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from blocks import store
 from blocks.engines.llama_cpp.scoring import Scorer
-from blocks.models import template
+from blocks.models.template import LLAMA
 from configs.phases.training import Local
 from tasks.compression.export.gguf_write import to_gguf
 from tasks.training.students.student import adopt, content_hash
@@ -85,7 +85,7 @@ def test_llama_cpp_computes_what_transformers_does(name: str, tmp_path: Path) ->
     save(tmp_path / "theirs", changes)
     pinned = {"path": str(tmp_path / "theirs"), "sha256": content_hash(tmp_path / "theirs")}
     student = adopt.fn(Local.model_validate(pinned | {"source": "folder", "dtype": "float32"}))
-    ids = tokenizer()(template.prompt(", ".join(PROMPTS)), add_special_tokens=False).input_ids
+    ids = tokenizer()(LLAMA.prompt(", ".join(PROMPTS)), add_special_tokens=False).input_ids
     with Scorer(store.open(to_gguf(student, "F32")) / "model.gguf", context=256, threads=1) as scorer:
         (found,) = scorer.score([(ids[:1], ids[1:])])
     expected, bound = nats(store.open(student), ids), rounding.nats(store.open(student), ids)

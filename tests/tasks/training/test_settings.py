@@ -96,7 +96,12 @@ def test_checkpointing_computes_the_layers_twice(
 def test_meta_training_is_validated_every_so_many_rounds(model: Artifact, adapter: Artifact, dataset: Artifact) -> None:
     for evaluate_every, steps in ((1, [1, 2, 3]), (2, [2, 3])):
         made = anil(
-            model, adapter, dataset, LORA, changed(ANIL, rounds=3, evaluate_every=evaluate_every, patience=9), 0
+            model=model,
+            adapter=adapter,
+            dataset=dataset,
+            lora=LORA,
+            settings=changed(ANIL, rounds=3, evaluate_every=evaluate_every, patience=9),
+            seed=0,
         )
         assert [point["step"] for point in json.loads((Path(made.uri) / "curve.json").read_text())] == steps
 
@@ -135,6 +140,15 @@ def test_allowed_loss_decides_which_adapter_is_merged(allowed_loss: float, name:
         }
         (folder.path / "adaptation.json").write_text(json.dumps(found))
     tuned, meta = graded("tuned", 208), graded("meta", 200)
-    choice = choose_adapter(tuned, tuned, meta, meta, folder.artifact, allowed_loss, 1000, 0)
+    choice = choose_adapter(
+        tuned=tuned,
+        tuned_evaluation=tuned,
+        meta=meta,
+        meta_evaluation=meta,
+        adaptation=folder.artifact,
+        allowed_loss=allowed_loss,
+        resamples=1000,
+        seed=0,
+    )
     assert (choice.name == "ANIL") == (name == "ANIL")
     assert choice.adapter == (meta if name == "ANIL" else tuned)

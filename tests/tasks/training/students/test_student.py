@@ -10,10 +10,12 @@ from safetensors.torch import load_file
 
 from blocks import store
 from blocks.models import template
+from blocks.models.encoding import load_tokenizer
+from blocks.models.template import LLAMA
 from blocks.records import Artifact
 from configs.errors import BadInput, Transient
 from configs.phases.training import Hub, Local
-from tasks.training.load import load_model, load_tokenizer
+from tasks.training.load import load_model
 from tasks.training.students.student import content_hash, student
 from tests.tasks.training.conftest import SCRATCH
 
@@ -50,7 +52,7 @@ def test_a_folder_becomes_a_model_artifact_in_the_projects_chat_format(folder: P
         template.PAD,
         template.TEMPLATE,
     )
-    ids = tokenizer(template.prompt("What is 3 plus 4?"), return_tensors="pt", add_special_tokens=False)["input_ids"]
+    ids = tokenizer(LLAMA.prompt("What is 3 plus 4?"), return_tensors="pt", add_special_tokens=False)["input_ids"]
     ours, theirs = (
         load_model(path, device="cpu", dtype="float32")(input_ids=ids).logits
         for path in (Path(made.uri), store.open(model))
