@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from blocks import store
+from blocks.engines.description import EngineDescription
 from blocks.engines.llama_cpp.server import LlamaCpp
 from blocks.models import vocabulary
 from blocks.models.template import Message, Template
@@ -76,7 +77,7 @@ def test_a_student_of_every_kind_is_adopted_exported_and_answered_alike(
 
 def test_what_is_asked_of_llama_cpp_is_the_students_own_format(tmp_path: Path) -> None:
     gguf = store.open(to_gguf(take(student("smollm", tmp_path / "theirs")), "F32")) / "model.gguf"
-    with LlamaCpp(gguf, context=512, threads=1, slots=1) as server:
+    with LlamaCpp(gguf, EngineDescription(kind="llama.cpp", context=512), threads=1, slots=1) as server:
         rendered = server.template.render([Message(role="user", content="Hi")], generate=True)
         assert rendered.endswith("<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n")
         assert server.complete([rendered], max_tokens=4)[0].prompt_tokens == len(server.tokenize(rendered))
