@@ -8,6 +8,7 @@ candidate (retraining.py).
 
 import logging
 from datetime import UTC, datetime
+from functools import partial
 from typing import Literal, cast
 
 from prefect import flow, get_client
@@ -97,9 +98,8 @@ def nightly(
     if verdict == "promoted" and made.release is not None:
         before_promotion(made.release.digest, why, chosen.approval)
     gains = [one.gain.model_dump(mode="json") for one in made.renewed]
-    told = account(
-        verdict=verdict,
-        why=why,
+    tell = partial(
+        account,
         current=entry.release,
         candidate=made.release,
         observed=observed,
@@ -108,6 +108,7 @@ def nightly(
         gains=gains,
         comparison=made.comparison,
     )
+    told = tell(verdict, why)
     if verdict == "promoted" and made.release is not None:
         try:
             promote(
@@ -115,17 +116,7 @@ def nightly(
             )
         except Overtaken as overtaken:
             verdict, why = "overtaken", f"{overtaken}; the next night reads the same again."
-            told = account(
-                verdict=verdict,
-                why=why,
-                current=entry.release,
-                candidate=made.release,
-                observed=observed,
-                made=made.made,
-                clusters=found,
-                gains=gains,
-                comparison=made.comparison,
-            )
+            told = tell(verdict, why)
     if verdict == "refused":
         history.release_refused(made.release, why)
     if verdict != "overtaken":

@@ -19,7 +19,7 @@ from tasks.compression.packing.zstd import pack
 from tasks.evaluation.engine import served
 from tasks.evaluation.evaluate import evaluate
 from tasks.improvement.examine import Comparison, compare, examination
-from tasks.improvement.joined import join
+from tasks.improvement.join import join
 from tasks.improvement.logged_questions import logged_questions
 from tasks.improvement.release_parts import Member, Standing
 from tasks.modifiers.cascade import cascade

@@ -100,12 +100,12 @@ Defined = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
 
 def parameters(node: Defined) -> int:
-    """How many arguments it takes by name; none where it takes any number, or where numba compiles it."""
+    """How many arguments it takes by name; none where it takes any number, or where numba compiles it (`compiled`)."""
     if isinstance(node, ast.ClassDef):
         fields = sum(isinstance(one, ast.AnnAssign) for one in node.body)
         begin = [one for one in node.body if isinstance(one, ast.FunctionDef) and one.name == "__init__"]
         return parameters(begin[0]) if begin else fields
-    compiled = any("njit" in ast.unparse(one) for one in node.decorator_list)
+    compiled = any("compiled" in ast.unparse(one) for one in node.decorator_list)
     return 0 if compiled or node.args.vararg else len(node.args.args)
 
 

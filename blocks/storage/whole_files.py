@@ -14,26 +14,28 @@ from typing import IO
 
 
 def replace(path: Path, content: bytes, mode: int = 0o666) -> None:
-    """Write one file, whole or not at all, also when the machine stops in between; missing folders are made. A link is
-    replaced, not followed: what lies in a shared store must not lead out of it.
+    """Write one file, whole or not at all, also when the machine stops in between; missing folders are made. A link or
+    pipe is replaced, not followed: what lies in a shared store must not lead out of it.
 
     Raises:
         OSError: it cannot be written.
     """
-    with whole([path], mode) as (stream,):
-        stream.write(content)
+    with _Unfinished(path, mode) as file:
+        file.stream.write(content)
+        file.sync()
+        file.publish()
 
 
 @contextmanager
-def whole(paths: Sequence[Path], mode: int = 0o666) -> Iterator[list[IO[bytes]]]:
+def whole(paths: Sequence[Path]) -> Iterator[list[IO[bytes]]]:
     """Files to write to, and to read again, that take the places of ``paths``, synced to disk, when the block ends
-    well. ``mode``: their permissions, less the umask.
+    well. A link keeps pointing to what is written.
 
     Raises:
         OSError: one of them cannot be written.
     """
     with ExitStack() as opened:
-        files = [opened.enter_context(_Unfinished(path, mode)) for path in paths]
+        files = [opened.enter_context(_Unfinished(_plain(path), 0o666)) for path in paths]
         yield [file.stream for file in files]
         for file in files:
             file.sync()
@@ -41,12 +43,17 @@ def whole(paths: Sequence[Path], mode: int = 0o666) -> Iterator[list[IO[bytes]]]
             file.publish()
 
 
+def _plain(path: Path) -> Path:
+    path = path.resolve()
+    if path.exists() and not path.is_file():
+        raise OSError(errno.EINVAL, "no plain file", str(path))  # a device or pipe would be replaced
+    return path
+
+
 class _Unfinished:
-    """One file on its way. Its ``stream`` may be closed by who writes to it."""
+    """One file on its way, of permissions ``mode`` less the umask. Its ``stream`` may be closed by who writes to it."""
 
     def __init__(self, path: Path, mode: int) -> None:
-        if path.exists() and not path.is_file():
-            raise OSError(errno.EINVAL, "no plain file", str(path))  # a device or pipe would be replaced
         self.path = path
         self._hidden = path.with_name(f".{path.name[:200]}.{uuid.uuid4().hex[:8]}")
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -22,8 +22,8 @@ from configs.phases.data import Data
 from configs.reading import quoted
 from configs.schema import load
 from deployments.terminal.console import say_json
-from deployments.terminal.leaving import work_begins
 from deployments.terminal.output_files import check_readable, check_writable, write
+from deployments.terminal.shutdown import work_begins
 
 app = typer.Typer(no_args_is_help=True, help="The dataset steps on plain files: JSONL (also .zst, .gz) and Parquet.")
 

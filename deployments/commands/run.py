@@ -13,7 +13,7 @@ from uuid import UUID
 from blocks import store
 from configs.errors import BadInput
 from configs.reading import cut, quoted
-from deployments.terminal.leaving import work_begins
+from deployments.terminal.shutdown import work_begins
 from flows.phases import PHASES
 
 if TYPE_CHECKING:

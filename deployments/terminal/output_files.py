@@ -11,7 +11,7 @@ from pathlib import Path
 from blocks.storage import whole_files
 from configs.errors import BadInput
 
-_held: dict[
+_open_pipes: dict[
     Path, int
 ] = {}  # pipes, open until the command ends: closed after a look, their readers would take that for the end
 
@@ -39,8 +39,8 @@ def check_writable(path: Path) -> None:
         raise BadInput(f"{path}: a name with control characters in it; name another file to write")
     try:
         with suppress(FileNotFoundError, NotADirectoryError):
-            if stat.S_ISFIFO(path.stat().st_mode) and path not in _held:
-                _held[path] = os.open(
+            if stat.S_ISFIFO(path.stat().st_mode) and path not in _open_pipes:
+                _open_pipes[path] = os.open(
                     path, os.O_WRONLY | os.O_NONBLOCK
                 )  # fails where nobody reads: a reader might never come
         there = path.is_dir()

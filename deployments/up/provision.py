@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from blocks.prefect.code_version import ROOT
 from configs.reading import read_yaml
-from deployments.up.applied import Applied, digest, there_already
+from deployments.up.applied_digests import Applied, digest, there_already
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import PrefectClient

@@ -179,7 +179,7 @@ def _id(lines: Any, row: int) -> Any:
 @contextmanager
 def _all_or_none(paths: Sequence[Path]) -> Iterator[list[Sink]]:
     """What to write to for ``paths``, packed as their names say; they appear together, when all of them are whole."""
-    with whole([path.resolve() for path in paths]) as files, ExitStack() as packing:
+    with whole(paths) as files, ExitStack() as packing:
         yield [_sink(path, file, packing) for path, file in zip(paths, files, strict=True)]
 
 

@@ -109,15 +109,13 @@ def _star(sketches, sizes, members, begins, universe, starts, bucket, room, thre
                 y = slot[i]
                 if y >= keeper[x]:
                     break
-                if judged[y] == x or not possible(
-                    x=x, y=y, sketches=sketches, sizes=sizes, threshold=threshold, odd=odd
-                ):
+                if judged[y] == x or not possible(x, y, sketches, sizes, threshold, odd):
                     continue
                 judged[y] = x
                 if not inserted:
                     _insert(x, sizes, members, begins, seen)
                     inserted = True
-                jaccard = _jaccard(x=x, y=y, sizes=sizes, members=members, begins=begins, seen=seen)
+                jaccard = _jaccard(x, y, sizes, members, begins, seen)
                 if jaccard >= threshold:
                     keeper[x] = y
                     jaccards[x] = jaccard
@@ -164,15 +162,13 @@ def _single(sketches, sizes, members, begins, universe, starts, bucket, room, th
                 while entry >= 0:
                     y = owner[entry]
                     entry = next_member[entry]
-                    if judged[y] == x or not possible(
-                        x=x, y=y, sketches=sketches, sizes=sizes, threshold=threshold, odd=odd
-                    ):
+                    if judged[y] == x or not possible(x, y, sketches, sizes, threshold, odd):
                         continue
                     judged[y] = x
                     if not inserted:
                         _insert(x, sizes, members, begins, seen)
                         inserted = True
-                    if _jaccard(x=x, y=y, sizes=sizes, members=members, begins=begins, seen=seen) >= threshold:
+                    if _jaccard(x, y, sizes, members, begins, seen) >= threshold:
                         one, other = _find(parent, x), _find(parent, y)
                         parent[max(one, other)] = min(one, other)
                         break
@@ -202,6 +198,6 @@ def _jaccards(sketches, sizes, members, begins, universe, roots):  # type: ignor
     for x in range(len(roots)):
         if roots[x] != x:
             _insert(x, sizes, members, begins, seen)
-            result[x] = _jaccard(x=x, y=roots[x], sizes=sizes, members=members, begins=begins, seen=seen)
+            result[x] = _jaccard(x, roots[x], sizes, members, begins, seen)
             _remove(x, sizes, members, begins, seen)
     return result

@@ -104,9 +104,7 @@ def _next(x, first, count, rows, near, bits, sketches, sizes, threshold, differ,
             for i in range(high - low):
                 distance[i] = ones(mine ^ near[w, low + i]) + (distance[i] if w > 0 else ZERO)
         for i in range(high - low):
-            if distance[i] <= _U(differ) and possible(
-                x=x, y=rows[low + i], sketches=sketches, sizes=sizes, threshold=threshold, odd=odd
-            ):
+            if distance[i] <= _U(differ) and possible(x, rows[low + i], sketches, sizes, threshold, odd):
                 return low + i
     return count
 
@@ -130,52 +128,30 @@ def _mark(members, starts, first, last, bits, sketches, sizes, threshold, differ
         for m in range(starts[b], starts[b + 1]):
             x = members[m]
             place = _next(
-                x=x,
-                first=np.int64(0),
-                count=open_count,
-                rows=rows[0],
-                near=near[0],
-                bits=bits,
-                sketches=sketches,
-                sizes=sizes,
-                threshold=threshold,
-                differ=differ,
-                odd=odd,
-                distance=distance,
+                x, np.int64(0), open_count, rows[0], near[0], bits, sketches, sizes, threshold, differ, odd, distance
             )
             found = place < open_count
             while place < open_count:
                 marked[x] = True
                 marked[rows[0, place]] = True
                 place = _next(
-                    x=x,
-                    first=place + 1,
-                    count=open_count,
-                    rows=rows[0],
-                    near=near[0],
-                    bits=bits,
-                    sketches=sketches,
-                    sizes=sizes,
-                    threshold=threshold,
-                    differ=differ,
-                    odd=odd,
-                    distance=distance,
+                    x, place + 1, open_count, rows[0], near[0], bits, sketches, sizes, threshold, differ, odd, distance
                 )
             if (
                 not marked[x]
                 and _next(
-                    x=x,
-                    first=np.int64(0),
-                    count=done_count,
-                    rows=rows[1],
-                    near=near[1],
-                    bits=bits,
-                    sketches=sketches,
-                    sizes=sizes,
-                    threshold=threshold,
-                    differ=differ,
-                    odd=odd,
-                    distance=distance,
+                    x,
+                    np.int64(0),
+                    done_count,
+                    rows[1],
+                    near[1],
+                    bits,
+                    sketches,
+                    sizes,
+                    threshold,
+                    differ,
+                    odd,
+                    distance,
                 )
                 < done_count
             ):

@@ -57,14 +57,14 @@ class Sets:
                 if lines.flat.dtype != np.uint8:
                     self._make_room(len(found.codes))
                     self._count = _number(
-                        sources=found.codes,
-                        counts=found.counts,
-                        begins=self.begins[lines.rows],
-                        k=self.shingle,
-                        members=self.members,
-                        codes=self._codes,
-                        numbers=self._numbers,
-                        count=self._count,
+                        found.codes,
+                        found.counts,
+                        self.begins[lines.rows],
+                        self.shingle,
+                        self.members,
+                        self._codes,
+                        self._numbers,
+                        self._count,
                     )
 
     def _make_room(self, more: int) -> None:

@@ -89,16 +89,16 @@ def describe(chunk: Chunk, how: Banding, out: Described) -> None:
             out.digests[lines.rows] = found.digests
             out.sizes[lines.rows] = found.counts
             _describe(
-                codes=found.codes,
-                counts=found.counts,
-                rows_of=lines.rows,
-                multiply=how.multiply,
-                add=how.add,
-                weigh=how.weigh,
-                rows=how.rows,
-                keys=out.keys,
-                bits=out.bits,
-                sketches=out.sketches,
+                found.codes,
+                found.counts,
+                lines.rows,
+                how.multiply,
+                how.add,
+                how.weigh,
+                how.rows,
+                out.keys,
+                out.bits,
+                out.sketches,
             )
 
 
@@ -113,15 +113,7 @@ def signatures(chunk: Chunk, how: Banding) -> np.ndarray:
             codes = found.codes[end - count : end].copy()
             hashes = np.empty(len(codes) + _STEP, np.uint32)
             _hash(codes, hashes, np.empty(SKETCH_WORDS, np.uint64))
-            _sign(
-                hashes=hashes,
-                count=len(codes),
-                multiply=how.multiply,
-                add=how.add,
-                low=np.empty_like(how.add),
-                high=np.empty_like(how.add),
-                values=out[row],
-            )
+            _sign(hashes, len(codes), how.multiply, how.add, np.empty_like(how.add), np.empty_like(how.add), out[row])
     return out
 
 
@@ -198,6 +190,6 @@ def _describe(codes, counts, rows_of, multiply, add, weigh, rows, keys, bits, sk
     for i in range(len(counts)):
         row = rows_of[i]
         _hash(codes[first : first + counts[i]], hashes, sketches[row])
-        _sign(hashes=hashes, count=counts[i], multiply=multiply, add=add, low=low, high=high, values=values)
-        _keep(values=values, weigh=weigh, rows=rows, keys=keys, row=row, bits=bits[row])
+        _sign(hashes, counts[i], multiply, add, low, high, values)
+        _keep(values, weigh, rows, keys, row, bits[row])
         first += counts[i]

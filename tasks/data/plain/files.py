@@ -63,7 +63,7 @@ def writer(path: Path) -> Iterator[Callable[[Plain], None]]:
         raise BadInput(f"{path}: not a kind of file that is written here; there are: {', '.join(SUFFIXES)}")
     try:
         with (
-            whole([path.resolve()]) as (file,),  # a link keeps pointing to what is written
+            whole([path]) as (file,),
             _write_parquet(file, path) if path.suffix == ".parquet" else _write_lines(file, path) as write,
         ):
             yield write

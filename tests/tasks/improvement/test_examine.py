@@ -10,7 +10,7 @@ from configs.phases.nightly import Examination
 from configs.schema import load
 from tasks.evaluation.held_out import held_out, read_questions
 from tasks.improvement.examine import compare, examination
-from tasks.improvement.joined import join
+from tasks.improvement.join import join
 
 FEW = Examination(affected=6, elsewhere=2)
 
