@@ -51,7 +51,7 @@ def test_an_impossible_target_is_refused_with_the_floor_and_what_fits() -> None:
     assert refuse_impossible(EIGHT, settings.model_copy(update={"target_megabytes": 3000.0}))[0].quantisation == "Q4_0"
     gguf = settings.gguf.model_copy(update={"smallest": False})
     dense = settings.model_copy(update={"gguf": gguf, "target_megabytes": 3000.0})
-    with pytest.raises(BadInput, match="3000 cannot be reached.* in Q6_K need"):
+    with pytest.raises(BadInput, match=r"3000 cannot be reached.* in Q6_K need"):
         refuse_impossible(EIGHT, dense)  # the export that would fit does not ship
     with pytest.raises(BadInput, match="does not fit either"):
         refuse_impossible(EIGHT, settings.model_copy(update={"target_megabytes": 100.0}))
