@@ -1,1 +1,1 @@
-"""What answers: llama.cpp in this process, or transformers."""
+"""What answers: llama.cpp or transformers in this process, vLLM as its child, or a server over HTTP."""

@@ -33,6 +33,7 @@ from tasks.improvement.release_parts import Member, Standing
 from tasks.modifiers.failures import FAILED, RIGHT, failures, read_tried
 from tests.flows.students import answering, given, watched
 from tests.tasks.modifiers.world import dataset, examples
+from tests.tiny_llama import tokenizer
 
 OVERRIDES = [
     "modifiers.questions=24",
@@ -116,7 +117,9 @@ def parts(tmp_path_factory: pytest.TempPathFactory) -> Parts:
         patch.setenv("COGUMI_HOME", str(home))
         answering(patch, ["flows.modifiers", "flows.routing"], chance)
         untrained(patch, modifiers_phase)
-        model, gguf = make("model", "model", tokenizer_dot_json="{}"), make("gguf", "gguf", model_dot_gguf="x")
+        with store.create("model") as folder:  # of a student, all that a release reads of it
+            tokenizer().save_pretrained(folder.path)
+        model, gguf = folder.artifact, make("gguf", "gguf", model_dot_gguf="x")
         taught = dataset(examples(12))
         questions = held_out(profile().evaluation, 0)
         modified = modifiers.fn(model, gguf, taught, questions, profile())
@@ -347,7 +350,7 @@ def night(parts: Parts, *overrides: str) -> Retrained:
         moved={"code": ["coding"]},
         parameters=1,
         night=1,
-        profile=profile("modifiers.acceptance={minimum_gain: -1, allowed_loss: 1}", *overrides),
+        profile=profile("modifiers.acceptance={minimum_gain: -1, allowed_loss: 1}", "release.packed=false", *overrides),
     )
 
 

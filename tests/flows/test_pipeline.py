@@ -160,7 +160,7 @@ def test_a_failed_gate_stops_loudly_and_releases_nothing() -> None:
 def test_a_damaged_artifact_is_noticed_and_made_again() -> None:
     built, _, _ = run()
     release, _ = released(built)
-    (Path(release.uri) / "base.gguf").write_bytes(b"GGUF damaged")
+    (Path(release.uri) / "base" / "0.zst").write_bytes(b"damaged")
     again, _, _ = run()
     assert released(again)[0] == release
     store.verify(release)

@@ -59,6 +59,7 @@ def run(*overrides: str) -> None:
 def test_each_phase_goes_to_the_pool_that_pools_names(
     dispatched: list[tuple[str, str, tuple[Any, ...]]], phase: str
 ) -> None:
+    """Of dataset, training, compression, modifiers, routing and release one at a time."""
     run(f"pools.{phase}=gpu")
     assert {name: pool for name, pool, _ in dispatched} == {name: "gpu" if name == phase else "local" for name in NAMES}
 

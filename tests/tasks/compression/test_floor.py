@@ -39,7 +39,7 @@ def test_an_impossible_target_is_refused_with_the_floor_and_what_fits() -> None:
     settings = compression(
         target_megabytes=520,
         pruning={"stages": [0.5, 0.65]},
-        gguf={"served": "Q5_K_M", "fallback": "Q6_K", "sparse": ["Q4_0"]},
+        gguf={"served": "Q5_K_M", "fallback": "Q6_K", "sparse": ["Q4_0"], "smallest": True},
     )
     with pytest.raises(
         BadInput,
@@ -49,6 +49,10 @@ def test_an_impossible_target_is_refused_with_the_floor_and_what_fits() -> None:
         refuse_impossible(EIGHT, settings)
     assert "\n" not in str(refusal.value)
     assert refuse_impossible(EIGHT, settings.model_copy(update={"target_megabytes": 3000.0}))[0].quantisation == "Q4_0"
+    gguf = settings.gguf.model_copy(update={"smallest": False})
+    dense = settings.model_copy(update={"gguf": gguf, "target_megabytes": 3000.0})
+    with pytest.raises(BadInput, match=r"3000 cannot be reached.* in Q6_K need"):
+        refuse_impossible(EIGHT, dense)  # the export that would fit does not ship
     with pytest.raises(BadInput, match="does not fit either"):
         refuse_impossible(EIGHT, settings.model_copy(update={"target_megabytes": 100.0}))
 

@@ -390,6 +390,7 @@ def test_as_many_threads_as_the_settings_say_pack(parts: dict[str, Artifact], mo
             return super().map(one, group, **options)
 
     monkeypatch.setattr(zstd, "ThreadPoolExecutor", Watched)
+    monkeypatch.setattr("blocks.cores.cores", lambda: 4)
     found = [pack.fn([parts["gguf"]], small(packing={"threads": threads}).packing) for threads in (1, 3)]
     assert made == [1, 3]
     assert file(found[0], "0.zst") == file(found[1], "0.zst")
