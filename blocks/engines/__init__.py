@@ -1,1 +1,1 @@
-"""What answers: llama.cpp in this process, or transformers."""
+"""What answers: llama.cpp or transformers in this process, or an OpenAI-compatible server."""

@@ -7,7 +7,8 @@ import pytest
 from blocks import store
 from blocks.journal import served
 from blocks.journal.served import Remark, Served
-from blocks.models.template import Message, Sections
+from blocks.models.sections import Sections
+from blocks.models.template import Message
 from blocks.records import Artifact, Interval
 from deployments.serving.recording import Recorder
 from deployments.serving.responder import Reply
