@@ -194,8 +194,8 @@ import os, signal
 from blocks.storage.home import configure_prefect
 configure_prefect()
 from deployments.up.servers import own_server
-server.start_temporary()
-first = server._own.process
+own_server.start_temporary()
+first = own_server._own.process
 os.kill(first.pid, signal.SIGKILL)
 first.wait()
 from prefect import get_client
@@ -203,10 +203,10 @@ with get_client(sync_client=True) as client:
     client.hello().raise_for_status()
     client.read_flows()
 import httpx
-assert httpx.post(f"{server._own.api}/flows/filter", json={}).status_code == 401
-assert httpx.get(f"{server._own.api}/health", headers={"Host": "evil.example"}).status_code == 403
-assert httpx.get(f"{server._own.api}/health", headers={"Origin": "http://evil.example"}).status_code == 403
-server.stop_temporary()
+assert httpx.post(f"{own_server._own.api}/flows/filter", json={}).status_code == 401
+assert httpx.get(f"{own_server._own.api}/health", headers={"Host": "evil.example"}).status_code == 403
+assert httpx.get(f"{own_server._own.api}/health", headers={"Origin": "http://evil.example"}).status_code == 403
+own_server.stop_temporary()
 """
 
 
