@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Any
 
 from blocks import store
-from blocks.models import llama_config, safetensors_file, weights
+from blocks.models import model_config, safetensors_file, weights
 from blocks.records import Artifact
 from blocks.storage import folders
 from configs.errors import BadInput
@@ -22,7 +22,7 @@ class Checkpoint:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.config = llama_config.read(folder / "config.json")
+        self.config = model_config.read(folder / "config.json")
         self._files = weights.files(folder)
         self._open: dict[str, Any] = {}
 
@@ -59,7 +59,7 @@ class Checkpoint:
     @property
     def tied(self) -> bool:
         """Whether the output head is the embedding."""
-        return llama_config.tied(self.config)
+        return model_config.tied(self.config)
 
     def _handle(self, file: str) -> Any:
         if file not in self._open:
@@ -67,16 +67,16 @@ class Checkpoint:
         return self._open[file]
 
 
-def llama(model: Artifact) -> Path:
-    """The local folder of a Llama model artifact.
+def model_folder(model: Artifact) -> Path:
+    """The local folder of a model artifact.
 
     Raises:
-        BadInput: the artifact is not a model, or not a Llama that can be exported.
+        BadInput: the artifact is not a model, or not of an architecture that can be exported.
     """
     if model.kind != "model":
         raise BadInput(f"{model.short} is a {model.kind}; give an artifact of kind model (a Hugging Face folder)")
     folder = store.open(model)
-    llama_config.read(folder / "config.json")
+    model_config.read(folder / "config.json")
     return folder
 
 

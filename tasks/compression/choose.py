@@ -4,7 +4,7 @@ Every step's model is measured on the same questions against the last model that
 (tasks/evaluation/ledger.py).
 """
 
-from blocks.models.checkpoint import Checkpoint, llama
+from blocks.models.checkpoint import Checkpoint, model_folder
 from blocks.records import Artifact, LedgerRow, Record
 from configs.phases.evaluation import Evaluation
 from tasks.evaluation.evaluate import evaluate
@@ -30,7 +30,7 @@ class Measured(Record):
 @step(version=1)
 def count_parameters(model: Artifact) -> int:
     """Weights of a model, zeros included, a tied head counted once."""
-    with Checkpoint(llama(model)) as checkpoint:
+    with Checkpoint(model_folder(model)) as checkpoint:
         return checkpoint.parameters()
 
 

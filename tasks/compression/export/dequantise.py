@@ -1,4 +1,4 @@
-"""A GGUF Llama back as transformers weights: what a quantised file computes, up to llama.cpp's rounding of activations.
+"""A GGUF model back as transformers weights: what a quantised file computes, up to llama.cpp's rounding of activations.
 
 Needed where full probabilities are: llama.cpp reports only the likeliest. Not here: running the file itself
 (blocks/engines/llama_cpp).

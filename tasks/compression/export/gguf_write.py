@@ -1,7 +1,7 @@
-"""A Hugging Face Llama folder as one GGUF file, quantised tensor by tensor with llama.cpp's own quantiser.
+"""A Hugging Face model folder as one GGUF file, quantised tensor by tensor with llama.cpp's own quantiser.
 
 Rounds once, from the stored weights. Holds one tensor at a time, so a model of any size passes through.
-Not here: adapters (adapter_to_gguf.py), packing for transport (zstd.py), other architectures.
+Not here: adapters (adapter_to_gguf.py), packing for transport (zstd.py).
 """
 
 import math
@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from blocks import store
-from blocks.models import llama_config, safetensors_file
-from blocks.models.checkpoint import Checkpoint, llama
+from blocks.models import model_config, safetensors_file
+from blocks.models.checkpoint import Checkpoint, model_folder
 from blocks.progress import progress
 from blocks.records import Artifact
 from configs.errors import BadInput
@@ -21,7 +21,7 @@ from tasks.step import step
 
 if TYPE_CHECKING:
     import numpy as np
-    from gguf import GGUFWriter
+    from gguf import GGUFWriter, TensorNameMap
 
 
 @step(version=1)
@@ -31,13 +31,13 @@ def to_gguf(model: Artifact, quantisation: str, importance: Artifact | None = No
     ``importance`` (kind importance, from importance.py) weighs rounding errors by how large each input is in use.
 
     Raises:
-        BadInput: not a Llama, an unknown quantisation or a tokenizer that GGUF cannot carry.
+        BadInput: not such a model, an unknown quantisation or a tokenizer that GGUF cannot carry.
     """
     file_type(quantisation)
     parents = [model] if importance is None else [model, importance]
     with (
         store.create("gguf", parents=parents, settings={"quantisation": quantisation}) as folder,
-        Checkpoint(llama(model)) as checkpoint,
+        Checkpoint(model_folder(model)) as checkpoint,
     ):
         weights = {} if importance is None else _importance(importance)
         write(checkpoint, folder.path / "model.gguf", quantisation, weights)
@@ -48,11 +48,11 @@ def to_gguf(model: Artifact, quantisation: str, importance: Artifact | None = No
 
 def write(checkpoint: Checkpoint, path: Path, quantisation: str, importance: "dict[str, np.ndarray]") -> None:
     """Write the checkpoint to ``path``. ``importance`` maps Hugging Face weight names to (inputs,) float arrays."""
-    from gguf import MODEL_ARCH, MODEL_ARCH_NAMES, GGUFWriter
+    from gguf import GGUFWriter
     from gguf.constants import GGML_QUANT_VERSION, GGMLQuantizationType
 
     config = checkpoint.config
-    writer = GGUFWriter(path, MODEL_ARCH_NAMES[MODEL_ARCH.LLAMA])
+    writer = GGUFWriter(path, model_config.family(config).gguf)
     writer.add_type("model")
     writer.add_file_type(file_type(quantisation))
     writer.add_quantization_version(GGML_QUANT_VERSION)
@@ -90,20 +90,26 @@ def tensor_names(checkpoint: Checkpoint) -> dict[str, str]:
     """Hugging Face tensor name → GGUF name, in file order: embedding, layers, norm, head. A tied head is left out.
 
     Raises:
-        BadInput: a tensor that a Llama does not have.
+        BadInput: a tensor that the architecture does not have.
     """
-    from gguf import MODEL_ARCH, get_tensor_name_map
-
-    known = get_tensor_name_map(MODEL_ARCH.LLAMA, checkpoint.config["num_hidden_layers"])
+    known = gguf_names(checkpoint.config)
     found = {}
     for name in sorted(checkpoint.names(), key=_position):
         if (name == "lm_head.weight" and checkpoint.tied) or name.endswith("rotary_emb.inv_freq"):
             continue
         target = known.get_name(name, try_suffixes=(".weight", ".bias"))
         if target is None:
-            raise BadInput(f"{checkpoint.folder}: tensor {name!r} has no place in a Llama GGUF")
+            raise BadInput(f"{checkpoint.folder}: tensor {name!r} has no place in a GGUF of its architecture")
         found[name] = target
     return found
+
+
+def gguf_names(config: dict[str, Any]) -> "TensorNameMap":
+    """Hugging Face names to llama.cpp's, for the architecture of ``config``."""
+    from gguf import MODEL_ARCH, MODEL_ARCH_NAMES, get_tensor_name_map
+
+    architecture = {name: key for key, name in MODEL_ARCH_NAMES.items()}[model_config.family(config).gguf]
+    return get_tensor_name_map(MODEL_ARCH(architecture), config["num_hidden_layers"])
 
 
 def permute(rows: Any, heads: int) -> Any:
@@ -113,11 +119,14 @@ def permute(rows: Any, heads: int) -> Any:
 
 
 def rotary_heads(name: str, config: dict[str, Any]) -> int | None:
-    """Number of heads whose rows must be permuted in the tensor ``name``, None for all but queries and keys."""
+    """Number of heads whose rows must be permuted in the tensor ``name`` (weight, bias or the output side of an
+    adapter); None for all but queries and keys, and where the architecture's rows stay as they are."""
+    if not model_config.family(config).permuted:
+        return None
     if ".q_proj." in name:
         return int(config["num_attention_heads"])
     if ".k_proj." in name:
-        return llama_config.key_value_heads(config)
+        return model_config.key_value_heads(config)
     return None
 
 
@@ -131,13 +140,13 @@ def rope_frequencies(config: dict[str, Any]) -> "np.ndarray | None":
     """
     import numpy as np
 
-    rope = llama_config.rope(config)
+    rope = model_config.rope(config)
     if rope["rope_type"] == "default":
         return None
     if rope["rope_type"] != "llama3":
         raise BadInput(f"rope type {rope['rope_type']!r} cannot be written to GGUF; only default and llama3 can")
-    size = llama_config.head_size(config)
-    frequencies = llama_config.rope_theta(config) ** (-np.arange(0, size, 2, dtype=np.float64) / size)
+    size = model_config.head_size(config)
+    frequencies = model_config.rope_theta(config) ** (-np.arange(0, size, 2, dtype=np.float64) / size)
     turns = rope["original_max_position_embeddings"] * frequencies / (2 * np.pi)
     low, high, factor = rope["low_freq_factor"], rope["high_freq_factor"], rope["factor"]
     share = np.clip((turns - low) / (high - low), 0.0, 1.0)
@@ -145,16 +154,16 @@ def rope_frequencies(config: dict[str, Any]) -> "np.ndarray | None":
 
 
 def _write_shape(writer: "GGUFWriter", config: dict[str, Any]) -> None:
-    heads, size = config["num_attention_heads"], llama_config.head_size(config)
+    heads, size = config["num_attention_heads"], model_config.head_size(config)
     writer.add_vocab_size(config["vocab_size"])
     writer.add_context_length(config["max_position_embeddings"])
     writer.add_embedding_length(config["hidden_size"])
     writer.add_block_count(config["num_hidden_layers"])
     writer.add_feed_forward_length(config["intermediate_size"])
     writer.add_head_count(heads)
-    writer.add_head_count_kv(llama_config.key_value_heads(config))
+    writer.add_head_count_kv(model_config.key_value_heads(config))
     writer.add_layer_norm_rms_eps(config["rms_norm_eps"])
-    writer.add_rope_freq_base(llama_config.rope_theta(config))
+    writer.add_rope_freq_base(model_config.rope_theta(config))
     writer.add_rope_dimension_count(size)
     if size * heads != config["hidden_size"]:
         writer.add_key_length(size)

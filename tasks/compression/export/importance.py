@@ -4,7 +4,7 @@ Not here: the rounding that uses it (quantiser.py).
 """
 
 from blocks import store
-from blocks.models.checkpoint import llama
+from blocks.models.checkpoint import model_folder
 from blocks.records import Artifact
 from configs.phases.compression import Calibration
 from tasks.compression.calibration import packed
@@ -20,7 +20,7 @@ def importance(model: Artifact, dataset: Artifact, calibration: Calibration, see
     """
     from safetensors.torch import save_file
 
-    folder = llama(model)
+    folder = model_folder(model)
     with store.create(
         "importance", parents=[model, dataset], settings={**calibration.identity(), "seed": seed}
     ) as made:

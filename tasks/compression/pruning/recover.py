@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from blocks import store
-from blocks.models.checkpoint import Checkpoint, llama, prunable, write_changed
+from blocks.models.checkpoint import Checkpoint, model_folder, prunable, write_changed
 from blocks.progress import progress
 from blocks.records import Artifact
 from configs.errors import BadInput, CogumiError
@@ -41,7 +41,7 @@ def recover(pruned: Artifact, student: Artifact, dataset: Artifact, settings: Re
     """
     import torch
 
-    folder, whole = llama(pruned), llama(student)
+    folder, whole = model_folder(pruned), model_folder(student)
     with (
         store.create(
             "model", parents=[pruned, student, dataset], settings={**settings.identity(), "seed": seed}

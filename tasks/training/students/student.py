@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from blocks import store
-from blocks.models import llama_config, safetensors_file, student_folder, template, vocabulary
+from blocks.models import model_config, safetensors_file, student_folder, template, vocabulary
 from blocks.records import Artifact
 from configs.errors import BadInput, Transient
 from configs.phases.training import Hub, Local, Scratch
@@ -41,7 +41,7 @@ def student(settings: Scratch | Hub | Local, seed: int, group: int | None) -> Ar
         return pretrain(tokenizer(settings.vocabulary, seed), settings, seed)
     adopted = download(settings) if isinstance(settings, Hub) else adopt(settings)
     if group is not None:
-        llama_config.refuse_group(llama_config.read(store.open(adopted) / "config.json"), group)
+        model_config.refuse_group(model_config.read(store.open(adopted) / "config.json"), group)
     return adopted
 
 
@@ -161,10 +161,10 @@ def _check_fields(config: dict[str, Any], source: Path) -> None:
     Raises:
         BadInput: names the first line of what it says.
     """
-    from transformers import LlamaConfig
+    from transformers import CONFIG_MAPPING
 
     try:
-        LlamaConfig.from_dict(config)
+        CONFIG_MAPPING[config["model_type"]].from_dict(config)
     except Exception as error:  # it raises whatever it meets
         raise BadInput(
             f"{source / 'config.json'}: transformers cannot load it ({' '.join(str(error).split())[:300]}); correct "

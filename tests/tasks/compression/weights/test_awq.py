@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import load_file
 
 from blocks import store
-from blocks.models.llama_config import refuse_group
+from blocks.models.model_config import refuse_group
 from blocks.records import Artifact
 from configs.errors import BadInput
 from configs.phases.compression import Awq
