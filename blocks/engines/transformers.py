@@ -11,9 +11,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from blocks.estimates.hardware import refuse_missing
-from blocks.models import adapter_folder
 from blocks.models.encoding import token_ids
+from blocks.models.load import load_adapter, load_model, load_tokenizer
 from blocks.models.template import END, END_TEXT
 from configs.errors import BadInput
 from configs.phases.evaluation import Evaluation
@@ -35,28 +34,11 @@ class Student:
     torch computes with ``settings.threads``."""
 
     def __init__(self, folder: Path, adapter: Path | None, settings: Evaluation) -> None:
-        import torch
-        from transformers import AutoModelForCausalLM, AutoTokenizer
-        from transformers.utils import logging
-
-        refuse_missing(settings.device)
-        logging.disable_progress_bar()
         self.settings = settings
-        self.tokenizer: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-        placed = {"device_map": {"": "cuda"}} if settings.device == "cuda" else {}
-        model: Any = AutoModelForCausalLM.from_pretrained(
-            folder,
-            dtype=getattr(torch, settings.dtype),
-            local_files_only=True,
-            use_safetensors=True,
-            trust_remote_code=False,
-            **placed,
-        )
+        self.tokenizer: Any = load_tokenizer(folder)
+        model: Any = load_model(folder, device=settings.device, dtype=settings.dtype)
         if adapter is not None:
-            from peft import PeftModel
-
-            adapter_folder.read(adapter)
-            model = PeftModel.from_pretrained(model, str(adapter))
+            model = load_adapter(model, adapter, trainable=False)
         self.model: Any = model.eval()
         self.closing = [
             token for text in (END, END_TEXT) if (token := self.tokenizer.convert_tokens_to_ids(text)) is not None

@@ -8,10 +8,10 @@ import os
 from pathlib import Path
 from typing import Any
 
-from blocks.models import model_config
+from blocks.models import gguf_config, gguf_file, model_config
 from blocks.records import Record
 from configs.errors import BadInput
-from configs.phases.training import Local, Scratch, Student
+from configs.phases.training import GgufStudent, Local, Scratch, Student
 
 # config.json of public students, so that a plan needs no download.
 CONFIGS: dict[str, dict[str, Any]] = {
@@ -111,6 +111,12 @@ def of_student(student: Student) -> Architecture:
             tied=True,
             vectors=(2 * student.layers + 1) * student.hidden,
         )
+    if isinstance(student, GgufStudent):
+        path = Path(os.path.expanduser(student.path))
+        try:
+            return architecture(gguf_config.config(path, gguf_file.read(path)))
+        except BadInput as error:
+            raise BadInput(f"training.student: {error}") from None
     if isinstance(student, Local):
         return architecture(_read(Path(os.path.expanduser(student.path)) / "config.json"))
     known = {name.split("/")[1]: config for name, config in CONFIGS.items()}

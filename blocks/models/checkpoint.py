@@ -5,7 +5,7 @@ safetensors.
 """
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -86,6 +86,17 @@ def layers(names: list[str]) -> Iterator[tuple[int, str]]:
     yield from sorted(inside)
 
 
+def rewrite(source: Path, target: Path, change: Callable[[str, Any], Any]) -> int:
+    """Write ``source``, one file of weights, to ``target`` with every tensor passed through ``change`` (name, tensor
+    on the CPU); how many weights there are in it."""
+    from safetensors.torch import save_file
+
+    with safetensors_file.opened(source) as stream:
+        tensors = {name: change(name, stream.get_tensor(name)).contiguous() for name in stream.keys()}  # noqa: SIM118
+    save_file(tensors, target, metadata={"format": "pt"})
+    return sum(tensor.numel() for tensor in tensors.values())
+
+
 def write_changed(source: Path, target: Path, changed: dict[str, Any]) -> None:
     """Copy a model folder with the tensors in ``changed`` (Hugging Face name → torch tensor of the same shape)
     replaced, shard by shard, in the type they were stored in.
@@ -93,25 +104,25 @@ def write_changed(source: Path, target: Path, changed: dict[str, Any]) -> None:
     Raises:
         BadInput: a name that the folder does not have.
     """
-    from safetensors.torch import save_file
-
     left = set(changed)
+
+    def replaced(name: str, tensor: Any) -> Any:
+        if name not in left:
+            return tensor
+        left.remove(name)
+        if changed[name].shape != tensor.shape:
+            raise BadInput(
+                f"{source}: {name} has shape {tuple(tensor.shape)}, the new values {tuple(changed[name].shape)}"
+            )
+        return changed[name].detach().to("cpu", tensor.dtype)
+
     for path in sorted(source.iterdir()):
         if path.name == folders.MANIFEST or path.is_dir():
             continue
         if path.suffix != ".safetensors":
             shutil.copyfile(path, target / path.name)
             continue
-        tensors = safetensors_file.load(path)
-        for name in left & tensors.keys():
-            new = changed[name].detach().to("cpu", tensors[name].dtype).contiguous()
-            if new.shape != tensors[name].shape:
-                raise BadInput(
-                    f"{source}: {name} has shape {tuple(tensors[name].shape)}, the new values {tuple(new.shape)}"
-                )
-            tensors[name] = new
-        left -= tensors.keys()
-        save_file(tensors, target / path.name, metadata={"format": "pt"})
+        rewrite(path, target / path.name, replaced)
     if left:
         raise BadInput(f"{source} has no tensor {min(left)!r}")
 

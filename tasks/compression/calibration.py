@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from blocks import store
+from blocks.examples import Split, read_split
 from blocks.models import template
 from blocks.models.encoding import token_ids
+from blocks.models.load import load_tokenizer
 from blocks.records import Artifact, Example
 from configs.errors import BadInput
 from configs.phases.compression import Calibration
@@ -29,7 +30,7 @@ class Conversation(NamedTuple):
 
 
 def conversations(
-    dataset: Artifact, split: str, model: Path, *, limit: int, tokens: int, seed: int
+    dataset: Artifact, split: Split, model: Path, *, limit: int, tokens: int, seed: int
 ) -> list[Conversation]:
     """``limit`` examples of ``split`` ("train" or "validation") in seeded order, without those longer than ``tokens``;
     again from the beginning where there are fewer.
@@ -72,23 +73,10 @@ def packed(dataset: Artifact, model: Path, settings: Calibration, seed: int) -> 
     return torch.tensor(stream[: rows * settings.tokens]).reshape(rows, settings.tokens)
 
 
-def read(dataset: Artifact, split: str) -> list[Example]:
-    """The examples of a dataset's split, in order."""
-    path = store.open(dataset) / f"{split}.jsonl"
-    if not path.is_file():
-        raise BadInput(f"{dataset.short} has no {path.name}; compression needs a dataset artifact")
-    try:
-        return [Example.model_validate_json(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
-    except ValueError as error:
-        raise BadInput(f"{path}: not examples ({str(error).splitlines()[0]}); build the dataset again") from None
-
-
 def encode(examples: list[Example], model: Path) -> Iterator[Conversation]:
     """Examples as token ids, lazily, in pieces; prompt and answer are tokenised apart, as they are when the model
     answers."""
-    from transformers import AutoTokenizer
-
-    tokenizer: Any = AutoTokenizer.from_pretrained(model, local_files_only=True, trust_remote_code=False)
+    tokenizer: Any = load_tokenizer(model)
     closing = tokenizer.convert_tokens_to_ids(template.END)
     for start in range(0, len(examples), 256):
         piece = examples[start : start + 256]
@@ -115,9 +103,9 @@ def padded(batch: list[Conversation]) -> "tuple[torch.Tensor, torch.Tensor, torc
     return ids, labels, real
 
 
-def _shuffled(dataset: Artifact, split: str, seed: int) -> list[Example]:
+def _shuffled(dataset: Artifact, split: Split, seed: int) -> list[Example]:
     import random
 
-    examples = read(dataset, split)
+    examples = read_split(dataset, split, may_be_empty=True)
     random.Random(f"{split} {seed}").shuffle(examples)
     return examples

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 from blocks import store
 from blocks.models import adapter_folder, json_object, model_config, safetensors_file
 from blocks.models.checkpoint import model_folder
+from blocks.models.gguf_layout import gguf_names, permute, rotary_heads
 from blocks.records import Artifact
 from configs.errors import BadInput
-from tasks.compression.export.gguf_write import gguf_names, permute, rotary_heads
 from tasks.step import step
 
 if TYPE_CHECKING:

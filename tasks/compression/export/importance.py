@@ -5,10 +5,11 @@ Not here: the rounding that uses it (quantiser.py).
 
 from blocks import store
 from blocks.models.checkpoint import model_folder
+from blocks.models.load import load_model
 from blocks.records import Artifact
 from configs.phases.compression import Calibration
 from tasks.compression.calibration import packed
-from tasks.compression.pruning.activations import input_squares, load
+from tasks.compression.pruning.activations import input_squares
 from tasks.step import step
 
 
@@ -26,7 +27,7 @@ def importance(model: Artifact, dataset: Artifact, calibration: Calibration, see
     ) as made:
         rows = packed(dataset, folder, calibration, seed)
         save_file(
-            input_squares(load(folder, calibration.device), rows, calibration.batch),
+            input_squares(load_model(folder, device=calibration.device), rows, calibration.batch),
             made.path / "importance.safetensors",
         )
         made.metrics["tokens"] = rows.numel()

@@ -12,11 +12,12 @@ from blocks import store
 from blocks.estimates.hardware import refuse_missing
 from blocks.models import model_config
 from blocks.models.checkpoint import Checkpoint, layers, model_folder, prunable, write_changed
+from blocks.models.load import load_model
 from blocks.records import Artifact
 from configs.errors import BadInput
 from configs.phases.compression import Calibration, Pruning
 from tasks.compression.calibration import packed
-from tasks.compression.pruning.activations import input_squares, load
+from tasks.compression.pruning.activations import input_squares
 from tasks.compression.pruning.layer_ratios import outlier_share, ratios
 from tasks.compression.weights.oneshot import oneshot, quiet
 from tasks.step import step
@@ -111,7 +112,7 @@ def _shares(
         count = int(checkpoint.config["num_hidden_layers"])
         if settings.layer_ratios is None:
             return [sparsity] * count
-        model = load(folder, calibration.device)
+        model = load_model(folder, device=calibration.device)
         squares = input_squares(model, packed(dataset, folder, calibration, seed), calibration.batch)
         names = set(prunable(checkpoint.names()))
         shares = []

@@ -16,11 +16,11 @@ from blocks import store
 from blocks.estimates.hardware import refuse_missing
 from blocks.models import model_config
 from blocks.models.checkpoint import Checkpoint, model_folder, write_changed
+from blocks.models.load import load_model, load_tokenizer
 from blocks.records import Artifact
 from configs.errors import BadInput, GateFailed
 from configs.phases.compression import Awq, Calibration
 from tasks.compression.calibration import packed
-from tasks.compression.pruning.activations import load
 from tasks.compression.weights.oneshot import oneshot, quiet
 from tasks.step import step
 
@@ -103,7 +103,6 @@ def _by_autoawq(folder: Path, rows: "torch.Tensor", settings: Awq, batch: int) -
     try:
         with quiet():
             from awq import AutoAWQForCausalLM
-            from transformers import AutoTokenizer
     except ImportError as error:
         raise BadInput(
             f"awq.backend autoawq needs the package autoawq ({error}); pip install 'cogumi[gpu]', or set awq.backend "
@@ -113,7 +112,7 @@ def _by_autoawq(folder: Path, rows: "torch.Tensor", settings: Awq, batch: int) -
         model = AutoAWQForCausalLM.from_pretrained(
             str(folder), torch_dtype="auto", device_map=None, safetensors=True, trust_remote_code=False
         )
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        tokenizer = load_tokenizer(folder)
         config = {"zero_point": True, "q_group_size": settings.group, "w_bit": settings.bits, "version": "GEMM"}
         common: dict[str, Any] = {
             "apply_clip": False,
@@ -155,7 +154,7 @@ def _divergence(before: Path, after: Path, rows: "torch.Tensor", calibration: Ca
     import torch
     from torch.nn.functional import kl_div
 
-    first, second = load(before, calibration.device), load(after, calibration.device)
+    first, second = (load_model(one, device=calibration.device) for one in (before, after))
     total = 0.0
     judged = rows[: 2 * calibration.batch]
     with torch.no_grad():

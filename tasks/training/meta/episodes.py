@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from blocks.examples import read_split
 from blocks.records import Artifact, Example
 from configs.errors import BadInput
 from tasks.training.encoding import Encoded, encode, padded
-from tasks.training.load import rows
 
 if TYPE_CHECKING:
     from tasks.training.meta.inner_loop import Batch
@@ -55,8 +55,8 @@ def read_tasks(
     Raises:
         BadInput: fewer than two tasks have enough examples.
     """
-    train = pools(rows(dataset, "train"), tokenizer, max_length, closing)
-    validation = pools(rows(dataset, "validation"), tokenizer, max_length, closing)
+    train = pools(read_split(dataset, "train"), tokenizer, max_length, closing)
+    validation = pools(read_split(dataset, "validation"), tokenizer, max_length, closing)
     names = sorted(
         name for name, examples in train.items() if len(examples) >= support + query and validation.get(name)
     )

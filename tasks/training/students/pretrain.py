@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from blocks import store
+from blocks.models.load import load_tokenizer
 from blocks.models.seeding import reproducible
 from blocks.progress import progress
 from blocks.records import DOMAINS, Artifact, Example
@@ -21,7 +22,6 @@ from configs.phases.training import Scratch
 from tasks.step import step
 from tasks.training.arithmetic import products
 from tasks.training.encoding import IGNORE, encode, packed
-from tasks.training.load import load_tokenizer
 
 if TYPE_CHECKING:
     import torch

@@ -10,6 +10,7 @@ from pathlib import Path
 from blocks import store
 from blocks.models import template
 from blocks.models.encoding import token_ids
+from blocks.models.load import load_tokenizer
 from blocks.records import DOMAINS, Artifact, Difficulty, Example
 from blocks.rehearsal import world
 from configs.phases.training import Vocabulary
@@ -96,8 +97,6 @@ def train(texts: list[str], tokens: int, folder: Path) -> None:
 
 def count(folder: Path, examples: list[Example]) -> int:
     """Tokens of all prompts and answers together."""
-    from tasks.training.load import load_tokenizer
-
     fast = load_tokenizer(folder)
     texts = [text for one in examples for text in (one.prompt, template.answer(one))]
     return sum(len(ids) for ids in token_ids(fast, texts))

@@ -11,9 +11,10 @@ from safetensors.torch import load_file
 
 from blocks import store
 from blocks.models import template
+from blocks.models.gguf_layout import permute, rope_frequencies
 from blocks.records import Artifact
 from configs.errors import BadInput
-from tasks.compression.export.gguf_write import permute, rope_frequencies, to_gguf
+from tasks.compression.export.gguf_write import to_gguf
 from tasks.compression.export.mixtures import KEEPS_ZEROS, QUANTISATIONS, tensor_type
 from tests.tasks.compression import served
 from tests.tasks.compression.conftest import make_artifact

@@ -9,9 +9,9 @@ import pytest
 from safetensors.torch import load_file
 
 from blocks import store
+from blocks.examples import read_split
 from blocks.records import Artifact
 from configs.errors import BadInput
-from tasks.training.load import rows
 from tasks.training.meta.adaptation import compare_adaptation, read_adaptation
 from tasks.training.meta.anil import anil, control
 from tasks.training.meta.episodes import measuring_episodes, read_tasks, training_episodes
@@ -137,6 +137,6 @@ def test_episodes_do_not_repeat_an_example_and_measure_on_validation_examples(
 
 
 def test_a_dataset_with_too_few_tasks_is_one_clear_line(model: Artifact, adapter: Artifact, dataset: Artifact) -> None:
-    one_type = [one for one in rows(dataset, "train") if one.metadata.task_type == "arithmetic"]
+    one_type = [one for one in read_split(dataset, "train") if one.metadata.task_type == "arithmetic"]
     with pytest.raises(BadInput, match="ANIL needs two"):
         anil(model, adapter, make_dataset(one_type, one_type), LORA, changed(ANIL, support=1, query=1), 0)

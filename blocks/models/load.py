@@ -1,23 +1,21 @@
-"""Models, adapters and tokenizers out of artifacts, and datasets' rows. Everything is read from local files,
-safetensors only.
+"""A model, its tokenizer and an adapter out of their folders, as transformers and PEFT have them: the one loader of all
+phases. Everything is read from local files, safetensors only.
 
-Not here: generation (tasks/evaluation).
+Not here: what answers with them (blocks/engines), and a folder's tensors one by one (checkpoint.py).
 """
 
 import importlib.util
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
-from blocks import store
 from blocks.estimates.hardware import refuse_missing
 from blocks.models import adapter_folder
-from blocks.records import Artifact, Example
 from configs.errors import BadInput
-from configs.phases.training import Device, Dtype
+from configs.phases.training import Device
 
 if TYPE_CHECKING:
     from peft import PeftModel
-    from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
+    from transformers import PreTrainedTokenizerFast
 
 
 def load_tokenizer(folder: Path) -> "PreTrainedTokenizerFast":
@@ -28,8 +26,16 @@ def load_tokenizer(folder: Path) -> "PreTrainedTokenizerFast":
     return cast("PreTrainedTokenizerFast", found)
 
 
-def load_model(folder: Path, *, device: Device, dtype: Dtype, quantise: str = "none") -> "LlamaForCausalLM":
-    """The frozen model in ``folder`` on ``device``; ``quantise="nf4"`` rounds its projections to 4 bits on the way.
+def load_model(
+    folder: Path,
+    *,
+    device: Device,
+    dtype: Literal["float32", "bfloat16", "float16", "auto"] = "auto",
+    quantise: str = "none",
+    frozen: bool = True,
+) -> Any:
+    """The model in ``folder`` on ``device``; ``dtype`` "auto" is the type it is stored in. ``quantise="nf4"`` rounds
+    its projections to 4 bits on the way. ``frozen``: no weight of it is trained.
 
     Raises:
         BadInput: the device is not there, or bitsandbytes is missing.
@@ -50,19 +56,19 @@ def load_model(folder: Path, *, device: Device, dtype: Dtype, quantise: str = "n
         )
     if device == "cuda" or extra:
         extra["device_map"] = {"": device}
-    model = AutoModelForCausalLM.from_pretrained(
+    model: Any = AutoModelForCausalLM.from_pretrained(
         folder,
-        dtype=getattr(torch, dtype),
+        dtype="auto" if dtype == "auto" else getattr(torch, dtype),
         attn_implementation="sdpa",
         local_files_only=True,
         use_safetensors=True,
         trust_remote_code=False,
         **extra,
     )
-    return model.requires_grad_(False).eval()
+    return (model.requires_grad_(False) if frozen else model).eval()
 
 
-def load_adapter(model: "LlamaForCausalLM", adapter: Path, *, trainable: bool) -> "PeftModel":
+def load_adapter(model: Any, adapter: Path, *, trainable: bool) -> "PeftModel":
     """``model`` with the adapter in the folder ``adapter`` on it, in float32.
 
     Raises:
@@ -86,26 +92,3 @@ def require(device: Device, quantise: str) -> None:
             "quantise=nf4 needs the bitsandbytes package, which is not installed; pip install 'cogumi[gpu]', or set "
             "quantise to none"
         )
-
-
-def rows(dataset: Artifact, split: str) -> list[Example]:
-    """The examples of ``split`` ("train" or "validation") of a dataset artifact, in order.
-
-    Raises:
-        BadInput: the split is missing or empty, or a line is no example.
-    """
-    path = store.open(dataset) / f"{split}.jsonl"
-    if not path.is_file():
-        raise BadInput(f"{dataset.short} has no {path.name}; the training phase needs a dataset artifact")
-    found = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), 1):
-        if line:
-            try:
-                found.append(Example.model_validate_json(line))
-            except ValueError as error:
-                raise BadInput(
-                    f"{path}:{number}: not an example ({str(error).splitlines()[0]}); build the dataset again"
-                ) from None
-    if not found:
-        raise BadInput(f"{path} has no examples; build the dataset with more questions")
-    return found
