@@ -6,7 +6,7 @@ Not here: what answers with them (blocks/engines), and a folder's tensors one by
 
 import importlib.util
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal
 
 from blocks.estimates.hardware import refuse_missing
 from blocks.models import adapter_folder
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 
 def load_tokenizer(folder: Path) -> "PreTrainedTokenizerFast":
-    """The tokenizer in a model's folder."""
-    from transformers import AutoTokenizer
+    """The tokenizer in a model's folder, as its tokenizer.json says. ``AutoTokenizer`` would go by config.json and put
+    the architecture's usual splitting rule in place of the tokenizer's own."""
+    from transformers import PreTrainedTokenizerFast
 
-    found: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    return cast("PreTrainedTokenizerFast", found)
+    return PreTrainedTokenizerFast.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
 
 
 def load_model(
