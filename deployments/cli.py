@@ -1,7 +1,7 @@
 """The commands ``cogumi …``: their names and options. Parses, calls, prints; the exit code says how it ended.
 
 0 done · 1 fault · 2 bad input or usage · 3 a gate failed · 4 the budget is spent · 130, 143 or 129 interrupted. Not
-here: any work of a phase, and where the process begins (start.py) and ends (leaving.py).
+here: any work of a phase, and where the process begins (start.py) and ends (shutdown.py).
 """
 
 import errno
@@ -20,7 +20,7 @@ from blocks.storage.home import configure_prefect
 from configs.errors import BadInput, CogumiError
 from deployments.commands import data
 from deployments.terminal.console import complain, complain_at_length, say, say_json
-from deployments.terminal.leaving import TERMINATED, work_begins
+from deployments.terminal.shutdown import TERMINATED, work_begins
 
 INTERRUPTED = 130
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # a disk full or read-only, as where it is foreseen
@@ -257,7 +257,7 @@ def up(
         if value is not None:
             given(option, value)
     check_host(host)
-    start(host, port, database, api, pool or [], not server_only, metrics)
+    start(host=host, port=port, database=database, api=api, pools=pool or [], workers=not server_only, metrics=metrics)
 
 
 @app.command()

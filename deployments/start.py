@@ -11,7 +11,7 @@ def main() -> None:
     """Entry point of the ``cogumi`` command."""
     at_once()
     from deployments.cli import outcome
-    from deployments.terminal.leaving import leave
+    from deployments.terminal.shutdown import leave
 
     leave(outcome())
 

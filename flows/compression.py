@@ -54,7 +54,14 @@ def compression(student: Stored, dataset: Stored, questions: Stored, profile: Ch
     kept = book.measure("student", student, None)
     reached = 0.0
     for sparsity in settings.pruning.stages:
-        pruned = prune(kept.model, dataset, sparsity, settings.pruning, settings.calibration, seed)
+        pruned = prune(
+            model=kept.model,
+            dataset=dataset,
+            sparsity=sparsity,
+            settings=settings.pruning,
+            calibration=settings.calibration,
+            seed=seed,
+        )
         book.measure(f"pruned to {sparsity:.0%}", pruned, kept, fallback="the same mask after recovery")
         recovered = book.measure(
             f"recovered at {sparsity:.0%}", recover(pruned, student, dataset, settings.recovery, seed), kept

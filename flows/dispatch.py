@@ -23,12 +23,12 @@ from blocks.prefect.code_version import code_version, compare, deploying, releas
 from blocks.storage import results
 from configs import errors
 from configs.errors import BadInput, CogumiError, DamagedArtifact, Transient
+from flows.phases import LOCAL
 from flows.waiting import Waiting
 
 P = ParamSpec("P")
 R = TypeVar("R")
 log = logging.getLogger("cogumi.dispatch")
-LOCAL = "local"
 LOST_WORKERS = 2  # times that one phase is submitted again after its worker was lost
 _ERRORS = {
     name: kind for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, CogumiError)

@@ -72,27 +72,46 @@ def modifiers(model: Stored, gguf: Stored, dataset: Stored, questions: Stored, p
         name, covers, roles = modifier.name, coverage(modifier.name), settings.tiers(modifier.name)
         known = [dataset, questions, calibration]
         asked = fresh_questions(
-            known,
-            [covers],
-            settings.questions,
-            settings.hard_share,
-            settings.source,
-            teachers.only(*settings.writers()),
-            seed,
+            avoid=known,
+            coverages=[covers],
+            count=settings.questions,
+            hard_share=settings.hard_share,
+            source=settings.source,
+            teachers=teachers.only(*settings.writers()),
+            seed=seed,
         )
         tested = evaluate(gguf, asked, profile.evaluation)
         failed = failures(asked, tested)
         mended = cascade(
-            name, failed, covers, roles, settings.cascade, teachers.only(*roles), profile.data.answering.licenses
+            name=name,
+            failures=failed,
+            coverage=covers,
+            roles=roles,
+            settings=settings.cascade,
+            teachers=teachers.only(*roles),
+            licenses=profile.data.answering.licenses,
         )
         paid |= {f"{name}: {QUESTIONS}": asked, f"{name}: {ANSWERS}": mended}
         show_modifiers_spending(paid, settings, teachers)
-        lessons = mixture(mended, failed, dataset, list(covers.domains), settings.mixture, seed)
+        lessons = mixture(
+            mended=mended,
+            failures=failed,
+            dataset=dataset,
+            domains=list(covers.domains),
+            settings=settings.mixture,
+            seed=seed,
+        )
         adapter = sft(model, lessons, modifier.lora, seed)
         exported = adapter_to_gguf(adapter, model)
         evaluation = evaluate(gguf, calibration, profile.evaluation, exported)
         gained = gain(
-            name, list(covers.domains), base, evaluation, settings.acceptance, profile.evaluation.resamples, seed
+            name=name,
+            domains=list(covers.domains),
+            base=base,
+            adapted=evaluation,
+            settings=settings.acceptance,
+            resamples=profile.evaluation.resamples,
+            seed=seed,
         )
         made.append(
             Modifier(

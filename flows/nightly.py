@@ -8,6 +8,7 @@ candidate (retraining.py).
 
 import logging
 from datetime import UTC, datetime
+from functools import partial
 from typing import Literal, cast
 
 from prefect import flow, get_client
@@ -69,7 +70,14 @@ def nightly(
     described = _described(entry.release, chosen)
     before = standing(entry.release, {name: part.domains for name, part in described.modifiers.items()})
     marker = mark.marker(entry.release.digest)
-    observed = observe(entry.release, before.router, before.routed, entry.promoted, marker.read, until)
+    observed = observe(
+        release=entry.release,
+        router=before.router,
+        routed=before.routed,
+        since=entry.promoted,
+        read=marker.read,
+        until=until,
+    )
     found = _clusters(observed, before, chosen)
     made = Retrained(renewed=())
     verdict: Verdict = "unmoved"
@@ -90,7 +98,17 @@ def nightly(
     if verdict == "promoted" and made.release is not None:
         before_promotion(made.release.digest, why, chosen.approval)
     gains = [one.gain.model_dump(mode="json") for one in made.renewed]
-    told = account(verdict, why, entry.release, made.release, observed, made.made, found, gains, made.comparison)
+    tell = partial(
+        account,
+        current=entry.release,
+        candidate=made.release,
+        observed=observed,
+        made=made.made,
+        clusters=found,
+        gains=gains,
+        comparison=made.comparison,
+    )
+    told = tell(verdict, why)
     if verdict == "promoted" and made.release is not None:
         try:
             promote(
@@ -98,9 +116,7 @@ def nightly(
             )
         except Overtaken as overtaken:
             verdict, why = "overtaken", f"{overtaken}; the next night reads the same again."
-            told = account(
-                verdict, why, entry.release, made.release, observed, made.made, found, gains, made.comparison
-            )
+            told = tell(verdict, why)
     if verdict == "refused":
         history.release_refused(made.release, why)
     if verdict != "overtaken":

@@ -10,6 +10,7 @@ from typing import ParamSpec, TypeVar
 from prefect import Flow, flow
 from prefect.utilities.hashing import file_hash
 
+from blocks.cores import share_cores
 from blocks.journal import history
 from blocks.storage.result_records import SERIALIZER
 from blocks.storage.results import RESULTS
@@ -17,6 +18,7 @@ from configs.schema import Profile
 
 P = ParamSpec("P")
 R = TypeVar("R")
+share_cores()  # in a worker's process torch is not loaded yet
 logging.getLogger("cogumi").setLevel(
     logging.INFO
 )  # in a worker's process too, so that the UI's log has a line per step

@@ -1,9 +1,9 @@
-"""The whole: every phase in order, gate by gate. Reads like the recipe; the work is in the phases.
+"""The whole: every phase in order, gate by gate. The recipe is the table in phases.py; the work is in the phases.
 
 Not here: where a phase runs (dispatch.py), the schedule (nightly), and what a gate measures (the phases).
 """
 
-from typing import Literal, get_args
+from typing import Any
 
 from prefect import flow
 
@@ -12,18 +12,11 @@ from blocks.records import Artifact, Record
 from configs.schema import load
 from flows import spending
 from flows.approval import before_spending
-from flows.compression import compression
-from flows.dataset import dataset
 from flows.dispatch import dispatch
-from flows.modifiers import modifiers
+from flows.phases import Name, up_to
 from flows.preflight import preflight
-from flows.release import Released, release
-from flows.routing import routing
-from flows.training import training
+from flows.release import Released
 from tasks.evaluation.held_out import held_out
-
-Phase = Literal["dataset", "training", "compression", "modifiers", "routing", "release"]
-PHASES: tuple[Phase, ...] = get_args(Phase)
 
 
 class Built(Record):
@@ -40,7 +33,7 @@ class Built(Record):
 def pipeline(
     profile: str = "nano",
     overrides: list[str] = [],  # noqa: B006 - the run form shows it; never changed
-    until: Phase = "release",
+    until: Name = "release",
 ) -> Built:
     """Build what ``profile`` describes, up to and including the phase ``until``.
 
@@ -51,28 +44,14 @@ def pipeline(
     """
     chosen = load(profile, overrides)
     history.keep_in(chosen.teachers.journal)
-    last = PHASES.index(until)
-    preflight(PHASES[: last + 1], chosen)
-    questions = held_out(chosen.evaluation, chosen.seed)
-    before_spending("dataset", spending.of_phase("dataset", chosen), chosen.approval)
-    data = dispatch(dataset, chosen.pools.dataset, chosen, questions)
-    if last == 0:
-        return Built(dataset=data)
-    trained = dispatch(training, chosen.pools.training, data, questions, chosen)
-    if last == 1:
-        return Built(dataset=data)
-    compressed = dispatch(compression, chosen.pools.compression, trained.student, data, questions, chosen)
-    if last == 2:
-        return Built(dataset=data)
-    before_spending("modifiers", spending.of_phase("modifiers", chosen), chosen.approval)
-    modified = dispatch(modifiers, chosen.pools.modifiers, compressed.model, compressed.gguf, data, questions, chosen)
-    if last == 3:
-        return Built(dataset=data)
-    before_spending("routing", spending.of_phase("routing", chosen), chosen.approval)
-    routed = dispatch(routing, chosen.pools.routing, compressed.gguf, modified, data, questions, chosen)
-    if last == 4:
-        return Built(dataset=data)
-    return Built(
-        dataset=data,
-        release=dispatch(release, chosen.pools.release, data, trained, compressed, modified, routed, chosen, overrides),
-    )
+    phases = up_to(until)
+    preflight(phases, chosen)
+    made: dict[str, Any] = {
+        "profile": chosen,
+        "overrides": overrides,
+        "questions": held_out(chosen.evaluation, chosen.seed),
+    }
+    for phase in phases:
+        before_spending(phase.name, spending.of_phase(phase, chosen), chosen.approval)
+        made[phase.name] = dispatch(phase.flow(), phase.pool(chosen), *phase.given(made))
+    return Built(dataset=made["dataset"], release=made.get("release"))

@@ -10,32 +10,26 @@ from collections.abc import Sequence
 
 from blocks.teachers.keys import unset
 from configs.schema import Profile
-from flows.dispatch import LOCAL, compare_code, deployed
+from flows.dispatch import compare_code, deployed
+from flows.phases import LOCAL, Phase
 from flows.spending import asked
 
 log = logging.getLogger("cogumi.preflight")
 
 
-def preflight(phases: Sequence[str], profile: Profile) -> None:
+def preflight(phases: Sequence[Phase], profile: Profile) -> None:
     """Look for the pools and deployments of ``phases``, and for the API keys of those that run in this process. A
     missing key is only told: answers that the journal holds need none.
 
     Raises:
         BadInput: there is no such pool or deployment, or the deployment is of another version of this code.
     """
-    pools = {phase: str(getattr(profile.pools, phase)) for phase in phases}
-    for phase, pool in pools.items():
-        if pool != LOCAL:
-            compare_code(
-                f"{phase}/{pool}", deployed(f"{phase}/{pool}", pool)
-            )  # what it warns of is told when the phase begins
-    roles = {
-        one.role
-        for phase, pool in pools.items()
-        if pool == LOCAL
-        for one in asked(phase, profile)
-        if one.most_calls > 0
-    }
+    here = [phase for phase in phases if phase.pool(profile) == LOCAL]
+    for phase in phases:
+        if phase not in here:
+            name = f"{phase.name}/{phase.pool(profile)}"
+            compare_code(name, deployed(name, phase.pool(profile)))  # its warning is given when the phase begins
+    roles = {one.role for phase in here for one in asked(phase, profile) if one.most_calls > 0}
     for variable, teachers in unset(profile.teachers, roles).items():
         log.warning(
             "environment variable %s is not set: the run will stop where it has something new to ask of %s",

@@ -46,19 +46,19 @@ def release(
     adapters = {modifier.name: modifier.gguf for modifier in modified.accepted}
     gains = [modifier.gain.model_dump(mode="json") for modifier in modified.modifiers]
     made = assemble(
-        profile.name,
-        compressed.model,
-        compressed.gguf,
-        adapters,
-        gains,
-        routed.router,
-        dataset,
-        routed.base,
-        routed.evaluation,
-        compressed.parameters,
-        settings,
-        resamples,
-        seed,
+        profile=profile.name,
+        model=compressed.model,
+        base=compressed.gguf,
+        modifiers=adapters,
+        gains=gains,
+        router=routed.router,
+        dataset=dataset,
+        evaluated=routed.base,
+        routed=routed.evaluation,
+        parameters=compressed.parameters,
+        settings=settings,
+        resamples=resamples,
+        seed=seed,
     )
     size = gate(
         "release",

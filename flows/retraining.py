@@ -17,7 +17,7 @@ from flows.phase import phase
 from tasks.compression.export.adapter_to_gguf import adapter_to_gguf
 from tasks.evaluation.evaluate import evaluate
 from tasks.improvement.examine import Comparison, compare, examination
-from tasks.improvement.joined import join
+from tasks.improvement.join import join
 from tasks.improvement.logged_questions import logged_questions
 from tasks.improvement.release_parts import Member, Standing
 from tasks.modifiers.cascade import cascade
@@ -75,7 +75,10 @@ def retraining(
             profile
     """
     seed = profile.seed + 1000 * night
-    renewed = tuple(_renew(name, domains, current, observed, seed, profile) for name, domains in moved.items())
+    renewed = tuple(
+        _renew(name=name, domains=domains, current=current, observed=observed, seed=seed, profile=profile)
+        for name, domains in moved.items()
+    )
     accepted = {one.member.name: one.member for one in renewed if one.gain.accepted}
     if not accepted:
         return Retrained(renewed=renewed)
@@ -86,10 +89,17 @@ def retraining(
     affected = [domain for name in accepted for domain in after[name].domains]
     rehearsal = profile.evaluation.rehearsal is not None
     seen = [current.calibration, current.test] if rehearsal else [current.calibration]
-    asked = examination(affected, profile.nightly.examination, rehearsal, current.test, seen, seed)
+    asked = examination(
+        affected=affected,
+        settings=profile.nightly.examination,
+        rehearsal=rehearsal,
+        test=current.test,
+        avoid=seen,
+        seed=seed,
+    )
     base = evaluate(current.gguf, asked, profile.evaluation)
-    old = _routed(current.router, before, base, asked, current, profile)
-    new = _routed(router, after, base, asked, current, profile)
+    old = _routed(router=current.router, members=before, base=base, questions=asked, current=current, profile=profile)
+    new = _routed(router=router, members=after, base=base, questions=asked, current=current, profile=profile)
     return Retrained(
         renewed=renewed,
         release=release,
@@ -112,19 +122,25 @@ def _renew(
     known = [current.dataset, current.test, current.calibration, *current.tested, logged]
     narrowed = covers.model_copy(update={"domains": tuple(domains)})
     asked = fresh_questions(
-        known,
-        [narrowed],
-        profile.nightly.questions,
-        settings.hard_share,
-        settings.source,
-        teachers.only(*settings.writers()),
-        seed,
+        avoid=known,
+        coverages=[narrowed],
+        count=profile.nightly.questions,
+        hard_share=settings.hard_share,
+        source=settings.source,
+        teachers=teachers.only(*settings.writers()),
+        seed=seed,
     )
     posed = join([asked, logged])
     tested = evaluate(current.gguf, posed, profile.evaluation)
     failed = failures(posed, tested)
     mended = cascade(
-        name, failed, covers, roles, settings.cascade, teachers.only(*roles), profile.data.answering.licenses
+        name=name,
+        failures=failed,
+        coverage=covers,
+        roles=roles,
+        settings=settings.cascade,
+        teachers=teachers.only(*roles),
+        licenses=profile.data.answering.licenses,
     )
     earlier = [member for member in current.modifiers if member.name == name]
     mended, failed = (
@@ -134,20 +150,27 @@ def _renew(
     lora = next(modifier.lora for modifier in settings.each if modifier.name == name)
     adapter = sft(
         current.model,
-        mixture(mended, failed, current.dataset, list(covers.domains), settings.mixture, seed),
+        mixture(
+            mended=mended,
+            failures=failed,
+            dataset=current.dataset,
+            domains=list(covers.domains),
+            settings=settings.mixture,
+            seed=seed,
+        ),
         lora,
         seed,
     )
     exported = adapter_to_gguf(adapter, current.model)
     evaluation = evaluate(current.gguf, current.calibration, profile.evaluation, exported)
     gained = gain(
-        name,
-        list(covers.domains),
-        current.base_calibration,
-        evaluation,
-        settings.acceptance,
-        profile.evaluation.resamples,
-        profile.seed,
+        name=name,
+        domains=list(covers.domains),
+        base=current.base_calibration,
+        adapted=evaluation,
+        settings=settings.acceptance,
+        resamples=profile.evaluation.resamples,
+        seed=profile.seed,
     )
     member = Member(
         name=name, domains=covers.domains, gguf=exported, evaluation=evaluation, mended=mended, failures=failed
@@ -170,46 +193,46 @@ def _candidate(
     answered = _answered(members, current.test, current, profile)
     tuning = {name: member.evaluation for name, member in members.items()}
     router = assemble_router(
-        current.classifier,
-        network,
-        calibration,
-        covers,
-        current.base_calibration,
-        tuning,
-        current.base_test,
-        answered,
-        settings.threshold,
-        resamples,
-        seed,
+        classifier=current.classifier,
+        network=network,
+        calibration=calibration,
+        covers=covers,
+        tuning=current.base_calibration,
+        tuning_modifiers=tuning,
+        test=current.base_test,
+        test_modifiers=answered,
+        settings=settings.threshold,
+        resamples=resamples,
+        seed=seed,
     )
     routed = route(router, current.base_test, answered, judged.max_new_tokens)
     gains: list[dict[str, Any]] = [
         gain(
-            name,
-            list(member.domains),
-            current.base_calibration,
-            member.evaluation,
-            profile.modifiers.acceptance,
-            resamples,
-            seed,
+            name=name,
+            domains=list(member.domains),
+            base=current.base_calibration,
+            adapted=member.evaluation,
+            settings=profile.modifiers.acceptance,
+            resamples=resamples,
+            seed=seed,
         ).model_dump(mode="json")
         for name, member in members.items()
     ]
     adapters = {name: member.gguf for name, member in members.items()}
     release = assemble(
-        profile.name,
-        current.model,
-        current.gguf,
-        adapters,
-        gains,
-        router,
-        current.dataset,
-        current.base_test,
-        routed,
-        parameters,
-        profile.release,
-        resamples,
-        seed,
+        profile=profile.name,
+        model=current.model,
+        base=current.gguf,
+        modifiers=adapters,
+        gains=gains,
+        router=router,
+        dataset=current.dataset,
+        evaluated=current.base_test,
+        routed=routed,
+        parameters=parameters,
+        settings=profile.release,
+        resamples=resamples,
+        seed=seed,
     )
     return release, router
 

@@ -54,24 +54,30 @@ def routing(gguf: Stored, modified: Modified, dataset: Stored, questions: Stored
     for rest in asking.uncovered():
         known = [dataset, questions, modified.calibration]
         asked = fresh_questions(
-            known, [rest], settings.questions, asking.hard_share, asking.source, teachers.only(*asking.writers()), seed
+            avoid=known,
+            coverages=[rest],
+            count=settings.questions,
+            hard_share=asking.hard_share,
+            source=asking.source,
+            teachers=teachers.only(*asking.writers()),
+            seed=seed,
         )
         trained_on.append(evaluate(gguf, asked, profile.evaluation))
     network = learn_router(classifier, trained_on, settings.router, seed)
     calibration = calibrate_router(network, classifier, modified.base, base, settings.calibration)
     tuning = {name: modifier.evaluation for name, modifier in accepted.items()}
     router = assemble(
-        classifier,
-        network,
-        calibration,
-        covers,
-        modified.base,
-        tuning,
-        base,
-        answered,
-        settings.threshold,
-        resamples,
-        seed,
+        classifier=classifier,
+        network=network,
+        calibration=calibration,
+        covers=covers,
+        tuning=modified.base,
+        tuning_modifiers=tuning,
+        test=base,
+        test_modifiers=answered,
+        settings=settings.threshold,
+        resamples=resamples,
+        seed=seed,
     )
     report = routing_report(router)
     show_routing(router)

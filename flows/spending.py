@@ -11,55 +11,33 @@ from decimal import Decimal
 from blocks.estimates.calls import Asked, together
 from blocks.records import Domain
 from blocks.teachers.block import with_blocks
-from configs.phases.modifiers import Coverage, coverage
+from configs.phases.modifiers import coverage
 from configs.schema import Profile
-from tasks.data.estimate import estimate
-from tasks.modifiers.estimate import fresh_questions, mending
+from flows.phases import Phase
+from tasks.modifiers.estimate import of_modifier
 
 
-def of_phase(phase: str, profile: Profile) -> Decimal:
+def of_phase(phase: Phase, profile: Profile) -> Decimal:
     """A phase of the pipeline: every round and attempt is used, by the dearest teacher of each chain, and every fresh
     question fails and goes through every tier."""
     return _most(asked(phase, profile), profile)
 
 
-def asked(phase: str, profile: Profile) -> list[Asked]:
+def asked(phase: Phase, profile: Profile) -> list[Asked]:
     """What the teachers are asked in a phase of the pipeline; nothing where it asks none."""
-    teachers, modifiers = with_blocks(profile.teachers), profile.modifiers
-    if phase == "dataset":
-        return list(estimate(profile.data, teachers).asked)
-    if phase == "modifiers":
-        return [
-            one
-            for modifier in modifiers.each
-            for one in _of_modifier(modifier.name, coverage(modifier.name), modifiers.questions, 0, profile)
-        ]
-    if phase == "routing":  # fresh questions of the domains without a modifier
-        return [
-            one
-            for rest in modifiers.uncovered()
-            for one in fresh_questions(modifiers, profile.routing.questions, rest, teachers)
-        ]
-    return []
+    return phase.asked(profile, with_blocks(profile.teachers)) if phase.asked else []
 
 
 def of_night(moved: Mapping[str, Sequence[Domain]], profile: Profile) -> Decimal:
     """A night that retrains the modifiers of ``moved`` (name to domains): all their fresh and logged questions fail."""
+    settings, teachers = profile.nightly, with_blocks(profile.teachers)
     calls: list[Asked] = []
     for name, domains in moved.items():
         narrowed = coverage(name).model_copy(update={"domains": tuple(domains)})
-        calls += _of_modifier(name, narrowed, profile.nightly.questions, profile.nightly.logged, profile)
+        calls += of_modifier(
+            profile.modifiers, name, narrowed, fresh=settings.questions, logged=settings.logged, teachers=teachers
+        )
     return _most(calls, profile)
-
-
-def _of_modifier(name: str, covers: Coverage, fresh: int, logged: int, profile: Profile) -> list[Asked]:
-    """``fresh`` and ``logged``: questions per domain."""
-    teachers = with_blocks(profile.teachers)
-    posed = (fresh + logged) * len(covers.domains)
-    return [
-        *fresh_questions(profile.modifiers, fresh, covers, teachers),
-        *mending(profile.modifiers, name, covers, posed, teachers),
-    ]
 
 
 def _most(calls: Iterable[Asked], profile: Profile) -> Decimal:

@@ -59,11 +59,38 @@ def training(dataset: Stored, questions: Stored, profile: Chosen) -> Trained:
             )
         ],
     )
-    learned = anil(base, tuned, dataset, lora, meta, seed)
-    plain = control(base, tuned, dataset, lora, meta, int(learned.metrics["rounds"]), seed)
-    adaptation = compare_adaptation(base, tuned, learned, plain, dataset, lora, meta, seed, resamples)
+    learned = anil(model=base, adapter=tuned, dataset=dataset, lora=lora, settings=meta, seed=seed)
+    plain = control(
+        model=base,
+        adapter=tuned,
+        dataset=dataset,
+        lora=lora,
+        settings=meta,
+        rounds=int(learned.metrics["rounds"]),
+        seed=seed,
+    )
+    adaptation = compare_adaptation(
+        model=base,
+        tuned=tuned,
+        anil=learned,
+        control=plain,
+        dataset=dataset,
+        lora=lora,
+        settings=meta,
+        seed=seed,
+        resamples=resamples,
+    )
     adapted = evaluate(base, questions, judged, learned)
-    choice = choose_adapter(tuned, fine_tuned, learned, adapted, adaptation, settings.allowed_loss, resamples, seed)
+    choice = choose_adapter(
+        tuned=tuned,
+        tuned_evaluation=fine_tuned,
+        meta=learned,
+        meta_evaluation=adapted,
+        adaptation=adaptation,
+        allowed_loss=settings.allowed_loss,
+        resamples=resamples,
+        seed=seed,
+    )
     student = merge(base, choice.adapter, dataset, settings.merging)
     models = {"pretrained": pretrained, "fine-tuned": fine_tuned, "ANIL": adapted}
     curves = {"fine-tuning": tuned, "ANIL": learned}

@@ -25,7 +25,7 @@ from pydantic import BaseModel, TypeAdapter
 from blocks import store
 from blocks.journal import history
 from blocks.records import Artifact
-from blocks.storage import folders, locks, objects, places, remote, result_records
+from blocks.storage import folders, locks, objects, places, remote, result_records, whole_files
 from blocks.storage.home import home
 from blocks.storage.result_records import SERIALIZER
 from blocks.storage.results import RESULTS
@@ -205,7 +205,7 @@ class Call:
         try:
             remote.send()
         except Transient:
-            objects.replace(self.kept, json.dumps(self.done).encode())
+            whole_files.replace(self.kept, json.dumps(self.done).encode())
             raise
         self.kept.unlink(missing_ok=True)
 

@@ -48,7 +48,7 @@ def prefect_server() -> Iterator[None]:
     """A real Prefect server for the session, the one that ``cogumi run`` starts, on a database of its own."""
     from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
-    from deployments.terminal.leaving import drain
+    from deployments.terminal.shutdown import drain
     from deployments.up.servers.own_server import LOG, Temporary, wait_for
     from tests.migrated import migrated
 

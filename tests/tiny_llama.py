@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from blocks import store
-from blocks.models import template
-from blocks.models.template import BEGIN, END, PAD, SPECIAL_TOKENS, TEMPLATE
+from blocks.models.template import BEGIN, END, LLAMA, PAD, SPECIAL_TOKENS, TEMPLATE
 from blocks.records import Artifact
 
 SPLIT = (
@@ -62,7 +61,7 @@ def _teach(model: Any, words: Any) -> None:
     """Learn to answer every prompt, closing token included."""
     import torch
 
-    asked = [template.prompt(prompt) for prompt in PROMPTS]
+    asked = [LLAMA.prompt(prompt) for prompt in PROMPTS]
     whole = words(
         [one + saying(text) + END for one, text in zip(asked, PROMPTS, strict=True)],
         add_special_tokens=False,

@@ -1,7 +1,7 @@
 """An answer that a checker found right, as an example: it scores 10, and its question says the rest. Not here: the
 checking (judge.py)."""
 
-from blocks.models.template import Sections
+from blocks.models.sections import Sections
 from blocks.records import CallRef, Example, Metadata, Question
 
 

@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Callable, Sequence
 
 from blocks.checkers import call, code, text, value
-from blocks.models.template import sections
+from blocks.models.sections import sections
 from blocks.records import Expected, Verdict
 from configs.errors import BadInput
 

@@ -11,9 +11,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from blocks.models.encoding import token_ids
-from blocks.models.load import load_adapter, load_model, load_tokenizer
-from blocks.models.template import END, END_TEXT
+from blocks.models.encoding import Encoder
+from blocks.models.load import load_adapter, load_model
 from configs.errors import BadInput
 from configs.phases.evaluation import Evaluation
 
@@ -35,14 +34,14 @@ class Student:
 
     def __init__(self, folder: Path, adapter: Path | None, settings: Evaluation) -> None:
         self.settings = settings
-        self.tokenizer: Any = load_tokenizer(folder)
+        self.encoder = Encoder.of(folder)
+        self.template = self.encoder.template
         model: Any = load_model(folder, device=settings.device, dtype=settings.dtype)
         if adapter is not None:
             model = load_adapter(model, adapter, trainable=False)
         self.model: Any = model.eval()
-        self.closing = [
-            token for text in (END, END_TEXT) if (token := self.tokenizer.convert_tokens_to_ids(text)) is not None
-        ]
+        ids = self.encoder.tokenizer.convert_tokens_to_ids
+        self.closing = [token for text in self.template.stops if (token := ids(text)) is not None]
 
     def __enter__(self) -> "Student":
         import torch
@@ -58,9 +57,9 @@ class Student:
 
         torch.set_num_threads(self._threads)
 
-    def encode(self, texts: Sequence[str]) -> list[list[int]]:
-        """Token ids of chat-format texts, none added."""
-        return token_ids(self.tokenizer, texts)
+    def encode(self, prompts: Sequence[str]) -> list[list[int]]:
+        """Token ids of prompts in the chat format, none added."""
+        return self.encoder.ids(prompts)
 
     def generate(self, prompts: Sequence[str], advance: Callable[..., None]) -> list[Generated]:
         """Answer every prompt greedily; ``advance`` is called with the number of prompts answered.
@@ -79,9 +78,7 @@ class Student:
                 batch = order[start : start + self.settings.batch]
                 answers |= dict(zip(batch, self._batch([ids[i] for i in batch]), strict=True))
                 advance(len(batch))
-        texts = self.tokenizer.batch_decode(
-            [answers[i][0] for i in range(len(ids))], skip_special_tokens=True, clean_up_tokenization_spaces=False
-        )
+        texts = self.encoder.texts([answers[i][0] for i in range(len(ids))])
         return [Generated(texts[i], tuple(answers[i][0]), tuple(answers[i][1]), len(ids[i])) for i in range(len(ids))]
 
     def _batch(self, ids: list[list[int]]) -> list[tuple[list[int], list[float]]]:
@@ -138,7 +135,8 @@ class Student:
         """
         import torch
 
-        before, after = self.encode([prompt for prompt, _ in pairs]), self.encode([answer for _, answer in pairs])
+        before = self.encode([prompt for prompt, _ in pairs])
+        after = self.encoder.ids([answer for _, answer in pairs], goes_on=True)
         whole = [one + two for one, two in zip(before, after, strict=True)]
         order = sorted(range(len(whole)), key=lambda i: -len(whole[i]))
         found: dict[int, np.ndarray] = {}

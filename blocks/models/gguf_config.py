@@ -56,9 +56,9 @@ def config(path: Path, file: GgufFile) -> dict[str, Any]:
     }
     size = fields.get("attention.key_length")
     found["head_dim"] = size if size is not None else _quotient(found["hidden_size"], found["num_attention_heads"])
-    _refuse_others(path, kind, fields, found)
     found["rope_parameters"] = {"rope_type": "default", "rope_theta": _short(fields.get("rope.freq_base", 10000.0))}
     model_config.refuse(found, path)
+    _refuse_others(path, kind, fields, found)
     if FREQUENCIES in shapes:
         found["rope_parameters"] = _llama3(path, file, found)
         model_config.refuse(found, path)

@@ -9,14 +9,15 @@ import json
 from pathlib import Path
 from typing import Any
 
+from blocks.models import pre_tokenizer
 from blocks.models.gguf_file import GgufFile
+from blocks.models.sentencepiece import SPACE
+from blocks.models.vocabulary import NFC, ONCE
+from blocks.models.vocabulary import SPACE as SPACES
 from configs.errors import BadInput
 
 _UNKNOWN, _CONTROL, _USER, _UNUSED, _BYTE = 2, 3, 4, 5, 6  # llama.cpp's kinds of tokens; 1 is a normal one
-_LETTERS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|"
-_REST = r" ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
-_LLAMA3 = ("llama-bpe", "llama3", "llama-v3")
-_SPACE = "▁"
+_LLAMA3 = ("llama-bpe", "llama3", "llama-v3")  # llama.cpp's names for one rule
 
 
 def write(path: Path, file: GgufFile, folder: Path) -> None:
@@ -25,9 +26,7 @@ def write(path: Path, file: GgufFile, folder: Path) -> None:
     Raises:
         BadInput: there is none, of another kind, or its parts do not fit each other.
     """
-    fields = {
-        key.removeprefix("tokenizer.ggml."): value for key, value in file.fields.items() if key.startswith("tokenizer.")
-    }
+    fields = {key.removeprefix("tokenizer.ggml."): value for key, value in file.fields.items() if "tokenizer." in key}
     model, tokens, kinds = fields.get("model"), fields.get("tokens"), fields.get("token_type")
     if model is None or not tokens:
         raise BadInput(f"{path}: there is no tokenizer in it (tokenizer.ggml.tokens); take a file with its vocabulary")
@@ -75,41 +74,56 @@ def _byte_level(path: Path, fields: dict[str, Any], tokens: list[str], kinds: li
     if not merges or any(len(merge) != 2 or not {*merge, "".join(merge)} <= normal for merge in merges):
         raise BadInput(f"{path}: tokenizer.ggml.merges are missing, or not pairs of its tokens; fetch the file again")
     pre = fields.get("pre")
-    if pre not in _SPLITS:
+    splitting = pre_tokenizer.written(pre_tokenizer.LLAMA if pre in _LLAMA3 else pre)
+    if splitting is None:
         raise BadInput(
-            f"{path}: tokenizer.ggml.pre is {str(pre)[:40]!r}; the splitting rules known here are {', '.join(_SPLITS)}"
+            f"{path}: tokenizer.ggml.pre is {str(pre)[:40]!r}; the splitting rules known here are llama-bpe, qwen2, "
+            "smollm and gpt-2"
         )
+    composes = fields.get(NFC, pre == pre_tokenizer.QWEN)
     return {
-        "normalizer": None,
-        "pre_tokenizer": _SPLITS[pre],
+        "normalizer": {"type": "NFC"} if composes else None,
+        "pre_tokenizer": splitting,
         "decoder": {"type": "ByteLevel", "add_prefix_space": True, "trim_offsets": True, "use_regex": True},
         "model": _bpe(tokens, kinds, merges, {"ignore_merges": pre in _LLAMA3}),
     }
 
 
 def _sentencepiece(path: Path, fields: dict[str, Any], tokens: list[str], kinds: list[int]) -> dict[str, Any]:
-    """The same of a SentencePiece BPE, whose merges follow from its scores: the likelier piece is merged first."""
-    from transformers.convert_slow_tokenizer import generate_merges
-
+    """The same of a SentencePiece BPE, whose merges follow from its scores: the likelier token is joined first."""
     scores = fields.get("scores")
     if not isinstance(scores, list) or len(scores) != len(tokens):
         raise BadInput(f"{path}: tokenizer.ggml.scores are missing, or not one of each token; fetch the file again")
     normal = {text: number for number, (text, kind) in enumerate(zip(tokens, kinds, strict=True)) if kind == 1}
-    merges = [list(pair) for pair in generate_merges(normal, {text: scores[number] for text, number in normal.items()})]
-    prefix = bool(fields.get("add_space_prefix", True))
+    merges = [
+        [text[:at], text[at:]]
+        for text in sorted(normal, key=lambda text: -scores[normal[text]])
+        for at in range(1, len(text))
+        if text[:at] in normal and text[at:] in normal
+    ]
+    where = fields.get(SPACES, "everywhere" if fields.get("add_space_prefix", True) else "nowhere")
+    prefix = where != "nowhere"
     unknown = next((text for text, kind in zip(tokens, kinds, strict=True) if kind == _UNKNOWN), None)
-    spaces = [{"type": "Replace", "pattern": {"String": " "}, "content": _SPACE}]
+    spaces = [{"type": "Replace", "pattern": {"String": " "}, "content": SPACE}]
+    once = {
+        "type": "Metaspace",
+        "replacement": SPACE,
+        "prepend_scheme": {"everywhere": "always", "nowhere": "never"}.get(where, where),
+        "split": False,
+    }
     strip = [{"type": "Strip", "content": " ", "start": 1, "stop": 0}]
     return {
-        "normalizer": {
+        "normalizer": None
+        if fields.get(ONCE)
+        else {
             "type": "Sequence",
-            "normalizers": [*([{"type": "Prepend", "prepend": _SPACE}] if prefix else []), *spaces],
+            "normalizers": [*([{"type": "Prepend", "prepend": SPACE}] if prefix else []), *spaces],
         },
-        "pre_tokenizer": None,
+        "pre_tokenizer": once if fields.get(ONCE) else None,
         "decoder": {
             "type": "Sequence",
             "decoders": [
-                {"type": "Replace", "pattern": {"String": _SPACE}, "content": " "},
+                {"type": "Replace", "pattern": {"String": SPACE}, "content": " "},
                 {"type": "ByteFallback"},
                 {"type": "Fuse"},
                 *(strip if prefix else []),
@@ -150,22 +164,8 @@ def _beginning(token: str | None, ids: dict[str, int]) -> dict[str, Any] | None:
     }
 
 
-def _split(rule: str) -> dict[str, Any]:
-    """ByteLevel behind a splitting rule of its own."""
-    split = {"type": "Split", "pattern": {"Regex": rule}, "behavior": "Isolated", "invert": False}
-    level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": False}
-    return {"type": "Sequence", "pretokenizers": [split, level]}
-
-
 def _texts(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(one, str) for one in value)
 
 
-_GPT2 = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
-_SPLITS: dict[str, dict[str, Any]] = {
-    **dict.fromkeys(_LLAMA3, _split(_LETTERS + r"\p{N}{1,3}|" + _REST)),
-    "qwen2": _split(_LETTERS + r"\p{N}|" + _REST),
-    "smollm": {"type": "Sequence", "pretokenizers": [{"type": "Digits", "individual_digits": True}, _GPT2]},
-    "gpt-2": _GPT2,
-}
 _MODELS = {"gpt2": _byte_level, "llama": _sentencepiece}

@@ -1,7 +1,8 @@
-"""A model, its tokenizer and an adapter out of their folders, as transformers and PEFT have them: the one loader of all
-phases. Everything is read from local files, safetensors only.
+"""A model and an adapter out of their folders, as transformers and PEFT have them: the one loader of all phases.
+Everything is read from local files, safetensors only.
 
-Not here: what answers with them (blocks/engines), and a folder's tensors one by one (checkpoint.py).
+Not here: the tokenizer (encoding.py), what answers with them (blocks/engines), a folder's tensors one by one
+(checkpoint.py).
 """
 
 import importlib.util
@@ -15,15 +16,6 @@ from configs.phases.training import Device
 
 if TYPE_CHECKING:
     from peft import PeftModel
-    from transformers import PreTrainedTokenizerFast
-
-
-def load_tokenizer(folder: Path) -> "PreTrainedTokenizerFast":
-    """The tokenizer in a model's folder, as its tokenizer.json says. ``AutoTokenizer`` would go by config.json and put
-    the architecture's usual splitting rule in place of the tokenizer's own."""
-    from transformers import PreTrainedTokenizerFast
-
-    return PreTrainedTokenizerFast.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
 
 
 def load_model(

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from blocks.models import json_object, model_config, safetensors_file, template, vocabulary, weights
 from blocks.models.safetensors_file import Tensor
+from blocks.models.template import Template
 from configs.errors import BadInput
 
 DTYPES = ("F64", "F32", "F16", "BF16")
@@ -62,11 +63,15 @@ def inside(folder: Path, files: list[Path]) -> None:
 
 def _vocabulary(folder: Path, size: int) -> None:
     found = vocabulary.read(folder, size)
-    missing = [token for token in template.SPECIAL_TOKENS if token not in found.ids]
-    if missing:
-        raise BadInput(
-            f"{folder}: its tokenizer lacks {', '.join(missing)}; the student has to speak Llama 3.1's chat format"
-        )
+    for name, token in found.special.items():
+        if token not in found.ids:
+            raise BadInput(
+                f"{folder / 'tokenizer_config.json'}: {name} is {token[:60]!r}, which is no token of tokenizer.json; "
+                "name one that is"
+            )
+    if not template.of_llama(found.ids):
+        Template.of(folder)
+        return
     ordinary = [token for token in template.SPECIAL_TOKENS if found.kinds[found.ids[token]] != "control"]
     if ordinary:
         raise BadInput(

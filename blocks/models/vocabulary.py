@@ -1,72 +1,77 @@
-"""The byte-level BPE vocabulary in a model's folder, checked to be one that transformers and llama.cpp read alike.
+"""The BPE vocabulary in a model's folder, byte-level or SentencePiece, checked to be one that transformers and
+llama.cpp read alike; any other is refused rather than written wrongly.
 
-llama.cpp splits text before BPE by a rule it knows by name, so the tokenizer's own rule must be one of those; any other
-is refused rather than written wrongly. Not here: SentencePiece vocabularies, and the GGUF fields
+Not here: what is done to texts before BPE (pre_tokenizer.py, sentencepiece.py), the GGUF fields
 (tasks/compression/export/vocabulary.py).
 """
 
-import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from blocks.models import json_object
+from blocks.models import json_object, pre_tokenizer, sentencepiece
+from blocks.models.template import Reading
 from configs.errors import BadInput
 
+LARGEST_TEMPLATE = 1 << 20  # bytes of a chat template; Llama 3.1's has 4,000
+_LARGEST_SIZE = 1 << 24  # of a vocabulary, as in model_config.py
 LARGEST = 128 << 20  # bytes of tokenizer.json; Llama 3's has 9 MB
-_REST = r" ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
-_WORDS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|"
-# Splitting rule (None: byte-level's own) → llama.cpp's name for it.
-_SPLITS = {_WORDS + r"\p{N}{1,3}|" + _REST: "llama-bpe", _WORDS + r"\p{N}|" + _REST: "qwen2", None: "gpt-2"}
 _SPECIAL = ("bos_token", "eos_token", "pad_token", "unk_token")
 
-Kind = Literal["normal", "control", "user defined", "unused"]
+Kind = Literal["normal", "control", "user defined", "unused", "byte", "unknown"]
+# Fields of our own in a GGUF file, for what llama.cpp does not say there.
+NFC, SPACE, ONCE = "cogumi.tokenizer.nfc", "cogumi.tokenizer.space", "cogumi.tokenizer.once"
 
 
 class Vocabulary(NamedTuple):
-    """``tokens`` and ``kinds`` by id, as many as the embedding has rows; ``ids`` the other way round; ``splitting``
-    llama.cpp's name of the rule; ``special`` the texts of bos_token, eos_token, … in tokenizer_config.json;
-    ``template`` the chat template there."""
+    """``model``: llama.cpp's name of the kind. ``tokens`` and ``kinds`` by id, as many as the embedding has rows;
+    ``ids`` the other way round; ``scores`` by id (SentencePiece); ``splitting`` llama.cpp's name of the rule;
+    ``special`` the texts of bos_token, eos_token, … in tokenizer_config.json; ``begins`` whether bos_token is put
+    before every text; ``template`` the chat template there; ``reading`` what is done to texts."""
 
+    model: Literal["gpt2", "llama"]
     tokens: list[str]
     kinds: list[Kind]
     ids: dict[str, int]
     merges: list[str]
+    scores: list[float] | None
     splitting: str
     special: dict[str, str]
     begins: bool
     template: str | None
+    reading: Reading
 
 
-def read(folder: Path, size: int) -> Vocabulary:
+def read(folder: Path, size: int | None) -> Vocabulary:
     """The vocabulary of the tokenizer in ``folder``, for an embedding of ``size`` rows (those without a token are
-    unused).
+    unused; None: as many as there are tokens).
 
     Raises:
-        BadInput: unreadable, not a byte-level BPE, an unknown splitting rule, code of its own, or a token that has no
+        BadInput: unreadable, no BPE, one that llama.cpp would read otherwise, code of its own, or a token that has no
             row.
     """
     path = folder / "tokenizer.json"
     config = read_config(folder)
     tokenizer = json_object.read(path, LARGEST)
     model = tokenizer.get("model")
-    if (
-        not isinstance(model, dict)
-        or model.get("type", "BPE") != "BPE"
-        or "merges" not in model
-        or model.get("byte_fallback")
-    ):
+    if not isinstance(model, dict) or model.get("type", "BPE") != "BPE" or "merges" not in model:
         raise BadInput(
             f"{path}: model is {str(model and model.get('type') if isinstance(model, dict) else model)[:40]!r}; only "
-            "byte-level BPE tokenizers can be written to GGUF"
+            "BPE tokenizers, byte-level BPE and SentencePiece's, can be written to GGUF"
         )
     for field in ("dropout", "continuing_subword_prefix", "end_of_word_suffix"):
         if model.get(field):
             raise BadInput(
                 f"{path}: model.{field} is {str(model[field])[:40]}; llama.cpp has no such thing, leave it out"
             )
-    splitting = _split_name(tokenizer, path)
+    pieces = bool(model.get("byte_fallback"))
+    splitting, composes = ("default", False) if pieces else pre_tokenizer.named(tokenizer, path)
+    if model.get("ignore_merges") and splitting != pre_tokenizer.LLAMA:
+        raise BadInput(f"{path}: model.ignore_merges is true, which llama.cpp does for Llama 3's splitting rule alone")
     added = _added(tokenizer.get("added_tokens", []), path)
     ids = {**_ids(model.get("vocab"), path), **{text: number for text, (number, _) in added.items()}}
+    if size is None:
+        size = min(1 + max(ids.values(), default=0), _LARGEST_SIZE)
     if ids and max(ids.values()) >= size:
         last = max(ids, key=lambda text: ids[text])
         raise BadInput(
@@ -83,16 +88,52 @@ def read(folder: Path, size: int) -> Vocabulary:
     for text, number in ids.items():
         tokens[number] = text
         kinds[number] = "normal" if text not in added else "control" if added[text][1] else "user defined"
+    merges = _merges(model["merges"], path)
+    scores, reading = None, Reading(nfc=composes)
+    if pieces:
+        for text in sentencepiece.BYTES:
+            if text in ids:
+                kinds[ids[text]] = "byte"
+        if (unknown := model.get("unk_token")) in ids:
+            kinds[ids[unknown]] = "unknown"
+        normal = {text for text, number in ids.items() if kinds[number] == "normal"}
+        scores, reading = (
+            sentencepiece.scores(tokens, normal, merges, path),
+            sentencepiece.reading(tokenizer, normal, path),
+        )
     special = {name: text for name in _SPECIAL if (text := _text(config.get(name))) is not None}
     return Vocabulary(
+        model="llama" if pieces else "gpt2",
         tokens=tokens,
         kinds=kinds,
         ids=ids,
-        merges=_merges(model["merges"], path),
+        merges=merges,
+        scores=scores,
         splitting=splitting,
         special=special,
         begins=_begins_with(tokenizer, special.get("bos_token")),
         template=_template(folder, config),
+        reading=reading,
+    )
+
+
+def reading_of_gguf(field: Callable[[str], str | None], tokens: list[str], path: Path) -> Reading:
+    """What the tokenizer of a GGUF file does to texts, by its metadata, of which ``field`` gives a value as text.
+
+    Raises:
+        BadInput: as :func:`blocks.models.sentencepiece.lone`.
+    """
+    if field("tokenizer.ggml.model") != "llama":
+        # Every published Qwen tokenizer composes characters, which GGUF does not say.
+        composes = field(NFC) or str(field("tokenizer.ggml.pre") == pre_tokenizer.QWEN)
+        return Reading(nfc=composes.lower() == "true")
+    prefixed = field("tokenizer.ggml.add_space_prefix") != "false"
+    return Reading.model_validate(
+        {
+            "space": field(SPACE) or ("everywhere" if prefixed else "nowhere"),
+            "once": field(ONCE) == "true",
+            "lone": sentencepiece.lone((one for one in tokens if one not in sentencepiece.BYTES), path),
+        }
     )
 
 
@@ -153,38 +194,6 @@ def _merges(merges: Any, path: Path) -> list[str]:
     return found
 
 
-def _split_name(tokenizer: dict[str, Any], path: Path) -> str:
-    """llama.cpp's name of the tokenizer's pre-tokenisation."""
-    pre = tokenizer.get("pre_tokenizer") or {}
-    stages = pre.get("pretokenizers", [pre]) if isinstance(pre, dict) else []
-    plain = isinstance(stages, list) and all(isinstance(stage, dict) for stage in stages)
-    patterns = [stage.get("pattern") for stage in stages if stage.get("type") == "Split"] if plain else []
-    rules = [
-        pattern.get("Regex", pattern.get("String")) if isinstance(pattern, dict) else pattern for pattern in patterns
-    ]
-    byte_level = [stage for stage in stages if stage.get("type") == "ByteLevel"] if plain else []
-    plain = (
-        len(byte_level) == 1
-        and not byte_level[0].get("add_prefix_space")
-        and len(stages) == len(rules) + 1
-        and not tokenizer.get("normalizer")
-    )
-    rule = rules[0] if plain and len(rules) == 1 and not byte_level[0].get("use_regex", True) else None
-    if (
-        not plain
-        or len(rules) > 1
-        or not isinstance(rule, str | None)
-        or rule not in _SPLITS
-        or (rules and rule is None)
-    ):
-        shown = json.dumps(pre)[:200]
-        raise BadInput(
-            f"{path}: llama.cpp has no name for this pre-tokenisation ({shown}); use Llama 3's, Qwen 2's or GPT-2's "
-            "splitting rule with ByteLevel and no normalizer"
-        )
-    return _SPLITS[rule]
-
-
 def _begins_with(tokenizer: dict[str, Any], bos: str | None) -> bool:
     """Whether the tokenizer puts the beginning-of-text token before every text."""
     post = tokenizer.get("post_processor") or {}
@@ -206,6 +215,13 @@ def _text(token: Any) -> Any:
 def _template(folder: Path, config: dict[str, Any]) -> str | None:
     path = folder / "chat_template.jinja"
     if path.exists():
-        return path.read_text(encoding="utf-8")
+        try:
+            with path.open("rb") as stream:
+                return stream.read(LARGEST_TEMPLATE).decode("utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise BadInput(f"{path}: not readable as text ({type(error).__name__}); save it as UTF-8") from None
     found = config.get("chat_template")
+    if isinstance(found, list):  # several by name
+        named = [one.get("template") for one in found if isinstance(one, dict) and one.get("name") == "default"]
+        found = next(iter(named), None)
     return found if isinstance(found, str) else None

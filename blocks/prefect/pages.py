@@ -2,12 +2,14 @@
 after run.
 
 Outside a run nothing is left; a page that cannot be left stops nothing. Not here: what a page says (tasks/*/show.py),
-the teachers' page (teachers/page.py).
+the teachers' page (teachers/reporting/page.py).
 """
 
 import logging
 from collections.abc import Sequence
 from typing import Any
+
+from blocks.own_loop import apart
 
 log = logging.getLogger("cogumi.pages")
 
@@ -31,13 +33,20 @@ def table(titles: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     )
 
 
-def _leave(kind: str, key: str, description: str, **content: Any) -> None:
-    from prefect import artifacts
+def in_a_run() -> bool:
+    """Whether there is a run to leave a page in."""
     from prefect.context import FlowRunContext, TaskRunContext
 
-    if FlowRunContext.get() is None and TaskRunContext.get() is None:
+    return FlowRunContext.get() is not None or TaskRunContext.get() is not None
+
+
+def _leave(kind: str, key: str, description: str, **content: Any) -> None:
+    if not in_a_run():
         return
+    from prefect import artifacts
+
+    create = getattr(artifacts, f"acreate_{kind}_artifact")
     try:
-        getattr(artifacts, f"create_{kind}_artifact")(key=key, description=description, **content)
+        apart(lambda: create(key=key, description=description, **content))
     except Exception as fault:
         log.warning("page %s could not be left in Prefect (%s)", key, type(fault).__name__)

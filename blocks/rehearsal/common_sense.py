@@ -45,12 +45,35 @@ def _work_odd(p: Fields) -> Work:
 
 
 FAMILIES = (
-    Family("common_sense", "easy", "opposites", ("Opposites of {a}, {b}, {c}?", "Give the opposites: {a} {b} {c}."),
-           _draw_opposites, lambda p: text(" ".join(OPPOSITE[p[name]] for name in "abc")), lambda p: neighbours([p["a"],
-           p["b"], p["c"]]), 5),
-    Family("common_sense", "easy", "kind", ("Which fits {kind}: {a}, {b}, {c}?", "Pick the {kind}: {a} {b} {c}."),
-           _draw_kind, _solve_kind, lambda p: neighbours([p["a"], p["b"], p["c"]]), 5),
-    Family("common_sense", "hard", "odd_one_out", ("Which does not fit: {a}, {b}, {c}, "
-                                                   "{d}?", "Find the odd one out: {a} {b} {c} {d}."),
-           _draw_odd, _solve_odd, lambda p: neighbours([p[name] for name in "abcd"]), 8, _work_odd),
-)  # fmt: skip
+    Family(
+        domain="common_sense",
+        difficulty="easy",
+        task_type="opposites",
+        templates=("Opposites of {a}, {b}, {c}?", "Give the opposites: {a} {b} {c}."),
+        draw=_draw_opposites,
+        solve=lambda p: text(" ".join(OPPOSITE[p[name]] for name in "abc")),
+        keys=lambda p: neighbours([p["a"], p["b"], p["c"]]),
+        reserve=5,
+    ),
+    Family(
+        domain="common_sense",
+        difficulty="easy",
+        task_type="kind",
+        templates=("Which fits {kind}: {a}, {b}, {c}?", "Pick the {kind}: {a} {b} {c}."),
+        draw=_draw_kind,
+        solve=_solve_kind,
+        keys=lambda p: neighbours([p["a"], p["b"], p["c"]]),
+        reserve=5,
+    ),
+    Family(
+        domain="common_sense",
+        difficulty="hard",
+        task_type="odd_one_out",
+        templates=("Which does not fit: {a}, {b}, {c}, {d}?", "Find the odd one out: {a} {b} {c} {d}."),
+        draw=_draw_odd,
+        solve=_solve_odd,
+        keys=lambda p: neighbours([p[name] for name in "abcd"]),
+        reserve=8,
+        work=_work_odd,
+    ),
+)

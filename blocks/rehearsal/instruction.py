@@ -29,8 +29,16 @@ def _keys(p: Fields) -> list[str]:
 
 
 def _easy(action: str) -> Family:
-    return Family("instruction", "easy", action, SAYINGS[action], lambda rng: {"words": _words(rng)},
-                  lambda p: text(" ".join(ACTIONS[action](p["words"].split()))), _keys, 8)  # fmt: skip
+    return Family(
+        domain="instruction",
+        difficulty="easy",
+        task_type=action,
+        templates=SAYINGS[action],
+        draw=lambda rng: {"words": _words(rng)},
+        solve=lambda p: text(" ".join(ACTIONS[action](p["words"].split()))),
+        keys=_keys,
+        reserve=8,
+    )
 
 
 def _draw_two(rng: Random) -> Fields:
@@ -55,14 +63,14 @@ def _work_two(p: Fields) -> Work:
 FAMILIES = (
     *(_easy(action) for action in ACTIONS),
     Family(
-        "instruction",
-        "hard",
-        "two_actions",
-        ("First {first}, then {second}: {words}", "Say {words}, {first} and then {second}."),
-        _draw_two,
-        _solve_two,
-        _keys,
-        8,
-        _work_two,
+        domain="instruction",
+        difficulty="hard",
+        task_type="two_actions",
+        templates=("First {first}, then {second}: {words}", "Say {words}, {first} and then {second}."),
+        draw=_draw_two,
+        solve=_solve_two,
+        keys=_keys,
+        reserve=8,
+        work=_work_two,
     ),
 )

@@ -72,7 +72,14 @@ def read(messages: Sequence[Mapping[str, Any]]) -> Job | None:
         if not (found := _JUDGED.match(content)):
             return None
         content, answer = found["question"].strip(), found["answer"].strip()
-    return Job(task, domain, difficulty, min(int(count), MOST_QUESTIONS), content, answer)
+    return Job(
+        task=task,
+        domain=domain,
+        difficulty=difficulty,
+        wanted=min(int(count), MOST_QUESTIONS),
+        content=content,
+        answer=answer,
+    )
 
 
 def _header(text: str) -> dict[str, str]:

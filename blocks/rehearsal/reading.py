@@ -62,10 +62,35 @@ _GOT = " ".join(f"{{n{i}}} got a {{t{i}}}." for i in range(3))
 _IN = "{n0} is in {c0}. {n1} is in {c1}. {d0} is {w0}. {d1} is {w1}."
 
 FAMILIES = (
-    Family("reading", "easy", "find_thing", (f"{_HAS} What does {{asked}} have?", f"{_GOT} What did {{asked}} get?"),
-           lambda rng: _draw_lookup(rng, "owner"), lambda p: text(_facts(p, "n", "t")[p["asked"]]), _lookup_keys, 8),
-    Family("reading", "easy", "find_owner", (f"{_HAS} Who has the {{asked}}?", f"{_GOT} Who got the {{asked}}?"),
-           lambda rng: _draw_lookup(rng, "thing"), lambda p: text(_facts(p, "t", "n")[p["asked"]]), _lookup_keys, 8),
-    Family("reading", "hard", "one_hop", (f"{_IN} How is it where {{asked}} is?", f"{_IN} How does {{asked}} find it?"),
-           _draw_hop, _solve_hop, _hop_keys, 6, _work_hop),
-)  # fmt: skip
+    Family(
+        domain="reading",
+        difficulty="easy",
+        task_type="find_thing",
+        templates=(f"{_HAS} What does {{asked}} have?", f"{_GOT} What did {{asked}} get?"),
+        draw=lambda rng: _draw_lookup(rng, "owner"),
+        solve=lambda p: text(_facts(p, "n", "t")[p["asked"]]),
+        keys=_lookup_keys,
+        reserve=8,
+    ),
+    Family(
+        domain="reading",
+        difficulty="easy",
+        task_type="find_owner",
+        templates=(f"{_HAS} Who has the {{asked}}?", f"{_GOT} Who got the {{asked}}?"),
+        draw=lambda rng: _draw_lookup(rng, "thing"),
+        solve=lambda p: text(_facts(p, "t", "n")[p["asked"]]),
+        keys=_lookup_keys,
+        reserve=8,
+    ),
+    Family(
+        domain="reading",
+        difficulty="hard",
+        task_type="one_hop",
+        templates=(f"{_IN} How is it where {{asked}} is?", f"{_IN} How does {{asked}} find it?"),
+        draw=_draw_hop,
+        solve=_solve_hop,
+        keys=_hop_keys,
+        reserve=6,
+        work=_work_hop,
+    ),
+)

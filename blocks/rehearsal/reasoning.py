@@ -64,15 +64,15 @@ def _family(size: int, task_type: str, shuffled: bool, reserve: int) -> Family:
     short = ", ".join(f"{{a{i}}} {{relation}} than {{b{i}}}" for i in range(size - 1)) + "."
     templates = (f"{clues} Who is {{end}}?", f"{short} Who is {{end}}?")
     return Family(
-        "reasoning",
-        "hard" if shuffled else "easy",
-        task_type,
-        templates,
-        lambda rng: _draw(rng, size, shuffled),
-        _solve,
-        _keys,
-        reserve,
-        _work if shuffled else None,
+        domain="reasoning",
+        difficulty="hard" if shuffled else "easy",
+        task_type=task_type,
+        templates=templates,
+        draw=lambda rng: _draw(rng, size, shuffled),
+        solve=_solve,
+        keys=_keys,
+        reserve=reserve,
+        work=_work if shuffled else None,
     )
 
 

@@ -78,13 +78,39 @@ def _work_common(p: Fields) -> Work:
 _DID = " ".join(f"{{n{i}}} {{d{i}}}." for i in range(4))
 
 FAMILIES = (
-    Family("summarization", "easy", "word_of_each", ("Give the {which} word of each: "
-                                                     "{items}", "Keep the {which} words: {items}"),
-           _draw_words, _solve_words, lambda p: p["items"].split(", "), 8),
-    Family("summarization", "hard", "count_and_list", (f"{_DID} How many {{asked}}, and who?",
-    f"Count and list who {{asked}}: {_DID}"),
-           _draw_deeds, _solve_deeds, lambda p: neighbours([p[f"n{i}"] for i in range(4)]), 8, _work_deeds),
-    Family("summarization", "hard", "most_common", ("Which word is most common, and how often? "
-                                                    "{items}", "{items}. Give the most common word and its count."),
-           _draw_common, _solve_common, lambda p: neighbours(sorted(set(p["items"].split()))), 6, _work_common),
-)  # fmt: skip
+    Family(
+        domain="summarization",
+        difficulty="easy",
+        task_type="word_of_each",
+        templates=("Give the {which} word of each: {items}", "Keep the {which} words: {items}"),
+        draw=_draw_words,
+        solve=_solve_words,
+        keys=lambda p: p["items"].split(", "),
+        reserve=8,
+    ),
+    Family(
+        domain="summarization",
+        difficulty="hard",
+        task_type="count_and_list",
+        templates=(f"{_DID} How many {{asked}}, and who?", f"Count and list who {{asked}}: {_DID}"),
+        draw=_draw_deeds,
+        solve=_solve_deeds,
+        keys=lambda p: neighbours([p[f"n{i}"] for i in range(4)]),
+        reserve=8,
+        work=_work_deeds,
+    ),
+    Family(
+        domain="summarization",
+        difficulty="hard",
+        task_type="most_common",
+        templates=(
+            "Which word is most common, and how often? {items}",
+            "{items}. Give the most common word and its count.",
+        ),
+        draw=_draw_common,
+        solve=_solve_common,
+        keys=lambda p: neighbours(sorted(set(p["items"].split()))),
+        reserve=6,
+        work=_work_common,
+    ),
+)

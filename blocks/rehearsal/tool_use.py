@@ -48,14 +48,14 @@ def _arguments(rng: Random, tool: str) -> Fields:
 
 def _easy(tool: str, *templates: str) -> Family:
     return Family(
-        "tool_use",
-        "easy",
-        f"call_{tool}",
-        templates,
-        lambda rng: _arguments(rng, tool),
-        lambda p: _call(tool, p),
-        lambda p: _key(tool, p),
-        5,
+        domain="tool_use",
+        difficulty="easy",
+        task_type=f"call_{tool}",
+        templates=templates,
+        draw=lambda rng: _arguments(rng, tool),
+        solve=lambda p: _call(tool, p),
+        keys=lambda p: _key(tool, p),
+        reserve=5,
     )
 
 
@@ -77,7 +77,17 @@ def _hard(tool: str) -> Family:
         return Work(f"{tool}.", f"Not {wrong}.", " ".join(f"{name} {p[name]}." for name in TOOLS[tool]))
 
     templates = ("Tools: {one}, {two}. " + WISHES[tool].capitalize(), "Pick {one} or {two}: " + WISHES[tool])
-    return Family("tool_use", "hard", f"pick_{tool}", templates, draw, solve, lambda p: _key(tool, p), 5, work)
+    return Family(
+        domain="tool_use",
+        difficulty="hard",
+        task_type=f"pick_{tool}",
+        templates=templates,
+        draw=draw,
+        solve=solve,
+        keys=lambda p: _key(tool, p),
+        reserve=5,
+        work=work,
+    )
 
 
 FAMILIES = (

@@ -11,7 +11,7 @@ from random import Random
 from typing import Literal
 
 from blocks.checkers.example import example_of
-from blocks.models.template import Sections
+from blocks.models.sections import Sections
 from blocks.records import DOMAINS, Difficulty, Domain, Example, Expected, Question
 from blocks.rehearsal import coding, common_sense, instruction, math, reading, reasoning, summarization, tool_use
 from blocks.rehearsal.family import Family, Fields

@@ -261,7 +261,15 @@ def main(mode: str, seconds: float, wall: float, memory_bytes: int, role: str, n
     # them here.
     sys.stdin = open(0, closefd=False)  # noqa: SIM115 - open for the process's life
     sys.stdout = sys.stderr = open(1, "w", closefd=False, encoding="utf-8", errors="replace")  # noqa: SIM115
-    terms = Terms(role, seconds, wall, memory_bytes, confined, filter_program, Link(3, 4))
+    terms = Terms(
+        role=role,
+        seconds=seconds,
+        wall=wall,
+        memory_bytes=memory_bytes,
+        confined=confined,
+        filter=filter_program,
+        link=Link(3, 4),
+    )
     gc.collect()
     gc.freeze()
     gc.disable()  # what waits here between programs leaves no cycles; it is switched on again for each of them
@@ -292,4 +300,11 @@ def load_numpy(folder: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], float(sys.argv[2]), float(sys.argv[3]), int(sys.argv[4]), sys.argv[5], sys.argv[6])
+    main(
+        mode=sys.argv[1],
+        seconds=float(sys.argv[2]),
+        wall=float(sys.argv[3]),
+        memory_bytes=int(sys.argv[4]),
+        role=sys.argv[5],
+        numpy=sys.argv[6],
+    )

@@ -62,7 +62,7 @@ def judge(tests: str, link: Link) -> str | None:
         names = module.__dict__
         names["__builtins__"] = _Names(link)
         # What is not needed is not read: to parse tests here costs more than to run most of them.
-        given = list(_given(ast.parse(tests))) if "import" in tests or "class" in tests else []
+        given = list(_imports_and_classes(ast.parse(tests))) if "import" in tests or "class" in tests else []
         if given:
             link.ask(["given", given])
         shadowed = _shadowed(tests, {name for name in began[1] if type(name) is str}) if began[1] else None
@@ -118,7 +118,7 @@ def _discards(tree: ast.Module) -> bool:
     return any(isinstance(call, ast.Name) and call.id not in own for call in calls)
 
 
-def _given(tree: ast.Module) -> Iterator[str]:
+def _imports_and_classes(tree: ast.Module) -> Iterator[str]:
     """The imports and the classes of the tests, but not classes that hold tests."""
     for node in tree.body:
         if isinstance(node, ast.Import | ast.ImportFrom) or (

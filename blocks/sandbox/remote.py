@@ -76,7 +76,7 @@ class RemoteClass(RemoteFunction):
 REMOTES = {Remote: "", RemoteFunction: "function", RemoteClass: "class"}
 
 
-def _asked(name: str) -> Callable[..., Any]:
+def _operation(name: str) -> Callable[..., Any]:
     def method(self: Remote, *arguments: Any) -> Any:
         return self._link.ask(["op", name, self._link.pack([self, *arguments])])
 
@@ -106,7 +106,7 @@ def _operator(name: str) -> Callable[..., Any]:
 
 
 for _name in ("len", "iter", "next", "getitem", "setitem", "delitem", "str", "repr", "enter", "exit"):
-    setattr(Remote, f"__{_name}__", _asked(_name))
+    setattr(Remote, f"__{_name}__", _operation(_name))
 _APART = ("sub", "truediv", "floordiv", "mod", "xor")
 """Operators by which a test measures how far a result is from what it expects: of a right answer they give 0 or 1."""
 _OPERATORS = "lt le gt ge add sub mul matmul truediv floordiv mod pow and or xor neg pos abs invert"

@@ -33,6 +33,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from blocks.cores import cores
 from blocks.sandbox import seccomp
 from configs.errors import BadInput
 
@@ -111,7 +112,7 @@ def run_all(
                 started.append(pair)
                 _run_waiting(pair, seconds * WALL + GRACE, waiting, pairs, outcomes)
 
-    extra = min(len(os.sched_getaffinity(0)), MOST_PAIRS, -(-len(pairs) // PER_PAIR)) - 1
+    extra = min(cores(), MOST_PAIRS, -(-len(pairs) // PER_PAIR)) - 1
     with ThreadPoolExecutor(max(1, extra), "sandbox") as pool:
         try:
             others = [pool.submit(work) for _ in range(extra)]

@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote
 
+from blocks.cores import share_cores
 from configs.errors import BadInput
 
 NO_ROOM = 1 << 20  # bytes; less than a server's database grows by within seconds
@@ -167,6 +168,7 @@ def configure_prefect() -> None:
         }
     for name, value in defaults.items():
         os.environ.setdefault(name, value)
+    share_cores()
     warnings.filterwarnings(
         "ignore", message="Failed to create the Prefect home directory"
     )  # whatever needs the state folder makes it, or says why not

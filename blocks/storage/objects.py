@@ -10,7 +10,6 @@ import os
 import shutil
 import stat
 import time
-import uuid
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -207,20 +206,6 @@ def read_file(path: Path, most: int) -> bytes:
     if len(content) > most:
         raise Oversized(f"{path} has more than {most} bytes")
     return content
-
-
-def replace(path: Path, content: bytes) -> None:
-    """Write a local file, whole or not at all, also when the machine stops in between."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-    try:
-        with temporary.open("wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def move(source: Path, target: Path) -> None:

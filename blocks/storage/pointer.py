@@ -8,7 +8,7 @@ what it points at.
 from collections.abc import Callable
 from pathlib import Path
 
-from blocks.storage import objects, places
+from blocks.storage import objects, places, whole_files
 from blocks.storage.locks import held
 from configs.errors import BadInput, Transient
 
@@ -65,5 +65,5 @@ def _replace(name: str, content: bytes, version: str | None) -> bool:
     """Put ``content`` in place; False where somebody else did so since ``version`` was read."""
     if objects.is_remote(places.location()):
         return objects.swap(place(name), content, version)
-    objects.replace(Path(place(name)), content)
+    whole_files.replace(Path(place(name)), content)
     return True

@@ -14,7 +14,7 @@ from contextvars import ContextVar
 from pathlib import Path
 
 from blocks.records import Artifact, Manifest
-from blocks.storage import locks, objects
+from blocks.storage import locks, objects, whole_files
 from blocks.storage.folders import (
     MANIFEST,
     MOST_BYTES,
@@ -48,7 +48,7 @@ def publish(artifact: Artifact, content: Path) -> Artifact:
         if not (_is_whole(artifact, local, verify_content) and may_stay(artifact, manifest_in(local))):
             objects.move(content, local)
     mark = _unsent() / f"{artifact.kind}-{artifact.digest}"
-    objects.replace(mark, artifact.uri.encode())
+    whole_files.replace(mark, artifact.uri.encode())
     try:
         _send(artifact, artifact.uri, local)
         mark.unlink(missing_ok=True)
@@ -93,7 +93,7 @@ def fetch(artifact: Artifact, url: str) -> Path:
             return local
         manifest, content = _manifest(artifact, url)
         if _is_whole(artifact, local, verify_content):
-            objects.replace(
+            whole_files.replace(
                 local / MANIFEST, content
             )  # of the same content made twice, this is the one that is referred to
             return local
@@ -196,7 +196,7 @@ def _send(artifact: Artifact, url: str, folder: Path) -> None:
             theirs = _theirs(artifact, url) if whole else None
             if theirs is not None:
                 if theirs != content:
-                    objects.replace(folder / MANIFEST, theirs)
+                    whole_files.replace(folder / MANIFEST, theirs)
                 return
             objects.remove(f"{url}/{MANIFEST}")  # it names files that are not whole, or says what nobody should believe
         if (

@@ -15,7 +15,7 @@ from typing import Any
 from prefect.filesystems import WritableFileSystem
 from pydantic import PrivateAttr
 
-from blocks.storage import objects, places, result_records
+from blocks.storage import objects, places, result_records, whole_files
 from configs.errors import BadInput, DamagedArtifact
 
 log = logging.getLogger("cogumi.store")
@@ -60,7 +60,7 @@ def write(key: str, content: bytes) -> None:
         places.inside(Path(path).parent)
         if Path(path).is_dir() and not Path(path).is_symlink():
             shutil.rmtree(path)  # not ours, and in our way
-        objects.replace(Path(path), content)
+        whole_files.replace(Path(path), content)
 
 
 def value(key: str) -> Any:

@@ -9,7 +9,7 @@ from decimal import Decimal
 from prefect.blocks.core import Block
 from pydantic import Field, SecretStr
 
-from blocks.teachers.calling.own_loop import apart
+from blocks.own_loop import apart
 from configs.errors import BadInput
 from configs.phases.teachers import TeacherModel, Teachers
 

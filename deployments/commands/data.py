@@ -22,8 +22,8 @@ from configs.phases.data import Data
 from configs.reading import quoted
 from configs.schema import load
 from deployments.terminal.console import say_json
-from deployments.terminal.leaving import work_begins
 from deployments.terminal.output_files import check_readable, check_writable, write
+from deployments.terminal.shutdown import work_begins
 
 app = typer.Typer(no_args_is_help=True, help="The dataset steps on plain files: JSONL (also .zst, .gz) and Parquet.")
 
@@ -111,7 +111,17 @@ def filter_(
 
     inputs, out = _split(paths)
     _ready([*inputs, *(against or ())], out, rejects, report, in_place=inputs)
-    _finish(filter_files(inputs, out, _settings(profile, set_), rejects, against or (), tokenizer), report)
+    _finish(
+        filter_files(
+            inputs=inputs,
+            out=out,
+            settings=_settings(profile, set_),
+            rejects=rejects,
+            against=against or (),
+            tokenizer=tokenizer,
+        ),
+        report,
+    )
 
 
 @app.command()

@@ -173,7 +173,7 @@ def _artifact(graph: Graph, digest: str, forward: bool) -> Trace:
         what="artifact",
         id=digest,
         forward=False,
-        artifacts=tuple(_made(one) for one in above),
+        artifacts=tuple(_entry(one) for one in above),
         teachers=_teachers(graph, above),
     )
 
@@ -198,7 +198,7 @@ def _row(graph: Graph, identity: str, found: list[Found], forward: bool) -> Trac
         forward=False,
         row=fullest.row,
         calls=_calls(calls.values()),
-        artifacts=tuple(_made(graph.manifests[digest]) for digest in dict.fromkeys(one.artifact for one in rows)),
+        artifacts=tuple(_entry(graph.manifests[digest]) for digest in dict.fromkeys(one.artifact for one in rows)),
         answers=tuple(_answer(graph, one) for one in answers),
         teachers=_teachers(graph, learned) if answers else (),
     )
@@ -212,7 +212,7 @@ def _call(graph: Graph, call: CallRef | Recorded, forward: bool) -> Trace:
     made = (
         _forward(graph, counts)
         if forward
-        else tuple(_made(graph.manifests[digest], rows=count) for digest, count in counts.items())
+        else tuple(_entry(graph.manifests[digest], rows=count) for digest, count in counts.items())
     )
     return Trace(what="call", id=call.call, forward=forward, calls=_calls([ref]), artifacts=made)
 
@@ -227,7 +227,7 @@ def _served(graph: Graph, line: served.Served) -> Trace:
         id=line.id,
         forward=False,
         row=row,
-        artifacts=tuple(_made(one) for one in above),
+        artifacts=tuple(_entry(one) for one in above),
         teachers=_teachers(graph, above),
     )
 
@@ -244,11 +244,14 @@ def _calls_in_rows(graph: Graph, beginning: str) -> dict[str, CallRef]:
 
 def _forward(graph: Graph, direct: dict[str, int]) -> tuple[Made, ...]:
     """The artifacts themselves, then what was made of them."""
-    above = [_made(graph.manifests[digest], rows=count) for digest, count in direct.items()]
-    return (*sorted(above, key=lambda one: (one.created, one.digest)), *(_made(one) for one in graph.below(direct)))
+    above = [_entry(graph.manifests[digest], rows=count) for digest, count in direct.items()]
+    return (
+        *sorted(above, key=lambda one: (one.created, one.digest)),
+        *(_entry(one) for one in graph.below(direct)),
+    )
 
 
-def _made(one: Manifest, rows: int = 0) -> Made:
+def _entry(one: Manifest, rows: int = 0) -> Made:
     entries = releases().entries if one.kind == "release" else ()
     current = bool(entries) and entries[-1].release.digest == one.digest
     return Made(

@@ -16,7 +16,7 @@ def run_nightly(profile: str, overrides: list[str]) -> None:
     """
     from configs.schema import load
     from deployments.commands.run import describe, find_server
-    from deployments.terminal.leaving import work_begins
+    from deployments.terminal.shutdown import work_begins
     from tasks.release.current import current
 
     load(profile, overrides)

@@ -9,48 +9,28 @@ import shutil
 from collections.abc import Sequence
 from decimal import Decimal
 
-from blocks.estimates.calls import Calls, Estimate, Work, together
+from blocks.estimates.calls import Calls, Estimate, together
 from blocks.estimates.hardware import (
     DECODING_STEP_S,
-    PROCESS_BYTES,
     READING_UTILISATION,
     TRAINING_UTILISATION,
     Device,
     device,
 )
-from blocks.models.architecture import Architecture, of_student
+from blocks.models.architecture import of_student
 from blocks.records import Record
 from blocks.storage import places
 from blocks.storage.home import home
 from configs.errors import BadInput
 from configs.phases.modifiers import coverage
-from configs.phases.training import Lora, Scratch
 from configs.schema import Profile
-from tasks.compression.estimate import estimate as compression
+from flows.phases import LOCAL, PHASES, Phase
 from tasks.compression.floor import BITS, SizeFloor, of, refuse_impossible
-from tasks.data.estimate import estimate as dataset
-from tasks.evaluation.estimate import CHANGED, SWITCHED, example_tokens, half_width, needed, questions
-from tasks.modifiers.estimate import estimate as modifiers
-from tasks.modifiers.estimate import fresh_questions
-from tasks.routing.estimate import estimate as routing
-from tasks.training.estimate import estimate as training
-from tasks.training.estimate import fine_tuning
+from tasks.evaluation.estimate import CHANGED, SWITCHED, half_width, needed, questions
 
 CPU = "cpu"
-LOCAL = "local"
 START_S = 12.0  # Python, Prefect's server and the flows' imports, measured
 STEP_S = 0.12  # Prefect's and the store's part of a step, measured
-STEPS = {
-    "dataset": 14,
-    "training": 12,
-    "compression": 40,
-    "modifiers": 30,
-    "routing": 12,
-    "release": 4,
-}  # steps and gates of a nano run
-RELEASE_EXTRA = 5e5  # bytes of router, card and a small tokenizer
-TOKENIZER_BYTES = 9e6  # of Llama 3's tokenizer.json
-MIXED = 1.03  # a mixture stores some matrices in a larger type than its name says
 
 
 class Column(Calls):
@@ -101,17 +81,18 @@ def plan(profile: Profile, overrides: list[str], accelerator: str) -> Plan:
     _refuse_gates(profile, sum(held_out.values()))
     model = of_student(profile.training.student)
     floors = refuse_impossible(of(model), profile.compression)
-    expected, least = _release_bytes(profile, model)
+    gguf = profile.compression.gguf
+    least = model.parameters * min(BITS[gguf.served], BITS[gguf.fallback]) / 8
     if least / 2**20 > profile.release.size_limit_mib:
         raise BadInput(
             f"release.size_limit_mib {profile.release.size_limit_mib:g} cannot be reached: "
             f"{model.parameters / 1e6:,.1f} million parameters in "
-            f"{profile.compression.gguf.served} alone are {least / 2**20:,.1f} MiB; raise the limit or serve a smaller "
+            f"{gguf.served} alone are {least / 2**20:,.1f} MiB; raise the limit or serve a smaller "
             "mixture"
         )
     named = device(accelerator)
     on = named if _uses_accelerator(profile) else None
-    phases = tuple(_phase(one) for one in _estimates(profile, model, on))
+    phases = tuple(_phase(one, one.estimate(profile, model, on)) for one in PHASES)
     made = Plan(
         profile=profile.name,
         overrides=tuple(overrides),
@@ -120,7 +101,7 @@ def plan(profile: Profile, overrides: list[str], accelerator: str) -> Plan:
         all=_all(phases),
         cap_dollars=profile.teachers.cap_dollars,
         floors=tuple(floors),
-        release_bytes=expected,
+        release_bytes=phases[-1].disk_bytes,
         least_release_bytes=least,
         held_out=held_out,
         interval=half_width(sum(held_out.values()), CHANGED),
@@ -132,58 +113,15 @@ def plan(profile: Profile, overrides: list[str], accelerator: str) -> Plan:
     return made.model_copy(update={"notes": (*_notes(made), *_rehearsed(profile), *_blocks(profile))})
 
 
-def _estimates(profile: Profile, model: Architecture, on: Device | None) -> list[Estimate]:
-    scratch = isinstance(profile.training.student, Scratch)
-    served = BITS[profile.compression.gguf.served]
-    tokens = min(float(profile.training.fine_tuning.max_length), example_tokens(scratch, profile.modifiers.hard_share))
-
-    def train(name: str, lora: Lora, examples: float) -> Work:
-        return fine_tuning(name, lora, model, examples, min(tokens, lora.max_length), on)
-
-    written = [
-        one
-        for rest in profile.modifiers.uncovered()
-        for one in fresh_questions(profile.modifiers, profile.routing.questions, rest, profile.teachers)
-    ]
-    return [
-        dataset(profile.data, profile.teachers),
-        training(profile.training, profile.data.planning, profile.evaluation, model, on),
-        compression(profile.compression, profile.evaluation, model, scratch, on),
-        modifiers(profile.modifiers, profile.teachers, profile.evaluation, model, served, scratch, train),
-        routing(
-            profile.routing,
-            profile.modifiers,
-            profile.evaluation,
-            model,
-            served,
-            scratch,
-            profile.data.planning.examples,
-            written,
-        ),
-        Estimate(
-            phase="release",
-            work=(
-                Work(
-                    step="release and report",
-                    on=CPU,
-                    seconds=2.0,
-                    memory_bytes=PROCESS_BYTES,
-                    disk_bytes=_release_bytes(profile, model)[0],
-                ),
-            ),
-        ),
-    ]
-
-
-def _phase(one: Estimate) -> PhasePlan:
+def _phase(phase: Phase, one: Estimate) -> PhasePlan:
     there, here = [work for work in one.work if work.on != CPU], [work for work in one.work if work.on == CPU]
     on_device, on_cpu = sum(work.seconds for work in there), sum(work.seconds for work in here)
     return PhasePlan(
-        phase=one.phase,
+        phase=phase.name,
         **together(one.asked).model_dump(),
         accelerator_s=on_device,
         cpu_s=on_cpu,
-        wall_s=on_device + on_cpu + STEPS[one.phase] * STEP_S,
+        wall_s=on_device + on_cpu + phase.steps * STEP_S,
         accelerator_bytes=max((work.memory_bytes for work in there), default=0.0),
         cpu_bytes=max((work.memory_bytes for work in here), default=0.0),
         disk_bytes=sum(work.disk_bytes for work in one.work),
@@ -198,16 +136,6 @@ def _all(phases: Sequence[PhasePlan]) -> Column:
         name: (max if name in most else sum)(getattr(phase, name) for phase in phases) for name in Column.model_fields
     }
     return Column.model_validate(added | {"wall_s": START_S + added["wall_s"]})
-
-
-def _release_bytes(profile: Profile, model: Architecture) -> tuple[float, float]:
-    """Bytes of the release folder: with every modifier, and the base alone in the smallest mixture that may be
-    served."""
-    gguf = profile.compression.gguf
-    base = model.parameters * BITS[gguf.served] / 8 * MIXED
-    adapters = sum(2.0 * model.adapter(one.lora.rank, one.lora.targets) for one in profile.modifiers.each)
-    extra = RELEASE_EXTRA + (0 if isinstance(profile.training.student, Scratch) else TOKENIZER_BYTES)
-    return base + adapters + extra, model.parameters * min(BITS[name] for name in (gguf.served, gguf.fallback)) / 8
 
 
 def _refuse_gates(profile: Profile, count: int) -> None:

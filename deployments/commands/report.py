@@ -71,7 +71,7 @@ def _mention_last_run(entry: Entry) -> None:
     be read takes it from nobody."""
     try:
         rows = _latest()
-        last = _told(rows) if rows else None
+        last = _run_report(rows) if rows else None
     except CogumiError as error:
         remark(f"nothing is known of the last run: {error}")
         return
@@ -113,7 +113,7 @@ def _latest() -> list[Happening]:
     return history.read(history.happenings.c.run == newest) if newest else []
 
 
-def _told(rows: list[Happening]) -> RunReport:
+def _run_report(rows: list[Happening]) -> RunReport:
     """The report of one run."""
     began = rows[0].at - rows[0].seconds
     phases: dict[str, Counter[str]] = {}
@@ -192,7 +192,7 @@ def _figures(digest: str) -> Figures | None:
 
 
 def _show_run(rows: list[Happening], output: Path | None, as_json: bool) -> None:
-    told = _told(rows)
+    told = _run_report(rows)
     text = harmless_json(told.model_dump_json(indent=1)) if as_json else plain(_text(told))
     if output is not None:
         _write(output, f"{text}\n".encode())

@@ -13,14 +13,14 @@ from uuid import UUID
 from blocks import store
 from configs.errors import BadInput
 from configs.reading import cut, quoted
-from deployments.terminal.leaving import work_begins
+from deployments.terminal.shutdown import work_begins
+from flows.phases import PHASES
 
 if TYPE_CHECKING:
     from configs.schema import Profile
 
 log = logging.getLogger("cogumi.run")
 SETTLE_SECONDS = 5.0
-PHASES = ("dataset", "training", "compression", "modifiers", "routing", "release")
 
 
 def run_pipeline(profile: str, phases: list[str], overrides: list[str], fresh: bool, as_json: bool = False) -> None:
@@ -34,10 +34,11 @@ def run_pipeline(profile: str, phases: list[str], overrides: list[str], fresh: b
     from configs.schema import load
 
     chosen = load(profile, overrides)  # bad settings end here, before any server starts
+    names = [one.name for one in PHASES]
     for name in phases:
-        if name not in PHASES:
-            raise BadInput(f"unknown phase {quoted(name)}; there are: {', '.join(PHASES)}")
-    until = max(phases, key=PHASES.index) if phases else PHASES[-1]
+        if name not in names:
+            raise BadInput(f"unknown phase {quoted(name)}; there are: {', '.join(names)}")
+    until = next((name for name in reversed(names) if name in phases), names[-1])
     if fresh:
         os.environ["COGUMI_FRESH"] = "1"
     started = time.monotonic()

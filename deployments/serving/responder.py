@@ -3,14 +3,14 @@
 Not here: the router's decision (tasks/routing/decide.py), HTTP and terminals.
 """
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
+from blocks.cores import at_most, cores
 from blocks.engines.llama_cpp.server import LlamaCpp
-from blocks.models import template
-from blocks.models.template import Message, Sections
+from blocks.models.sections import Sections, sections
+from blocks.models.template import Message
 from blocks.records import Record
 from configs.errors import BadInput, CogumiError
 from tasks.release import contents
@@ -45,7 +45,7 @@ class Responder:
         self.description = contents.describe(folder)
         self._router = Router.load(folder / contents.ROUTER)
         adapters = {name: folder / part.path for name, part in self.description.modifiers.items()}
-        threads = threads or len(os.sched_getaffinity(0))
+        threads = at_most(threads) if threads else cores()
         self._model = LlamaCpp(
             folder / contents.BASE, adapters=adapters, context=self.description.context_tokens, threads=threads, slots=1
         )
@@ -78,14 +78,14 @@ class Responder:
                 seconds += chosen.seconds
             except CogumiError as error:  # an answer is there; a modifier that fails shall not take it away
                 fallback = str(error)
-        return Reply(sections=template.sections(chosen.text), decision=decision, seconds=seconds, fallback=fallback)
+        return Reply(sections=sections(chosen.text), decision=decision, seconds=seconds, fallback=fallback)
 
     def _fitting(self, messages: Sequence[Message]) -> str:
         room = self.description.context_tokens - min(
             self.description.answer_tokens, self.description.context_tokens // 2
         )
         for start in range(0, len(messages), 2):
-            prompt = template.render(messages[start:], generate=True)
+            prompt = self._model.template.render(messages[start:], generate=True)
             if len(self._model.tokenize(prompt)) <= room:
                 return prompt
         count = len(self._model.tokenize(prompt))

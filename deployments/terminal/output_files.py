@@ -8,10 +8,10 @@ import stat
 from contextlib import suppress
 from pathlib import Path
 
-from blocks.storage import objects
+from blocks.storage import whole_files
 from configs.errors import BadInput
 
-_held: dict[
+_open_pipes: dict[
     Path, int
 ] = {}  # pipes, open until the command ends: closed after a look, their readers would take that for the end
 
@@ -39,8 +39,8 @@ def check_writable(path: Path) -> None:
         raise BadInput(f"{path}: a name with control characters in it; name another file to write")
     try:
         with suppress(FileNotFoundError, NotADirectoryError):
-            if stat.S_ISFIFO(path.stat().st_mode) and path not in _held:
-                _held[path] = os.open(
+            if stat.S_ISFIFO(path.stat().st_mode) and path not in _open_pipes:
+                _open_pipes[path] = os.open(
                     path, os.O_WRONLY | os.O_NONBLOCK
                 )  # fails where nobody reads: a reader might never come
         there = path.is_dir()
@@ -67,7 +67,7 @@ def write(path: Path, content: bytes) -> None:
         if path.is_relative_to("/dev") or (path.exists() and not path.is_file()):
             _write_through(path, content)
         else:
-            objects.replace(path.resolve(), content)
+            whole_files.replace(path.resolve(), content)
     except OSError as error:
         raise BadInput(f"{path}: cannot be written ({error.strerror}); name another place") from None
 

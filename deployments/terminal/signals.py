@@ -2,8 +2,8 @@
 time itself.
 
 An exception raised in the middle of an import ends in a traceback as often as not, and leaves half a module behind; and
-there is nothing to close yet. Not here: what a signal does to work under way (leaving.py), and the first moments of the
-interpreter, before any of our code.
+there is nothing to close yet. Not here: what a signal does to work under way (shutdown.py), and the first moments of
+the interpreter, before any of our code.
 """
 
 import os

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from blocks.prefect.code_version import ROOT
 from configs.errors import BadInput
 from configs.reading import read_yaml
-from deployments.up.applied import Applied, gone_already
+from deployments.up.applied_digests import Applied, gone_already
 
 if TYPE_CHECKING:
     from uuid import UUID

@@ -2,7 +2,7 @@
 switch and times of a schedule, a pause, parameters, limits, tags, until the file says something new about that very
 field.
 
-``prefect deploy`` alone writes the file over all of it. Not here: how that is told apart (applied.py), pools
+``prefect deploy`` alone writes the file over all of it. Not here: how that is told apart (applied_digests.py), pools
 (provision.py).
 """
 
@@ -18,7 +18,7 @@ import yaml
 
 from blocks.prefect.code_version import ROOT
 from configs.errors import CogumiError
-from deployments.up.applied import Applied, gone_already, there_already
+from deployments.up.applied_digests import Applied, gone_already, there_already
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import PrefectClient
@@ -85,14 +85,14 @@ def _merged(config: dict[str, Any], there: "DeploymentResponse | None", applied:
     if there is None:
         applied.changed(full_name(config), wanted, None)
         return config
-    held = _held(there)
+    held = _server_fields(there)
     chosen = {**held, **applied.changed(full_name(config), wanted, held, ours=("description", "tags"))}
     if "name" not in chosen["work_pool"]:  # somebody deleted its pool, and one of that name may be there again
         chosen["work_pool"] = wanted["work_pool"]
     return {field: value for field, value in {**config, **chosen}.items() if field != "schedules" and value is not None}
 
 
-def _held(there: "DeploymentResponse") -> dict[str, Any]:
+def _server_fields(there: "DeploymentResponse") -> dict[str, Any]:
     """The fields of a deployment on the server, as the file writes them."""
     pool = {
         "name": there.work_pool_name,
@@ -131,10 +131,10 @@ def _run(content: dict[str, Any]) -> None:
             command, cwd=ROOT, env={**os.environ, "COLUMNS": "200"}, capture_output=True, text=True, check=False
         )
     if done.returncode:
-        raise CogumiError(f"prefect deploy --all failed: {_told(done.stderr or done.stdout)}")
+        raise CogumiError(f"prefect deploy --all failed: {_error_line(done.stderr or done.stdout)}")
 
 
-def _told(output: str) -> str:
+def _error_line(output: str) -> str:
     """What a command of Prefect says of its failure: of a traceback the error alone."""
     lines = [line.strip() for line in output.splitlines() if line.strip()]
     return lines[-1] if "Traceback (most recent call last)" in output else output.strip()[-2000:]

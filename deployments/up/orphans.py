@@ -7,7 +7,6 @@ that were started stand in ``$COGUMI_HOME/workers`` until none of their runs is 
 
 import logging
 from collections.abc import Collection
-from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote
 
@@ -32,7 +31,7 @@ def remember(worker: str) -> None:
 def mark(working: Collection[str] = ()) -> bool:
     """Mark the orphans of every worker that was remembered and is not ``working``; whether there is something left to
     look after: a run whose process outlived its worker, or a server that does not answer."""
-    gone = {unquote(path.name): path for path in _workers().glob("*")}
+    gone = {unquote(path.name): path for path in (home() / "workers").glob("*")}
     gone = {name: path for name, path in gone.items() if name not in working}
     if not gone:
         return False
@@ -62,10 +61,6 @@ def mark(working: Collection[str] = ()) -> bool:
         if name not in left:
             path.unlink(missing_ok=True)
     return bool(left)
-
-
-def _workers() -> Path:
-    return home() / "workers"
 
 
 def _unfinished(client: "SyncPrefectClient", inside: "FlowRun | None" = None) -> "list[FlowRun]":

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from blocks.prefect.code_version import ROOT
 from configs.reading import read_yaml
-from deployments.up.applied import Applied, digest, there_already
+from deployments.up.applied_digests import Applied, digest, there_already
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import PrefectClient
@@ -75,7 +75,7 @@ async def _make_pool(client: "PrefectClient", name: str, pool: dict[str, Any], a
     if due:
         await client.update_work_pool(name, WorkPoolUpdate(**due))
     for queue, values in pool["queues"].items():
-        await _make_queue(client, name, queue, values, applied, made)
+        await _make_queue(client=client, pool=name, name=queue, queue=values, applied=applied, new=made)
     return said
 
 

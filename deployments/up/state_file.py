@@ -10,8 +10,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from blocks.processes import started
 from blocks.records import Record
-from blocks.storage.home import home, private_opener
+from blocks.storage.home import home
+from blocks.storage.whole_files import replace
 from configs.errors import BadInput
 from deployments.up import processes
 
@@ -29,29 +31,25 @@ class Running(Record):
 
 def running() -> Running | None:
     """The ``cogumi up`` of this state folder, if its process is alive."""
-    found = _noted()
-    return found if found is not None and processes.started(found.pid) == found.started else None
+    found = _read()
+    return found if found is not None and started(found.pid) == found.started else None
 
 
 def note(mark: str, api: str, metrics: int | None) -> Path:
     """Write down that this process is it; the note's path, to be removed at the end."""
-    me, path = os.getpid(), _note()
-    temporary = path.with_suffix(".new")
-    with open(temporary, "w", opener=private_opener) as stream:
-        stream.write(
-            Running(pid=me, started=processes.started(me) or 0.0, mark=mark, api=api, metrics=metrics).model_dump_json()
-        )
-    temporary.replace(path)
+    me, path = os.getpid(), _path()
+    up = Running(pid=me, started=started(me) or 0, mark=mark, api=api, metrics=metrics)
+    replace(path, up.model_dump_json().encode(), mode=0o600)
     return path
 
 
 def sweep() -> bool:
     """End what a killed ``cogumi up`` of this state folder left; whether there was anything."""
-    left = _noted()
+    left = _read()
     if left is None:
         return False
     ended = processes.sweep(left.mark)
-    _note().unlink(missing_ok=True)
+    _path().unlink(missing_ok=True)
     return ended > 0
 
 
@@ -75,12 +73,12 @@ def only_one() -> Iterator[None]:
         os.close(handle)
 
 
-def _note() -> Path:
+def _path() -> Path:
     return home() / "up.json"
 
 
-def _noted() -> Running | None:
+def _read() -> Running | None:
     try:
-        return Running.model_validate_json(_note().read_text())
+        return Running.model_validate_json(_path().read_text())
     except (OSError, ValueError):
         return None

@@ -16,6 +16,7 @@ import uuid
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 
+from blocks.processes import started
 from blocks.storage.home import home, keep_private
 from configs.errors import BadInput, CogumiError
 from deployments.up import deploy, orphans, processes, provision
@@ -94,7 +95,7 @@ def down() -> None:
     with suppress(ProcessLookupError):  # it has just ended by itself
         os.kill(found.pid, signal.SIGTERM)
     deadline = time.monotonic() + 5 * processes.STOP_SECONDS
-    while processes.started(found.pid) == found.started:
+    while started(found.pid) == found.started:
         if time.monotonic() > deadline:
             raise CogumiError(f"process {found.pid} of `cogumi up` does not end; see {home() / 'logs'}")
         time.sleep(0.1)

@@ -14,13 +14,14 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from configs.errors import BadInput
+from flows.phases import PHASES
 
 if TYPE_CHECKING:
     from prefect.client.schemas.responses import DeploymentResponse
 
-ASKING = frozenset(
-    f"flows.{flow}.{flow}" for flow in ("pipeline", "nightly", "dataset", "modifiers", "routing", "retraining")
-)
+ASKING = {phase.entrypoint for phase in PHASES if phase.asked} | {
+    f"flows.{flow}.{flow}" for flow in ("pipeline", "nightly", "retraining")
+}
 PULL = "blocks.prefect.code_version.check"
 CARRIED = (
     "COGUMI_STORE",

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING
 from blocks import store
 from blocks.models import gguf_file
 from blocks.models.checkpoint import model_folder
+from blocks.models.encoding import Conversation
 from blocks.records import Artifact
 from configs.errors import BadInput
 from configs.phases.compression import Temperature
-from tasks.compression.calibration import IGNORE, Conversation, conversations, padded
+from tasks.compression.calibration import IGNORE, conversations, padded
 from tasks.compression.export.dequantise import dequantised
 from tasks.step import step
 

@@ -3,14 +3,11 @@
 Only the dataset is used, never evaluation questions. Not here: what is measured on it.
 """
 
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING
 
 from blocks.examples import Split, read_split
-from blocks.models import template
-from blocks.models.encoding import token_ids
-from blocks.models.load import load_tokenizer
+from blocks.models.encoding import Conversation, Encoder
 from blocks.records import Artifact, Example
 from configs.errors import BadInput
 from configs.phases.compression import Calibration
@@ -19,14 +16,6 @@ if TYPE_CHECKING:
     import torch
 
 IGNORE = -100
-
-
-class Conversation(NamedTuple):
-    """Token ids of prompt, answer and closing token; ``start`` is where the answer begins, the closing token is not
-    counted as answer."""
-
-    ids: list[int]
-    start: int
 
 
 def conversations(
@@ -40,7 +29,7 @@ def conversations(
     """
     examples = _shuffled(dataset, split, seed)
     found: list[Conversation] = []
-    for one in encode(examples, model):
+    for one in Encoder.of(model).conversations(examples):
         if len(one.ids) <= tokens:
             found.append(one)
         if len(found) == limit:
@@ -60,7 +49,7 @@ def packed(dataset: Artifact, model: Path, settings: Calibration, seed: int) -> 
 
     stream: list[int] = []
     wanted = settings.rows * settings.tokens
-    for one in encode(_shuffled(dataset, "train", seed), model):
+    for one in Encoder.of(model).conversations(_shuffled(dataset, "train", seed)):
         stream.extend(one.ids)
         if len(stream) >= wanted:
             break
@@ -71,19 +60,6 @@ def packed(dataset: Artifact, model: Path, settings: Calibration, seed: int) -> 
             "build a larger dataset"
         )
     return torch.tensor(stream[: rows * settings.tokens]).reshape(rows, settings.tokens)
-
-
-def encode(examples: list[Example], model: Path) -> Iterator[Conversation]:
-    """Examples as token ids, lazily, in pieces; prompt and answer are tokenised apart, as they are when the model
-    answers."""
-    tokenizer: Any = load_tokenizer(model)
-    closing = tokenizer.convert_tokens_to_ids(template.END)
-    for start in range(0, len(examples), 256):
-        piece = examples[start : start + 256]
-        prompts = token_ids(tokenizer, [template.prompt(one.prompt) for one in piece])
-        answers = token_ids(tokenizer, [template.answer(one) for one in piece])
-        for prompt, answer in zip(prompts, answers, strict=True):
-            yield Conversation([*prompt, *answer, closing], len(prompt))
 
 
 def padded(batch: list[Conversation]) -> "tuple[torch.Tensor, torch.Tensor, torch.Tensor]":

@@ -7,6 +7,7 @@ Every step's model is measured on the same questions against the last model that
 from blocks.models.checkpoint import Checkpoint, model_folder
 from blocks.records import Artifact, LedgerRow, Record
 from configs.phases.evaluation import Evaluation
+from tasks.compression.export.gguf_write import FALLBACK
 from tasks.evaluation.evaluate import evaluate
 from tasks.evaluation.ledger import ledger_row
 from tasks.step import step
@@ -69,17 +70,30 @@ class Book:
         self, name: str, made: Artifact, evaluation: Artifact, before: Measured | None, fallback: str | None
     ) -> Measured:
         row = ledger_row(
-            name,
-            made,
-            evaluation,
-            before.evaluation if before else None,
-            self.parameters,
-            self.settings,
-            self.seed,
-            fallback,
+            step=name,
+            model=made,
+            evaluation=evaluation,
+            previous=before.evaluation if before else None,
+            parameters=self.parameters,
+            settings=self.settings,
+            seed=self.seed,
+            fallback=fallback,
         )
+        if fell_back := fallbacks(made):
+            row = row.model_copy(update={"note": "; ".join(filter(None, (row.note, fell_back)))})
         self.rows.append(row)
         return Measured(model=made, evaluation=evaluation, row=row)
+
+
+def fallbacks(made: Artifact) -> str:
+    """What a GGUF export wrote in another type than its mixture's, in words; empty where nothing."""
+    found = {
+        name.removeprefix(FALLBACK).replace("_as_", " as "): int(count)
+        for name, count in made.metrics.items()
+        if name.startswith(FALLBACK)
+    }
+    named = ", ".join(f"{pair} in {count}" for pair, count in found.items())
+    return f"{sum(found.values())} tensors have rows that whole blocks do not fill: {named}" if found else ""
 
 
 def keep(before: Measured, after: Measured) -> Measured:

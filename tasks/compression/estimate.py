@@ -37,14 +37,22 @@ def estimate(
     tokens = min(float(settings.recovery.tokens), example_tokens(scratch, 0.5))
     for _ in settings.pruning.stages:
         work += [
-            _calibrated("prune", settings, model, weights, SOLVING, on),
+            _calibrated(step="prune", settings=settings, model=model, written=weights, passes=SOLVING, on=on),
             judged,
             _recovered(settings.recovery, model, weights, tokens, on),
             judged,
         ]
     if settings.awq is not None:
         work += [
-            _calibrated("fold AWQ scales", settings, model, weights, settings.awq.grid / 4, on, rows=settings.awq.rows),
+            _calibrated(
+                step="fold AWQ scales",
+                settings=settings,
+                model=model,
+                written=weights,
+                passes=settings.awq.grid / 4,
+                on=on,
+                rows=settings.awq.rows,
+            ),
             judged,
         ]
         if settings.awq.w4a16:
@@ -59,7 +67,9 @@ def estimate(
                 judged,
             ]
     if settings.gguf.importance:
-        work.append(_calibrated("importance", settings, model, 1e-3 * weights, 1, on))
+        work.append(
+            _calibrated(step="importance", settings=settings, model=model, written=1e-3 * weights, passes=1, on=on)
+        )
     served = [settings.gguf.served, *settings.gguf.sparse[:1]]
     exports = [settings.gguf.reference, settings.gguf.served, *settings.gguf.sparse]
     for name in exports:
@@ -91,12 +101,12 @@ def estimate(
     heat = settings.temperature
     work += [
         _training(
-            "temperature",
-            heat.device,
-            2.0 * model.parameters * heat.examples * tokens,
-            weights + heat.batch * heat.tokens * model.vocabulary * 8,
-            1e3,
-            on,
+            step="temperature",
+            wanted=heat.device,
+            operations=2.0 * model.parameters * heat.examples * tokens,
+            held=weights + heat.batch * heat.tokens * model.vocabulary * 8,
+            written=1e3,
+            on=on,
         )
     ] * len(served)
     assumptions = ("every stage is kept and the first served mixture accepted; an undone step saves what follows it",)
@@ -120,7 +130,14 @@ def _calibrated(
         + text.batch * text.tokens * (model.hidden * ACTIVATIONS + model.vocabulary * 4)
         + 4 * model.feed_forward**2
     )
-    return _training(step, text.device, passes * 2.0 * model.parameters * seen, held, written, on)
+    return _training(
+        step=step,
+        wanted=text.device,
+        operations=passes * 2.0 * model.parameters * seen,
+        held=held,
+        written=written,
+        on=on,
+    )
 
 
 def _recovered(settings: Recovery, model: Architecture, weights: float, tokens: float, on: Device | None) -> Work:
@@ -136,7 +153,12 @@ def _recovered(settings: Recovery, model: Architecture, weights: float, tokens: 
         + in_batch * (model.vocabulary * LOGIT_COPIES + layers * model.hidden * 2 * ACTIVATIONS)
     )
     return _training(
-        "recover", settings.device, each * model.parameters * settings.examples * tokens, held, weights, on
+        step="recover",
+        wanted=settings.device,
+        operations=each * model.parameters * settings.examples * tokens,
+        held=held,
+        written=weights,
+        on=on,
     )
 
 

@@ -31,14 +31,8 @@ def estimate(settings: Data, teachers: Teachers) -> Estimate:
     Raises:
         BadInput: a domain that Cogumi does not know.
     """
-    cells = share_out(settings.planning)
-    asked = [*_questions(cells, settings, teachers), *_ratings(cells, settings, teachers)]
-    asked += [
-        *_answers(cells, "easy", settings.answering.easy, teachers),
-        *_answers(cells, "hard", settings.answering.hard, teachers),
-        *_scores(cells, settings, teachers),
-    ]
-    examples = sum(cell.ask for cell in cells) * VALID + sum(
+    calls = asked(settings, teachers)
+    examples = sum(cell.ask for cell in share_out(settings.planning)) * VALID + sum(
         source.keep for source in settings.collecting.sources.values()
     )
     known = lengths(teachers.models[teachers.roles["judge"][0]])
@@ -50,17 +44,17 @@ def estimate(settings: Data, teachers: Teachers) -> Estimate:
         memory_bytes=PROCESS_BYTES + examples * ROW_MEMORY,
         disk_bytes=COPIES * examples * (ROW_BYTES + mean),
     )
-    calls = Work(
+    waiting = Work(
         step="teacher calls",
         on="cpu",
-        seconds=sum(one.seconds for one in asked),
+        seconds=sum(one.seconds for one in calls),
         memory_bytes=PROCESS_BYTES,
-        disk_bytes=sum(one.calls for one in asked) * 1500,
+        disk_bytes=sum(one.calls for one in calls) * 1500,
     )
     return Estimate(
         phase="dataset",
-        asked=tuple(asked),
-        work=(calls, work),
+        asked=tuple(calls),
+        work=(waiting, work),
         assumptions=(
             f"lengths of texts: {known.source}",
             f"{VALID:.0%} of the questions are valid, {REPEATED:.0%} are repeated, {UNREADABLE:.1%} of the replies "
@@ -70,6 +64,22 @@ def estimate(settings: Data, teachers: Teachers) -> Estimate:
             "long; calls lost in flight come on top, up to teachers.cap_dollars",
         ),
     )
+
+
+def asked(settings: Data, teachers: Teachers) -> list[Asked]:
+    """What the dataset phase asks the teachers.
+
+    Raises:
+        BadInput: a domain that Cogumi does not know.
+    """
+    cells = share_out(settings.planning)
+    return [
+        *_questions(cells, settings, teachers),
+        *_ratings(cells, settings, teachers),
+        *_answers(cells, "easy", settings.answering.easy, teachers),
+        *_answers(cells, "hard", settings.answering.hard, teachers),
+        *_scores(cells, settings, teachers),
+    ]
 
 
 def _questions(cells: list[Cell], settings: Data, teachers: Teachers) -> list[Asked]:

@@ -11,7 +11,6 @@ from blocks import store
 from blocks.engines.llama_cpp.native import Model
 from blocks.engines.llama_cpp.scoring import Scorer
 from blocks.engines.transformers import Student
-from blocks.models import template
 from blocks.progress import progress
 from blocks.records import Artifact, GateCheck, Record
 from configs.errors import BadInput
@@ -61,10 +60,9 @@ def agreement(model: Artifact, gguf: Artifact, questions: Artifact, settings: Ev
     """
     if (model.kind, gguf.kind) != ("model", "gguf"):
         raise BadInput(f"agreement compares a model with a gguf, got {model.short} and {gguf.short}")
-    prompts = [
-        template.prompt(question.prompt) for question in spread(read_questions(questions), settings.agreement_questions)
-    ]
-    with Student(store.open(model), None, settings) as student, progress("agreement", len(prompts)) as advance:
+    asked = spread(read_questions(questions), settings.agreement_questions)
+    with Student(store.open(model), None, settings) as student, progress("agreement", len(asked)) as advance:
+        prompts = [student.template.prompt(question.prompt) for question in asked]
         answers = student.generate(prompts, advance)
         ids = student.encode(prompts)
     path = store.open(gguf) / "model.gguf"

@@ -45,11 +45,11 @@ def _gsm8k(row: Row) -> Posed:
 
 def _humaneval(row: Row) -> Posed:
     prompt = f"Complete this Python function. Answer with the whole code, imports included.\n\n{row['prompt']}"
-    tests = f"{_given(row['prompt'], row['entry_point'], row['test'])}{row['test']}\n\ncheck({row['entry_point']})"
+    tests = f"{_prelude(row['prompt'], row['entry_point'], row['test'])}{row['test']}\n\ncheck({row['entry_point']})"
     return Posed(prompt, Expected(kind="code", value=tests), row["prompt"] + row["canonical_solution"])
 
 
-def _given(prompt: str, wanted: str, tests: str) -> str:
+def _prelude(prompt: str, wanted: str, tests: str) -> str:
     """What the question itself defines and its tests use: they take it from here, since an answer could change it."""
     try:
         question, used = (

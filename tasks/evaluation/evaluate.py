@@ -18,7 +18,7 @@ from blocks.checkers.judge import check_all, unusable
 from blocks.engines.llama_cpp.scoring import Scorer
 from blocks.engines.llama_cpp.server import LlamaCpp
 from blocks.engines.transformers import Generated, Student, refuse_too_long
-from blocks.models import template
+from blocks.models.template import Template
 from blocks.progress import progress
 from blocks.records import Answered, Artifact, Interval, Question, Record
 from configs.errors import BadInput
@@ -89,7 +89,7 @@ def evaluate(model: Artifact, questions: Artifact, settings: Evaluation, adapter
         )
     asked, left_out = _usable(asked, questions)
     pairs = [
-        (template.prompt(question.prompt), references[question.id])
+        (question.prompt, references[question.id])
         for question in spread([q for q in asked if q.id in references], settings.perplexity_questions)
     ]
     run = _by_llama_cpp if model.kind == "gguf" else _by_transformers
@@ -99,7 +99,7 @@ def evaluate(model: Artifact, questions: Artifact, settings: Evaluation, adapter
         generated, scores, taken = run(
             store.open(model),
             store.open(adapter) if adapter else None,
-            [template.prompt(question.prompt) for question in asked],
+            [question.prompt for question in asked],
             pairs,
             settings,
         )
@@ -168,6 +168,7 @@ def _by_transformers(
     model: Path, adapter: Path | None, prompts: list[str], pairs: list[tuple[str, str]], settings: Evaluation
 ) -> tuple[list[Generated], list[np.ndarray], Taken]:
     with Student(model, adapter, settings) as student:
+        prompts, pairs = _rendered(student.template, prompts, pairs)
         with progress("evaluate", len(prompts)) as advance:
             started = time.monotonic()
             generated = student.generate(prompts, advance)
@@ -189,6 +190,7 @@ def _by_llama_cpp(
         cache_type_k=settings.cache_type_k,
         cache_type_v=settings.cache_type_v,
     ) as server:
+        prompts, pairs = _rendered(server.template, prompts, pairs)
         ids = [server.tokenize(prompt) for prompt in prompts]
         refuse_too_long([len(one) for one in ids], settings)
         started = time.monotonic()
@@ -198,6 +200,16 @@ def _by_llama_cpp(
     with Scorer(gguf, adapter=lora, context=settings.context, threads=settings.threads) as scorer:
         scores = [scored.nll for scored in scorer.score(pairs)]
     return generated, scores, _taken(generated, seconds)
+
+
+def _rendered(
+    template: Template, prompts: list[str], pairs: list[tuple[str, str]]
+) -> tuple[list[str], list[tuple[str, str]]]:
+    """Questions, and questions with answers, in the student's chat format."""
+    return (
+        [template.prompt(prompt) for prompt in prompts],
+        [(template.prompt(prompt), template.guard(answer)) for prompt, answer in pairs],
+    )
 
 
 def _taken(generated: Sequence[Generated], seconds: float) -> Taken:

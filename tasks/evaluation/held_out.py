@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import Literal, TypeVar, get_args
 
 from blocks import json_lines, store
-from blocks.models import template
+from blocks.models import sections
 from blocks.records import DOMAINS, Artifact, Difficulty, Question
 from blocks.rehearsal import world
 from configs.errors import BadInput
@@ -31,7 +31,7 @@ def held_out(settings: Evaluation, seed: int, purpose: Purpose = "test") -> Arti
 
     Returns:
         Artifact of kind "questions": questions.jsonl (Question) and references.jsonl ({"question": id, "answer": a
-        right assistant turn without its closing token}).
+        right assistant turn, as plain text}).
 
     Raises:
         BadInput: no source is configured, or one has too few questions.
@@ -92,7 +92,7 @@ def _draw(settings: Evaluation, seed: int, *, calibration: bool) -> Iterable[Pos
             for difficulty in DIFFICULTIES:
                 asked = world.questions(domain, difficulty, "held_out", count, seed)
                 worked = world.examples(domain, difficulty, "held_out", count, seed)
-                pairs = [(question, template.answer(example)) for question, example in zip(asked, worked, strict=True)]
+                pairs = [(question, sections.written(example)) for question, example in zip(asked, worked, strict=True)]
                 yield from _part(
                     pairs,
                     wanted.test,
@@ -102,7 +102,7 @@ def _draw(settings: Evaluation, seed: int, *, calibration: bool) -> Iterable[Pos
                     source=f"rehearsal {domain} {difficulty}",
                 )
     for benchmark in settings.benchmarks:
-        posed = [(question, template.escape(answer)) for question, answer in benchmarks.questions(benchmark)]
+        posed = list(benchmarks.questions(benchmark))
         random.Random(f"{benchmark.format} {seed}").shuffle(posed)
         yield from _part(
             posed, benchmark.test, benchmark.calibration, seen, calibration=calibration, source=benchmark.format

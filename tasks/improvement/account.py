@@ -7,6 +7,7 @@ from typing import Any
 
 from blocks import store
 from blocks.journal.lineage import ancestors
+from blocks.prefect.pages import leave_text
 from blocks.records import Artifact, Interval, Record
 from tasks.evaluation.ledger import percent
 from tasks.improvement.examine import Comparison
@@ -87,7 +88,7 @@ def account(
             "promoted": verdict == "promoted",
         }
         folder.metrics |= {"dollars": float(night.dollars), "seconds": night.seconds}
-    _show(markdown(night), verdict)
+    leave_text("nightly", markdown(night), f"The night's verdict: {verdict}")
     return folder.artifact
 
 
@@ -196,11 +197,3 @@ def _cluster(one: Cluster) -> str:
 
 def _share(value: float | None) -> str:
     return "" if value is None else f"{value:.0%}"
-
-
-def _show(text: str, verdict: str) -> None:
-    from prefect.artifacts import create_markdown_artifact
-    from prefect.context import FlowRunContext
-
-    if FlowRunContext.get() is not None:
-        create_markdown_artifact(key="nightly", markdown=text, description=f"The night's verdict: {verdict}")

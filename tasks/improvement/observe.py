@@ -100,7 +100,7 @@ def _serving(release: Artifact, since: str, until: str) -> Iterator[Observed]:
     }
     for number, line in enumerate(answers):
         known = world.classify(line.prompt) if line.prompt is not None else None
-        right, reason = judged.get(number) or _said(remarks.get(line.id))
+        right, reason = judged.get(number) or (remarks.get(line.id), "a person said so" if line.id in remarks else "")
         yield Observed(
             id=line.id,
             source="serving",
@@ -114,10 +114,6 @@ def _serving(release: Artifact, since: str, until: str) -> Iterator[Observed]:
             escalated=line.escalated and line.fallback is None,
             fallback=line.fallback is not None,
         )
-
-
-def _said(good: bool | None) -> tuple[bool | None, str]:
-    return (None, "") if good is None else (good, "a person said so")
 
 
 def _evaluations(router: Artifact, routed: Artifact, since: str, until: str) -> Iterator[Observed]:

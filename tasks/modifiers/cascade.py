@@ -78,7 +78,18 @@ def cascade(
     cases = [Case(tried.question) for tried in read_tried(failures, FAILED)]
     waiting, tiers = cases, []
     for number, role in enumerate(roles, start=1):
-        tiers.append(_tier(number, role, name, waiting, coverage, settings, teachers, licenses))
+        tiers.append(
+            _tier(
+                number=number,
+                role=role,
+                name=name,
+                cases=waiting,
+                coverage=coverage,
+                settings=settings,
+                teachers=teachers,
+                licenses=licenses,
+            )
+        )
         waiting = [case for case in waiting if case.example is None]
     solved = [case.example for case in cases if case.example is not None]
     rejected = [

@@ -73,6 +73,17 @@ def estimate(
     return Estimate(phase="modifiers", asked=tuple(asked), work=tuple(work), assumptions=(share,))
 
 
+def of_modifier(
+    settings: Modifiers, name: str, covers: Coverage, fresh: int, logged: int, teachers: Teachers
+) -> list[Asked]:
+    """Calls for one modifier; ``fresh`` and ``logged``: questions per domain that are written and taken from what was
+    served."""
+    return [
+        *fresh_questions(settings, fresh, covers, teachers),
+        *mending(settings, name, covers, (fresh + logged) * len(covers.domains), teachers),
+    ]
+
+
 def fresh_questions(settings: Modifiers, per_domain: int, covers: Coverage, teachers: Teachers) -> list[Asked]:
     """Calls that write fresh questions; none where teachers do not write them."""
     source = settings.source

@@ -10,7 +10,7 @@ from random import Random
 from blocks import json_lines, store
 from blocks.checkers.example import example_of
 from blocks.examples import read_split
-from blocks.models.template import sections
+from blocks.models.sections import sections
 from blocks.records import Artifact, Example
 from configs.errors import BadInput
 from configs.phases.modifiers import Mixture

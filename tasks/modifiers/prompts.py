@@ -7,7 +7,8 @@ and nothing else, so that a question cannot pose as an instruction. Not here: se
 import re
 
 from blocks.models.reasoning import after_leading, answer_of
-from blocks.models.template import Message, Sections
+from blocks.models.sections import Sections
+from blocks.models.template import Message
 from blocks.records import Question
 from configs.phases.modifiers import Coverage
 

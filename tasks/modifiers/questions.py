@@ -74,7 +74,19 @@ def fresh_questions(
             for difficulty, most in plan:
                 wanted = min(most, count - len(of_domain))
                 drawn = (
-                    _draw(source, coverage, domain, difficulty, wanted, seen, teachers, seed, asked) if wanted else []
+                    _draw(
+                        source=source,
+                        coverage=coverage,
+                        domain=domain,
+                        difficulty=difficulty,
+                        wanted=wanted,
+                        seen=seen,
+                        teachers=teachers,
+                        seed=seed,
+                        asked=asked,
+                    )
+                    if wanted
+                    else []
                 )
                 seen |= {folded(question.prompt) for question in drawn}
                 of_domain += drawn
@@ -126,7 +138,14 @@ def _draw(
     candidates: Iterable[Question]
     if isinstance(source, TeacherSource):
         written = writing.write(
-            source, coverage, domain, difficulty, wanted, asked.batches[domain, difficulty], teachers, seed
+            source=source,
+            coverage=coverage,
+            domain=domain,
+            difficulty=difficulty,
+            wanted=wanted,
+            first=asked.batches[domain, difficulty],
+            teachers=teachers,
+            seed=seed,
         )
         asked.batches[domain, difficulty] = written.next
         asked.calls += written.calls

@@ -1,7 +1,6 @@
 """The modifiers in Prefect's UI: what each gains where, and why it is released or not. Not here: the rule (gain.py)."""
 
 from blocks.prefect.pages import leave_table
-from blocks.records import Interval
 from blocks.verdicts import Gain
 from tasks.evaluation.ledger import percent
 from tasks.step import step
@@ -16,7 +15,7 @@ def show_modifiers(gains: list[Gain]) -> None:
             "domains": ", ".join(one.domains),
             "exact match %": f"{100 * one.inside_base:.1f} → {100 * one.inside_modifier:.1f}",
             "gain, points": percent(one.inside, sign="+"),
-            "elsewhere, points": _shown(one.elsewhere),
+            "elsewhere, points": percent(one.elsewhere, sign="+") if one.elsewhere else "",
             "verdict": "released" if one.accepted else one.reason,
         }
         for one in gains
@@ -28,7 +27,3 @@ def show_modifiers(gains: list[Gain]) -> None:
         f"In the release: {', '.join(accepted) or 'none'}; gains are paired, with 95% intervals, on held-out "
         "calibration questions",
     )
-
-
-def _shown(interval: Interval | None) -> str:
-    return percent(interval, sign="+") if interval else ""

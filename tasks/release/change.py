@@ -8,9 +8,9 @@ import json
 from typing import Any
 
 from blocks import store
-from blocks.records import Artifact, Interval
+from blocks.records import Artifact
 from tasks.release.contents import describe
-from tasks.release.page import heading, page, paragraph, points_of, table, tiles
+from tasks.release.page import page
 from tasks.step import step
 
 
@@ -22,58 +22,11 @@ def change_report(release: Artifact, account: Artifact) -> Artifact:
         Artifact of kind "report": report.html.
     """
     night: dict[str, Any] = json.loads((store.open(account) / "nightly.json").read_text(encoding="utf-8"))
-    described, found = describe(store.open(release)), night["comparison"]
-    affected, overall = (Interval.model_validate(found[name]) for name in ("affected", "overall"))
-    clusters = [
-        [
-            one["source"],
-            one["domain"],
-            one["judged"],
-            f"{100 * one['failure']['mean']:.0f}",
-            "" if one["failure_at_release"] is None else f"{100 * one['failure_at_release']:.0f}",
-            one["why"],
-        ]
-        for one in night["clusters"]
-    ]
-    changes = [
-        [
-            domain,
-            f"{100 * found['before'][domain]:.1f}",
-            f"{100 * found['after'][domain]:.1f}",
-            points_of(Interval.model_validate(change)),
-        ]
-        for domain, change in found["by_domain"].items()
-    ]
-    body = [
-        tiles(
-            [
-                (points_of(affected), "points on the affected domains"),
-                (points_of(overall), "points over all domains"),
-                (f"{100 * described.exact_match_routed.mean:.1f} %", "exact match, routed"),
-            ]
-        ),
-        paragraph(f"Made by a night from release {night['current'][:12]}: {night['why']}"),
-        heading("Against the release before, on held-out questions that were new that night"),
-        table(["domain", "before, %", "now, %", "paired difference, points"], changes),
-        heading("What had moved"),
-        table(["source", "domain", "judged", "wrong, %", "at release, %", "decision"], clusters),
-        heading("Retrained"),
-        table(
-            ["modifier", "gain over the base, points", "verdict"],
-            [
-                [one["modifier"], points_of(Interval.model_validate(one["inside"])), one["reason"]]
-                for one in night["gains"]
-            ],
-        ),
-        heading("Time and money per step"),
-        table(
-            ["step", "artifacts", "seconds", "dollars"],
-            [[one["step"], one["artifacts"], f"{one['seconds']:.1f}", one["dollars"]] for one in night["costs"]],
-        ),
-    ]
+    described = describe(store.open(release))
+    subtitle = f"profile {described.profile} · release {release.digest[:12]}"
     with store.create("report", parents=[release, account]) as folder:
         (folder.path / "report.html").write_text(
-            page(described.title, f"profile {described.profile} · release {release.digest[:12]}", body),
+            page("change.html", described.title, subtitle, night=night, routed=described.exact_match_routed),
             encoding="utf-8",
         )
     return folder.artifact

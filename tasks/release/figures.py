@@ -16,10 +16,9 @@ from blocks import store
 from blocks.records import Artifact, GateReport, Interval, LedgerRow, Manifest, Record
 from blocks.verdicts import Gain, Routed
 from tasks.evaluation.evaluate import Summary, read_answers, read_summary
-from tasks.evaluation.ledger import read_ledger
+from tasks.evaluation.ledger import percent, read_ledger
 from tasks.evaluation.statistics import paired_difference
 from tasks.release.contents import describe
-from tasks.release.page import points_of
 
 FILE = "figures.json"  # in an artifact of kind "report"
 
@@ -46,9 +45,7 @@ class Facts:
         self.summaries: dict[str, Summary] = {name: read_summary(one) for name, one in sources.models.items()}
         self.stats: dict[str, Any] = json.loads((store.open(sources.dataset) / "stats.json").read_text())
         self.router: dict[str, Any] = json.loads((store.open(sources.router) / "report.json").read_text())
-        self.curves: dict[str, Any] = {
-            name: json.loads((store.open(one) / "curve.json").read_text()) for name, one in sources.curves.items()
-        }
+        self.curves = read_curves(sources.curves)
         self.rows = read_ledger(sources.ledger)
         self.release = describe(store.open(sources.release))
         self.changes = {pair: self._change(*pair, resamples, seed) for pair in pairwise(sources.models)}
@@ -58,6 +55,11 @@ class Facts:
         return paired_difference(
             [one.correct for one in first], [one.correct for one in second], resamples=resamples, seed=seed
         )
+
+
+def read_curves(curves: dict[str, Artifact]) -> dict[str, Any]:
+    """The points of each curve.json, by the name of the training."""
+    return {name: json.loads((store.open(one) / "curve.json").read_text()) for name, one in curves.items()}
 
 
 class Change(Record):
@@ -254,9 +256,9 @@ def shortfalls(facts: Facts) -> list[str]:
     found = []
     for (before, after), change in facts.changes.items():
         if change.high < 0:
-            found.append(f"{after} is worse than {before}: {points_of(change)} points.")
+            found.append(f"{after} is worse than {before}: {percent(change, '+')} points.")
         elif change.low <= 0 and change.mean < 0.001:
-            found.append(f"{after} is not better than {before}: {points_of(change)} points.")
+            found.append(f"{after} is not better than {before}: {percent(change, '+')} points.")
     found += [
         f"{row.step} lost too much and was reverted: {row.note}." for row in facts.rows if row.verdict == "reverted"
     ]
@@ -267,8 +269,8 @@ def shortfalls(facts: Facts) -> list[str]:
     ]
     if facts.release.routed_minus_base.low <= 0:
         found.append(
-            f"The routed system is not surely better than the base alone: {points_of(facts.release.routed_minus_base)} "
-            "points."
+            "The routed system is not surely better than the base alone: "
+            f"{percent(facts.release.routed_minus_base, '+')} points."
         )
     summary = facts.router["summary"]
     alone = facts.router["test"]["domain_alone"]

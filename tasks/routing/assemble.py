@@ -62,14 +62,29 @@ def assemble(
         DomainClassifier.read(store.open(classifier), "classifier"),
         Network.read(store.open(network), "network"),
     )
-    router = Router(domains, net, found["slope"], found["intercept"], settings.default, modifiers)
+    router = Router(
+        classifier=domains,
+        network=net,
+        slope=found["slope"],
+        intercept=found["intercept"],
+        threshold=settings.default,
+        modifiers=modifiers,
+    )
     tuned = gather(router, read_answers(tuning), _by_question(tuning_modifiers))
     choice = choose(tuned, settings, resamples, seed)
     router = replace(router, threshold=choice.threshold)
     answers = read_answers(test)
     outcomes = gather(router, answers, _by_question(test_modifiers))
     used = found["report"][found["method"]]
-    report = _report(router, outcomes, answers, found["report"]["raw"], used, resamples, seed)
+    report = _report(
+        router=router,
+        outcomes=outcomes,
+        answers=answers,
+        before=found["report"]["raw"],
+        after=used,
+        resamples=resamples,
+        seed=seed,
+    )
     parents = [classifier, network, calibration, tuning, *tuning_modifiers.values(), test, *test_modifiers.values()]
     with store.create(
         "router",

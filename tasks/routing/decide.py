@@ -198,7 +198,12 @@ class Router:
 
     def _confidence(self, prompt: str, logprobs: Sequence[float], probabilities: Floats) -> float:
         vector = inputs(
-            prompt, logprobs, probabilities, self.classifier, self.network.first_tokens, len(self.network.mean)
+            prompt=prompt,
+            logprobs=logprobs,
+            probabilities=probabilities,
+            classifier=self.classifier,
+            first_tokens=self.network.first_tokens,
+            width=len(self.network.mean),
         )
         return sigmoid(self.slope * self.network.logit(vector) + self.intercept)
 

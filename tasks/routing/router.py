@@ -71,7 +71,14 @@ def all_inputs(
         )
     return np.stack(
         [
-            inputs(a.prompt, a.logprobs, classifier.probabilities(a.prompt), classifier, first_tokens, width)
+            inputs(
+                prompt=a.prompt,
+                logprobs=a.logprobs,
+                probabilities=classifier.probabilities(a.prompt),
+                classifier=classifier,
+                first_tokens=first_tokens,
+                width=width,
+            )
             for a in answers
         ]
     )

@@ -1,21 +1,19 @@
-"""Examples as token ids with a loss mask, and the order in which they are batched.
+"""Loss masks of examples, and the order in which they are batched.
 
-The loss falls on the assistant's sections (easy: response; hard: draft, thinking, response). Prompt and answer are
-tokenised apart, as they are when the model answers. Not here: the chat format itself (blocks/models/template.py).
+The loss falls on the assistant's sections (easy: response; hard: draft, thinking, response). Not here: their token ids
+(blocks/models/encoding.py).
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from blocks.models import template
-from blocks.models.encoding import token_ids
+from blocks.models.encoding import Encoder
 from blocks.records import Example
 
 if TYPE_CHECKING:
     import torch
-    from transformers import PreTrainedTokenizerFast
 
 IGNORE = -100
 MEGABATCH = 50  # batches that are sorted by length together, as in transformers' LengthGroupedSampler
@@ -28,23 +26,17 @@ class Encoded(NamedTuple):
     labels: list[int]
 
 
-def encode(
-    examples: Sequence[Example], tokenizer: "PreTrainedTokenizerFast", *, max_length: int, close: bool
-) -> list[Encoded]:
+def encode(examples: Sequence[Example], encoder: Encoder, *, max_length: int, close: bool) -> list[Encoded]:
     """Tokenise ``examples`` in order, without those longer than ``max_length`` tokens.
 
     ``close`` ends the answer with the closing token and trains it; otherwise the answer is left open.
     """
-    if not examples:
-        return []
-    prompts = token_ids(tokenizer, [template.prompt(example.prompt) for example in examples])
-    answers = token_ids(tokenizer, [template.answer(example) for example in examples])
-    closing = [cast(int, tokenizer.convert_tokens_to_ids(template.END))] if close else []
-    encoded = (
-        Encoded(prompt + answer + closing, [IGNORE] * len(prompt) + answer + closing)
-        for prompt, answer in zip(prompts, answers, strict=True)
-    )
-    return [one for one in encoded if len(one.ids) <= max_length]
+    found = []
+    for one in encoder.conversations(examples):
+        ids = one.ids if close else one.ids[:-1]
+        if len(ids) <= max_length:
+            found.append(Encoded(ids, [IGNORE] * one.start + ids[one.start :]))
+    return found
 
 
 def bucketed_order(lengths: Sequence[int], batch: int, rows: int, seed: int) -> list[int]:

@@ -42,8 +42,10 @@ def estimate(
     ]
     examples = planning.examples
     tokens = min(float(lora.max_length), example_tokens(scratch, planning.hard_share))
-    work.append(fine_tuning("fine-tuning", lora, model, examples, tokens, on))
-    work += [_meta(name, meta, lora, model, tokens, on) for name in ("ANIL", "its control")]
+    work.append(fine_tuning(name="fine-tuning", lora=lora, model=model, examples=examples, tokens=tokens, on=on))
+    work += [
+        _meta(name=name, meta=meta, lora=lora, model=model, tokens=tokens, on=on) for name in ("ANIL", "its control")
+    ]
     work.append(_compared(meta, lora, model, tokens, on))
     count = sum(questions(evaluation).values())
     work += [by_transformers(model, count, evaluation, on, scratch) for _ in range(3)]

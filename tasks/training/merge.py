@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from blocks import store
 from blocks.examples import read_split
 from blocks.models.checkpoint import rewrite
-from blocks.models.load import load_adapter, load_model, load_tokenizer, require
+from blocks.models.encoding import Encoder
+from blocks.models.load import load_adapter, load_model, require
 from blocks.models.seeding import reproducible
 from blocks.records import Artifact
 from configs.errors import BadInput, GateFailed
@@ -64,7 +65,7 @@ def merge(model: Artifact, adapter: Artifact, dataset: Artifact, settings: Mergi
     with store.create("model", parents=[model, adapter, dataset], settings=settings) as folder, reproducible(0):
         texts = encode(
             read_split(dataset, "validation")[: settings.examples],
-            load_tokenizer(folder_in),
+            Encoder.of(folder_in),
             max_length=settings.max_length,
             close=False,
         )

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from blocks import store
 from blocks.examples import read_split
-from blocks.models.load import load_model, load_tokenizer, require
+from blocks.models.encoding import Encoder
+from blocks.models.load import load_model, require
 from blocks.models.seeding import reproducible
 from blocks.records import Artifact
 from blocks.storage.home import home
@@ -59,12 +60,12 @@ def sft(model: Artifact, dataset: Artifact, settings: Lora, seed: int) -> Artifa
         store.create("adapter", parents=[model, dataset], settings={**settings.identity(), "seed": seed}) as folder,
         reproducible(seed),
     ):
-        tokenizer = load_tokenizer(store.open(model))
+        encoder = Encoder.of(store.open(model))
         examples = read_split(dataset, "train")
-        train = encode(examples, tokenizer, max_length=settings.max_length, close=settings.closing)
+        train = encode(examples, encoder, max_length=settings.max_length, close=settings.closing)
         validation = encode(
             read_split(dataset, "validation")[: settings.validation_examples],
-            tokenizer,
+            encoder,
             max_length=settings.max_length,
             close=settings.closing,
         )
@@ -78,7 +79,16 @@ def sft(model: Artifact, dataset: Artifact, settings: Lora, seed: int) -> Artifa
             [len(one.ids) for one in train], settings.batch, plan.steps * settings.batch * settings.accumulation, seed
         )
         base = load_model(store.open(model), device=settings.device, dtype=settings.dtype, quantise=settings.quantise)
-        trainer = build(base, tokenizer, [train[i] for i in order], validation, plan, settings, seed, checkpoints)
+        trainer = build(
+            model=base,
+            tokenizer=encoder.tokenizer,
+            train=[train[i] for i in order],
+            validation=validation,
+            plan=plan,
+            settings=settings,
+            seed=seed,
+            checkpoints=checkpoints,
+        )
         last = last_checkpoint(checkpoints)
         if last:
             log.info("fine-tuning goes on from step %s of %d", last.name.removeprefix("checkpoint-"), plan.steps)

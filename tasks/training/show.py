@@ -34,7 +34,7 @@ def show_training(models: dict[str, Artifact], curves: dict[str, Artifact], choi
             [
                 f"{point['tokens']:,.0f}",
                 f"{point['loss']:.4f}" if "loss" in point else "",
-                _loss(point.get("validation_loss")),
+                f"{loss:.4f}" if (loss := point.get("validation_loss")) is not None else "",
             ]
             for point in shown
         ]
@@ -44,7 +44,3 @@ def show_training(models: dict[str, Artifact], curves: dict[str, Artifact], choi
         "\n".join(text),
         f"{choice.name}; exact match {percent(read_summary(choice.evaluation).exact_match)} %",
     )
-
-
-def _loss(value: float | None) -> str:
-    return "" if value is None else f"{value:.4f}"

@@ -52,7 +52,14 @@ class Bench:
     def pruned(self, share: float, **changes: Any) -> Artifact:
         """The student pruned to ``share``."""
         settings = self.settings.pruning.model_copy(update={"stages": (share,), **changes})
-        return prune.fn(self.student, self.dataset, share, settings, self.settings.calibration, SEED)
+        return prune.fn(
+            model=self.student,
+            dataset=self.dataset,
+            sparsity=share,
+            settings=settings,
+            calibration=self.settings.calibration,
+            seed=SEED,
+        )
 
     def recovered(self, pruned: Artifact, **changes: Any) -> Artifact:
         """``pruned`` after recovery."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from blocks import store
 from blocks.records import Artifact
-from blocks.storage import objects, places
+from blocks.storage import objects, places, whole_files
 
 SHA = hashlib.sha256(b"hello").hexdigest()  # of what `make` writes
 
@@ -58,4 +58,4 @@ def put(place: str, content: bytes) -> None:
     if "://" in place:
         objects.write(place, content)
     else:
-        objects.replace(Path(place), content)
+        whole_files.replace(Path(place), content)

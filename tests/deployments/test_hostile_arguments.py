@@ -223,7 +223,14 @@ def try_all(name: str, option: str, values: dict[str, str], command: Any, places
 def test_a_value_that_is_none_ends_with_one_harmless_line(
     number: int, name: str, option: str, command: Any, places: dict[str, str], tmp_path: Path
 ) -> None:
-    try_all(name, option, spread(tried(name, option, places), number), command, places, tmp_path)
+    try_all(
+        name=name,
+        option=option,
+        values=spread(tried(name, option, places), number),
+        command=command,
+        places=places,
+        folder=tmp_path,
+    )
 
 
 @pytest.mark.all
@@ -232,4 +239,6 @@ def test_a_value_that_is_none_ends_with_one_harmless_line(
 def test_so_does_every_value_of_every_option(
     name: str, option: str, command: Any, places: dict[str, str], tmp_path: Path
 ) -> None:
-    try_all(name, option, tried(name, option, places), command, places, tmp_path)
+    try_all(
+        name=name, option=option, values=tried(name, option, places), command=command, places=places, folder=tmp_path
+    )

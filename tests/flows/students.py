@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from blocks import store
-from blocks.models import template
+from blocks.models.template import LLAMA
 from blocks.records import Answered, Artifact, Question
 from blocks.rehearsal import world
 from configs.phases.evaluation import Evaluation
@@ -71,7 +71,7 @@ def _answer(model: Artifact, question: Question, chance: float) -> Answered:
         difficulty=question.difficulty,
         task_type=question.task_type,
         prompt=question.prompt,
-        text=template.escape(worked + (parts.response if right else "I do not know")),
+        text=LLAMA.guard(worked + (parts.response if right else "I do not know")),
         correct=right,
         reason="",
         logprobs=tuple(logprobs),

@@ -25,6 +25,7 @@ from configs.phases.nightly import Approval
 from configs.schema import load
 from flows import spending
 from flows.approval import before_promotion, before_spending
+from flows.phases import PHASES
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 ASK = Approval(above_dollars=Decimal(1), before_promotion=True, unattended="refuse", wait_s=600)
@@ -186,7 +187,10 @@ def test_what_is_asked_about_is_the_worst_case_within_the_cap() -> None:
         < spending.of_night({"code": ["coding"]}, nano)
         < spending.of_night({"reasoning": ["math", "reasoning"]}, nano)
     )
-    assert spending.of_phase("modifiers", nano) > spending.of_night({"code": ["coding"]}, nano)
-    assert spending.of_phase("routing", nano) == 0
-    assert spending.of_phase("dataset", nano) > Decimal("0.5")
-    assert spending.of_phase("dataset", capped) == spending.of_phase("modifiers", capped) == Decimal("0.5")
+    phases = {phase.name: phase for phase in PHASES}
+    assert spending.of_phase(phases["modifiers"], nano) > spending.of_night({"code": ["coding"]}, nano)
+    assert spending.of_phase(phases["routing"], nano) == 0
+    assert spending.of_phase(phases["dataset"], nano) > Decimal("0.5")
+    assert (
+        spending.of_phase(phases["dataset"], capped) == spending.of_phase(phases["modifiers"], capped) == Decimal("0.5")
+    )

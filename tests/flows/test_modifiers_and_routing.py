@@ -122,7 +122,9 @@ def parts(tmp_path_factory: pytest.TempPathFactory) -> Parts:
         modified = modifiers.fn(model, gguf, taught, questions, profile())
         assert [one.name for one in modified.accepted] == ["code", "reasoning", "automation"]
         routed = routing.fn(gguf, modified, taught, questions, profile("routing.tolerance=1"))
-        return Parts(home, model, gguf, taught, questions, modified, routed)
+        return Parts(
+            home=home, model=model, gguf=gguf, dataset=taught, questions=questions, modified=modified, routed=routed
+        )
 
 
 @pytest.fixture(autouse=True)
@@ -340,12 +342,12 @@ def observed(domain: Domain, wrong: int) -> Artifact:
 
 def night(parts: Parts, *overrides: str) -> Retrained:
     return retraining.fn(
-        standing(parts),
-        observed("coding", 9),
-        {"code": ["coding"]},
-        1,
-        1,
-        profile("modifiers.acceptance={minimum_gain: -1, allowed_loss: 1}", *overrides),
+        current=standing(parts),
+        observed=observed("coding", 9),
+        moved={"code": ["coding"]},
+        parameters=1,
+        night=1,
+        profile=profile("modifiers.acceptance={minimum_gain: -1, allowed_loss: 1}", *overrides),
     )
 
 
@@ -354,7 +356,17 @@ def test_a_night_asks_as_many_questions_and_takes_over_as_many_as_it_may(parts: 
     for questions, logged in ((12, 5), (6, 5), (12, 2), (12, 0)):
         chosen = profile(f"nightly.questions={questions}", f"nightly.logged={logged}")
         asked = read_questions(
-            ancestor(_renew("code", ["coding"], standing(parts), observed("coding", 9), 1, chosen).tested, "questions")
+            ancestor(
+                _renew(
+                    name="code",
+                    domains=["coding"],
+                    current=standing(parts),
+                    observed=observed("coding", 9),
+                    seed=1,
+                    profile=chosen,
+                ).tested,
+                "questions",
+            )
         )
         taken = sum(question.source == "served" for question in asked)
         counts[questions, logged] = (len(asked) - taken, taken)

@@ -14,9 +14,9 @@ from blocks.records import Artifact
 from configs.errors import GateFailed
 from deployments.serving.responder import Responder
 from flows.pipeline import Built, pipeline
+from tasks.evaluation.ledger import percent
 from tasks.release.current import current
 from tasks.release.figures import read_figures
-from tasks.release.page import points_of
 from tests.tiny import TINY
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900), pytest.mark.usefixtures("prefect_server")]
@@ -86,8 +86,8 @@ def shows_the_figures(page: str, report: Artifact) -> None:
     assert {
         (one.gate, one.check, f"{one.value:.4g}", one.rule, f"{one.threshold:.4g}") for one in figures.gates
     } <= cells
-    assert {(one.before, one.after, points_of(one.difference)) for one in figures.changes} <= cells
-    assert {(one.modifier, points_of(one.inside)) for one in figures.modifiers} == {
+    assert {(one.before, one.after, percent(one.difference, "+")) for one in figures.changes} <= cells
+    assert {(one.modifier, percent(one.inside, "+")) for one in figures.modifiers} == {
         (row[0], row[3]) for row in cells if len(row) == 6 and "→" in row[2]
     }
     assert ("calibration error after", f"{figures.router.ece_after:.3f}") in cells

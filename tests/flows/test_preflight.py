@@ -7,10 +7,11 @@ import pytest
 
 from configs.errors import BadInput
 from configs.schema import load
-from flows.pipeline import PHASES, pipeline
+from flows.phases import PHASES
+from flows.pipeline import pipeline
 from flows.preflight import preflight
 
-HERE = [f"pools.{phase}=local" for phase in PHASES]
+HERE = [f"pools.{phase.name}=local" for phase in PHASES]
 
 
 def test_a_pool_that_a_late_phase_lacks_ends_the_run_before_its_first_step(prefect_server: None, state: Path) -> None:
@@ -27,17 +28,17 @@ def test_keys_of_phases_that_run_elsewhere_are_not_asked_for(
 
     def missing(*phases: str) -> dict[str, str]:
         caplog.clear()
-        preflight(phases, load("llama-8b", HERE))
+        preflight([one for one in PHASES if one.name in phases], load("llama-8b", HERE))
         return {message.split()[2]: message for message in caplog.messages}
 
     with caplog.at_level(logging.WARNING, "cogumi.preflight"):
         assert missing("training", "compression", "release") == {}
-        everything = missing(*PHASES)
+        everything = missing(*(one.name for one in PHASES))
         assert set(missing("dataset")) <= set(everything) == set(missing("dataset", "modifiers"))
         assert "gpt-5" in everything["OPENAI_API_KEY"]
         assert "gpt-5" not in missing("dataset")["OPENAI_API_KEY"]
         monkeypatch.setenv("OPENAI_API_KEY", "k")
-        assert set(missing(*PHASES)) == set(everything) - {"OPENAI_API_KEY"}
+        assert set(missing(*(one.name for one in PHASES))) == set(everything) - {"OPENAI_API_KEY"}
         caplog.clear()
         preflight(PHASES, load("nano"))
     assert caplog.messages == []

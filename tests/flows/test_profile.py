@@ -13,11 +13,12 @@ from configs.schema import load
 from deployments.commands.run import announcement
 from flows import nightly as nightly_phase
 from flows import pipeline as pipeline_phase
+from flows.phases import PHASES
 from flows.release import Released
 from tasks.evaluation.held_out import read_questions
 from tasks.release.contents import Description
 
-PHASES = ("dataset", "training", "compression", "modifiers", "routing", "release")
+NAMES = [phase.name for phase in PHASES]
 
 
 def made(kind: str, **files: str) -> Artifact:
@@ -54,14 +55,12 @@ def run(*overrides: str) -> None:
     pipeline_phase.pipeline.fn("nano", ["evaluation.rehearsal={test: 1, calibration: 1}", *overrides])
 
 
-@pytest.mark.parametrize("phase", ["dataset", "training", "compression", "modifiers", "routing", "release"])
+@pytest.mark.parametrize("phase", NAMES)
 def test_each_phase_goes_to_the_pool_that_pools_names(
     dispatched: list[tuple[str, str, tuple[Any, ...]]], phase: str
 ) -> None:
     run(f"pools.{phase}=gpu")
-    assert {name: pool for name, pool, _ in dispatched} == {
-        name: "gpu" if name == phase else "local" for name in PHASES
-    }
+    assert {name: pool for name, pool, _ in dispatched} == {name: "gpu" if name == phase else "local" for name in NAMES}
 
 
 def test_evaluation_and_seed_are_the_held_out_questions_of_every_phase(
@@ -91,13 +90,13 @@ def test_approval_and_teachers_decide_whether_a_run_that_may_spend_goes_on(
         "approval={above_dollars: 1, before_promotion: false, unattended: refuse, wait_s: 60}",
         "teachers.cap_dollars=0.9",
     )
-    assert len(dispatched) == len(PHASES)
+    assert len(dispatched) == len(NAMES)
     dispatched.clear()
     with pytest.raises(GateFailed, match=r"by the profile's rule approval\.unattended=refuse"):
         run("approval={above_dollars: 1, before_promotion: false, unattended: refuse, wait_s: 60}")
     assert dispatched == []
     run("approval={above_dollars: 1, before_promotion: false, unattended: approve, wait_s: 60}")
-    assert len(dispatched) == len(PHASES)
+    assert len(dispatched) == len(NAMES)
 
 
 def test_every_phase_is_given_the_profile(dispatched: list[tuple[str, str, tuple[Any, ...]]]) -> None:

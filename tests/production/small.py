@@ -9,7 +9,7 @@ from pathlib import Path
 from blocks import store
 from blocks.records import Artifact
 from blocks.storage.home import configure_prefect, home
-from deployments.terminal.leaving import catch_sigterm, leave
+from deployments.terminal.shutdown import catch_sigterm, leave
 from tasks.step import step
 
 SECONDS = 0.4

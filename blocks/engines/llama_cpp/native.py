@@ -7,13 +7,15 @@ server.
 
 import ctypes
 import functools
+import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from blocks.models import template
+from blocks.models import chat_frame, vocabulary
+from blocks.models.template import Template
 from configs.errors import BadInput, CogumiError
 
 MAGIC = b"GGUF"
@@ -67,6 +69,13 @@ def library() -> Any:
         "llama_model_n_layer": (integer, [pointer]),
         "llama_model_get_vocab": (pointer, [pointer]),
         "llama_vocab_n_tokens": (integer, [pointer]),
+        "llama_vocab_get_text": (text, [pointer, integer]),
+        "llama_vocab_is_control": (ctypes.c_bool, [pointer, integer]),
+        "llama_vocab_is_eog": (ctypes.c_bool, [pointer, integer]),
+        "llama_vocab_bos": (integer, [pointer]),
+        "llama_vocab_eos": (integer, [pointer]),
+        "llama_vocab_pad": (integer, [pointer]),
+        "llama_model_meta_val_str": (integer, [pointer, text, ctypes.c_char_p, ctypes.c_size_t]),
         "llama_init_from_model": (pointer, [pointer, _Params]),
         "llama_free": (None, [pointer]),
         "llama_set_n_threads": (None, [pointer, integer, integer]),
@@ -106,7 +115,7 @@ class Model:
     """A loaded GGUF file; ``vocabulary_only`` loads no weights. Free it with :meth:`close`."""
 
     def __init__(self, path: Path, *, vocabulary_only: bool) -> None:
-        self.lib = library()
+        self.lib, self.path = library(), path
         params = self.lib.llama_model_default_params()
         params.raw[_VOCAB_ONLY] = vocabulary_only
         self.pointer = self.lib.llama_model_load_from_file(str(check(path)).encode(), params)
@@ -122,14 +131,54 @@ class Model:
         self._vocabulary = self.lib.llama_model_get_vocab(self.pointer)
         self.n_vocab: int = self.lib.llama_vocab_n_tokens(self._vocabulary)
 
-    def tokenize(self, rendered: str) -> list[int]:
+    @functools.cached_property
+    def template(self) -> Template:
+        """The chat format of the file.
+
+        Raises:
+            BadInput: as :meth:`blocks.models.template.Template.of`.
+        """
+        tokens = [self._text(token) for token in range(self.n_vocab)]
+        control = [token for token in range(self.n_vocab) if self.lib.llama_vocab_is_control(self._vocabulary, token)]
+        special = {
+            f"{role}_token": tokens[token]
+            for role in ("bos", "eos", "pad")
+            if (token := getattr(self.lib, f"llama_vocab_{role}")(self._vocabulary)) >= 0
+        }
+        ends = [token for token in range(self.n_vocab) if self.lib.llama_vocab_is_eog(self._vocabulary, token)]
+        return chat_frame.derive(
+            chat_frame.Source(
+                where=self.path,
+                jinja=self.field("tokenizer.chat_template"),
+                control=frozenset(tokens[token] for token in control),
+                special=special,
+                stops=tuple(tokens[token] for token in ends),
+                reading=vocabulary.reading_of_gguf(self.field, tokens, self.path),
+            )
+        )
+
+    def field(self, name: str) -> str | None:
+        """A text, number or truth value of the file's metadata, as llama.cpp writes it; None where it has none."""
+        space = ctypes.create_string_buffer(vocabulary.LARGEST_TEMPLATE)
+        size = self.lib.llama_model_meta_val_str(self.pointer, name.encode(), space, len(space))
+        return space.value.decode("utf-8", "replace") if size >= 0 else None
+
+    def tokenize(self, rendered: str, *, goes_on: bool = False) -> list[int]:
         """Token ids of a string in the chat format: its control tokens, and all else as ordinary text; none is
-        added."""
-        return template.token_ids(
+        added. ``goes_on``: it is an answer, which goes on where a prompt ended."""
+        return self.template.token_ids(
             [rendered],
             lambda token: self._ids(token, special=True)[0],
-            lambda texts: [self._ids(text, special=False) for text in texts],
+            lambda texts: [self._ids(self._composed(text), special=False) for text in texts],
+            goes_on=goes_on,
         )[0]
+
+    def _composed(self, text: str) -> str:
+        return unicodedata.normalize("NFC", text) if self.template.reading.nfc else text
+
+    def _text(self, token: int) -> str:
+        found: bytes = self.lib.llama_vocab_get_text(self._vocabulary, token)
+        return found.decode("utf-8", "replace")
 
     def _ids(self, text: str, *, special: bool) -> list[int]:
         """llama.cpp's token ids of ``text``; ``special`` reads special tokens in it as such."""

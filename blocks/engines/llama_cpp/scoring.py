@@ -70,7 +70,7 @@ class Scorer:
             BadInput: an empty prompt, or a pair longer than the context.
         """
         for number, (prompt, answer) in enumerate(pairs):
-            before, after = self._ids(prompt), self._ids(answer)
+            before, after = self._ids(prompt), self._ids(answer, goes_on=True)
             if not before:
                 raise BadInput(f"pair {number}: the prompt is empty; begin it with the chat format's opening token")
             if len(before) + len(after) > self._length:
@@ -84,5 +84,5 @@ class Scorer:
             logits = self._context.logits([*before, *after[:-1]], len(before) - 1)
             yield Scored(logits, np.asarray(after))
 
-    def _ids(self, text: str | Sequence[int]) -> list[int]:
-        return self._model.tokenize(text) if isinstance(text, str) else list(text)
+    def _ids(self, text: str | Sequence[int], *, goes_on: bool = False) -> list[int]:
+        return self._model.tokenize(text, goes_on=goes_on) if isinstance(text, str) else list(text)

@@ -19,6 +19,7 @@ from typing import Any, Literal
 
 from blocks.engines.llama_cpp.completion import Completion, read, refuse_error
 from blocks.engines.llama_cpp.native import Model, check, library
+from blocks.models.template import Template
 from configs.errors import BadInput, CogumiError
 
 log = logging.getLogger("cogumi.llama_cpp")
@@ -120,6 +121,11 @@ class LlamaCpp:
         server.handle_completions({"prompt": [0], "n_predict": 1})
         return server
 
+    @property
+    def template(self) -> Template:
+        """The model's chat format."""
+        return self._vocabulary.template
+
     def tokenize(self, text: str) -> list[int]:
         """Token ids of chat-format text, none added."""
         return self._vocabulary.tokenize(text)
@@ -138,7 +144,7 @@ class LlamaCpp:
         """Answer every prompt, as many at a time as there are slots; in the order of the prompts.
 
         Args:
-            prompts: chat-format text (blocks.models.template.prompt) or token ids.
+            prompts: chat-format text (Template.prompt) or token ids.
             max_tokens: longest answer, tokens.
             adapter: name of a loaded adapter; None is the base model.
             temperature: 0 is greedy.
@@ -153,7 +159,14 @@ class LlamaCpp:
         ids = [self._prompt(number, prompt) for number, prompt in enumerate(prompts)]
         if not ids:
             return []
-        request = self._request(ids if len(ids) > 1 else ids[0], max_tokens, adapter, temperature, stop, seed)
+        request = self._request(
+            prompt=ids if len(ids) > 1 else ids[0],
+            max_tokens=max_tokens,
+            adapter=adapter,
+            temperature=temperature,
+            stop=stop,
+            seed=seed,
+        )
         if logprobs and self._draft is None:
             request["n_probs"] = request["logprobs"] = 1
         started = time.monotonic()
@@ -175,7 +188,14 @@ class LlamaCpp:
         Raises:
             BadInput: as in :meth:`complete`.
         """
-        request = self._request(self._prompt(0, prompt), max_tokens, adapter, temperature, stop, seed)
+        request = self._request(
+            prompt=self._prompt(0, prompt),
+            max_tokens=max_tokens,
+            adapter=adapter,
+            temperature=temperature,
+            stop=stop,
+            seed=seed,
+        )
         request |= {"stream": True, "cache_prompt": not self._adapters}
         pieces: queue.SimpleQueue[str | BaseException | None] = queue.SimpleQueue()
         left = threading.Event()

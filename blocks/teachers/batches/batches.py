@@ -185,7 +185,16 @@ class Batches:
         """The end of a call by its line. Whatever a line does to whoever reads it, it is a fault of this call."""
         try:
             if isinstance(reply, Reply):
-                return answered(self._till, self._seat, call.key, call.number, call.reserved, 0, reply, batch=True)
+                return answered(
+                    till=self._till,
+                    seat=self._seat,
+                    key=call.key,
+                    number=call.number,
+                    worst=call.reserved,
+                    retries=0,
+                    reply=reply,
+                    batch=True,
+                )
         except Exception as error:
             reply = unexpected(error, "a line of the batch")
         fault = reply if isinstance(reply, Fault) else Fault("retry", "the batch ended without it")

@@ -14,12 +14,12 @@ from pydantic import BaseModel
 from blocks.journal.budget import to_dollars
 from blocks.journal.journal import ANSWERED, REJECTED, Journal, Row
 from blocks.models.template import Message
+from blocks.own_loop import apart
 from blocks.progress import progress
 from blocks.records import CallRef, Record
 from blocks.teachers.calling import live_sessions
 from blocks.teachers.calling.items import CUT_OFF, Item, Made, Unmade
 from blocks.teachers.calling.items import key as key_of_request
-from blocks.teachers.calling.own_loop import apart
 from blocks.teachers.calling.refusals import reopen
 from blocks.teachers.calling.session import Session
 from blocks.teachers.replies.parsing import parse
@@ -94,12 +94,12 @@ def ask(requests: Sequence[Request], role: str, teachers: Teachers) -> list[Answ
     chain = [teachers.models[name] for name in teachers.roles[role]]
     items = [
         Item(
-            r.purpose,
-            r.messages,
-            r.max_tokens,
-            r.temperature,
-            r.attempt,
-            tuple(key_of_request(model, r.messages, r.max_tokens, r.temperature, r.attempt) for model in chain),
+            purpose=r.purpose,
+            messages=r.messages,
+            max_tokens=r.max_tokens,
+            temperature=r.temperature,
+            attempt=r.attempt,
+            keys=tuple(key_of_request(model, r.messages, r.max_tokens, r.temperature, r.attempt) for model in chain),
         )
         for r in requests
     ]

@@ -77,13 +77,13 @@ class Seat:
         """The request as this teacher takes it."""
         temperature = item.temperature if self.settings.temperature else None
         return Call(
-            self.settings.model,
-            item.messages,
-            item.max_tokens,
-            temperature,
-            item.attempt,
-            self.settings.options,
-            idempotency_key,
+            model=self.settings.model,
+            messages=item.messages,
+            max_tokens=item.max_tokens,
+            temperature=temperature,
+            attempt=item.attempt,
+            options=self.settings.options,
+            idempotency_key=idempotency_key,
         )
 
     def worst(self, item: Item, *, batch: bool) -> int:

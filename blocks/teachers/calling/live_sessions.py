@@ -11,6 +11,7 @@ from pathlib import Path
 from sqlalchemy import Connection, delete, insert, select, update
 
 from blocks.journal.journal import Journal, clock, hits, sessions
+from blocks.processes import started
 
 DEAD_SECONDS = 90.0
 """A session on another machine that has not written for so long is dead."""
@@ -78,9 +79,5 @@ def host() -> str:
 
 def process(number: int) -> str | None:
     """``number:start time`` of a living process on Linux, which tells it from a later one with the same number."""
-    try:
-        stat = Path(f"/proc/{number}/stat").read_text()
-    except OSError:
-        return None
-    fields = stat.rpartition(")")[2].split()
-    return None if fields[0] in "ZX" else f"{number}:{fields[19]}"
+    since = started(number)
+    return None if since is None else f"{number}:{since}"

@@ -87,7 +87,15 @@ async def _try(item: Item, seat: Seat, till: Till, claimed: Granted, tries: _Tri
                 sent = True
                 reply = await _complete(item, seat, claimed.name)
                 seat.answered = max(seat.answered, ticket)
-                return answered(till, seat, key, claimed.number, worst, tries.retries, reply), None
+                return answered(
+                    till=till,
+                    seat=seat,
+                    key=key,
+                    number=claimed.number,
+                    worst=worst,
+                    retries=tries.retries,
+                    reply=reply,
+                ), None
             except Fault as found:
                 fault, sent = found, False
             fault.reason = redact(fault.reason, till.secrets)

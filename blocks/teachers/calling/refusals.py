@@ -26,7 +26,19 @@ def declined(reason: str, teacher: TeacherModel) -> str:
 def for_now(key: str, name: str, teacher: TeacherModel, fault: Fault) -> Row:
     """A refusal that counts in this run only: the journal has failed or lost calls, and the next run asks again."""
     reason = f"unreadable: {fault.reason}" if fault.unreadable else declined(fault.reason, teacher)
-    return Row(key, 0, name, teacher.model, REJECTED, 0, 0, 0, 0, "", reason)
+    return Row(
+        key=key,
+        number=0,
+        teacher=name,
+        model=teacher.model,
+        state=REJECTED,
+        price=0,
+        prompt_tokens=0,
+        cached_tokens=0,
+        completion_tokens=0,
+        text="",
+        reject=reason,
+    )
 
 
 def answers_others(journal: Journal, account: str, name: str, teacher: TeacherModel, role: str) -> bool:

@@ -9,13 +9,13 @@ import uuid
 from collections.abc import Callable, Sequence
 
 from blocks.journal.journal import ANSWERED, REJECTED, Journal
+from blocks.own_loop import GRACE_S
 from blocks.teachers import provider
 from blocks.teachers.batches.batches import Batches
 from blocks.teachers.calling import live_sessions, refusals, repeats
 from blocks.teachers.calling.faults import Fault
 from blocks.teachers.calling.items import Item, Made, Seat, Unmade
 from blocks.teachers.calling.one_call import ask_one
-from blocks.teachers.calling.own_loop import GRACE_S
 from blocks.teachers.keys import key_of
 from blocks.teachers.limits.prefect_limits import PrefectLimits
 from blocks.teachers.limits.rates import Rate

@@ -222,7 +222,9 @@ class _Moment:
         number = len(known) + 1
         name = None
         if known or claim.repeat_s:
-            name = repeats.name(self.db, self.now, claim.key, number, claim.scope, claim.repeat_s)
+            name = repeats.name(
+                db=self.db, now=self.now, key=claim.key, number=number, scope=claim.scope, seconds=claim.repeat_s
+            )
         self.intents.append(
             {
                 "key": claim.key,

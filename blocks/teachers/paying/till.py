@@ -239,15 +239,15 @@ def _billed(seat: Seat, reply: Reply, worst: int, batch: bool) -> tuple[Usage | 
 def row(end: Settle, seat: Seat) -> Row:
     """A settled call as the journal would tell it."""
     return Row(
-        end.key,
-        end.number,
-        seat.name,
-        seat.settings.model,
-        end.state,
-        end.price,
-        end.prompt_tokens,
-        end.cached_tokens,
-        end.completion_tokens,
-        end.text,
-        end.reject,
+        key=end.key,
+        number=end.number,
+        teacher=seat.name,
+        model=seat.settings.model,
+        state=end.state,
+        price=end.price,
+        prompt_tokens=end.prompt_tokens,
+        cached_tokens=end.cached_tokens,
+        completion_tokens=end.completion_tokens,
+        text=end.text,
+        reject=end.reject,
     )

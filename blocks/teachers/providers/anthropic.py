@@ -12,7 +12,7 @@ import anthropic
 import httpx2
 
 from blocks.teachers.calling.bounded import for_tokens, http
-from blocks.teachers.calling.faults import Fault, from_status, unexpected, unreadable
+from blocks.teachers.calling.faults import Fault, from_status, unreadable
 from blocks.teachers.provider import Call, Reply, provider
 from blocks.teachers.providers._batch_lines import Results, expect, identity, read_lines
 from blocks.teachers.replies import chat
@@ -167,12 +167,7 @@ def read(found: Any) -> Reply:
     Raises:
         Fault: it is an error in a 200, broken off, or not in the format.
     """
-    try:
-        return _read(found)
-    except Fault:
-        raise
-    except Exception as error:
-        raise unexpected(error, "the answer") from None
+    return chat.strictly(_read, found)
 
 
 def _read(found: Any) -> Reply:

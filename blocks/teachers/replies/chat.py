@@ -66,18 +66,23 @@ def decoded(content: bytes) -> Any:
         raise unreadable("the answer is not JSON") from None
 
 
+def strictly(read: Callable[[Any], Reply], found: Any) -> Reply:
+    """Read an answer; a Fault for whatever goes wrong with it, since a provider may send anything."""
+    try:
+        return read(found)
+    except Fault:
+        raise
+    except Exception as error:
+        raise unexpected(error, "the answer") from None
+
+
 def read(found: Any) -> Reply:
     """A chat.completions response as a reply.
 
     Raises:
         Fault: it is an error in a 200, broken off, or not in the format.
     """
-    try:
-        return _read(found)
-    except Fault:
-        raise
-    except Exception as error:
-        raise unexpected(error, "the answer") from None
+    return strictly(_read, found)
 
 
 def _read(found: Any) -> Reply:

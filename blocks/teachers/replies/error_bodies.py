@@ -104,7 +104,7 @@ _RATE_WORDS = _any(r"\b(tokens|requests) per (min|minute|day|hour)|\b[tr]p[md]\b
 
 def told(body: Any) -> tuple[str, str]:
     """The code and the words of an error's body, where it has them; the words are one line."""
-    codes, words = _found(body)
+    codes, words = _codes_and_words(body)
     named = [code for code in codes if not code.isdecimal()] or codes
     return named[0] if named else "", ": ".join(words)[:_LENGTH]
 
@@ -115,7 +115,7 @@ def whose(body: Any, *, limited: bool) -> Whose | None:
 
     A code counts before words, since words may repeat what was asked.
     """
-    codes, words = _found(body)
+    codes, words = _codes_and_words(body)
     lower, said = [code.lower() for code in codes], " ".join(words)[:_LENGTH].lower()
     if any(_REQUEST_CODES.fullmatch(code) for code in lower):
         return "request"
@@ -159,7 +159,7 @@ def is_page(body: Any) -> bool:
     )
 
 
-def _found(body: Any) -> tuple[list[str], list[str]]:
+def _codes_and_words(body: Any) -> tuple[list[str], list[str]]:
     codes: list[str] = []
     words: list[str] = []
     _walk(body, codes, words, 0)

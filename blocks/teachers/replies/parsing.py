@@ -53,7 +53,7 @@ def parse(text: str, model: type[M]) -> tuple[M | None, str | None]:
     """The JSON object in ``text`` that fits ``model``, and otherwise why none does."""
     objects: list[Any] = []
     text = text.replace("\0", "\ufffd")
-    answer = text if reasoning.answer_of(text) == text else reasoning.answer_of(_held(text, objects))
+    answer = text if reasoning.answer_of(text) == text else reasoning.answer_of(_without_objects(text, objects))
     if not answer.strip() and text.strip():
         return None, "reasoning without an answer"
     reason = None
@@ -114,7 +114,7 @@ Points = Annotated[float, BeforeValidator(_points)]
 """A score within a scale, half points included."""
 
 
-def _held(text: str, objects: list[Any]) -> str:
+def _without_objects(text: str, objects: list[Any]) -> str:
     """The text with every object that parses put away, so that tags within it are not taken for reasoning's."""
     parts, at = [], 0
     for start, end, written in _objects(text):

@@ -111,17 +111,17 @@ def spent(journal: Journal, teachers: Teachers, role: str, over: Sequence[int]) 
             select(func.coalesce(func.sum(calls.c.price), 0), func.coalesce(func.sum(calls.c.reserved), 0)).where(*mine)
         ).one()
     rest = sum(over)
-    usual = f", about ${_shown(to_dollars(rest * int(paid) // int(reserved)))} at the prices so far" if reserved else ""
-    held = f" (${_shown(to_dollars(account.reserved))} of it held by calls in flight)" if account.reserved else ""
+    usual = f", about ${_cents(to_dollars(rest * int(paid) // int(reserved)))} at the prices so far" if reserved else ""
+    held = f" (${_cents(to_dollars(account.reserved))} of it held by calls in flight)" if account.reserved else ""
     return BudgetSpent(
-        f"budget {teachers.account}: ${_shown(to_dollars(account.spent + account.reserved))}{held} of the cap of "
-        f"${_shown(teachers.cap_dollars)} are spent; "
-        f"{len(over)} calls for {role} remain, at most ${_shown(to_dollars(rest))}{usual}; everything answered is "
+        f"budget {teachers.account}: ${_cents(to_dollars(account.spent + account.reserved))}{held} of the cap of "
+        f"${_cents(teachers.cap_dollars)} are spent; "
+        f"{len(over)} calls for {role} remain, at most ${_cents(to_dollars(rest))}{usual}; everything answered is "
         "kept: raise teachers.cap_dollars and run again"
     )
 
 
-def _shown(amount: Decimal) -> str:
+def _cents(amount: Decimal) -> str:
     """Dollars for people: cents, or six places where cents would hide them."""
     return f"{amount:.2f}" if amount >= 1 or amount == 0 else f"{amount:.6f}"
 
@@ -134,7 +134,7 @@ def markdown(found: Sequence[TeacherSummary]) -> str:
     rows = [
         f"| {t.teacher} | {t.calls} | {t.journal_hits} | {t.retries} | {t.lost} | {t.prompt_tokens} | "
         f"{t.cached_tokens} | {t.completion_tokens} "
-        f"| ${_shown(t.spent)} | ${_shown(t.unsure)} | ${_shown(t.reserved)} |\n"
+        f"| ${_cents(t.spent)} | ${_cents(t.unsure)} | ${_cents(t.reserved)} |\n"
         for t in found
     ]
     reasons = [

@@ -114,8 +114,8 @@ def check_server(api: str) -> None:
             f"--api {quoted(named)}: write the address that `cogumi up` printed, such as http://host:4200/api"
         )
     try:
-        good, code, date = _asked(f"{api}/health")
-        allowed = _asked(f"{api}/version", _login())[1] if good else code
+        good, code, date = _get(f"{api}/health")
+        allowed = _get(f"{api}/version", _login())[1] if good else code
     except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
         advice = "start one there with: cogumi up --host ADDRESS"
         raise BadInput(
@@ -142,7 +142,7 @@ def check_server(api: str) -> None:
         )
 
 
-def _asked(url: str, auth: tuple[str, str] | None = None) -> tuple[bool, int, str | None]:
+def _get(url: str, auth: tuple[str, str] | None = None) -> tuple[bool, int, str | None]:
     """Whether all is well, the status and the date. What else is sent is of no interest, and may have no end."""
     with httpx.stream("GET", url, timeout=10, auth=auth) as answered:
         return answered.is_success, answered.status_code, answered.headers.get("Date")

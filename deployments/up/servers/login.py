@@ -10,6 +10,7 @@ import secrets
 from pathlib import Path
 
 from blocks.storage.home import home, keep_private
+from blocks.storage.whole_files import replace
 from configs.errors import BadInput
 
 SERVER, CLIENT = (
@@ -63,10 +64,6 @@ def random() -> str:
 
 
 def _make() -> str:
-    login, new = random(), file().with_suffix(".new")
-    new.unlink(missing_ok=True)
-    handle = os.open(new, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-    with os.fdopen(handle, "w") as stream:
-        stream.write(f"{login}\n")
-    new.replace(file())
+    login = random()
+    replace(file(), f"{login}\n".encode(), mode=0o600)
     return login

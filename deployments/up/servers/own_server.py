@@ -8,7 +8,6 @@ Not here: ``cogumi up`` (up.py).
 """
 
 import contextlib
-import ctypes
 import logging
 import os
 import signal
@@ -24,6 +23,7 @@ from typing import Any, Protocol
 
 import httpx
 
+from blocks.processes import end_with_parent
 from blocks.storage.home import home, no_room, private_folder, private_opener
 from configs.errors import BadInput, CogumiError
 from deployments.up.servers import guard, login
@@ -37,7 +37,6 @@ NO_LOGIN = (
 RESTARTS = 3
 LOG = "run-server.log"
 log = logging.getLogger("cogumi.server")
-_PR_SET_PDEATHSIG = 1
 _own: "Temporary | None" = None
 
 
@@ -261,9 +260,7 @@ def writes_at_once() -> None:
 
 
 def _serve(port: int, parent: int) -> None:
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        return  # it died before the line above
+    end_with_parent(signal.SIGKILL, parent)
     import uvicorn
     from prefect.server.api.server import create_app
 

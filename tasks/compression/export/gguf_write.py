@@ -5,6 +5,7 @@ Not here: adapters (adapter_to_gguf.py), packing for transport (zstd.py).
 """
 
 import math
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from blocks.models.gguf_layout import gguf_names, permute, rope_frequencies, rot
 from blocks.progress import progress
 from blocks.records import Artifact
 from configs.errors import BadInput
-from tasks.compression.export.mixtures import file_type, tensor_type
+from tasks.compression.export.mixtures import file_type, intended_type, tensor_type
 from tasks.compression.export.quantiser import block_bytes, quantise
 from tasks.compression.export.vocabulary import write_vocabulary
 from tasks.step import step
@@ -23,6 +24,8 @@ from tasks.step import step
 if TYPE_CHECKING:
     import numpy as np
     from gguf import GGUFWriter
+
+FALLBACK = "fallback_"  # begins the names of such metrics
 
 
 @step(version=1)
@@ -41,14 +44,19 @@ def to_gguf(model: Artifact, quantisation: str, importance: Artifact | None = No
         Checkpoint(model_folder(model)) as checkpoint,
     ):
         weights = {} if importance is None else _importance(importance)
-        write(checkpoint, folder.path / "model.gguf", quantisation, weights)
+        folder.metrics.update(write(checkpoint, folder.path / "model.gguf", quantisation, weights))
         size, parameters = (folder.path / "model.gguf").stat().st_size, checkpoint.parameters()
         folder.metrics.update(parameters=parameters, megabytes=size / 1e6, bits_per_parameter=8 * size / parameters)
     return folder.artifact
 
 
-def write(checkpoint: Checkpoint, path: Path, quantisation: str, importance: "dict[str, np.ndarray]") -> None:
-    """Write the checkpoint to ``path``. ``importance`` maps Hugging Face weight names to (inputs,) float arrays."""
+def write(checkpoint: Checkpoint, path: Path, quantisation: str, importance: "dict[str, np.ndarray]") -> Counter[str]:
+    """Write the checkpoint to ``path``. ``importance`` maps Hugging Face weight names to (inputs,) float arrays.
+
+    Returns:
+        Metrics: how many tensors were written in another type than the mixture's, as the blocks of that do not divide
+        their rows; a metric for every pair of types, none where all fit.
+    """
     from gguf import GGUFWriter
     from gguf.constants import GGML_QUANT_VERSION, GGMLQuantizationType
 
@@ -61,17 +69,18 @@ def write(checkpoint: Checkpoint, path: Path, quantisation: str, importance: "di
     write_vocabulary(writer, checkpoint.folder, config["vocab_size"])
     names = tensor_names(checkpoint)
     rope = rope_frequencies(config)
-    kinds = {}
+    kinds, fallbacks = {}, Counter[str]()
     for source, target in names.items():
         shape = checkpoint.shape(source)
-        kinds[source] = tensor_type(
-            quantisation,
-            target,
-            shape,
-            n_layers=config["num_hidden_layers"],
-            tied="lm_head.weight" not in names,
-            weighed=bool(importance),
-        )
+        about: dict[str, Any] = {
+            "n_layers": config["num_hidden_layers"],
+            "tied": "lm_head.weight" not in names,
+            "weighed": bool(importance),
+        }
+        kinds[source] = tensor_type(quantisation, target, shape, **about)
+        intended = intended_type(quantisation, target, shape, **about)
+        if kinds[source] is not intended:
+            fallbacks[f"{FALLBACK}{intended.name}_as_{kinds[source].name}"] += 1
         writer.add_tensor_info(target, shape, _float32(), block_bytes(kinds[source], math.prod(shape)), kinds[source])
     if rope is not None:
         writer.add_tensor_info("rope_freqs.weight", rope.shape, rope.dtype, rope.nbytes, GGMLQuantizationType.F32)
@@ -85,6 +94,7 @@ def write(checkpoint: Checkpoint, path: Path, quantisation: str, importance: "di
     if rope is not None:
         writer.write_tensor_data(rope)
     writer.close()
+    return fallbacks
 
 
 def tensor_names(checkpoint: Checkpoint) -> dict[str, str]:

@@ -6,10 +6,10 @@ Not here: which tensor gets which type (mixtures.py), dequantisation (the gguf w
 
 import ctypes
 import functools
-import os
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
+from blocks.cores import cores
 from configs.errors import BadInput, CogumiError
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def quantise(rows: "np.ndarray", kind: "GGMLQuantizationType", importance: "np.n
             raise BadInput("the weights hold NaN or infinity; the model is broken, train or prune it again")
         _chunk(piece, kind, out[start : start + per_chunk], weight)
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(cores()) as pool:
         list(pool.map(one, range(0, n, per_chunk)))
     return out
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from blocks import store
+from blocks.cores import at_most
 from blocks.models import gguf_file
 from blocks.progress import progress
 from blocks.records import Artifact
@@ -51,7 +52,9 @@ def pack(artifacts: list[Artifact], settings: Packing) -> Artifact:
         with progress("packing", sum(path.stat().st_size for path in files)) as advance:
             for number, (artifact, path, plan) in enumerate(zip(artifacts, files, plans, strict=True)):
                 with (made.path / f"{number}.zst").open("wb") as out:
-                    runs, sha = _write(path, plan, out, settings, dictionary, advance)
+                    runs, sha = _write(
+                        path=path, plan=plan, out=out, settings=settings, dictionary=dictionary, advance=advance
+                    )
                 packed.append(
                     Packed(
                         name=path.name,
@@ -244,15 +247,15 @@ def _write(
         return zstandard.ZstdCompressor(level=settings.level, dict_data=trained).compress(split(*piece))
 
     runs = []
-    with ThreadPoolExecutor(settings.threads) as pool:
+    threads = at_most(settings.threads)
+    with ThreadPoolExecutor(threads) as pool:
         for start, size, width in plan:
             sizes: list[int] = []
             step_bytes = packing_list.piece(width)
             positions = range(start, start + size, step_bytes)
-            for group in range(0, len(positions), settings.threads):
+            for group in range(0, len(positions), threads):
                 pieces = [
-                    _read(path, at, min(step_bytes, start + size - at))
-                    for at in positions[group : group + settings.threads]
+                    _read(path, at, min(step_bytes, start + size - at)) for at in positions[group : group + threads]
                 ]
                 for piece, compressed in zip(pieces, pool.map(one, [(piece, width) for piece in pieces]), strict=True):
                     sha.update(piece)

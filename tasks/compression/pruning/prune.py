@@ -51,10 +51,22 @@ def prune(
     }
     with store.create("model", parents=[model, dataset], settings=described) as made:
         if settings.method == "magnitude":
-            changed = _smallest(folder, _shares(folder, dataset, sparsity, settings, calibration, seed))
+            changed = _smallest(
+                folder,
+                _shares(
+                    folder=folder,
+                    dataset=dataset,
+                    sparsity=sparsity,
+                    settings=settings,
+                    calibration=calibration,
+                    seed=seed,
+                ),
+            )
         else:
             rows = packed(dataset, folder, calibration, seed)
-            shares = _shares(folder, dataset, sparsity, settings, calibration, seed)
+            shares = _shares(
+                folder=folder, dataset=dataset, sparsity=sparsity, settings=settings, calibration=calibration, seed=seed
+            )
             decoder = config["architectures"][0].replace("ForCausalLM", "DecoderLayer")
             pruned = oneshot(folder, [_modifier(settings, shares, decoder)], rows, calibration.batch)
             state = pruned.state_dict()

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from blocks import store
 from blocks.models.checkpoint import Checkpoint, model_folder, prunable, write_changed
+from blocks.models.encoding import Conversation
 from blocks.models.load import load_model
 from blocks.progress import progress
 from blocks.records import Artifact
 from configs.errors import BadInput, CogumiError
 from configs.phases.compression import MaskedLora, Recovery
-from tasks.compression.calibration import IGNORE, Conversation, conversations, padded
+from tasks.compression.calibration import IGNORE, conversations, padded
 from tasks.compression.pruning.prune import zero_share
 from tasks.step import step
 
@@ -129,7 +130,9 @@ def _train_all(
             for name, mask in masks.items():
                 weights[name].mul_(mask)
 
-    _optimise(model, teacher, batches, settings, list(weights.values()), hold)
+    _optimise(
+        model=model, teacher=teacher, batches=batches, settings=settings, weights=list(weights.values()), after=hold
+    )
     return {name: weight.detach() for name, weight in weights.items()}
 
 
@@ -150,7 +153,7 @@ def _train_lora(
     for module in modules.values():
         parametrize.register_parametrization(module, "weight", update(module.weight, lora), unsafe=True)
         trained.extend(one for one in module.parametrizations.weight[0].parameters())
-    _optimise(model, teacher, batches, settings, trained, lambda: None)
+    _optimise(model=model, teacher=teacher, batches=batches, settings=settings, weights=trained, after=lambda: None)
     changed = {}
     for name, module in modules.items():
         parametrize.remove_parametrizations(module, "weight", leave_parametrized=True)

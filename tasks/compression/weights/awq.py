@@ -16,7 +16,8 @@ from blocks import store
 from blocks.estimates.hardware import refuse_missing
 from blocks.models import model_config
 from blocks.models.checkpoint import Checkpoint, model_folder, write_changed
-from blocks.models.load import load_model, load_tokenizer
+from blocks.models.encoding import load_tokenizer
+from blocks.models.load import load_model
 from blocks.records import Artifact
 from configs.errors import BadInput, GateFailed
 from configs.phases.compression import Awq, Calibration

@@ -8,12 +8,13 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 
 from blocks import store
+from blocks.cores import at_most
 from blocks.records import Artifact, Example
 from configs.phases.filtering import Filters
 from tasks.data import rows
 from tasks.data.clean.filters.table import TABLE, objection
 from tasks.data.clean.filters.text import Text
-from tasks.data.plain.processes import pool, processors
+from tasks.data.plain.processes import pool
 from tasks.data.tokens import counter
 from tasks.step import step
 
@@ -53,7 +54,7 @@ def filter_examples(examples: list[Artifact], settings: Filters, tokenizer: str)
 
 def judge_texts(texts: Sequence[Text], settings: Filters, tokenizer: str) -> list[Objection]:
     """Every text's first objection, in order; in several processes where there is enough to do."""
-    workers = processors(settings.workers)
+    workers = at_most(settings.workers)
     if workers == 1 or len(texts) < POOL_FROM:
         return judge_chunk(texts, settings=settings, tokenizer=tokenizer)
     chunks = [texts[i : i + CHUNK] for i in range(0, len(texts), CHUNK)]

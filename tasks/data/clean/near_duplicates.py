@@ -7,12 +7,12 @@ the same with plain files (commands/dedup.py). Not here: how they are found (ded
 from collections.abc import Sequence
 
 from blocks import store
+from blocks.cores import at_most
 from blocks.records import Artifact
 from configs.phases.data import NearDuplicates
 from tasks.data import rows
 from tasks.data.dedup.near import Dedup, deduplicate
 from tasks.data.dedup.text import folded
-from tasks.data.plain.processes import processors
 from tasks.step import step
 
 
@@ -63,6 +63,6 @@ def find(texts: Sequence[str], qualities: Sequence[float] | None, settings: Near
         rows=settings.rows,
         linkage=settings.linkage,
         seed=seed,
-        threads=processors(settings.threads),
+        threads=at_most(settings.threads),
         fold=settings.fold,
     )

@@ -32,17 +32,17 @@ def bfcl(rows: Iterable[Row]) -> Iterator[Pair | str]:
         if "ground_truth" in row:
             answers[name] = row["ground_truth"]
         elif "irrelevance" in name:
-            yield usable(lambda row=row: Pair(_asked(row), NO_CALL))  # type: ignore[misc]
+            yield usable(lambda row=row: Pair(_question(row), NO_CALL))  # type: ignore[misc]
             continue
         else:
             questions[name] = row
         if name in questions and name in answers:
-            yield usable(lambda name=name: Pair(_asked(questions.pop(name)), _calls(answers.pop(name))))  # type: ignore[misc]
+            yield usable(lambda name=name: Pair(_question(questions.pop(name)), _calls(answers.pop(name))))  # type: ignore[misc]
     for _ in questions:
         yield "a question without its calls"
 
 
-def _asked(row: Row) -> str:
+def _question(row: Row) -> str:
     """The user's words below the functions on offer, as JSON."""
     functions = "\n".join(json.dumps(_without_none(function), ensure_ascii=False) for function in row["function"])
     said = [readable(message["content"]) for turn in row["question"] for message in turn if message["role"] == "user"]

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from blocks.progress import progress
+from blocks.storage.whole_files import whole
 from configs.errors import BadInput
 from tasks.data.dedup.lines import KINDS
 from tasks.data.dedup.near import Dedup, Linkage, Method, resolve
@@ -22,7 +23,6 @@ from tasks.data.dedup.parallel import Workers
 from tasks.data.dedup.parquet import ParquetRows
 from tasks.data.plain.json_text import dumps, parse
 from tasks.data.plain.packing.packed import packed
-from tasks.data.plain.whole import whole
 
 Sink = IO[bytes] | ParquetRows
 _USERS = (  # what whoever named the files can mend
@@ -75,7 +75,17 @@ def dedup_files(
         BadInput: a file or line that cannot be used, named; a full disk. ``output`` and ``pairs`` are unchanged then.
     """
     started = time.monotonic()
-    method = Method(threshold, shingle, permutations, bands, rows, linkage, seed, threads, fold)
+    method = Method(
+        threshold=threshold,
+        shingle=shingle,
+        permutations=permutations,
+        bands=bands,
+        rows=rows,
+        linkage=linkage,
+        seed=seed,
+        threads=threads,
+        fold=fold,
+    )
     method.check()
     inputs, output = [Path(path) for path in inputs], Path(output)
     for target in (output, pairs):
@@ -124,7 +134,13 @@ def _run(inputs: Sequence[Path], output: Path, pairs: Path | None, quality: str,
 
         whole = joined(described, how)
         result = resolve(
-            whole, np.concatenate([np.zeros(0), *qualities]), lines.line, read, method, workers, scratch=output.parent
+            described=whole,
+            qualities=np.concatenate([np.zeros(0), *qualities]),
+            tie=lines.line,
+            read=read,
+            method=method,
+            workers=workers,
+            scratch=output.parent,
         )
         kept = np.zeros(lines.count, np.bool_)
         kept[result.kept] = True

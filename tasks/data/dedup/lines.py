@@ -97,13 +97,13 @@ class Lines:
             kept.flush()
             self._files.append(
                 _File(
-                    path,
-                    kept.fileno(),
-                    (state.st_size, state.st_mtime_ns),
-                    first,
-                    _joined(begins),
-                    _joined(lengths),
-                    _joined(numbers),
+                    path=path,
+                    descriptor=kept.fileno(),
+                    state=(state.st_size, state.st_mtime_ns),
+                    first=first,
+                    begins=_joined(begins),
+                    lengths=_joined(lengths),
+                    numbers=_joined(numbers),
                 )
             )
 

@@ -110,7 +110,17 @@ def deduplicate(
     Raises:
         BadInput: a value outside its range, or qualities that are not one finite number per text.
     """
-    method = Method(threshold, shingle, permutations, bands, rows, linkage, seed, threads, fold)
+    method = Method(
+        threshold=threshold,
+        shingle=shingle,
+        permutations=permutations,
+        bands=bands,
+        rows=rows,
+        linkage=linkage,
+        seed=seed,
+        threads=threads,
+        fold=fold,
+    )
     method.check()
     if isinstance(texts, str) or not all(issubclass(kind, str) for kind in set(map(type, texts))):
         raise BadInput("dedup: texts are not a sequence of strings alone")
@@ -124,7 +134,14 @@ def deduplicate(
             lambda first: describe(chunk(texts[first : first + CHUNK], first, shingle, fold), how, out),
             range(0, len(texts), CHUNK),
         )
-        return resolve(out, qualities, texts.__getitem__, lambda rows: [texts[row] for row in rows], method, workers)
+        return resolve(
+            described=out,
+            qualities=qualities,
+            tie=texts.__getitem__,
+            read=lambda rows: [texts[row] for row in rows],
+            method=method,
+            workers=workers,
+        )
 
 
 def resolve(

@@ -53,7 +53,7 @@ def banding(permutations: int, bands: int, rows: int, shingle: int, seed: int) -
     draw = np.random.default_rng(seed)
     multiply, add = draw.integers(0, 2**32, size=(2, (permutations + 1) // 2), dtype=np.uint32)
     weigh = draw.integers(0, 2**64, size=permutations, dtype=np.uint64)
-    return Banding(multiply | np.uint32(1), add, weigh, bands, rows, shingle)
+    return Banding(multiply=multiply | np.uint32(1), add=add, weigh=weigh, bands=bands, rows=rows, shingle=shingle)
 
 
 def nothing_described(count: int, how: Banding) -> Described:

@@ -10,6 +10,7 @@ from itertools import chain
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
+from blocks.storage.whole_files import whole
 from configs.errors import BadInput
 from tasks.data.plain.arrays import Layout, elements, layout
 from tasks.data.plain.columnar import parquet, parquet_table
@@ -17,7 +18,6 @@ from tasks.data.plain.json_text import parse
 from tasks.data.plain.packing.packed import packed
 from tasks.data.plain.packing.unpacked import check, lines
 from tasks.data.plain.record import Plain, as_record
-from tasks.data.plain.whole import whole
 
 SUFFIXES = (
     ".jsonl",

@@ -33,9 +33,9 @@ def parse(line: bytes, where: str) -> Any:
         try:
             value = _exact(line)
         except (ValueError, RecursionError) as error:
-            raise BadInput(f"{where}: not JSON ({_told(line, error)}); every line is one JSON object") from None
+            raise BadInput(f"{where}: not JSON ({_reason(line, error)}); every line is one JSON object") from None
     except (ValueError, RecursionError) as error:
-        raise BadInput(f"{where}: not JSON ({_told(line, error)}); every line is one JSON object") from None
+        raise BadInput(f"{where}: not JSON ({_reason(line, error)}); every line is one JSON object") from None
     if too_deep(line, value):
         raise BadInput(f"{where}: lists and objects nested more than {DEEP} deep; flatten or leave out the field")
     return value
@@ -79,7 +79,7 @@ def _exact(line: bytes) -> Any:
     return json.loads(line.decode("utf-8"))
 
 
-def _told(line: bytes, error: Exception) -> str:
+def _reason(line: bytes, error: Exception) -> str:
     if isinstance(error, RecursionError):
         return f"nested more than {DEEP} deep"
     if isinstance(error, UnicodeDecodeError):

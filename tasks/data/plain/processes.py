@@ -4,20 +4,20 @@ however it ends.
 Not here: what they do.
 """
 
-import ctypes
 import os
 import signal
-import sys
 from concurrent.futures import Future, ProcessPoolExecutor
 from multiprocessing import get_context
 from typing import Any
 
-PR_SET_PDEATHSIG = 1
+from blocks.processes import end_with_parent
 
 
 def pool(workers: int) -> ProcessPoolExecutor:
     """Fresh interpreters: a copy of a process that runs threads (Prefect, torch) may hang."""
-    return _Quiet(workers, mp_context=get_context("spawn"), initializer=_die_with, initargs=(os.getpid(),))
+    return _Quiet(
+        workers, mp_context=get_context("spawn"), initializer=end_with_parent, initargs=(signal.SIGKILL, os.getpid())
+    )
 
 
 class _Quiet(ProcessPoolExecutor):
@@ -31,18 +31,3 @@ class _Quiet(ProcessPoolExecutor):
             return super().submit(*arguments, **named)
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def processors(wanted: int) -> int:
-    """As many processes or threads as are wanted, but no more than the machine has processors for."""
-    return max(
-        1, min(wanted, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
-    )
-
-
-def _die_with(parent: int) -> None:
-    """Ask the kernel to end this process with its parent: after a kill nobody else would."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:
-            os._exit(1)

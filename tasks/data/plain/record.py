@@ -81,7 +81,15 @@ def as_record(
         others = {key: value for key, value in row.items() if key not in _MADE}
         own = row["id"] if named is not None else fallback
         row, line = {"id": own, "prompt": prompt, "response": response, **others}, None
-    return Plain(fallback if named is None else named, prompt, response, row, line, cells, named is not None)
+    return Plain(
+        id=fallback if named is None else named,
+        prompt=prompt,
+        response=response,
+        row=row,
+        line=line,
+        cells=cells,
+        named=named is not None,
+    )
 
 
 def texts(row: Mapping[str, Any], between: str = "\n\n") -> tuple[str, str]:

@@ -33,7 +33,14 @@ class Malformed(ValueError):
 @step(version=1)
 def answer_easy(questions: Artifact, settings: Answering, tokenizer: str, teachers: Teachers) -> Artifact:
     """Ask for a direct answer to every easy question; an artifact of kind "examples"."""
-    return answer_all(questions, "easy", settings, tokenizer, teachers, direct)
+    return answer_all(
+        questions=questions,
+        difficulty="easy",
+        settings=settings,
+        tokenizer=tokenizer,
+        teachers=teachers,
+        take_apart=direct,
+    )
 
 
 def direct(text: str) -> Parts:

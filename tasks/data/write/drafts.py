@@ -20,7 +20,14 @@ _ORDER = ("DRAFT", "CRITIQUE", "THINKING", "REVISED")
 @step(version=1)
 def answer_hard(questions: Artifact, settings: Answering, tokenizer: str, teachers: Teachers) -> Artifact:
     """Ask for draft, critique and revision of every hard question; an artifact of kind "examples"."""
-    return answer_all(questions, "hard", settings, tokenizer, teachers, take_apart)
+    return answer_all(
+        questions=questions,
+        difficulty="hard",
+        settings=settings,
+        tokenizer=tokenizer,
+        teachers=teachers,
+        take_apart=take_apart,
+    )
 
 
 def take_apart(text: str) -> Parts:

@@ -88,7 +88,7 @@ def write_questions(plan: Artifact, settings: Writing, source: str, teachers: Te
             calls += made_by
             last.append(reply.answer)
             for item in reply.value.questions if reply.value else []:
-                _take(one, item, source, made_by, seen, rejects)
+                _take(one=one, item=item, source=source, calls=made_by, seen=seen, rejects=rejects)
     if not any(one.questions for one in collected):
         unless_all_refused(last, "questions")
     for one in collected:

@@ -62,10 +62,15 @@ def compare_adaptation(
         before, after = {}, {}
         with progress("few-shot adaptation", len(adapters)) as advance:
             for name, adapter in adapters.items():
-                learner = load(model, adapter, dataset, lora, settings, seed)
+                learner = load(model=model, adapter=adapter, dataset=dataset, lora=lora, settings=settings, seed=seed)
                 random = np.random.default_rng([seed, COMPARISON_STREAM])
                 episodes = measuring_episodes(
-                    learner.tasks, learner.tasks.held_out, settings.episodes, settings.support, settings.query, random
+                    tasks=learner.tasks,
+                    names=learner.tasks.held_out,
+                    count=settings.episodes,
+                    support=settings.support,
+                    query=settings.query,
+                    random=random,
                 )
                 before[name], after[name] = zip(*measure(learner, episodes, settings), strict=True)
                 advance(1, name)

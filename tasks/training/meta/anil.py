@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from blocks import store
-from blocks.models.load import load_adapter, load_model, load_tokenizer
+from blocks.models.encoding import Encoder
+from blocks.models.load import load_adapter, load_model
 from blocks.models.seeding import reproducible
 from blocks.progress import progress
 from blocks.records import Artifact
@@ -62,15 +63,28 @@ def anil(model: Artifact, adapter: Artifact, dataset: Artifact, lora: Lora, sett
         ) as folder,
         reproducible(seed),
     ):
-        learner = load(model, adapter, dataset, lora, settings, seed)
+        learner = load(model=model, adapter=adapter, dataset=dataset, lora=lora, settings=settings, seed=seed)
 
         def gradient(episode: Episode) -> tuple[float, list[Any]]:
             support, query = (batch(part, learner.pad, learner.device) for part in (episode.support, episode.query))
             return meta_gradient(
-                learner.parts, support, query, settings.inner_rate, settings.inner_steps, settings.second_order
+                parts=learner.parts,
+                support=support,
+                query=query,
+                rate=settings.inner_rate,
+                steps=settings.inner_steps,
+                second_order=settings.second_order,
             )
 
-        result = train(learner, gradient, settings, settings.rounds, settings.patience, seed, "ANIL")
+        result = train(
+            learner=learner,
+            gradient=gradient,
+            settings=settings,
+            rounds=settings.rounds,
+            patience=settings.patience,
+            seed=seed,
+            title="ANIL",
+        )
         _write(folder, learner, result, model, adapter)
     return folder.artifact
 
@@ -85,12 +99,26 @@ def control(
 
     described = _described(lora, settings, seed, "control") | {"rounds": rounds}
     with store.create("adapter", parents=[model, adapter, dataset], settings=described) as folder, reproducible(seed):
-        learner = load(model, adapter, dataset, lora, settings, seed)
+        learner = load(model=model, adapter=adapter, dataset=dataset, lora=lora, settings=settings, seed=seed)
 
         def gradient(episode: Episode) -> tuple[float, list[Any]]:
             return plain_gradient(learner.parts, batch(episode.support + episode.query, learner.pad, learner.device))
 
-        _write(folder, learner, train(learner, gradient, settings, rounds, rounds, seed, "control"), model, adapter)
+        _write(
+            folder,
+            learner,
+            train(
+                learner=learner,
+                gradient=gradient,
+                settings=settings,
+                rounds=rounds,
+                patience=rounds,
+                seed=seed,
+                title="control",
+            ),
+            model,
+            adapter,
+        )
     return folder.artifact
 
 
@@ -98,10 +126,10 @@ def load(model: Artifact, adapter: Artifact, dataset: Artifact, lora: Lora, sett
     """The fine-tuned model as it was trained, ready to learn on."""
     from tasks.training.meta.inner_loop import cut
 
-    tokenizer = load_tokenizer(store.open(model))
+    encoder = Encoder.of(store.open(model))
     tasks = read_tasks(
         dataset,
-        tokenizer,
+        encoder,
         support=settings.support,
         query=settings.query,
         held_out=settings.held_out,
@@ -112,7 +140,7 @@ def load(model: Artifact, adapter: Artifact, dataset: Artifact, lora: Lora, sett
     base = load_model(store.open(model), device=lora.device, dtype=lora.dtype, quantise=lora.quantise)
     peft = load_adapter(base, store.open(adapter), trainable=True).eval()  # no dropout: features are computed once
     return Learner(
-        peft, cut(peft, settings.head_layers, lora.checkpointing), tasks, tokenizer.pad_token_id, lora.device
+        peft, cut(peft, settings.head_layers, lora.checkpointing), tasks, encoder.tokenizer.pad_token_id, lora.device
     )
 
 
@@ -132,12 +160,12 @@ def train(
     optimizer = torch.optim.AdamW(parameters, lr=settings.outer_rate, weight_decay=0.0)
     random = np.random.default_rng(seed)
     measured = measuring_episodes(
-        learner.tasks,
-        learner.tasks.seen,
-        len(learner.tasks.seen),
-        settings.support,
-        settings.query,
-        np.random.default_rng([seed, VALIDATION_STREAM]),
+        tasks=learner.tasks,
+        names=learner.tasks.seen,
+        count=len(learner.tasks.seen),
+        support=settings.support,
+        query=settings.query,
+        random=np.random.default_rng([seed, VALIDATION_STREAM]),
     )
     best, best_round, best_weights = validate(learner, measured, settings), 0, [p.detach().clone() for p in parameters]
     curve: list[dict[str, float]] = []
@@ -145,7 +173,12 @@ def train(
     with progress(title, rounds) as advance:
         for done in range(1, rounds + 1):
             episodes = training_episodes(
-                learner.tasks, learner.tasks.seen, settings.tasks, settings.support, settings.query, random
+                tasks=learner.tasks,
+                names=learner.tasks.seen,
+                count=settings.tasks,
+                support=settings.support,
+                query=settings.query,
+                random=random,
             )
             results = [gradient(episode) for episode in episodes]
             for parameter, slopes in zip(parameters, zip(*(slopes for _, slopes in results), strict=True), strict=True):

@@ -6,11 +6,12 @@ split when something is measured. Some task types are never trained on, for the 
 
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from blocks.examples import read_split
+from blocks.models.encoding import Encoder
 from blocks.records import Artifact, Example
 from configs.errors import BadInput
 from tasks.training.encoding import Encoded, encode, padded
@@ -41,7 +42,7 @@ class Tasks(NamedTuple):
 
 def read_tasks(
     dataset: Artifact,
-    tokenizer: Any,
+    encoder: Encoder,
     *,
     support: int,
     query: int,
@@ -55,8 +56,8 @@ def read_tasks(
     Raises:
         BadInput: fewer than two tasks have enough examples.
     """
-    train = pools(read_split(dataset, "train"), tokenizer, max_length, closing)
-    validation = pools(read_split(dataset, "validation"), tokenizer, max_length, closing)
+    train = pools(read_split(dataset, "train"), encoder, max_length, closing)
+    validation = pools(read_split(dataset, "validation"), encoder, max_length, closing)
     names = sorted(
         name for name, examples in train.items() if len(examples) >= support + query and validation.get(name)
     )
@@ -70,12 +71,12 @@ def read_tasks(
     return Tasks(train, validation, tuple(sorted(shuffled[away:])), tuple(sorted(shuffled[:away])))
 
 
-def pools(examples: Sequence[Example], tokenizer: Any, max_length: int, closing: bool) -> Pools:
+def pools(examples: Sequence[Example], encoder: Encoder, max_length: int, closing: bool) -> Pools:
     """Encoded examples by task type, with the closing token where fine-tuning has it."""
     grouped: dict[str, list[Example]] = defaultdict(list)
     for example in examples:
         grouped[f"{example.metadata.domain}/{example.metadata.task_type}"].append(example)
-    return {name: encode(members, tokenizer, max_length=max_length, close=closing) for name, members in grouped.items()}
+    return {name: encode(members, encoder, max_length=max_length, close=closing) for name, members in grouped.items()}
 
 
 def training_episodes(
@@ -96,7 +97,7 @@ def measuring_episodes(
 ) -> list[Episode]:
     """As :func:`training_episodes`, with up to ``query`` query examples from the validation split."""
     found = []
-    for episode in training_episodes(tasks, names, count, support, 0, random):
+    for episode in training_episodes(tasks=tasks, names=names, count=count, support=support, query=0, random=random):
         unseen = tasks.validation[episode.task]
         found.append(episode._replace(query=[unseen[i] for i in random.permutation(len(unseen))[:query]]))
     return found

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from blocks import store
-from blocks.models.load import load_tokenizer
+from blocks.models.encoding import Encoder
 from blocks.models.seeding import reproducible
 from blocks.progress import progress
 from blocks.records import DOMAINS, Artifact, Example
@@ -46,10 +46,11 @@ def pretrain(tokenizer: Artifact, settings: Scratch, seed: int) -> Artifact:
         store.create("model", parents=[tokenizer], settings={**settings.identity(), "seed": seed}) as folder,
         reproducible(seed),
     ):
-        fast = load_tokenizer(store.open(tokenizer))
+        encoder = Encoder.of(store.open(tokenizer))
+        fast = encoder.tokenizer
         model = LlamaForCausalLM(configuration(settings, fast))
         examples = easy_examples(settings, seed)
-        encoded = encode(examples, fast, max_length=settings.length, close=True)
+        encoded = encode(examples, encoder, max_length=settings.length, close=True)
         if not encoded:
             raise BadInput(f"training.student: no example fits into rows of {settings.length} tokens; raise length")
         started = time.monotonic()

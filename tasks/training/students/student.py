@@ -1,11 +1,13 @@
 """Where the student comes from: made here, the hub at a pinned commit, a folder or a GGUF file with pinned content.
 
 Whatever its origin, an artifact of kind "model" leaves: config.json, safetensors in the wanted type, and a tokenizer
-with this project's chat template, which is Llama 3.1's without a system text. Pickled weights are never read.
+with its chat template: its own, or this project's (Llama 3.1's without a system text) where it has Llama 3.1's tokens.
+Pickled weights are never read.
 """
 
 import hashlib
 import json
+import logging
 import math
 import os
 import shutil
@@ -13,9 +15,20 @@ from pathlib import Path
 from typing import Any
 
 from blocks import store
-from blocks.models import gguf_file, gguf_tokenizer, model_config, student_folder, template, vocabulary, weights
+from blocks.engines.llama_cpp import rendering
+from blocks.models import (
+    chat_frame,
+    gguf_file,
+    gguf_tokenizer,
+    model_config,
+    student_folder,
+    template,
+    vocabulary,
+    weights,
+)
 from blocks.models.checkpoint import rewrite
-from blocks.models.load import load_tokenizer
+from blocks.models.encoding import load_tokenizer
+from blocks.models.template import Template
 from blocks.records import Artifact
 from configs.errors import BadInput, Transient
 from configs.phases.training import GgufStudent, Hub, Local, Scratch
@@ -24,6 +37,7 @@ from tasks.training.students import from_gguf
 from tasks.training.students.pretrain import pretrain
 from tasks.training.students.tokenizer import tokenizer
 
+log = logging.getLogger("cogumi.training")
 WANTED = (
     "*.safetensors",
     "*.safetensors.index.json",
@@ -179,7 +193,9 @@ def _keep(source: Path, settings: Hub | Local) -> Artifact:
     """
     found = student_folder.look_over(source, _files(source))
     _check_fields(found.config, source)
-    with store.create("model", settings={**settings.identity(), "path": None}) as folder:
+    chat = Template.of(source)
+    told = {} if chat == template.LLAMA else {"chat": chat.described}
+    with store.create("model", settings={**settings.identity(), "path": None, **told}) as folder:
         folder.metrics["parameters"] = sum(
             _keep_weights(source / name, folder.path / name, settings) for name in found.weights
         )
@@ -235,14 +251,18 @@ def _keep_weights(source: Path, target: Path, settings: Hub | Local) -> int:
 
 
 def _keep_tokenizer(source: Path, target: Path, size: int) -> None:
-    """The tokenizer in the project's chat format, and once more the look at what was written.
+    """The tokenizer with its chat template, or with the project's where it has Llama 3.1's tokens; and once more the
+    look at what was written.
 
     Raises:
-        BadInput: transformers cannot load it, or makes something else of it.
+        BadInput: transformers cannot load it, or makes something else of it, or llama.cpp renders another chat.
     """
+    chat, before = Template.of(source), vocabulary.read(source, size)
     try:
-        fast: Any = load_tokenizer(source)
-        fast.chat_template, fast.eos_token, fast.pad_token = template.TEMPLATE, template.END, template.PAD
+        fast = load_tokenizer(source)
+        if chat == template.LLAMA:
+            fast.chat_template, fast.eos_token = template.TEMPLATE, chat.closing
+        fast.eos_token, fast.pad_token = fast.eos_token or chat.closing, chat.pad
         fast.save_pretrained(target)
     except (KeyboardInterrupt, SystemExit):
         raise
@@ -251,4 +271,14 @@ def _keep_tokenizer(source: Path, target: Path, size: int) -> None:
             f"{source}: transformers cannot load its tokenizer ({type(error).__name__}: "
             f"{' '.join(str(error).split())[:160]}); save it again"
         ) from None
-    vocabulary.read(target, size)
+    after = vocabulary.read(target, size)
+    kept = Template.of(target)
+    if (after.tokens, after.merges, after.splitting, after.reading, kept.frame) != (
+        *(before.tokens, before.merges, before.splitting, before.reading),
+        chat.frame,
+    ):
+        raise BadInput(f"{source}: transformers makes another tokenizer of it when it saves it; save it again yourself")
+    if chat != template.LLAMA:
+        with rendering.renderer(after.template or "", after.special, source) as render:
+            chat_frame.refuse_unequal(kept, render, source, "llama.cpp")
+        log.info("%s: %s", source, chat.described)

@@ -8,9 +8,8 @@ merge. Not here: a hub model's tokenizer, which comes with it (student.py).
 from pathlib import Path
 
 from blocks import store
-from blocks.models import template
-from blocks.models.encoding import token_ids
-from blocks.models.load import load_tokenizer
+from blocks.models import sections, template
+from blocks.models.encoding import Encoder
 from blocks.records import DOMAINS, Artifact, Difficulty, Example
 from blocks.rehearsal import world
 from configs.phases.training import Vocabulary
@@ -36,7 +35,7 @@ def tokenizer(settings: Vocabulary, seed: int) -> Artifact:
             for difficulty in DIFFICULTIES
             for one in world.examples(domain, difficulty, "train", settings.examples, seed)
         ]
-        texts = [text for one in examples for text in (one.prompt, template.answer(one))]
+        texts = [text for one in examples for text in (one.prompt, sections.written(one))]
         train([*texts, *ROLES * len(examples)], settings.tokens, folder.path)
         characters = sum(len(text) for text in texts)
         folder.metrics["tokens"] = settings.tokens
@@ -97,6 +96,5 @@ def train(texts: list[str], tokens: int, folder: Path) -> None:
 
 def count(folder: Path, examples: list[Example]) -> int:
     """Tokens of all prompts and answers together."""
-    fast = load_tokenizer(folder)
-    texts = [text for one in examples for text in (one.prompt, template.answer(one))]
-    return sum(len(ids) for ids in token_ids(fast, texts))
+    texts = [text for one in examples for text in (one.prompt, sections.written(one))]
+    return sum(len(ids) for ids in Encoder.of(folder).ids(texts))

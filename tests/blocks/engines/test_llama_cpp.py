@@ -13,12 +13,13 @@ from blocks import store
 from blocks.engines.llama_cpp.scoring import Scorer
 from blocks.engines.llama_cpp.server import LlamaCpp
 from blocks.models import template
+from blocks.models.template import LLAMA
 from blocks.records import Artifact
 from configs.errors import BadInput
 from tests import rounding
 from tests.tiny_llama import PROMPTS, saying, tiny
 
-ASKED = [template.prompt(prompt) for prompt in PROMPTS]
+ASKED = [LLAMA.prompt(prompt) for prompt in PROMPTS]
 ANSWERS = [saying(prompt) for prompt in PROMPTS]
 CONTEXT = 64
 

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from blocks.engines.llama_cpp.native import Model
-from blocks.models import template
-from blocks.models.encoding import token_ids
-from blocks.models.template import END, GUARD, SPECIAL_TOKENS, Message
+from blocks.models.encoding import Encoder
+from blocks.models.sections import sections
+from blocks.models.template import END, GUARD, LLAMA, SPECIAL_TOKENS, Message
 from tests.tiny_llama import tokenizer
 
 RESERVED = ("<|reserved_special_token_0|>", "<|python_tag|>", "<|eom_id|>", "<|im_end|>")
@@ -72,11 +72,11 @@ def served(words: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_served_and_learned_ids_are_equal_and_give_back_what_was_written(words: Any, served: Path) -> None:
     control = {words.convert_tokens_to_ids(token) for token in (*SPECIAL_TOKENS, *RESERVED)}
-    frame = [1 for _, is_control in template.parts(template.prompt("x")) if is_control]
+    frame = [1 for _, is_control in LLAMA.parts(LLAMA.prompt("x")) if is_control]
     with closing(Model(served, vocabulary_only=True)) as vocabulary:
         for text in TEXTS:
-            for rendered, controls in ((template.prompt(text), len(frame)), (template.escape(text), 0)):
-                ids = token_ids(words, [rendered])[0]
+            for rendered, controls in ((LLAMA.prompt(text), len(frame)), (LLAMA.guard(text), 0)):
+                ids = Encoder(words, LLAMA).ids([rendered])[0]
                 assert vocabulary.tokenize(rendered) == ids, repr(text)
                 assert sum(token in control for token in ids) == controls, repr(text)
             assert words.decode(ids, skip_special_tokens=True) == text, "what the student would say, as it is shown"
@@ -89,8 +89,8 @@ def test_what_has_no_control_token_in_it_has_the_ids_it_always_had(words: Any) -
         Message(role="assistant", content="g |> y "),
         Message(role="user", content="?"),
     ]
-    rendered = template.render(turns, generate=True)
-    assert token_ids(words, [rendered])[0] == words(rendered, add_special_tokens=False).input_ids
+    rendered = LLAMA.render(turns, generate=True)
+    assert Encoder(words, LLAMA).ids([rendered])[0] == words(rendered, add_special_tokens=False).input_ids
     assert GUARD not in rendered
 
 
@@ -100,12 +100,12 @@ def test_what_has_no_control_token_in_it_has_the_ids_it_always_had(words: Any) -
     )
 )
 def test_guarding_loses_nothing_and_leaves_no_control_token(text: str) -> None:
-    guarded = template.escape(text)
-    assert template.unescape(guarded) == text
-    assert [(part, False) for part in [text] if part] == list(template.parts(guarded))
+    guarded = LLAMA.guard(text)
+    assert LLAMA.unguard(guarded) == text
+    assert [(part, False) for part in [text] if part] == list(LLAMA.parts(guarded))
     assert not any(token in guarded for token in SPECIAL_TOKENS)
 
 
 def test_an_answer_is_shown_as_it_was_written() -> None:
     for text in filter(str.strip, TEXTS):
-        assert template.sections(f"<draft>x</draft>{text}").shown == text.strip()
+        assert sections(f"<draft>x</draft>{text}").shown == text.strip()

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from blocks.models.reasoning import after_leading, answer_of
-from blocks.models.template import sections
+from blocks.models.sections import sections
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_a_person_is_shown_no_reasoning(turn: str, shown: str) -> None:
 
 
 HOSTILE = """
-from blocks.models.template import sections
+from blocks.models.sections import sections
 from blocks.models.reasoning import answer_of
 for piece in ("<think>", "</think>", "`", "``", "` ``` ", "\\n```", "\\n   <think> a", " ", "\\n", "<think></think>", \
 "<|channel|>final<|message|>", "Thought:", "\\nAnswer:",

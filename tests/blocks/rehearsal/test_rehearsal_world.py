@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from blocks.checkers.judge import check_all
+from blocks.models import sections
 from blocks.models import template as chat_format
 from blocks.records import DOMAINS, Difficulty, Domain, Question
 from blocks.rehearsal import world
@@ -65,8 +66,8 @@ def test_the_worked_answer_is_right_and_stays_right_in_chat_format(drawn: Drawn)
                 if answer.draft
                 else answer.response
             )
-            assert chat_format.sections(turn) == answer
-            assert chat_format.escape(turn) == turn
+            assert sections.sections(turn) == answer
+            assert chat_format.LLAMA.guard(turn) == turn
             pairs.append((question.expected, answer.response))
             turns.append((question.expected, turn))
     assert [pair for pair, verdict in zip(pairs, check_all(pairs), strict=True) if not verdict.correct] == []
@@ -193,7 +194,7 @@ def test_examples_are_the_questions_with_their_answers() -> None:
             )
             assert question.expected is not None
             assert example.metadata.requires_reasoning == (difficulty == "hard")
-            pairs.append((question.expected, chat_format.answer(example)))
+            pairs.append((question.expected, sections.written(example)))
     assert all(verdict.correct for verdict in check_all(pairs))
 
 
@@ -205,7 +206,7 @@ def test_the_world_is_small() -> None:
     words = {
         word.lower()
         for example in examples
-        for word in re.findall(r"[A-Za-z]+", f"{example.prompt} {chat_format.answer(example)}")
+        for word in re.findall(r"[A-Za-z]+", f"{example.prompt} {sections.written(example)}")
     }
     assert 120 <= len(words) <= 250
     assert max(len(example.prompt.split()) for example in examples) <= 35

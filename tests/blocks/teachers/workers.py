@@ -14,7 +14,7 @@ from typing import Any
 from blocks.teachers.calling.ask import ask
 from configs.errors import BudgetSpent
 from configs.phases.teachers import Teachers
-from deployments.terminal.leaving import catch_sigterm
+from deployments.terminal.shutdown import catch_sigterm
 from tests.blocks.teachers.conftest import requests, settings, teacher
 
 INTERRUPTED = 130

@@ -19,7 +19,8 @@ from flows.compression import compression
 from flows.dataset import dataset
 from flows.modifiers import modifiers
 from flows.nightly import nightly
-from flows.pipeline import PHASES, pipeline
+from flows.phases import PHASES
+from flows.pipeline import pipeline
 from flows.release import release
 from flows.retraining import retraining
 from flows.routing import routing
@@ -97,7 +98,7 @@ def test_every_deployment_that_dispatch_and_people_need_is_there() -> None:
         pools = load(profile).pools.model_dump()
         if profile == "nano":
             pools |= {"training": "gpu", "compression": "gpu"}  # the overrides of pipeline/nano
-        needed = {f"{phase}/{pools[phase]}" for phase in PHASES} | {f"retraining/{pools['modifiers']}"}
+        needed = {f"{phase.name}/{pools[phase.name]}" for phase in PHASES} | {f"retraining/{pools['modifiers']}"}
         assert {name for name in needed if not name.endswith("/local")} <= set(names)
 
 

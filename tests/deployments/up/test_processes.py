@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from blocks.processes import started
 from deployments.up import processes, up
 from deployments.up.state_file import Running
 
@@ -28,7 +29,7 @@ def test_what_must_be_killed_is_gone_when_the_sweep_ends(monkeypatch: pytest.Mon
         assert child.stdout is not None
         assert child.stdout.readline() == b"here\n"
         assert processes.sweep("stubborn") == 1
-        assert processes.started(child.pid) is None
+        assert started(child.pid) is None
         assert child.wait() == -signal.SIGKILL
     finally:
         child.kill()

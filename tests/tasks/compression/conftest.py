@@ -9,6 +9,7 @@ import pytest
 
 from blocks import store
 from blocks.models import template
+from blocks.models.template import LLAMA
 from blocks.records import DOMAINS, Artifact, Example
 from blocks.rehearsal import world
 from configs.phases.compression import Compression
@@ -66,7 +67,8 @@ def make_tokenizer(folder: Path, split: str = SPLIT) -> None:
         min_frequency=1,
     )
     tokenizer.train_from_iterator(
-        CORPUS * 20 + [text for one in examples("train", 160) for text in (one.prompt, template.answer(one))], trainer
+        CORPUS * 20 + [text for one in examples("train", 160) for text in (one.prompt, LLAMA.answer(one))],
+        trainer,
     )
     fast = PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, bos_token=template.BEGIN, eos_token=template.END, pad_token=template.PAD
@@ -104,9 +106,7 @@ def make_model(
             weight.add_(0.2 * torch.randn_like(weight)) if "norm" in name else weight.mul_(2.0)
     if steps:
         tokenizer = AutoTokenizer.from_pretrained(folder)
-        chats = [
-            template.prompt(one.prompt) + template.answer(one) + template.END for one in examples("train", 8 * steps)
-        ]
+        chats = [LLAMA.prompt(one.prompt) + LLAMA.answer(one) + template.END for one in examples("train", 8 * steps)]
         optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3, weight_decay=0.0)
         for i in range(steps):
             batch = tokenizer(CORPUS + sorted(chats, key=len)[8 * i : 8 * i + 8], padding=True, return_tensors="pt")

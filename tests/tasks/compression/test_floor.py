@@ -54,7 +54,9 @@ def test_an_impossible_target_is_refused_with_the_floor_and_what_fits() -> None:
 
 
 def test_nothing_really_packed_is_smaller_than_the_floor(model: Artifact, dataset: Artifact) -> None:
-    sparse = prune(model, dataset, 0.65, pruning(stages=(0.65,)), CALIBRATION, 0)
+    sparse = prune(
+        model=model, dataset=dataset, sparsity=0.65, settings=pruning(stages=(0.65,)), calibration=CALIBRATION, seed=0
+    )
     with Checkpoint(store.open(model)) as checkpoint:
         form = shape(checkpoint.config)
     for quantisation in ("Q4_0", "Q6_K", "Q5_K_M", "Q8_0", "Q3_K_S"):

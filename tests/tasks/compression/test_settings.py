@@ -49,7 +49,14 @@ def parts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Artifact]:
         model = make_artifact(hidden_size=64, intermediate_size=128, num_hidden_layers=2)
         dataset = make_dataset(64, 24)
         settings = small(pruning={"method": "magnitude"})
-        pruned = prune.fn(model, dataset, 0.5, settings.pruning, settings.calibration, 0)
+        pruned = prune.fn(
+            model=model,
+            dataset=dataset,
+            sparsity=0.5,
+            settings=settings.pruning,
+            calibration=settings.calibration,
+            seed=0,
+        )
         return {"model": model, "dataset": dataset, "pruned": pruned, "gguf": to_gguf.fn(model, "Q8_0")}
 
 
@@ -115,7 +122,14 @@ def test_llm_compressor_gets_the_calibration_batch_too(
     monkeypatch.setattr(llmcompressor, "oneshot", watched)
     for batch in (4, 8):
         settings = small(calibration={"batch": batch})
-        prune.fn(parts["model"], parts["dataset"], 0.5, settings.pruning, settings.calibration, 0)
+        prune.fn(
+            model=parts["model"],
+            dataset=parts["dataset"],
+            sparsity=0.5,
+            settings=settings.pruning,
+            calibration=settings.calibration,
+            seed=0,
+        )
     assert seen == [[4, 4], [8]]
 
 
@@ -127,7 +141,17 @@ Device = Callable[[dict[str, Artifact], Any], Artifact]
     ("section", "run"),
     [
         ("calibration", lambda p, s: importance.fn(p["model"], p["dataset"], s.calibration, 0)),
-        ("calibration", lambda p, s: prune.fn(p["model"], p["dataset"], 0.5, s.pruning, s.calibration, 0)),
+        (
+            "calibration",
+            lambda p, s: prune.fn(
+                model=p["model"],
+                dataset=p["dataset"],
+                sparsity=0.5,
+                settings=s.pruning,
+                calibration=s.calibration,
+                seed=0,
+            ),
+        ),
         ("calibration", lambda p, s: fold.fn(p["model"], p["dataset"], s.awq, s.calibration, 0)),
         ("recovery", lambda p, s: recover.fn(p["pruned"], p["model"], p["dataset"], s.recovery, 0)),
         ("temperature", lambda p, s: calibrate.fn(p["gguf"], p["model"], p["dataset"], s.temperature, 0)),
@@ -161,7 +185,16 @@ def test_every_field_of_the_pruning_changes_which_weights_stay(
 ) -> None:
     def pruned(**changes: Any) -> str:
         settings = small(pruning={"block": 32} | changes)
-        return file(prune.fn(parts["model"], parts["dataset"], 0.5, settings.pruning, settings.calibration, 0))
+        return file(
+            prune.fn(
+                model=parts["model"],
+                dataset=parts["dataset"],
+                sparsity=0.5,
+                settings=settings.pruning,
+                calibration=settings.calibration,
+                seed=0,
+            )
+        )
 
     assert pruned(**fields) != (plain.get("pruning") or plain.setdefault("pruning", pruned()))
 
@@ -169,7 +202,14 @@ def test_every_field_of_the_pruning_changes_which_weights_stay(
 def test_threshold_and_spread_change_the_layers_shares(parts: dict[str, Artifact]) -> None:
     def pruned(threshold: float, spread: float) -> Artifact:
         settings = small(pruning={"method": "magnitude", "layer_ratios": {"threshold": threshold, "spread": spread}})
-        made = prune.fn(parts["model"], parts["dataset"], 0.5, settings.pruning, settings.calibration, 0)
+        made = prune.fn(
+            model=parts["model"],
+            dataset=parts["dataset"],
+            sparsity=0.5,
+            settings=settings.pruning,
+            calibration=settings.calibration,
+            seed=0,
+        )
         assert zero_share(store.open(made)) == pytest.approx(0.5, abs=0.001)
         return made
 
@@ -357,7 +397,16 @@ def test_as_many_threads_as_the_settings_say_pack(parts: dict[str, Artifact], mo
 def test_a_calibration_of_another_size_is_another_text_for_the_weights(parts: dict[str, Artifact]) -> None:
     """Rows and tokens reach pruning and importance, not only the packing of the text."""
     for run in (
-        lambda text: file(prune.fn(parts["model"], parts["dataset"], 0.5, small().pruning, text, 0)),
+        lambda text: file(
+            prune.fn(
+                model=parts["model"],
+                dataset=parts["dataset"],
+                sparsity=0.5,
+                settings=small().pruning,
+                calibration=text,
+                seed=0,
+            )
+        ),
         lambda text: file(importance.fn(parts["model"], parts["dataset"], text, 0), "importance.safetensors"),
     ):
         assert (

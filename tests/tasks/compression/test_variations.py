@@ -11,8 +11,8 @@ from transformers import AutoConfig, AutoModelForCausalLM
 
 from blocks import store
 from blocks.engines.llama_cpp.scoring import Scorer
-from blocks.models import template
-from blocks.models.load import load_tokenizer
+from blocks.models.encoding import load_tokenizer
+from blocks.models.template import LLAMA
 from configs.phases.training import GgufStudent, Local
 from tasks.compression.export.gguf_write import to_gguf
 from tasks.training.students.student import adopt, content_hash, unpack
@@ -102,7 +102,7 @@ def test_llama_cpp_computes_what_transformers_does(name: str, tmp_path: Path) ->
     changes, without = VARIATIONS[name]
     save(tmp_path / "theirs", changes)
     student = adopt.fn(pinned_folder(tmp_path / "theirs"))
-    ids = tokenizer()(template.prompt(", ".join(PROMPTS)), add_special_tokens=False).input_ids
+    ids = tokenizer()(LLAMA.prompt(", ".join(PROMPTS)), add_special_tokens=False).input_ids
     with Scorer(store.open(to_gguf(student, "F32")) / "model.gguf", context=256, threads=1) as scorer:
         (found,) = scorer.score([(ids[:1], ids[1:])])
     expected, bound = nats(store.open(student), ids), rounding.nats(store.open(student), ids)
@@ -124,8 +124,8 @@ def test_a_gguf_file_gives_back_the_student_it_was_written_from(name: str, tmp_p
             assert torch.equal(ours[tensor], rounded), tensor
         assert back.metrics["parameters"] == student.metrics["parameters"]
         assert sum(count for kind, count in back.metrics.items() if kind.startswith("stored_")) >= len(ours)
-    ids = tokenizer()(template.prompt(", ".join(PROMPTS)), add_special_tokens=False).input_ids
-    text = template.prompt(", ".join(PROMPTS))
+    ids = tokenizer()(LLAMA.prompt(", ".join(PROMPTS)), add_special_tokens=False).input_ids
+    text = LLAMA.prompt(", ".join(PROMPTS))
     ids = tokenizer()(text, add_special_tokens=False).input_ids
     assert load_tokenizer(store.open(back))(text, add_special_tokens=False).input_ids == ids
     exact = unpack.fn(pinned_file(store.open(to_gguf(student, "F32")) / "model.gguf"))

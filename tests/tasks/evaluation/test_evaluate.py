@@ -9,7 +9,7 @@ import pytest
 
 from blocks import json_lines, store
 from blocks.engines.transformers import Student
-from blocks.models import template
+from blocks.models.template import LLAMA
 from blocks.records import Artifact, Expected
 from configs.errors import BadInput
 from tasks.evaluation.agreement import agreement
@@ -81,7 +81,7 @@ def test_an_adapter_changes_the_answers_alike_in_both_engines() -> None:
 def test_batches_change_neither_answers_nor_likelihoods_and_agree_with_generate() -> None:
     import torch
 
-    prompts = [template.prompt(text) for text in ["Say apple", *PROMPTS, "Say fig fig fig fig plum", "What else?"]]
+    prompts = [LLAMA.prompt(text) for text in ["Say apple", *PROMPTS, "Say fig fig fig fig plum", "What else?"]]
     pairs = [(prompt, "fig apple and something else") for prompt in prompts]
     by_batch = []
     for batch in (1, 4, 15):

@@ -57,9 +57,34 @@ def rows() -> list[LedgerRow]:
         )
         spoilt.metrics["tokens_per_second"] = 10.0
     return [
-        ledger_row("student", tiny().model, base, None, 100_000, some, 0),
-        ledger_row("Q8_0", tiny().ggufs["Q8_0"], small, base, 100_000, some, 0),
-        ledger_row("broken", tiny().ggufs["Q8_0"], spoilt.artifact, small, 100_000, some, 0, fallback="Q8_0"),
+        ledger_row(
+            step="student",
+            model=tiny().model,
+            evaluation=base,
+            previous=None,
+            parameters=100_000,
+            settings=some,
+            seed=0,
+        ),
+        ledger_row(
+            step="Q8_0",
+            model=tiny().ggufs["Q8_0"],
+            evaluation=small,
+            previous=base,
+            parameters=100_000,
+            settings=some,
+            seed=0,
+        ),
+        ledger_row(
+            step="broken",
+            model=tiny().ggufs["Q8_0"],
+            evaluation=spoilt.artifact,
+            previous=small,
+            parameters=100_000,
+            settings=some,
+            seed=0,
+            fallback="Q8_0",
+        ),
     ]
 
 
@@ -98,7 +123,9 @@ def test_the_ledger_is_kept_as_data_and_for_people() -> None:
 def test_only_the_same_questions_are_compared() -> None:
     one, other = evaluate(tiny().model, sayings(), settings()), evaluate(tiny().model, fewer(), settings())
     with pytest.raises(BadInput, match="are not of the same questions"):
-        ledger_row("s", tiny().model, other, one, 1, settings(), 0)
+        ledger_row(
+            step="s", model=tiny().model, evaluation=other, previous=one, parameters=1, settings=settings(), seed=0
+        )
     with pytest.raises(BadInput, match="holds no weights"):
         weight_bytes(store.open(sayings()))
     with pytest.raises(BadInput, match="is not a ledger"):
@@ -145,7 +172,15 @@ def test_tolerance_seed_and_resamples_decide_the_row() -> None:
     after = graded((random.random(700) < 0.87).tolist())
 
     def row(seed: int = 0, **changes: object) -> LedgerRow:
-        return ledger_row("s", tiny().model, after, before, 1, settings(**changes), seed)
+        return ledger_row(
+            step="s",
+            model=tiny().model,
+            evaluation=after,
+            previous=before,
+            parameters=1,
+            settings=settings(**changes),
+            seed=seed,
+        )
 
     assert row().perplexity == pytest.approx(np.e)
     found = row().difference

@@ -10,7 +10,7 @@ from configs.phases.nightly import Examination
 from configs.schema import load
 from tasks.evaluation.held_out import held_out, read_questions
 from tasks.improvement.examine import compare, examination
-from tasks.improvement.joined import join
+from tasks.improvement.join import join
 
 FEW = Examination(affected=6, elsewhere=2)
 
@@ -21,7 +21,11 @@ def test_questions() -> Artifact:
 
 
 def test_questions_are_held_out_new_and_more_of_them_where_something_changed(test_questions: Artifact) -> None:
-    asked = read_questions(examination.fn(["coding"], FEW, True, test_questions, [test_questions], 7))
+    asked = read_questions(
+        examination.fn(
+            affected=["coding"], settings=FEW, rehearsal=True, test=test_questions, avoid=[test_questions], seed=7
+        )
+    )
     counts = {domain: sum(question.domain == domain for question in asked) for domain in DOMAINS}
     assert counts == {domain: 12 if domain == "coding" else 4 for domain in DOMAINS}
     assert all(world.is_held_out(question.prompt) for question in asked)
@@ -29,12 +33,23 @@ def test_questions_are_held_out_new_and_more_of_them_where_something_changed(tes
     assert not {question.prompt for question in asked} & {
         question.prompt for question in read_questions(test_questions)
     }
-    tomorrow = read_questions(examination.fn(["coding"], FEW, True, test_questions, [test_questions], 8))
+    tomorrow = read_questions(
+        examination.fn(
+            affected=["coding"], settings=FEW, rehearsal=True, test=test_questions, avoid=[test_questions], seed=8
+        )
+    )
     assert {question.prompt for question in tomorrow} != {question.prompt for question in asked}
 
 
 def test_without_the_rehearsal_world_the_test_questions_are_asked(test_questions: Artifact) -> None:
-    asked = examination.fn(["math"], Examination(affected=100, elsewhere=1), False, test_questions, [], 0)
+    asked = examination.fn(
+        affected=["math"],
+        settings=Examination(affected=100, elsewhere=1),
+        rehearsal=False,
+        test=test_questions,
+        avoid=[],
+        seed=0,
+    )
     found = read_questions(asked)
     assert {question.prompt for question in found} <= {question.prompt for question in read_questions(test_questions)}
     assert sum(question.domain == "math" for question in found) == 10
@@ -42,7 +57,7 @@ def test_without_the_rehearsal_world_the_test_questions_are_asked(test_questions
         only = [question for question in read_questions(test_questions) if question.domain == "math"]
         (folder.path / "questions.jsonl").write_text("".join(question.model_dump_json() + "\n" for question in only))
     with pytest.raises(BadInput, match="no held-out questions of coding"):
-        examination.fn(["coding"], FEW, False, folder.artifact, [], 0)
+        examination.fn(affected=["coding"], settings=FEW, rehearsal=False, test=folder.artifact, avoid=[], seed=0)
 
 
 def evaluation(right: dict[str, list[bool]], name: str) -> Artifact:

@@ -47,7 +47,14 @@ def answers(
 ) -> list[Observed]:
     verdicts = [False] * wrong + [True] * right + [None] * unjudged
     return [
-        observed(domain, verdict, number, source, number < escalated, number < fallbacks)
+        observed(
+            domain=domain,
+            right=verdict,
+            number=number,
+            source=source,
+            escalated=number < escalated,
+            fallback=number < fallbacks,
+        )
         for number, verdict in enumerate(verdicts)
     ]
 

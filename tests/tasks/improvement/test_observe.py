@@ -64,7 +64,9 @@ def parts() -> tuple[Artifact, Artifact, Artifact]:
 def look(
     release: Artifact, router: Artifact, routed: Artifact, read: dict[str, str] | None = None, until: str = UNTIL
 ) -> list[Observed]:
-    return read_observed(observe.fn(release, router, routed, SINCE, read or {}, until))
+    return read_observed(
+        observe.fn(release=release, router=router, routed=routed, since=SINCE, read=read or {}, until=until)
+    )
 
 
 def test_answers_are_judged_by_the_checker_where_the_world_knows_the_question() -> None:
@@ -147,7 +149,7 @@ def test_failures_become_questions_once_and_held_out_ones_never() -> None:
     served.append(line(questions("coding", 7)[6].prompt, "def wrong(): pass", release, 900, domain="reading"))
     with store.create("questions", settings={"name": "test"}) as folder:
         (folder.path / "questions.jsonl").write_text(tested.model_dump_json() + "\n")
-    seen = observe.fn(release, router, routed, SINCE, {}, UNTIL)
+    seen = observe.fn(release=release, router=router, routed=routed, since=SINCE, read={}, until=UNTIL)
     made = logged_questions.fn(seen, ["coding"], [folder.artifact], 100, 0)
     rows = [
         Question.model_validate_json(row)

@@ -10,7 +10,7 @@ from blocks import store
 from blocks.records import Artifact
 from blocks.rehearsal import world
 from configs.errors import BadInput
-from tasks.improvement.joined import join
+from tasks.improvement.join import join
 from tasks.improvement.release_parts import Standing, rates, standing
 from tests.tasks.modifiers.world import answers
 

@@ -34,7 +34,13 @@ FAILS = {"order_of_five", "order_of_three", "odd_one_out", "arithmetic"}
 def mend(found: Artifact, cap: str = "10", attempts: int = 2, tiers: tuple[str, ...] = TIERS) -> Artifact:
     settings = CASCADE.model_copy(update={"attempts": attempts})
     return cascade.fn(
-        "reasoning", found, coverage("reasoning"), list(tiers), settings, teachers(cap).only(*tiers), LICENSES
+        name="reasoning",
+        failures=found,
+        coverage=coverage("reasoning"),
+        roles=list(tiers),
+        settings=settings,
+        teachers=teachers(cap).only(*tiers),
+        licenses=LICENSES,
     )
 
 
@@ -114,7 +120,14 @@ def test_the_mixture_holds_failures_own_right_answers_and_replay_of_other_domain
     found = failed(FAILS)
     mended, rehearsed = mend(found), dataset(examples(20))
     domains = list(coverage("reasoning").domains)
-    made = mixture.fn(mended, found, rehearsed, domains, Mixture(own_right=0.5, replay=1.0, validation_share=0.1), 0)
+    made = mixture.fn(
+        mended=mended,
+        failures=found,
+        dataset=rehearsed,
+        domains=domains,
+        settings=Mixture(own_right=0.5, replay=1.0, validation_share=0.1),
+        seed=0,
+    )
     train, validation = (
         [Example.model_validate_json(line) for line in rows(made, f"{name}.jsonl")] for name in ("train", "validation")
     )
@@ -138,7 +151,14 @@ def test_the_mixture_holds_failures_own_right_answers_and_replay_of_other_domain
         assert (row.thinking is not None) == (row.metadata.difficulty == "hard")
     replayed = [row for row in train + validation if row.metadata.domain not in domains]
     assert len(replayed) == counts["replay"]
-    alone = mixture.fn(mended, found, rehearsed, domains, Mixture(own_right=0, replay=0, validation_share=0.1), 0)
+    alone = mixture.fn(
+        mended=mended,
+        failures=found,
+        dataset=rehearsed,
+        domains=domains,
+        settings=Mixture(own_right=0, replay=0, validation_share=0.1),
+        seed=0,
+    )
     assert {
         json.loads(line)["id"] for name in ("train", "validation") for line in rows(alone, f"{name}.jsonl")
     } == solved
@@ -148,5 +168,10 @@ def test_nothing_mended_is_a_clear_error() -> None:
     found = failed(set())
     with pytest.raises(BadInput, match="no failure was mended"):
         mixture.fn(
-            mend(found), found, dataset(examples(5)), ["math"], Mixture(own_right=1, replay=1, validation_share=0.1), 0
+            mended=mend(found),
+            failures=found,
+            dataset=dataset(examples(5)),
+            domains=["math"],
+            settings=Mixture(own_right=1, replay=1, validation_share=0.1),
+            seed=0,
         )

@@ -37,7 +37,15 @@ def compare(inside: tuple[float, float], elsewhere: tuple[float, float], n: int 
         + answered("math", (random.random(n) < elsewhere[i]).tolist())
         for i in (0, 1)
     )
-    return gain.fn("code", ["coding"], evaluation(before), evaluation(after, "with"), RULE, 2000, 0)
+    return gain.fn(
+        name="code",
+        domains=["coding"],
+        base=evaluation(before),
+        adapted=evaluation(after, "with"),
+        settings=RULE,
+        resamples=2000,
+        seed=0,
+    )
 
 
 def test_a_clear_gain_without_loss_is_accepted_with_its_numbers() -> None:
@@ -70,6 +78,6 @@ def test_the_rule_looks_at_the_low_end_inside_and_the_mean_elsewhere() -> None:
 def test_other_questions_and_none_of_its_domains_are_refused() -> None:
     one, other = evaluation(answered("coding", [True, False])), evaluation(answered("coding", [True]))
     with pytest.raises(BadInput, match="different questions"):
-        gain.fn("code", ["coding"], one, other, RULE, 2000, 0)
+        gain.fn(name="code", domains=["coding"], base=one, adapted=other, settings=RULE, resamples=2000, seed=0)
     with pytest.raises(BadInput, match="no question of math"):
-        gain.fn("code", ["math"], one, one, RULE, 2000, 0)
+        gain.fn(name="code", domains=["math"], base=one, adapted=one, settings=RULE, resamples=2000, seed=0)

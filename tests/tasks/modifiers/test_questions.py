@@ -21,7 +21,15 @@ NOBODY = teachers().only()
 
 def test_questions_are_fresh_of_the_training_range_and_of_the_domains() -> None:
     known = dataset(examples(100))
-    made = fresh_questions.fn([known], [coverage("reasoning")], 60, 0.5, REHEARSAL, NOBODY, 0)
+    made = fresh_questions.fn(
+        avoid=[known],
+        coverages=[coverage("reasoning")],
+        count=60,
+        hard_share=0.5,
+        source=REHEARSAL,
+        teachers=NOBODY,
+        seed=0,
+    )
     questions = read_questions(made)
     inside = {
         json.loads(line)["prompt"] for line in (store.open(known) / "train.jsonl").read_text().split("\n") if line
@@ -39,7 +47,17 @@ def test_the_same_arguments_give_the_same_questions_and_another_seed_others() ->
 
 
 def test_easy_questions_that_run_out_are_made_up_for_by_hard_ones() -> None:
-    found = read_questions(fresh_questions.fn([], [coverage("code")], 3000, 0.0, REHEARSAL, NOBODY, 0))
+    found = read_questions(
+        fresh_questions.fn(
+            avoid=[],
+            coverages=[coverage("code")],
+            count=3000,
+            hard_share=0.0,
+            source=REHEARSAL,
+            teachers=NOBODY,
+            seed=0,
+        )
+    )
     assert len({question.prompt for question in found}) == 3000
     assert {question.difficulty for question in found} == {"easy", "hard"}
 
@@ -63,8 +81,18 @@ def test_a_benchmarks_training_questions_fill_both_difficulties_and_leave_out_th
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     source = benchmark(tmp_path / "train.jsonl")
-    first = fresh_questions.fn([], [coverage("reasoning")], 4, 0.5, source, NOBODY, 0)
-    rest = fresh_questions.fn([first], [coverage("reasoning")], 10, 0.5, source, NOBODY, 0)
+    first = fresh_questions.fn(
+        avoid=[], coverages=[coverage("reasoning")], count=4, hard_share=0.5, source=source, teachers=NOBODY, seed=0
+    )
+    rest = fresh_questions.fn(
+        avoid=[first],
+        coverages=[coverage("reasoning")],
+        count=10,
+        hard_share=0.5,
+        source=source,
+        teachers=NOBODY,
+        seed=0,
+    )
     assert len(read_questions(first)) == 4
     assert len(read_questions(rest)) == 6
     assert "only 6 fresh questions of domain math, 10 are wanted" in caplog.text
@@ -73,12 +101,28 @@ def test_a_benchmarks_training_questions_fill_both_difficulties_and_leave_out_th
     assert nine.expected is not None
     assert check(nine.expected, "It is\n81").correct
     with pytest.raises(BadInput, match="no fresh question of math, reasoning, common_sense"):
-        fresh_questions.fn([first, rest], [coverage("reasoning")], 10, 0.5, source, NOBODY, 0)
+        fresh_questions.fn(
+            avoid=[first, rest],
+            coverages=[coverage("reasoning")],
+            count=10,
+            hard_share=0.5,
+            source=source,
+            teachers=NOBODY,
+            seed=0,
+        )
 
 
 def test_a_teacher_writes_questions_that_can_be_checked_and_the_price_is_kept() -> None:
     source = TeacherSource(kind="teachers", role="questions", batch=10, max_tokens=1000, temperature=0.7, attempts=2)
-    made = fresh_questions.fn([], [coverage("automation")], 16, 0.5, source, teachers().only("questions"), 0)
+    made = fresh_questions.fn(
+        avoid=[],
+        coverages=[coverage("automation")],
+        count=16,
+        hard_share=0.5,
+        source=source,
+        teachers=teachers().only("questions"),
+        seed=0,
+    )
     found = read_questions(made)
     assert len(found) >= 24
     for question in found:
@@ -92,8 +136,24 @@ def test_a_teacher_writes_questions_that_can_be_checked_and_the_price_is_kept() 
 
 def test_what_is_missing_is_asked_for_in_other_words_and_what_was_dropped_is_counted() -> None:
     source = TeacherSource(kind="teachers", role="questions", batch=5, max_tokens=1000, temperature=0.7, attempts=2)
-    first = fresh_questions.fn([], [coverage("automation")], 8, 0.5, source, teachers().only("questions"), 0)
-    again = fresh_questions.fn([first], [coverage("automation")], 8, 0.5, source, teachers().only("questions"), 0)
+    first = fresh_questions.fn(
+        avoid=[],
+        coverages=[coverage("automation")],
+        count=8,
+        hard_share=0.5,
+        source=source,
+        teachers=teachers().only("questions"),
+        seed=0,
+    )
+    again = fresh_questions.fn(
+        avoid=[first],
+        coverages=[coverage("automation")],
+        count=8,
+        hard_share=0.5,
+        source=source,
+        teachers=teachers().only("questions"),
+        seed=0,
+    )
     known, new = ({question.prompt for question in read_questions(made)} for made in (first, again))
     assert len(new) == len(known) == 16
     assert not known & new

@@ -41,13 +41,13 @@ def asked() -> list[dict[str, Any]]:
 def mended(**changes: Any) -> Artifact:
     settings = CASCADE.model_copy(update=changes)
     return cascade.fn(
-        "reasoning",
-        failed(FAILS, count=8),
-        coverage("reasoning"),
-        list(settings.tiers),
-        settings,
-        teachers().only(*settings.tiers),
-        LICENSES,
+        name="reasoning",
+        failures=failed(FAILS, count=8),
+        coverage=coverage("reasoning"),
+        roles=list(settings.tiers),
+        settings=settings,
+        teachers=teachers().only(*settings.tiers),
+        licenses=LICENSES,
     )
 
 
@@ -109,7 +109,15 @@ def written(covers: Coverage | None = None, **changes: Any) -> list[dict[str, An
     chosen = source(**changes)
     narrowed = (covers or coverage("automation")).model_copy(update={"domains": ("tool_use",)})
     with suppress(BadInput):  # not one of the replies could be read
-        fresh_questions.fn([], [narrowed], 16, 0.0, chosen, teachers().only(chosen.role), 0)
+        fresh_questions.fn(
+            avoid=[],
+            coverages=[narrowed],
+            count=16,
+            hard_share=0.0,
+            source=chosen,
+            teachers=teachers().only(chosen.role),
+            seed=0,
+        )
     return asked()
 
 
@@ -143,13 +151,13 @@ def test_the_kind_decides_where_questions_come_from(kind: str, tmp_path: Path) -
     chosen = {"rehearsal": REHEARSAL, "benchmarks": benchmark(tmp_path / "rows.jsonl"), "teachers": source()}[kind]
     found = read_questions(
         fresh_questions.fn(
-            [],
-            [coverage("reasoning").model_copy(update={"domains": ("math",)})],
-            4,
-            0.5,
-            chosen,
-            teachers().only("questions"),
-            0,
+            avoid=[],
+            coverages=[coverage("reasoning").model_copy(update={"domains": ("math",)})],
+            count=4,
+            hard_share=0.5,
+            source=chosen,
+            teachers=teachers().only("questions"),
+            seed=0,
         )
     )
     assert {question.source.split()[0] for question in found} == {
@@ -164,7 +172,19 @@ def test_the_benchmarks_of_a_source_are_those_that_are_read(tmp_path: Path) -> N
         update={"benchmarks": (*one.benchmarks, one.benchmarks[0].model_copy(update={"url": str(other)}))}
     )
     counts = [
-        len(read_questions(fresh_questions.fn([], [coverage("reasoning")], 20, 1.0, chosen, teachers().only(), 0)))
+        len(
+            read_questions(
+                fresh_questions.fn(
+                    avoid=[],
+                    coverages=[coverage("reasoning")],
+                    count=20,
+                    hard_share=1.0,
+                    source=chosen,
+                    teachers=teachers().only(),
+                    seed=0,
+                )
+            )
+        )
         for chosen in (one, both)
     ]
     assert counts == [10, 11]
@@ -194,7 +214,13 @@ def test_description_and_hints_are_what_teachers_are_told() -> None:
 def test_the_domains_of_a_coverage_are_those_that_are_asked_about() -> None:
     for domains in (("math",), ("math", "reading")):
         made = fresh_questions.fn(
-            [], [coverage("reasoning").model_copy(update={"domains": domains})], 4, 0.5, REHEARSAL, teachers().only(), 0
+            avoid=[],
+            coverages=[coverage("reasoning").model_copy(update={"domains": domains})],
+            count=4,
+            hard_share=0.5,
+            source=REHEARSAL,
+            teachers=teachers().only(),
+            seed=0,
         )
         assert {question.domain for question in read_questions(made)} == set(domains)
 
@@ -202,14 +228,27 @@ def test_the_domains_of_a_coverage_are_those_that_are_asked_about() -> None:
 def test_own_right_replay_and_validation_share_are_the_mixture() -> None:
     found, rehearsed = failed(FAILS, count=20), dataset(examples(12))
     lessons = cascade.fn(
-        "reasoning", found, coverage("reasoning"), list(TIERS), CASCADE, teachers().only(*TIERS), LICENSES
+        name="reasoning",
+        failures=found,
+        coverage=coverage("reasoning"),
+        roles=list(TIERS),
+        settings=CASCADE,
+        teachers=teachers().only(*TIERS),
+        licenses=LICENSES,
     )
     solved = int(lessons.metrics["solved"])
     assert solved >= 8
 
     def counts(**changes: float) -> dict[str, float]:
         settings = Mixture.model_validate({"own_right": 0.5, "replay": 0.5, "validation_share": 0.25} | changes)
-        return mixture.fn(lessons, found, rehearsed, list(coverage("reasoning").domains), settings, 0).metrics
+        return mixture.fn(
+            mended=lessons,
+            failures=found,
+            dataset=rehearsed,
+            domains=list(coverage("reasoning").domains),
+            settings=settings,
+            seed=0,
+        ).metrics
 
     plain = counts()
     assert plain["own_right"] == plain["replay"] == round(solved / 2)

@@ -43,9 +43,23 @@ def test_a_cascade_is_billed_by_step_and_teacher_and_the_rest_is_projected(setti
     @flow
     def phase() -> tuple[Artifact, Artifact]:
         asked = fresh_questions(
-            [], [covers], settings.questions, settings.hard_share, SOURCE, known.only("questions"), 0
+            avoid=[],
+            coverages=[covers],
+            count=settings.questions,
+            hard_share=settings.hard_share,
+            source=SOURCE,
+            teachers=known.only("questions"),
+            seed=0,
         )
-        mended = cascade("reasoning", found, covers, list(TIERS), CASCADE, known.only(*TIERS), LICENSES)
+        mended = cascade(
+            name="reasoning",
+            failures=found,
+            coverage=covers,
+            roles=list(TIERS),
+            settings=CASCADE,
+            teachers=known.only(*TIERS),
+            licenses=LICENSES,
+        )
         show_modifiers_spending({"reasoning: questions": asked, "reasoning: answers": mended}, settings, known)
         return asked, mended
 

@@ -62,13 +62,13 @@ def written(reply: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
             kind="teachers", role="questions", batch=count, max_tokens=1000, temperature=0.7, attempts=1
         )
         return fresh_questions.fn(
-            [],
-            [coverage("reasoning").model_copy(update={"domains": ("math",)})],
-            8,
-            0.0,
-            source,
-            settings(teacher(server.url)),
-            0,
+            avoid=[],
+            coverages=[coverage("reasoning").model_copy(update={"domains": ("math",)})],
+            count=8,
+            hard_share=0.0,
+            source=source,
+            teachers=settings(teacher(server.url)),
+            seed=0,
         )
 
 

@@ -4,7 +4,7 @@ from decimal import Decimal
 
 from blocks import store
 from blocks.checkers.judge import check_all
-from blocks.models import template
+from blocks.models.template import LLAMA
 from blocks.records import DOMAINS, Answered, Artifact, Domain, Example, Question
 from blocks.rehearsal import world
 from configs.phases.modifiers import Cascade, RehearsalSource, coverage
@@ -80,7 +80,15 @@ def dataset(rows: list[Example]) -> Artifact:
 
 
 def posed(name: str = "reasoning", count: int = 30, seed: int = 0) -> Artifact:
-    return fresh_questions.fn([], [coverage(name)], count, 0.5, REHEARSAL, teachers().only(), seed)
+    return fresh_questions.fn(
+        avoid=[],
+        coverages=[coverage(name)],
+        count=count,
+        hard_share=0.5,
+        source=REHEARSAL,
+        teachers=teachers().only(),
+        seed=seed,
+    )
 
 
 def answers(questions: list[Question], fails: set[str]) -> list[Answered]:
@@ -91,7 +99,7 @@ def answers(questions: list[Question], fails: set[str]) -> list[Answered]:
         parts = world.worked(question.prompt)
         assert parts is not None
         draft = f"<draft>{parts.draft}</draft><thinking>{parts.thinking}</thinking>" if parts.draft is not None else ""
-        texts.append(template.escape(draft + ("I do not know" if question.task_type in fails else parts.response)))
+        texts.append(LLAMA.guard(draft + ("I do not know" if question.task_type in fails else parts.response)))
     verdicts = check_all(
         [(question.expected, text) for question, text in zip(questions, texts, strict=True) if question.expected]
     )

@@ -63,7 +63,9 @@ def parts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Artifact]:
             router.all_inputs(answers, classifier, 64, 48), np.array([answer.correct for answer in answers]), network, 0
         )
         with store.create("router") as folder:
-            Router(classifier, fitted, 1.0, 0.0, 0.5, {}).save(folder.path)
+            Router(classifier=classifier, network=fitted, slope=1.0, intercept=0.0, threshold=0.5, modifiers={}).save(
+                folder.path
+            )
         stats = {
             "rows": {"train": 1, "validation": 0},
             "quality": {"mean": 8.0},
@@ -88,19 +90,19 @@ def release(parts: dict[str, Artifact], profile: str = "nano", **changes: Any) -
         "keep": 3,
     }
     return assemble.fn(
-        profile,
-        tiny().model,
-        tiny().ggufs["F32"],
-        {},
-        [],
-        parts["router"],
-        parts["dataset"],
-        parts["evaluation"],
-        parts["evaluation"],
-        1,
-        Release.model_validate(plain | changes),
-        1000,
-        0,
+        profile=profile,
+        model=tiny().model,
+        base=tiny().ggufs["F32"],
+        modifiers={},
+        gains=[],
+        router=parts["router"],
+        dataset=parts["dataset"],
+        evaluated=parts["evaluation"],
+        routed=parts["evaluation"],
+        parameters=1,
+        settings=Release.model_validate(plain | changes),
+        resamples=1000,
+        seed=0,
     )
 
 

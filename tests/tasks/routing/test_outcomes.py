@@ -18,13 +18,13 @@ def outcomes(rows: list[tuple[float, bool, bool, bool, int, int]]) -> Outcomes:
     confidence, covered, base, other, base_tokens, other_tokens = map(np.array, zip(*rows, strict=True))
     other, other_tokens = np.where(covered, other, base), np.where(covered, other_tokens, base_tokens)
     return Outcomes(
-        confidence,
-        covered,
-        base,
-        other,
-        base_tokens.astype(float),
-        other_tokens.astype(float),
-        np.minimum(base_tokens, FIRST).astype(float),
+        confidence=confidence,
+        covered=covered,
+        base_right=base,
+        other_right=other,
+        base_tokens=base_tokens.astype(float),
+        other_tokens=other_tokens.astype(float),
+        wasted_tokens=np.minimum(base_tokens, FIRST).astype(float),
     )
 
 
@@ -74,7 +74,15 @@ def sure_base(n: int, *, signal: bool) -> Outcomes:
     confidence = random.random(n)
     base = random.random(n) < confidence if signal else random.random(n) < 0.5
     other = ~base if signal else random.random(n) < 0.5
-    return Outcomes(confidence, np.ones(n, bool), base, other, np.full(n, 10.0), np.full(n, 10.0), np.full(n, 10.0))
+    return Outcomes(
+        confidence=confidence,
+        covered=np.ones(n, bool),
+        base_right=base,
+        other_right=other,
+        base_tokens=np.full(n, 10.0),
+        other_tokens=np.full(n, 10.0),
+        wasted_tokens=np.full(n, 10.0),
+    )
 
 
 def test_the_default_stays_where_nothing_is_surely_better() -> None:

@@ -224,7 +224,14 @@ def test_inputs_fill_the_width_exactly(parts: dict[str, object]) -> None:
     classifier = Router.load(store.open(parts["router"])).classifier  # type: ignore[arg-type]
     probabilities = classifier.probabilities("What is 2 plus 2?")
     for width in (narrowest(4), narrowest(4) + 50):
-        assert inputs("What is 2 plus 2?", [-0.1], probabilities, classifier, 64, width).shape == (width,)
+        assert inputs(
+            prompt="What is 2 plus 2?",
+            logprobs=[-0.1],
+            probabilities=probabilities,
+            classifier=classifier,
+            first_tokens=64,
+            width=width,
+        ).shape == (width,)
 
 
 def test_the_reason_shows_on_which_side_of_the_threshold_the_confidence_lies() -> None:

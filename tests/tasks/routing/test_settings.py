@@ -118,7 +118,13 @@ def outcomes() -> Outcomes:
     base = random.random(4000) < sure
     other = random.random(4000) < 0.6
     return Outcomes(
-        sure, np.ones(4000, bool), base, other, np.full(4000, 10.0), np.full(4000, 10.0), np.full(4000, 10.0)
+        confidence=sure,
+        covered=np.ones(4000, bool),
+        base_right=base,
+        other_right=other,
+        base_tokens=np.full(4000, 10.0),
+        other_tokens=np.full(4000, 10.0),
+        wasted_tokens=np.full(4000, 10.0),
     )
 
 

@@ -105,7 +105,7 @@ def tokenizer_artifact() -> Artifact:
 
 @pytest.fixture(scope="session")
 def tokenizer(tokenizer_artifact: Artifact) -> Any:
-    from blocks.models.load import load_tokenizer
+    from blocks.models.encoding import load_tokenizer
 
     return load_tokenizer(Path(tokenizer_artifact.uri))
 

@@ -9,6 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from blocks.models import template
+from blocks.models.encoding import Encoder
+from blocks.models.template import LLAMA
 from blocks.rehearsal import world
 from tasks.training.encoding import IGNORE, Encoded, bucketed_order, encode, packed, padded
 
@@ -48,7 +50,9 @@ def test_packed_examples_do_not_see_each_other(model: Any, tokenizer: Any) -> No
     from blocks.models.load import load_model
 
     loaded = load_model(Path(model.uri), device="cpu", dtype="float32")
-    examples = encode(world.examples("math", "easy", "train", 5, 0), tokenizer, max_length=96, close=True)
+    examples = encode(
+        world.examples("math", "easy", "train", 5, 0), Encoder(tokenizer, LLAMA), max_length=96, close=True
+    )
     ids, _, positions = packed(examples, 96, tokenizer.pad_token_id)
     row, places = ids[:1], positions[:1]
     together = loaded(input_ids=row, position_ids=places, use_cache=False).logits[0]
@@ -81,15 +85,16 @@ def test_batches_hold_examples_of_similar_length() -> None:
 
 def test_the_loss_falls_on_the_assistants_sections_only(tokenizer: Any) -> None:
     example = world.examples("math", "hard", "train", 1, 0)[0]
-    (opened,) = encode([example], tokenizer, max_length=500, close=False)
-    (closed,) = encode([example], tokenizer, max_length=500, close=True)
+    encoder = Encoder(tokenizer, LLAMA)
+    (opened,) = encode([example], encoder, max_length=500, close=False)
+    (closed,) = encode([example], encoder, max_length=500, close=True)
     learned = tokenizer.decode([label for label in opened.labels if label != IGNORE])
     assert learned == f"<draft>{example.draft}</draft><thinking>{example.thinking}</thinking>{example.response}"
-    assert tokenizer.decode(opened.ids) == template.prompt(example.prompt) + learned
+    assert tokenizer.decode(opened.ids) == LLAMA.prompt(example.prompt) + learned
     end = tokenizer.convert_tokens_to_ids(template.END)
     assert closed == Encoded([*opened.ids, end], [*opened.labels, end])
-    assert encode([example], tokenizer, max_length=len(opened.ids), close=False)
-    assert not encode([example], tokenizer, max_length=len(opened.ids) - 1, close=False)
+    assert encode([example], encoder, max_length=len(opened.ids), close=False)
+    assert not encode([example], encoder, max_length=len(opened.ids) - 1, close=False)
 
 
 def test_padding_is_on_the_right_and_ignored() -> None:

@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from blocks.models.template import SPECIAL_TOKENS
+from blocks.models.template import BEGIN, END, PAD
 from blocks.storage.home import home
 from configs.errors import BadInput
 from configs.phases.training import Hub, Local
@@ -170,7 +170,7 @@ def test_json_of_another_kind_is_refused_by_name(folder: Path, name: str, conten
 VOCABULARY: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
     "no model": (lambda plain: plain.pop("model") and plain, "byte-level BPE"),
     "a Unigram": (lambda plain: plain["model"].update(type="Unigram"), "byte-level BPE"),
-    "byte fallback": (lambda plain: plain["model"].update(byte_fallback=True), "byte-level BPE"),
+    "byte fallback": (lambda plain: plain["model"].update(byte_fallback=True), "ignore_merges is true"),
     "a vocab as a list": (lambda plain: plain["model"].update(vocab=["a"]), "model.vocab"),
     "ids as texts": (lambda plain: plain["model"]["vocab"].update(a="1"), "model.vocab"),
     "a negative id": (lambda plain: plain["model"]["vocab"].update(zzz=-1), "no ids of their own"),
@@ -291,8 +291,8 @@ def test_a_hub_student_is_looked_over_alike(folder: Path, tmp_path: Path, monkey
         download.fn(named)
 
 
-def test_every_control_token_is_needed(folder: Path) -> None:
+@pytest.mark.parametrize(("token", "name"), [(END, "eos_token"), (PAD, "pad_token"), (BEGIN, "bos_token")])
+def test_a_token_that_the_student_needs_and_lacks_is_named(folder: Path, token: str, name: str) -> None:
     words = (folder / "tokenizer.json").read_text()
-    for token in SPECIAL_TOKENS:
-        (folder / "tokenizer.json").write_text(words.replace(token, token.replace("_", "-")))
-        refused(folder, "its tokenizer lacks")
+    (folder / "tokenizer.json").write_text(words.replace(token, token.replace("_", "-")))
+    refused(folder, rf"{name} is '<\|.*\|>', which is no token of tokenizer.json")

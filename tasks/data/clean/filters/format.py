@@ -2,11 +2,11 @@
 
 import re
 
+from blocks.models.template import FOREIGN
 from configs.phases.filtering import Format
 from tasks.data.clean.filters.text import Text
 
 _MARKER = re.compile(r"^\s*\[(?:DRAFT|CRITIQUE|THINKING|REVISED)\]\s*$|</?(?:draft|thinking)>", re.MULTILINE)
-_SPECIAL = re.compile(r"<\|[a-z_0-9]+\|>|\[/?INST\]|<</?SYS>>|<s>|</s>")
 _DAMAGED = re.compile("[\ufffd\x00-\x08\x0b\x0e-\x1f]|â€™|â€œ|Ã©|Ã¨")
 _CANNOT = r"i (?:can(?:'t|not| not)|am (?:not able|unable) to|don't have (?:the ability|access))"
 _REFUSAL = re.compile(
@@ -30,7 +30,7 @@ def format(text: Text, settings: Format) -> str | None:
         return "placeholder instead of a response"
     if _DAMAGED.search(text.everything):
         return "damaged characters"
-    if _SPECIAL.search(text.everything):
+    if FOREIGN.search(text.everything):
         return "special tokens in the text"
     if _MARKER.search(response):
         return "section marker in the response"

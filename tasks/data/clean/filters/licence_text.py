@@ -53,13 +53,13 @@ def licence_text(text: Text, settings: LicenceText) -> str | None:
     lower = whole.lower()
     if not any(hint in lower for hint in _HINTS):  # a tenth of the time of the patterns
         return None
-    if _said(_LICENCE, whole):
+    if _is_no_quotation(_LICENCE, whole):
         return "licence text"
-    if _said(_NOTICE, whole) or (_said(_BARE, whole) and not _LISTED.search(whole)):
+    if _is_no_quotation(_NOTICE, whole) or (_is_no_quotation(_BARE, whole) and not _LISTED.search(whole)):
         return "copyright notice"
     return None
 
 
-def _said(pattern: re.Pattern[str], whole: str) -> bool:
+def _is_no_quotation(pattern: re.Pattern[str], whole: str) -> bool:
     """Whether it stands there as itself, not as a quotation of somebody who talks about it."""
     return any(not _QUOTED.search(whole, max(0, found.start() - 2), found.start()) for found in pattern.finditer(whole))

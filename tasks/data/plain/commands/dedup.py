@@ -4,10 +4,10 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from blocks.cores import at_most
 from blocks.records import Record
 from configs.phases.data import NearDuplicates
 from tasks.data.dedup import files
-from tasks.data.plain.processes import processors
 
 
 class DedupReport(Record):
@@ -45,7 +45,7 @@ def dedup_files(
         rows=settings.rows,
         linkage=settings.linkage,
         seed=seed,
-        threads=processors(settings.threads),
+        threads=at_most(settings.threads),
         fold=settings.fold,
     )
     return DedupReport.model_validate(report)

@@ -8,6 +8,7 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 
+from blocks.cores import at_most
 from blocks.progress import progress
 from blocks.records import Record
 from configs.errors import BadInput
@@ -19,7 +20,7 @@ from tasks.data.clean.filters.table import TABLE
 from tasks.data.clean.filters.text import Text
 from tasks.data.plain.commands.clock import Clock
 from tasks.data.plain.files import Located, numbered, read, writer
-from tasks.data.plain.processes import pool, processors
+from tasks.data.plain.processes import pool
 from tasks.data.plain.record import Plain
 
 
@@ -87,7 +88,7 @@ def _judged(located: Iterable[Located], settings: Filters, tokenizer: str) -> It
     """Every record with its objection, in order; a bounded number of chunks is on its way at once."""
     records = (one.record for one in located)
     judge = partial(judge_chunk, settings=settings, tokenizer=tokenizer)
-    workers = processors(settings.workers)
+    workers = at_most(settings.workers)
     if workers == 1:
         while chunk := list(islice(records, CHUNK)):
             yield from zip(chunk, judge([_as_text(record) for record in chunk]), strict=True)

@@ -30,7 +30,7 @@ def frames(file: IO[bytes]) -> Iterator[bytes]:
                 try:
                     out = decoder.decompress(sip)
                 except (zstandard.ZstdError, MemoryError) as error:
-                    raise OSError(_told(error)) from None
+                    raise OSError(_reason(error)) from None
                 if out:
                     yield out
                 sip = decoder.unused_data if decoder.eof else b""
@@ -40,7 +40,7 @@ def frames(file: IO[bytes]) -> Iterator[bytes]:
         raise OSError("it was cut off")
 
 
-def _told(error: Exception) -> str:
+def _reason(error: Exception) -> str:
     if isinstance(error, MemoryError) or "too much memory" in str(error) or "Allocation" in str(error):
         return (
             f"its window takes more than {WINDOW >> 30} GiB or than this machine has; unpack it with zstd -d "

@@ -10,8 +10,8 @@ from gguf import GGMLQuantizationType, GGUFReader, quants
 from safetensors.torch import load_file
 
 from blocks import store
-from blocks.models import template
 from blocks.models.gguf_layout import permute, rope_frequencies
+from blocks.models.template import LLAMA
 from blocks.records import Artifact
 from configs.errors import BadInput
 from tasks.compression.export.gguf_write import to_gguf
@@ -177,10 +177,10 @@ def test_llama_cpp_tokenises_like_the_tokenizer(model: Artifact) -> None:
 
     tokenizer = AutoTokenizer.from_pretrained(store.open(model))
     with served.llama_cpp(store.open(to_gguf(model, "Q4_0")) / "model.gguf") as server:
-        for text in [*TRICKY, *PROMPTS, template.prompt("What is 12 plus 30?")]:
+        for text in [*TRICKY, *PROMPTS, LLAMA.prompt("What is 12 plus 30?")]:
             assert served.tokenize(server, text, True) == tokenizer(text, add_special_tokens=False).input_ids, text
         rendered = served.ask(server, "/apply-template", {"messages": [{"role": "user", "content": "Hi"}]})["prompt"]
-        assert rendered == template.prompt("Hi")
+        assert rendered == LLAMA.prompt("Hi")
 
 
 @pytest.mark.parametrize(

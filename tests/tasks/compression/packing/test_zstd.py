@@ -58,7 +58,9 @@ def test_damage_is_noticed(model: Artifact, tmp_path: Path) -> None:
 
 
 def test_zeros_pack_planes_help_and_the_smallest_is_found(model: Artifact, dataset: Artifact) -> None:
-    pruned = prune(model, dataset, 0.65, pruning(stages=(0.65,)), CALIBRATION, 0)
+    pruned = prune(
+        model=model, dataset=dataset, sparsity=0.65, settings=pruning(stages=(0.65,)), calibration=CALIBRATION, seed=0
+    )
     fractions = {}
     for name, artifact in (("dense", model), ("sparse", pruned)):
         for planes in (True, False):

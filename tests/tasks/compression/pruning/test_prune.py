@@ -47,7 +47,7 @@ def away(model: Artifact, student: Artifact, dataset: Artifact) -> float:
 def test_sparsegpt_reaches_its_share_in_the_decoder_only_keeps_earlier_zeros_and_is_the_same_every_time(
     model: Artifact, dataset: Artifact
 ) -> None:
-    half = prune(model, dataset, 0.5, pruning(), CALIBRATION, 0)
+    half = prune(model=model, dataset=dataset, sparsity=0.5, settings=pruning(), calibration=CALIBRATION, seed=0)
     assert zero_share(store.open(half)) == pytest.approx(0.5, abs=0.005)
     before, after = weights(model), weights(half)
     for name, weight in after.items():
@@ -55,17 +55,33 @@ def test_sparsegpt_reaches_its_share_in_the_decoder_only_keeps_earlier_zeros_and
             assert (weight == 0).float().mean() == pytest.approx(0.5, abs=0.01), name
         else:
             assert torch.equal(weight, before[name]), name
-    further = weights(prune(half, dataset, 0.7, pruning(), CALIBRATION, 0))
+    further = weights(
+        prune(model=half, dataset=dataset, sparsity=0.7, settings=pruning(), calibration=CALIBRATION, seed=0)
+    )
     for name, weight in after.items():
         assert (further[name][weight == 0] == 0).all() or not name.endswith("_proj.weight")
-    assert prune(model, dataset, 0.5, pruning(), CALIBRATION, 0).digest == half.digest
+    assert (
+        prune(model=model, dataset=dataset, sparsity=0.5, settings=pruning(), calibration=CALIBRATION, seed=0).digest
+        == half.digest
+    )
     with pytest.raises(BadInput, match="zeros already"):
-        prune(half, dataset, 0.3, pruning(), CALIBRATION, 0)
+        prune(model=half, dataset=dataset, sparsity=0.3, settings=pruning(), calibration=CALIBRATION, seed=0)
 
 
 def test_sparsegpt_hurts_less_than_wanda_and_both_less_than_magnitude(model: Artifact, dataset: Artifact) -> None:
     hurt = {
-        method: away(prune(model, dataset, 0.6, pruning(method=method, stages=(0.6,)), CALIBRATION, 0), model, dataset)
+        method: away(
+            prune(
+                model=model,
+                dataset=dataset,
+                sparsity=0.6,
+                settings=pruning(method=method, stages=(0.6,)),
+                calibration=CALIBRATION,
+                seed=0,
+            ),
+            model,
+            dataset,
+        )
         for method in ("sparsegpt", "wanda", "magnitude")
     }
     assert hurt["sparsegpt"] < hurt["wanda"] < hurt["magnitude"], hurt
@@ -73,7 +89,14 @@ def test_sparsegpt_hurts_less_than_wanda_and_both_less_than_magnitude(model: Art
 
 def test_two_of_every_four(model: Artifact, dataset: Artifact) -> None:
     pruned = {
-        method: prune(model, dataset, 0.5, pruning(structure="2:4", method=method), CALIBRATION, 0)
+        method: prune(
+            model=model,
+            dataset=dataset,
+            sparsity=0.5,
+            settings=pruning(structure="2:4", method=method),
+            calibration=CALIBRATION,
+            seed=0,
+        )
         for method in ("sparsegpt", "wanda")
     }
     assert away(pruned["sparsegpt"], model, dataset) < away(pruned["wanda"], model, dataset)
@@ -84,7 +107,16 @@ def test_two_of_every_four(model: Artifact, dataset: Artifact) -> None:
 
 def test_owl_moves_weights_between_layers_and_keeps_the_mean(model: Artifact, dataset: Artifact) -> None:
     owl = Owl(threshold=3.0, spread=0.08)
-    pruned = weights(prune(model, dataset, 0.5, pruning(layer_ratios=owl), CALIBRATION, 0))
+    pruned = weights(
+        prune(
+            model=model,
+            dataset=dataset,
+            sparsity=0.5,
+            settings=pruning(layer_ratios=owl),
+            calibration=CALIBRATION,
+            seed=0,
+        )
+    )
     inside = [
         [
             weight.flatten()
@@ -130,14 +162,15 @@ def test_calibration_text_is_the_training_split_in_chat_format(model: Artifact, 
     from transformers import AutoTokenizer
 
     from blocks.models import template
+    from blocks.models.template import LLAMA
 
     rows = packed(dataset, store.open(model), CALIBRATION, 0)
     assert rows.shape == (24, 96)
     text = AutoTokenizer.from_pretrained(store.open(model)).decode(rows.flatten())
-    whole = [template.prompt(one.prompt) + template.answer(one) + template.END for one in read_split(dataset, "train")]
+    whole = [LLAMA.prompt(one.prompt) + LLAMA.answer(one) + template.END for one in read_split(dataset, "train")]
     assert sum(one in text for one in whole) >= 20
     assert not any(
-        template.prompt(one.prompt) in text
+        LLAMA.prompt(one.prompt) in text
         for one in read_split(dataset, "validation")
         if one.prompt not in {other.prompt for other in read_split(dataset, "train")}
     )

@@ -34,7 +34,14 @@ _made: dict[str, Artifact] = {}
 def pruned(model: Artifact, dataset: Artifact) -> Artifact:
     """So sparse that it hurts; made once."""
     if "pruned" not in _made:
-        _made["pruned"] = prune(model, dataset, 0.85, pruning(stages=(0.85,)), CALIBRATION, 0)
+        _made["pruned"] = prune(
+            model=model,
+            dataset=dataset,
+            sparsity=0.85,
+            settings=pruning(stages=(0.85,)),
+            calibration=CALIBRATION,
+            seed=0,
+        )
     return _made["pruned"]
 
 

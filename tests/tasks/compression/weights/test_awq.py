@@ -51,7 +51,7 @@ def test_folding_keeps_the_function_and_the_zeros_and_scales_most_matrices(
 ) -> None:
     if "backend" in changes:
         pytest.importorskip("awq", reason="the AutoAWQ backend needs autoawq (the gpu extra)")
-    pruned = prune(model, dataset, 0.5, pruning(), CALIBRATION, 0)
+    pruned = prune(model=model, dataset=dataset, sparsity=0.5, settings=pruning(), calibration=CALIBRATION, seed=0)
     folded = fold(pruned, dataset, awq(**changes), CALIBRATION, 0)
     ids = packed(dataset, store.open(model), CALIBRATION, 1)[:4]
     before, after = logits(pruned, ids), logits(folded, ids)

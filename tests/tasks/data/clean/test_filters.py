@@ -304,7 +304,7 @@ def test_as_many_processes_judge_as_there_are_workers(filters: Filters, monkeypa
 
     monkeypatch.setattr(judging, "POOL_FROM", 2)
     monkeypatch.setattr(judging, "pool", watched)
-    monkeypatch.setattr(judging, "processors", lambda wanted: wanted)  # this machine may have a single one
+    monkeypatch.setattr(judging, "at_most", lambda wanted: wanted)  # this machine may have a single one
     texts = [Text(f"Question {i}?", f"It is {2 * i}.") for i in range(4)]
     for workers in (1, 2, 3):
         judge_texts(texts, filters.model_copy(update={"workers": workers}), "words")

@@ -108,7 +108,7 @@ def test_threads_are_those_that_compute(settings: Data, monkeypatch: pytest.Monk
 
     monkeypatch.setattr(near, "Workers", Watched)
     monkeypatch.setattr(
-        "tasks.data.clean.near_duplicates.processors", lambda wanted: wanted
+        "tasks.data.clean.near_duplicates.at_most", lambda wanted: wanted
     )  # this machine may have a single one
     assert chains(settings.near_duplicates, threads=1) == chains(settings.near_duplicates, threads=3)
     assert made == [1, 3]

@@ -145,7 +145,7 @@ def test_only_the_head_moves_and_nothing_stays() -> None:
     assert len(fast) == 6
     assert all(not torch.equal(fast[name], parts.inner[name]) for name in fast)
     for second_order in (False, True):
-        meta_gradient(parts, support, query, RATE, STEPS, second_order)
+        meta_gradient(parts=parts, support=support, query=query, rate=RATE, steps=STEPS, second_order=second_order)
     query_losses(parts, support, query, RATE, STEPS)
     after = model.state_dict()
     assert all(torch.equal(value, after[name]) for name, value in before.items())

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from blocks.models import template
-from blocks.models.template import Message
+from blocks.models.template import LLAMA, Message
 from blocks.records import Artifact
 from tasks.training.students.tokenizer import tokenizer as tokenizer_step
 from tests.tasks.training.conftest import SCRATCH
@@ -30,8 +30,8 @@ def test_it_has_the_wanted_size_and_llamas_special_tokens(tokenizer: Any) -> Non
 def test_any_text_reads_back(tokenizer: Any) -> None:
     @given(st.text())
     def check(text: str) -> None:
-        ids = tokenizer(template.escape(text), add_special_tokens=False)["input_ids"]
-        assert tokenizer.decode(ids) == template.escape(text)
+        ids = tokenizer(LLAMA.guard(text), add_special_tokens=False)["input_ids"]
+        assert tokenizer.decode(ids) == LLAMA.guard(text)
 
     check()
 
@@ -66,14 +66,14 @@ def test_the_template_renders_the_projects_chat_format(tokenizer: Any) -> None:
         Message(role="assistant", content="4"),
     ]
     plain = [message.model_dump() for message in messages]
-    assert tokenizer.apply_chat_template(plain, tokenize=False) == template.render(messages, generate=False)
-    assert tokenizer.apply_chat_template(plain[:2], tokenize=False, add_generation_prompt=True) == template.render(
+    assert tokenizer.apply_chat_template(plain, tokenize=False) == LLAMA.render(messages, generate=False)
+    assert tokenizer.apply_chat_template(plain[:2], tokenize=False, add_generation_prompt=True) == LLAMA.render(
         messages[:2], generate=True
     )
 
 
 def test_a_turn_costs_few_tokens(tokenizer: Any) -> None:
-    assert len(tokenizer(template.prompt("x"), add_special_tokens=False)["input_ids"]) <= 11
+    assert len(tokenizer(LLAMA.prompt("x"), add_special_tokens=False)["input_ids"]) <= 11
 
 
 def test_the_same_inputs_give_the_same_files(tokenizer_artifact: Artifact) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from blocks.teachers.calling.own_loop import apart
+from blocks.own_loop import apart
 
 
 @pytest.fixture(autouse=True)
