@@ -26,6 +26,12 @@ def setting(description: str, **constraints: Any) -> Any:
     return Field(description=description, **constraints)
 
 
+def later_setting(description: str, before: Any, **constraints: Any) -> Any:
+    """A :func:`setting` that came after there were results. ``before`` is the identity at which everything is as it was
+    then; at it the field is no part of the identity, and those results still count."""
+    return Field(description=description, json_schema_extra={"before": before}, **constraints)
+
+
 def runtime(description: str, **constraints: Any) -> Any:
     """A field that changes how a step runs (threads, timeouts, caps), never what it produces: not in the cache key."""
     return Field(description=description, json_schema_extra={"runtime": True}, **constraints)
@@ -80,7 +86,7 @@ class Settings(BaseModel):
         return {
             name: _plain(getattr(self, name))
             for name, info in type(self).model_fields.items()
-            if not _is_runtime(info.json_schema_extra)
+            if not _is_runtime(info.json_schema_extra) and not _as_before(info.json_schema_extra, getattr(self, name))
         }
 
     def digest(self) -> str:
@@ -121,6 +127,10 @@ def _kinds(annotation: Any) -> Iterator[Any]:
 
 def _is_runtime(extra: Any) -> bool:
     return isinstance(extra, dict) and bool(extra.get("runtime"))
+
+
+def _as_before(extra: Any, value: Any) -> bool:
+    return isinstance(extra, dict) and "before" in extra and extra["before"] == _plain(value)
 
 
 def _plain(value: Any) -> Any:

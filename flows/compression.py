@@ -21,9 +21,10 @@ from tasks.evaluation.ledger import ledger
 
 
 class Compressed(Record):
-    """``model``: the Hugging Face weights that every export was made of. ``gguf``: what is served. ``gguf_sparse``: the
-    export that packs smallest, None without pruning or where it lost too much. ``reference``: the export that agrees
-    with transformers token by token. ``packed`` and ``packed_sparse``: with zstd. ``w4a16``: for vLLM."""
+    """``model``: the Hugging Face weights that every export was made of. ``gguf``: what is served, ``packed``: it with
+    zstd. ``gguf_sparse``: the export that packs smallest, None without pruning or where it lost too much;
+    ``packed_sparse``: it with zstd. ``reference``: the export that agrees with transformers token by token. ``w4a16``:
+    for vLLM."""
 
     model: Artifact
     gguf: Artifact
@@ -82,9 +83,8 @@ def compression(student: Stored, dataset: Stored, questions: Stored, profile: Ch
     rounded = None
     if settings.awq is not None and settings.awq.w4a16:
         rounded = w4a16(model, settings.awq)
-        if book.measure_as(
-            "W4A16 for vLLM", rounded, unpacked(rounded, model), kept, fallback="no vLLM export"
-        ).reverted:
+        plain = rounded if profile.evaluation.engine.kind == "vllm" else unpacked(rounded, model)
+        if book.measure_as("W4A16 for vLLM", rounded, plain, kept, fallback="no vLLM export").reverted:
             rounded = None
     reference = to_gguf(model, settings.gguf.reference)
     agreed = gate("agreement", agreement(model, reference, questions, profile.evaluation).checks(profile.evaluation))
@@ -112,14 +112,17 @@ def compression(student: Stored, dataset: Stored, questions: Stored, profile: Ch
             book.repacked("zstd of it", sparse_packed, measured)
     written = ledger(book.rows)
     show_compression(written)
-    smallest = min(one.bytes for one in (packed, sparse_packed) if one is not None)
+    gguf = served.model
+    if settings.gguf.smallest and sparse and sparse_packed and sparse_packed.bytes < packed.bytes:
+        gguf, packed = sparse, sparse_packed
+    name, shipped = ("packed model, MB", packed) if profile.release.packed else ("model, MB", gguf)
     size = gate(
         "size",
-        [GateCheck(name="packed model, MB", value=smallest / 1e6, rule="<=", threshold=settings.target_megabytes)],
+        [GateCheck(name=name, value=shipped.bytes / 1e6, rule="<=", threshold=settings.target_megabytes)],
     )
     return Compressed(
         model=model,
-        gguf=served.model,
+        gguf=gguf,
         gguf_sparse=sparse,
         reference=reference,
         packed=packed,

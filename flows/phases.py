@@ -100,6 +100,7 @@ def _modifiers(profile: Profile, student: "Architecture", on: "Device | None") -
         model=student,
         bits=_served_bits(profile),
         scratch=_scratch(profile),
+        on=on,
         train=train,
     )
 
@@ -125,6 +126,7 @@ def _routing(profile: Profile, student: "Architecture", on: "Device | None") -> 
         model=student,
         bits=_served_bits(profile),
         scratch=_scratch(profile),
+        on=on,
         examples=profile.data.planning.examples,
         written=_asked_by_routing(profile, profile.teachers),
     )

@@ -7,6 +7,7 @@ from flows.parameters import Chosen, Stored
 from flows.phase import phase
 from flows.routing import Routed
 from flows.training import Trained
+from tasks.evaluation.engine import served
 from tasks.evaluation.gates import gate
 from tasks.release.assemble import assemble
 from tasks.release.publish import publish
@@ -49,6 +50,8 @@ def release(
         profile=profile.name,
         model=compressed.model,
         base=compressed.gguf,
+        packed=compressed.packed if settings.packed else None,
+        engine=served(profile.evaluation, settings.context_tokens),
         modifiers=adapters,
         gains=gains,
         router=routed.router,

@@ -15,6 +15,8 @@ from configs.schema import Profile
 from flows.parameters import Chosen, Stored
 from flows.phase import phase
 from tasks.compression.export.adapter_to_gguf import adapter_to_gguf
+from tasks.compression.packing.zstd import pack
+from tasks.evaluation.engine import served
 from tasks.evaluation.evaluate import evaluate
 from tasks.improvement.examine import Comparison, compare, examination
 from tasks.improvement.join import join
@@ -223,6 +225,8 @@ def _candidate(
         profile=profile.name,
         model=current.model,
         base=current.gguf,
+        packed=pack([current.gguf], profile.compression.packing) if profile.release.packed else None,
+        engine=served(judged, profile.release.context_tokens),
         modifiers=adapters,
         gains=gains,
         router=router,

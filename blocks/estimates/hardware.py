@@ -32,6 +32,8 @@ DEVICES = {
 TRAINING_UTILISATION = 0.30
 READING_UTILISATION = 0.5  # of bandwidth while decoding
 DECODING_STEP_S = 0.03  # Python and kernel launches of one decoding step of transformers' generate, at least
+# The same of servers that batch continuously, assumed: llama.cpp 800 tokens a second at 16 slots, vLLM 6,400 at 64.
+LLAMA_CPP_STEP_S, VLLM_STEP_S = 0.02, 0.01
 # Operations a second on one CPU core, measured with the 1.9M-parameter student on two cores (2026-11-21,
 # tests/benchmarks/LOG.md).
 CPU_PRETRAINING = 0.5e11  # 6·N operations a token, 8,700 tokens a second on two cores
@@ -83,10 +85,12 @@ def training_seconds(
     )
 
 
-def decoding_seconds(weights_bytes: float, sequences: float, batch: int, tokens: float, on: Device) -> float:
+def decoding_seconds(
+    weights_bytes: float, sequences: float, batch: int, tokens: float, on: Device, least: float = DECODING_STEP_S
+) -> float:
     """Seconds to generate ``tokens`` for each of ``sequences``, ``batch`` at a time, on a device: every step reads all
-    weights."""
-    step = max(DECODING_STEP_S, weights_bytes / (on.bandwidth * READING_UTILISATION))
+    weights, and takes ``least`` seconds at least."""
+    step = max(least, weights_bytes / (on.bandwidth * READING_UTILISATION))
     return -(-sequences // batch) * tokens * step
 
 

@@ -60,8 +60,8 @@ def load_model(
     return (model.requires_grad_(False) if frozen else model).eval()
 
 
-def load_adapter(model: Any, adapter: Path, *, trainable: bool) -> "PeftModel":
-    """``model`` with the adapter in the folder ``adapter`` on it, in float32.
+def load_adapter(model: Any, adapter: Path, *, trainable: bool, name: str = "default") -> "PeftModel":
+    """``model`` with the adapter in the folder ``adapter`` on it, in float32, beside those that it has, as ``name``.
 
     Raises:
         BadInput: it is no adapter, or a damaged one.
@@ -69,7 +69,12 @@ def load_adapter(model: Any, adapter: Path, *, trainable: bool) -> "PeftModel":
     from peft import PeftModel
 
     adapter_folder.read(adapter)
-    return PeftModel.from_pretrained(model, adapter, is_trainable=trainable, autocast_adapter_dtype=True)
+    if isinstance(model, PeftModel):
+        model.load_adapter(str(adapter), adapter_name=name, is_trainable=trainable)
+        return model
+    return PeftModel.from_pretrained(
+        model, adapter, adapter_name=name, is_trainable=trainable, autocast_adapter_dtype=True
+    )
 
 
 def require(device: Device, quantise: str) -> None:

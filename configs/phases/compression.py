@@ -132,6 +132,9 @@ class Gguf(Settings):
     sparse: tuple[Quantisation, ...] = setting(
         "mixtures that keep zeros; the one that packs smallest is exported beside the served one; empty for none"
     )
+    smallest: bool = setting(
+        "serve the export that packs smallest in place of the served mixture, where it loses no more than the tolerance"
+    )
     importance: bool = setting(
         "weigh rounding errors by the mean square of each input on the calibration text (imatrix)"
     )

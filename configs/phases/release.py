@@ -13,6 +13,9 @@ class Release(Settings):
     size_limit_mib: float = setting("gate: most MiB of the whole release folder", gt=0)
     context_tokens: int = setting("longest conversation that is served, prompt and answer, tokens", ge=64)
     answer_tokens: int = setting("longest answer, tokens", ge=1)
+    packed: bool = setting(
+        "ship the model packed with zstd (compression.packing), unpacked once where it answers; false ships the GGUF"
+    )
     log: Literal["full", "numbers", "off"] = setting(
         "what serving writes down of each answer: full with prompt and answer (personal data; the nightly run learns "
         "from it), numbers without them, off nothing"

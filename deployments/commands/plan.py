@@ -12,8 +12,10 @@ from decimal import Decimal
 from blocks.estimates.calls import Calls, Estimate, together
 from blocks.estimates.hardware import (
     DECODING_STEP_S,
+    LLAMA_CPP_STEP_S,
     READING_UTILISATION,
     TRAINING_UTILISATION,
+    VLLM_STEP_S,
     Device,
     device,
 )
@@ -26,7 +28,7 @@ from configs.phases.modifiers import coverage
 from configs.schema import Profile
 from flows.phases import LOCAL, PHASES, Phase
 from tasks.compression.floor import BITS, SizeFloor, of, refuse_impossible
-from tasks.evaluation.estimate import CHANGED, SWITCHED, half_width, needed, questions
+from tasks.evaluation.estimate import CHANGED, SWITCHED, half_width, needed, questions, uses_accelerator
 
 CPU = "cpu"
 START_S = 12.0  # Python, Prefect's server and the flows' imports, measured
@@ -221,14 +223,20 @@ def _notes(made: Plan) -> list[str]:
         )
     elif made.all.most_dollars > made.cap_dollars:
         found.append(f"teachers.cap_dollars {made.cap_dollars} bounds the worst case of ${made.all.most_dollars:,.2f}")
-    slowest = max(made.phases, key=lambda phase: phase.cpu_s)
-    if made.accelerator and slowest.cpu_s > slowest.accelerator_s and slowest.cpu_s > 4 * 3600:
+    answering = {phase.phase: _by_llama_cpp_s(phase) for phase in made.phases}
+    slowest = max(answering, key=lambda name: answering[name])
+    if made.accelerator and answering[slowest] > 4 * 3600:
         found.append(
-            f"phase {slowest.phase} waits {slowest.cpu_s / 3600:,.0f} hours for the CPU: llama.cpp's wheel answers its "
-            "questions without the accelerator; "
-            "fewer questions or more threads help"
+            f"phase {slowest} waits {answering[slowest] / 3600:,.0f} hours for the CPU: llama.cpp answers its "
+            "questions without the accelerator; evaluation.gpu_layers=-1 (with a build for it), fewer questions or "
+            "more threads help"
         )
     return found
+
+
+def _by_llama_cpp_s(phase: PhasePlan) -> float:
+    """Seconds in which llama.cpp answers on the CPU."""
+    return sum(work.seconds for work in phase.estimate.work if work.on == CPU and "llama.cpp" in work.step)
 
 
 def _rehearsed(profile: Profile) -> list[str]:
@@ -246,9 +254,8 @@ def _blocks(profile: Profile) -> list[str]:
 
 
 def _uses_accelerator(profile: Profile) -> bool:
-    return "cuda" in {
+    return uses_accelerator(profile.evaluation) or "cuda" in {
         profile.training.fine_tuning.device,
-        profile.evaluation.device,
         profile.compression.recovery.device,
         *(one.lora.device for one in profile.modifiers.each),
     }
@@ -264,11 +271,12 @@ def _machine(on: Device | None) -> list[str]:
         found.append(
             f"{on.name}: {on.flops / 1e12:.0f} bf16 TFLOP/s at {TRAINING_UTILISATION:.0%}, {on.bandwidth / 1e12:.2f} "
             f"TB/s at {READING_UTILISATION:.0%}, "
-            f"at least {1000 * DECODING_STEP_S:.0f} ms per decoded token"
+            f"at least {1000 * DECODING_STEP_S:.0f} ms per decoded token by transformers, "
+            f"{1000 * LLAMA_CPP_STEP_S:.0f} by llama.cpp and {1000 * VLLM_STEP_S:.0f} by vLLM, of all slots at once"
         )
     return [
         *found,
         "CPU: rates measured with the nano student on two cores that have bfloat16 (blocks/estimates/hardware.py; "
         "without it training takes "
-        "twice as long); llama.cpp answers on the CPU",
+        "twice as long)",
     ]

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 
 from blocks.cores import at_most, cores
-from blocks.engines.llama_cpp.server import LlamaCpp
+from blocks.engines.loading import Files, Running, load
 from blocks.models.sections import Sections, sections
 from blocks.models.template import Message
 from blocks.records import Record
@@ -46,9 +46,8 @@ class Responder:
         self._router = Router.load(folder / contents.ROUTER)
         adapters = {name: folder / part.path for name, part in self.description.modifiers.items()}
         threads = at_most(threads) if threads else cores()
-        self._model = LlamaCpp(
-            folder / contents.BASE, adapters=adapters, context=self.description.context_tokens, threads=threads, slots=1
-        )
+        base = contents.base_file(folder, self.description)
+        self._model = load(self.description.engine, Files(base, adapters), Running(threads=threads))
 
     def __enter__(self) -> "Responder":
         self._model.__enter__()
@@ -86,9 +85,9 @@ class Responder:
         )
         for start in range(0, len(messages), 2):
             prompt = self._model.template.render(messages[start:], generate=True)
-            if len(self._model.tokenize(prompt)) <= room:
+            count = len(self._model.encode([prompt])[0])
+            if count <= room:
                 return prompt
-        count = len(self._model.tokenize(prompt))
         if count >= self.description.context_tokens:
             raise BadInput(
                 f"the question has {count} tokens with its frame, and this release reads and writes "

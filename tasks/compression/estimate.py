@@ -92,11 +92,11 @@ def estimate(
                 disk_bytes=size,
             )
         )
-    work += [by_llama_cpp(model, BITS[name], count, evaluation, scratch) for name in served]
+    work += [by_llama_cpp(model, BITS[name], count, evaluation, on=on, scratch=scratch) for name in served]
     agreed = min(count, evaluation.agreement_questions or count)
     work += [
         by_transformers(model, agreed, evaluation, on, scratch),
-        by_llama_cpp(model, BITS[settings.gguf.reference], agreed, evaluation, scratch),
+        by_llama_cpp(model, BITS[settings.gguf.reference], agreed, evaluation, on=on, scratch=scratch),
     ]
     heat = settings.temperature
     work += [

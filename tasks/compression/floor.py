@@ -92,13 +92,14 @@ def size_floor(model: Shape, quantisation: str, sparsity: float) -> SizeFloor:
 
 
 def refuse_impossible(model: Shape, settings: Compression) -> list[SizeFloor]:
-    """The floors of every export the settings name, smallest first.
+    """The floors of every export that the settings may ship, smallest first.
 
     Raises:
         BadInput: the target lies below all of them; names the floor and what would fit.
     """
     sparsity = settings.pruning.stages[-1] if settings.pruning.stages else 0.0
-    names = dict.fromkeys((settings.gguf.served, settings.gguf.fallback, *settings.gguf.sparse))
+    gguf = settings.gguf
+    names = dict.fromkeys((gguf.served, gguf.fallback, *(gguf.sparse if gguf.smallest else ())))
     floors = sorted((size_floor(model, name, sparsity) for name in names), key=lambda one: one.megabytes)
     least = floors[0]
     if settings.target_megabytes < least.megabytes:

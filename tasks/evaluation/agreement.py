@@ -2,7 +2,9 @@
 
 Transformers answers greedily; llama.cpp reads the same tokens and is asked at each whether it would have chosen it too.
 So one early difference does not make every later token count as wrong, and tokens are compared, not text. Both must
-also tokenise the prompts alike. Not here: whether a difference matters for the answers (the ledger).
+also tokenise the prompts alike. It is a test of the export, not of what is served: keys and values are float16, and
+transformers answers whatever evaluation.engine says. Not here: whether a difference matters for the answers (the
+ledger).
 """
 
 from contextlib import closing
@@ -10,11 +12,12 @@ from contextlib import closing
 from blocks import store
 from blocks.engines.llama_cpp.native import Model
 from blocks.engines.llama_cpp.scoring import Scorer
-from blocks.engines.transformers import Student
+from blocks.engines.loading import Files, load
 from blocks.progress import progress
 from blocks.records import Artifact, GateCheck, Record
 from configs.errors import BadInput
 from configs.phases.evaluation import Evaluation
+from tasks.evaluation.engine import described, running
 from tasks.evaluation.held_out import read_questions, spread
 from tasks.step import step
 
@@ -61,14 +64,18 @@ def agreement(model: Artifact, gguf: Artifact, questions: Artifact, settings: Ev
     if (model.kind, gguf.kind) != ("model", "gguf"):
         raise BadInput(f"agreement compares a model with a gguf, got {model.short} and {gguf.short}")
     asked = spread(read_questions(questions), settings.agreement_questions)
-    with Student(store.open(model), None, settings) as student, progress("agreement", len(asked)) as advance:
+    by_transformers = described("model", settings).model_copy(update={"kind": "transformers", "dtype": settings.dtype})
+    with (
+        load(by_transformers, Files(store.open(model)), running(settings)) as student,
+        progress("agreement", len(asked)) as advance,
+    ):
         prompts = [student.template.prompt(question.prompt) for question in asked]
-        answers = student.generate(prompts, advance)
         ids = student.encode(prompts)
+        answers = student.complete(ids, max_tokens=settings.max_new_tokens, advance=advance)
     path = store.open(gguf) / "model.gguf"
     with closing(Model(path, vocabulary_only=True)) as vocabulary:
         alike = [vocabulary.tokenize(prompt) == one for prompt, one in zip(prompts, ids, strict=True)]
-    with Scorer(path, context=settings.context, threads=settings.threads) as scorer:
+    with Scorer(path, context=settings.context, threads=settings.threads, gpu_layers=settings.gpu_layers) as scorer:
         agrees = [
             scored.agrees
             for scored in scorer.score([(one, answer.tokens) for one, answer in zip(ids, answers, strict=True)])

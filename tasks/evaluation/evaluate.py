@@ -1,10 +1,11 @@
 """Measure a model on held-out questions: greedy answers, checked one by one, and perplexity on the right answers.
 
-A "model" is answered by transformers, a "gguf" by llama.cpp. Speed is in the artifact's metrics, not in its files, so
-that the same model gives the same artifact twice. Not here: comparing two models (statistics.py, ledger.py).
+A "model" is answered by transformers and a "gguf" by llama.cpp, unless the settings name another engine. Perplexity is
+that of the engine that answered, with the keys and values as it keeps them. Speed is in the artifact's metrics, not in
+its files, so that the same model gives the same artifact twice. Not here: comparing two models (statistics.py,
+ledger.py).
 """
 
-import json
 import logging
 import math
 import time
@@ -15,14 +16,13 @@ import numpy as np
 
 from blocks import json_lines, store
 from blocks.checkers.judge import check_all, unusable
-from blocks.engines.llama_cpp.scoring import Scorer
-from blocks.engines.llama_cpp.server import LlamaCpp
-from blocks.engines.transformers import Generated, Student, refuse_too_long
-from blocks.models.template import Template
+from blocks.engines.completion import Completion
+from blocks.engines.transformers import refuse_too_long
 from blocks.progress import progress
 from blocks.records import Answered, Artifact, Interval, Question, Record
 from configs.errors import BadInput
 from configs.phases.evaluation import Evaluation
+from tasks.evaluation.engine import ADAPTER, opened, takes_text
 from tasks.evaluation.held_out import read_questions, read_references, spread
 from tasks.evaluation.perplexity import OVER, perplexity
 from tasks.evaluation.statistics import wilson
@@ -31,7 +31,7 @@ from tasks.step import step
 log = logging.getLogger("cogumi.evaluation")
 LEFT_OUT = "left_out.jsonl"
 DIGITS = 5  # of log-probabilities in answers.jsonl: below what batching changes, above what a router sees
-ADAPTERS = {"model": "adapter", "gguf": "gguf_adapter"}
+ADAPTERS = {"model": "adapter", "w4a16": "adapter", "gguf": "gguf_adapter"}
 
 
 class Summary(Record):
@@ -79,7 +79,7 @@ def evaluate(model: Artifact, questions: Artifact, settings: Evaluation, adapter
         BadInput: model and adapter are not of kinds that belong together, a question has no check or does not fit, or
             no check can be used.
     """
-    _refuse_kinds(model, adapter)
+    _refuse_kinds(model, adapter, settings)
     asked, references = read_questions(questions), read_references(questions)
     unchecked = [question.id for question in asked if question.expected is None]
     if unchecked or not asked:
@@ -92,17 +92,11 @@ def evaluate(model: Artifact, questions: Artifact, settings: Evaluation, adapter
         (question.prompt, references[question.id])
         for question in spread([q for q in asked if q.id in references], settings.perplexity_questions)
     ]
-    run = _by_llama_cpp if model.kind == "gguf" else _by_transformers
     with store.create(
         "evaluation", parents=[model, *([adapter] if adapter else []), questions], settings=_described(settings)
     ) as folder:
-        generated, scores, taken = run(
-            store.open(model),
-            store.open(adapter) if adapter else None,
-            [question.prompt for question in asked],
-            pairs,
-            settings,
-        )
+        prompts = [question.prompt for question in asked]
+        generated, scores, taken = _answers(model, adapter, prompts, pairs, settings)
         answered = _check(asked, generated)
         summary = summarise(answered, generated, scores, settings)
         json_lines.write(folder.path / "answers.jsonl", answered)
@@ -136,7 +130,7 @@ def read_summary(evaluation: Artifact) -> Summary:
 
 
 def summarise(
-    answered: Sequence[Answered], generated: Sequence[Generated], scores: Sequence[np.ndarray], settings: Evaluation
+    answered: Sequence[Answered], generated: Sequence[Completion], scores: Sequence[np.ndarray], settings: Evaluation
 ) -> Summary:
     """Shares with Wilson intervals, overall and by domain and difficulty; perplexity to six significant digits."""
     value, tokens = perplexity(scores)
@@ -164,55 +158,28 @@ def share(answered: Sequence[Answered]) -> Interval:
     return wilson(sum(one.correct for one in answered), len(answered))
 
 
-def _by_transformers(
-    model: Path, adapter: Path | None, prompts: list[str], pairs: list[tuple[str, str]], settings: Evaluation
-) -> tuple[list[Generated], list[np.ndarray], Taken]:
-    with Student(model, adapter, settings) as student:
-        prompts, pairs = _rendered(student.template, prompts, pairs)
+def _answers(
+    model: Artifact, adapter: Artifact | None, prompts: list[str], pairs: list[tuple[str, str]], settings: Evaluation
+) -> tuple[list[Completion], list[np.ndarray], Taken]:
+    """All prompts, in the student's chat format, in one call to a fresh engine, whose batches are then the same every
+    time."""
+    under = ADAPTER if adapter else None
+    with opened(model, adapter, settings) as engine:
+        template = engine.template
+        prompts = [template.prompt(prompt) for prompt in prompts]
+        pairs = [(template.prompt(prompt), template.guard(answer)) for prompt, answer in pairs]
+        ids = engine.encode(prompts)
+        refuse_too_long([len(one) for one in ids], settings.max_new_tokens, settings.context)
+        given = prompts if takes_text(settings) else ids
         with progress("evaluate", len(prompts)) as advance:
             started = time.monotonic()
-            generated = student.generate(prompts, advance)
+            answers = engine.complete(given, max_tokens=settings.max_new_tokens, adapter=under, advance=advance)
             seconds = time.monotonic() - started
-        return generated, student.score(pairs), _taken(generated, seconds)
+        scores = [scored.nll for scored in engine.score(pairs, adapter=under)] if pairs else []
+    return answers, scores, _taken(answers, seconds)
 
 
-def _by_llama_cpp(
-    model: Path, adapter: Path | None, prompts: list[str], pairs: list[tuple[str, str]], settings: Evaluation
-) -> tuple[list[Generated], list[np.ndarray], Taken]:
-    """All prompts in one call to a fresh server, whose batches are then the same every time."""
-    gguf, lora = model / "model.gguf", adapter / "adapter.gguf" if adapter else None
-    with LlamaCpp(
-        gguf,
-        adapters={"adapter": lora} if lora else {},
-        context=settings.context,
-        threads=settings.threads,
-        slots=settings.slots,
-        cache_type_k=settings.cache_type_k,
-        cache_type_v=settings.cache_type_v,
-    ) as server:
-        prompts, pairs = _rendered(server.template, prompts, pairs)
-        ids = [server.tokenize(prompt) for prompt in prompts]
-        refuse_too_long([len(one) for one in ids], settings)
-        started = time.monotonic()
-        answers = server.complete(ids, max_tokens=settings.max_new_tokens, adapter="adapter" if lora else None)
-        seconds = time.monotonic() - started
-    generated = [Generated(one.text, one.tokens, one.logprobs, one.prompt_tokens) for one in answers]
-    with Scorer(gguf, adapter=lora, context=settings.context, threads=settings.threads) as scorer:
-        scores = [scored.nll for scored in scorer.score(pairs)]
-    return generated, scores, _taken(generated, seconds)
-
-
-def _rendered(
-    template: Template, prompts: list[str], pairs: list[tuple[str, str]]
-) -> tuple[list[str], list[tuple[str, str]]]:
-    """Questions, and questions with answers, in the student's chat format."""
-    return (
-        [template.prompt(prompt) for prompt in prompts],
-        [(template.prompt(prompt), template.guard(answer)) for prompt, answer in pairs],
-    )
-
-
-def _taken(generated: Sequence[Generated], seconds: float) -> Taken:
+def _taken(generated: Sequence[Completion], seconds: float) -> Taken:
     return Taken(tokens=sum(one.prompt_tokens + len(one.tokens) for one in generated), seconds=seconds)
 
 
@@ -241,7 +208,7 @@ def _usable(asked: Sequence[Question], source: Artifact) -> tuple[list[Question]
     return kept, [LeftOut(question=name, reason=fault) for name, fault in faults.items()]
 
 
-def _check(asked: Sequence[Question], generated: Sequence[Generated]) -> list[Answered]:
+def _check(asked: Sequence[Question], generated: Sequence[Completion]) -> list[Answered]:
     verdicts = check_all(
         [
             (question.expected, one.text)
@@ -267,14 +234,15 @@ def _check(asked: Sequence[Question], generated: Sequence[Generated]) -> list[An
 
 def _described(settings: Evaluation) -> dict[str, object]:
     """The settings that an evaluation depends on; the questions are its parent."""
-    names = ("max_new_tokens", "context", "dtype", "cache_type_k", "cache_type_v", "perplexity_questions")
-    described: dict[str, object] = json.loads(settings.model_dump_json(include=set(names)))
-    return described
+    names = ("max_new_tokens", "context", "dtype", "cache_type_k", "cache_type_v", "perplexity_questions", "engine")
+    return {name: value for name, value in settings.identity().items() if name in names}
 
 
-def _refuse_kinds(model: Artifact, adapter: Artifact | None) -> None:
+def _refuse_kinds(model: Artifact, adapter: Artifact | None, settings: Evaluation) -> None:
     if model.kind not in ADAPTERS:
-        raise BadInput(f"{model.short} cannot be evaluated; give a model (transformers) or a gguf (llama.cpp)")
+        raise BadInput(f"{model.short} cannot be evaluated; give a model, a w4a16 or a gguf")
+    if model.kind == "w4a16" and settings.engine.kind == "in_process":
+        raise BadInput(f"{model.short} is for vLLM: set evaluation.engine to it, or evaluate the unpacked model")
     if adapter is not None and adapter.kind != ADAPTERS[model.kind]:
         raise BadInput(
             f"{adapter.short} does not go on {model.short}; a {model.kind} takes an artifact of kind "

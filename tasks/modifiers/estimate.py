@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable
 
 from blocks.estimates.calls import Asked, Estimate, Work, ask
+from blocks.estimates.hardware import Device
 from blocks.models.architecture import Architecture
 from blocks.records import Domain, Question
 from configs.phases.evaluation import Evaluation
@@ -34,6 +35,7 @@ def estimate(
     model: Architecture,
     bits: float,
     scratch: bool,
+    on: Device | None,
     train: Callable[[str, Lora, float], Work],
 ) -> Estimate:
     """Calls, dollars, time and space of the modifiers phase. ``train`` gives the work of one LoRA training: name,
@@ -44,7 +46,7 @@ def estimate(
     """
     count = sum(questions(evaluation, "calibration").values())
     asked: list[Asked] = []
-    work = [by_llama_cpp(model, bits, count, evaluation, scratch)]
+    work = [by_llama_cpp(model, bits, count, evaluation, on=on, scratch=scratch)]
     for modifier in settings.each:
         covers = coverage(modifier.name)
         fresh = settings.questions * len(covers.domains)
@@ -62,9 +64,9 @@ def estimate(
                 memory_bytes=0,
                 disk_bytes=sum(one.calls for one in tiers) * 2000,
             ),
-            by_llama_cpp(model, bits, fresh, evaluation, scratch),
+            by_llama_cpp(model, bits, fresh, evaluation, on=on, scratch=scratch),
             train(f"modifier {modifier.name}", modifier.lora, examples),
-            by_llama_cpp(model, bits, count, evaluation, scratch),
+            by_llama_cpp(model, bits, count, evaluation, on=on, scratch=scratch),
         ]
     share = (
         f"{FAILS:.0%} of the fresh questions fail; a tier mends {SOLVED:.0%} at once and {SOLVED_AGAIN:.0%} of the "

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from blocks import store
+from blocks.engines.description import EngineDescription
+from blocks.models.template import Template
 from blocks.records import Artifact, Interval
 from configs.phases.release import Release
 from tasks.evaluation.evaluate import read_answers, read_summary
@@ -17,14 +19,17 @@ from tasks.release import contents
 from tasks.release.card import card
 from tasks.step import step
 
+_PACKED_FILES = ("packing.json", "0.zst")
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja")
 
 
-@step(version=1)
+@step(version=2)  # 2: release.json names the engine, the base may be packed
 def assemble(
     profile: str,
     model: Artifact,
     base: Artifact,
+    packed: Artifact | None,
+    engine: EngineDescription,
     modifiers: dict[str, Artifact],
     gains: list[dict[str, Any]],
     router: Artifact,
@@ -42,6 +47,8 @@ def assemble(
         profile: name of the profile it was built from.
         model: the student in Hugging Face's format; its tokenizer files are taken along.
         base: GGUF of the student.
+        packed: the same packed with zstd (kind "packed"), which then ships in its place; None ships the GGUF.
+        engine: what ``evaluated`` and ``routed`` were answered with.
         modifiers: accepted GGUF adapters by name.
         gains: the gain report of every modifier, accepted or not.
         router: kind "router".
@@ -56,6 +63,7 @@ def assemble(
     """
     accepted = [gain for gain in gains if gain["modifier"] in modifiers]
     before, after = read_answers(evaluated), read_answers(routed)
+    template = Template.of(store.open(model))
     described = contents.Description(
         title=settings.title,
         profile=profile,
@@ -76,11 +84,24 @@ def assemble(
             [one.correct for one in before], [one.correct for one in after], resamples=resamples, seed=seed
         ),
         log=settings.log,
+        engine=engine.model_copy(
+            update={
+                "template": template.name,
+                "stop": template.stops,
+                "scales": dict.fromkeys((one["modifier"] for one in accepted), 1.0),
+            }
+        ),
+        base="base" if packed else "base.gguf",
     )
-    parents = [model, base, *modifiers.values(), router, dataset, evaluated, routed]
+    parents = [model, base, *([packed] if packed else []), *modifiers.values(), router, dataset, evaluated, routed]
     about = {"profile": profile, **settings.identity(), "resamples": resamples, "seed": seed}
     with store.create("release", parents=parents, settings=about) as folder:
-        shutil.copyfile(store.open(base) / "model.gguf", folder.path / contents.BASE)
+        if packed is None:
+            _place(store.open(base) / "model.gguf", folder.path / contents.BASE)
+        else:
+            for path in (store.open(packed) / name for name in (*_PACKED_FILES, "dictionary.zst")):
+                if path.name in _PACKED_FILES or path.exists():
+                    _place(path, folder.path / contents.PACKED / path.name)
         for name, part in described.modifiers.items():
             _place(store.open(modifiers[name]) / "adapter.gguf", folder.path / part.path)
         for name in ("router.safetensors", "router.json"):

@@ -9,7 +9,7 @@ from blocks.records import Artifact
 from configs.phases.release import Release
 from tasks.evaluation.evaluate import Summary
 from tasks.evaluation.ledger import percent
-from tasks.release.contents import Description
+from tasks.release.contents import PACKED, Description
 
 
 def card(
@@ -30,7 +30,8 @@ def card(
         "",
         "## Measured on held-out questions (exact match %, 95% interval)",
         "",
-        f"{routed.questions} questions whose parameters training never saw; greedy decoding through llama.cpp.",
+        f"{routed.questions} questions whose parameters training never saw; greedy decoding by {release.engine.named}, "
+        "as it is served.",
         "",
         "| | exact match |",
         "|---|---|",
@@ -66,8 +67,14 @@ def card(
         "",
         "## Files",
         "",
-        "`base.gguf` and `modifiers/*.gguf` load in llama.cpp; `router/` decides per question; `tokenizer/` is for "
-        "Hugging Face; `release.json` describes all of it.",
+        f"{_base(release)} and `modifiers/*.gguf` load in llama.cpp; `router/` decides per question; `tokenizer/` is "
+        "for Hugging Face; `release.json` describes all of it.",
         "",
     ]
     return "\n".join(lines)
+
+
+def _base(release: Description) -> str:
+    if release.base != PACKED:
+        return f"`{release.base}`"
+    return f"`{PACKED}/` (a GGUF file packed with zstd, which answering unpacks once and checks byte by byte)"

@@ -13,6 +13,7 @@ from typing import Any, Literal
 from pydantic import ConfigDict, Field
 
 from blocks import store
+from blocks.engines.description import EngineDescription
 from blocks.records import Artifact, GateReport, Interval, LedgerRow, Manifest, Record
 from blocks.verdicts import Gain, Routed
 from tasks.evaluation.evaluate import Summary, read_answers, read_summary
@@ -141,6 +142,8 @@ class Figures(Record):
     overrides: tuple[str, ...]
     release: str = Field(description="digest")
     release_bytes: int
+    base: str | None = Field(None, description="the model in the release: base.gguf, or base where it ships packed")
+    engine: EngineDescription | None = Field(None, description="what answered every question, and answers now")
     parameters: int
     exact_match_base: Interval
     exact_match_routed: Interval
@@ -171,6 +174,8 @@ def gather(facts: Facts, manifests: list[Manifest], profile: str, overrides: lis
         overrides=tuple(overrides),
         release=facts.sources.release.digest,
         release_bytes=facts.sources.release.bytes,
+        base=release.base,
+        engine=release.engine,
         parameters=release.parameters,
         exact_match_base=release.exact_match_base,
         exact_match_routed=release.exact_match_routed,

@@ -13,7 +13,7 @@ from tasks.release.page import figure, page
 from tasks.step import step
 
 
-@step(version=5)  # 5: verdicts in one column, what a rehearsal costs
+@step(version=6)  # 6: which bytes ship, and which engine answered
 def report(sources: Sources, profile: str, overrides: list[str], resamples: int, seed: int) -> Artifact:
     """Write the page. ``resamples`` and ``seed`` are those of the bootstrap.
 

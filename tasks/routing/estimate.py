@@ -4,7 +4,7 @@
 from collections.abc import Sequence
 
 from blocks.estimates.calls import Asked, Estimate, Work
-from blocks.estimates.hardware import PROCESS_BYTES
+from blocks.estimates.hardware import PROCESS_BYTES, Device
 from blocks.models.architecture import Architecture
 from configs.phases.evaluation import Evaluation
 from configs.phases.modifiers import Modifiers, coverage
@@ -22,6 +22,7 @@ def estimate(
     model: Architecture,
     bits: float,
     scratch: bool,
+    on: Device | None,
     examples: int,
     written: Sequence[Asked],
 ) -> Estimate:
@@ -33,7 +34,9 @@ def estimate(
     answered = [
         sum(held_out.get(domain, 0) for domain in coverage(modifier.name).domains) for modifier in modifiers.each
     ]
-    work = [by_llama_cpp(model, bits, count, evaluation, scratch) for count in (*answered, fresh) if count]
+    work = [
+        by_llama_cpp(model, bits, count, evaluation, on=on, scratch=scratch) for count in (*answered, fresh) if count
+    ]
     seconds = examples * settings.domains.epochs * PER_PROMPT + trained_on * settings.router.epochs * PER_QUESTION
     work.append(
         Work(

@@ -26,6 +26,7 @@ TRAINING, SFT, ANIL, MERGE = (
     f"tests/tasks/training/{name}.py" for name in ("test_settings", "test_sft", "meta/test_anil", "test_merge")
 )
 EVALUATION, EVALUATE = "tests/tasks/evaluation/test_settings.py", "tests/tasks/evaluation/test_evaluate.py"
+ENGINES = "tests/tasks/evaluation/test_engines.py"
 TEACHERS, RELEASE, PROFILE = (
     "tests/blocks/teachers/test_fields.py",
     "tests/tasks/release/test_settings.py",
@@ -211,6 +212,19 @@ SHOWN: dict[str, dict[str, str]] = {
         f"{EVALUATION}::test_a_device_that_is_not_there_is_refused": "device",
         f"{EVALUATION}::test_as_many_prompts_as_a_batch_are_answered_at_once": "batch",
         f"{EVALUATION}::test_slots_threads_and_context_are_what_llama_cpp_is_told": "slots threads context",
+        f"{ENGINES}::test_the_engine_of_before_is_no_part_of_the_identity_and_another_is": "engine",
+        f"{ENGINES}::test_gpu_layers_are_what_llama_cpp_is_told_and_need_a_gpu": "gpu_layers",
+    },
+    "InProcess": {f"{ENGINES}::test_kind_in_process_answers_by_transformers_and_llama_cpp": "kind"},
+    "Vllm": {
+        f"{ENGINES}::test_kind_vllm_is_refused_where_package_or_gpu_is_missing": "kind",
+        f"{ENGINES}::test_vllm_is_started_asked_and_ended": "gpu_memory",
+        f"{ENGINES}::test_start_s_and_timeout_s_bound_the_wait_for_vllm": "start_s timeout_s",
+    },
+    "Http": {
+        f"{ENGINES}::test_a_server_of_another_model_kind_or_key_is_refused": "server url key_env",
+        f"{ENGINES}::test_the_kind_http_is_answered_by_a_server": "kind",
+        f"{ENGINES}::test_a_slow_server_is_waited_for_timeout_s": "timeout_s",
     },
     "Rehearsal": {f"{EVALUATION}::test_test_and_calibration_are_how_many_questions_each_purpose_gets": "test "
     "calibration"},
@@ -256,6 +270,7 @@ SHOWN: dict[str, dict[str, str]] = {
         f"{COMPRESSION_PHASE}::test_the_exports_are_those_that_the_settings_name": "reference served sparse",
         f"{COMPRESSION_PHASE}::test_the_fallback_is_served_where_the_first_choice_loses_too_much": "fallback",
         f"{COMPRESSION_PHASE}::test_importance_changes_the_rounding": "importance",
+        f"{COMPRESSION_PHASE}::test_smallest_serves_and_weighs_the_export_that_packs_smallest": "smallest",
     },
     "Temperature": {
         f"{COMPRESSION}::test_the_temperatures_examples_tokens_and_batch_are_what_is_judged": "examples tokens batch",
@@ -327,6 +342,7 @@ SHOWN: dict[str, dict[str, str]] = {
         f"{RELEASE}::test_answer_tokens_bound_an_answer": "answer_tokens",
         f"{RELEASE}::test_context_tokens_bound_a_conversation": "context_tokens",
         f"{RELEASE}::test_log_decides_what_is_written_down": "log",
+        "tests/tasks/release/test_packed.py::test_packed_ships_packed_and_answers_as_the_file_does": "packed",
         f"{RELEASE}::test_keep_is_how_many_earlier_releases_stay_listed": "keep",
         "tests/flows/test_pipeline.py::test_a_failed_gate_stops_loudly_and_releases_nothing": "size_limit_mib",
     },

@@ -172,10 +172,30 @@ def test_importance_changes_the_rounding(parts: Parts, monkeypatch: pytest.Monke
     assert store.manifest(made[True]).files["model.gguf"] != store.manifest(made[False]).files["model.gguf"]
 
 
+def test_smallest_serves_and_weighs_the_export_that_packs_smallest(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for smallest in (False, True):
+        made = run(parts, monkeypatch, awq=None, gguf={"served": "Q8_0", "smallest": smallest})
+        assert made.packed_sparse is not None
+        assert (made.gguf == made.gguf_sparse) is smallest
+        assert (made.packed == made.packed_sparse) is smallest
+        assert made.gates[1].checks[0].value == made.packed.bytes / 1e6
+
+
+def test_a_release_that_ships_the_file_weighs_the_file(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen = profile(awq=None)
+    answering(monkeypatch, "tasks.compression.choose", lambda *_: 2.0, lambda model: 2.0)
+    for packed in (True, False):
+        release = chosen.release.model_copy(update={"packed": packed})
+        made = compression.fn(*parts, chosen.model_copy(update={"release": release}))
+        weighed = made.packed if packed else made.gguf
+        assert made.gates[1].checks[0].value == weighed.bytes / 1e6
+
+
 def test_a_packed_model_above_target_megabytes_is_refused(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
     made = run(parts, monkeypatch, awq=None)
-    assert made.packed_sparse is not None
-    size = made.packed_sparse.bytes / 1e6
+    size = made.packed.bytes / 1e6
     with pytest.raises(GateFailed, match="packed model, MB"):
         run(parts, monkeypatch, awq=None, target_megabytes=0.9 * size)
     assert run(parts, monkeypatch, awq=None, target_megabytes=1.1 * size).gates[1].passed

@@ -17,16 +17,30 @@ import numpy as np
 from blocks.models import chat_frame, vocabulary
 from blocks.models.template import Template
 from configs.errors import BadInput, CogumiError
+from configs.phases.evaluation import CacheType
 
 MAGIC = b"GGUF"
 _OPAQUE = 1024  # larger than any version's parameter struct; the callee reads only its own part
 _VOCAB_ONLY = 72  # byte of llama_model_params; whether it took effect is checked after loading
+_GPU_LAYERS, _ALL_LAYERS = 16, -1  # byte of llama_model_params, and its default
 _CONTEXT_FIELDS = {
     "n_ctx": (0, 512),
     "n_batch": (4, 2048),
     "n_ubatch": (8, 512),
     "n_seq_max": (12, 1),
+    "type_k": (104, 1),
+    "type_v": (108, 1),
 }  # name: (byte, default)
+_CACHE_TYPES: dict[CacheType, int] = {
+    "f32": 0,
+    "f16": 1,
+    "q4_0": 2,
+    "q4_1": 3,
+    "q5_0": 6,
+    "q5_1": 7,
+    "q8_0": 8,
+    "bf16": 30,
+}  # ggml's numbers
 _LOG = ctypes.CFUNCTYPE(None, ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p)
 
 
@@ -112,11 +126,19 @@ def check(path: Path) -> Path:
 
 
 class Model:
-    """A loaded GGUF file; ``vocabulary_only`` loads no weights. Free it with :meth:`close`."""
+    """A loaded GGUF file; ``vocabulary_only`` loads no weights, ``gpu_layers`` as in LlamaCpp (server.py). Free it with
+    :meth:`close`."""
 
-    def __init__(self, path: Path, *, vocabulary_only: bool) -> None:
+    def __init__(self, path: Path, *, vocabulary_only: bool, gpu_layers: int = -1) -> None:
         self.lib, self.path = library(), path
         params = self.lib.llama_model_default_params()
+        layers = ctypes.c_int32.from_buffer(params.raw, _GPU_LAYERS)
+        if layers.value != _ALL_LAYERS:
+            raise CogumiError(
+                "this xllamacpp lays out llama_model_params otherwise; correct _GPU_LAYERS in "
+                "blocks/engines/llama_cpp/native.py"
+            )
+        layers.value = gpu_layers
         params.raw[_VOCAB_ONLY] = vocabulary_only
         self.pointer = self.lib.llama_model_load_from_file(str(check(path)).encode(), params)
         if not self.pointer:
@@ -163,6 +185,10 @@ class Model:
         size = self.lib.llama_model_meta_val_str(self.pointer, name.encode(), space, len(space))
         return space.value.decode("utf-8", "replace") if size >= 0 else None
 
+    def ids(self, rendered: Sequence[str], *, goes_on: bool = False) -> list[list[int]]:
+        """As :meth:`tokenize`, of several."""
+        return [self.tokenize(one, goes_on=goes_on) for one in rendered]
+
     def tokenize(self, rendered: str, *, goes_on: bool = False) -> list[int]:
         """Token ids of a string in the chat format: its control tokens, and all else as ordinary text; none is
         added. ``goes_on``: it is an answer, which goes on where a prompt ended."""
@@ -197,9 +223,20 @@ class Model:
 
 
 class Context:
-    """Keys and values of one sequence of at most ``length`` tokens, under at most one adapter at full scale."""
+    """Keys and values of one sequence of at most ``length`` tokens, in ``cache_types``, under at most one adapter times
+    ``scale``."""
 
-    def __init__(self, model: Model, *, length: int, batch: int, threads: int, adapter: Path | None) -> None:
+    def __init__(
+        self,
+        model: Model,
+        *,
+        length: int,
+        batch: int,
+        threads: int,
+        adapter: Path | None = None,
+        scale: float = 1.0,
+        cache_types: tuple[CacheType, CacheType] = ("f16", "f16"),
+    ) -> None:
         self.model, self.lib, self.batch = model, model.lib, min(batch, length)
         params = self.lib.llama_context_default_params()
         for name, value in {
@@ -207,6 +244,8 @@ class Context:
             "n_batch": self.batch,
             "n_ubatch": min(512, self.batch),
             "n_seq_max": 1,
+            "type_k": _CACHE_TYPES[cache_types[0]],
+            "type_v": _CACHE_TYPES[cache_types[1]],
         }.items():
             place, default = _CONTEXT_FIELDS[name]
             field = ctypes.c_uint32.from_buffer(params.raw, place)
@@ -218,12 +257,15 @@ class Context:
             field.value = value
         self.pointer = self.lib.llama_init_from_model(model.pointer, params)
         if not self.pointer or self.lib.llama_n_ctx(self.pointer) < length:
-            raise CogumiError(f"llama.cpp made no context of {length} tokens; is there enough memory?")
+            raise CogumiError(
+                f"llama.cpp made no context of {length} tokens with a {' / '.join(cache_types)} cache; is there enough "
+                "memory, and are heads a multiple of 32 wide where it is quantised?"
+            )
         self.lib.llama_set_n_threads(self.pointer, threads, threads)
         if adapter is not None:
             handle = ctypes.c_void_p(self.lib.llama_adapter_lora_init(model.pointer, str(check(adapter)).encode()))
             if not handle or self.lib.llama_set_adapters_lora(
-                self.pointer, ctypes.byref(handle), 1, ctypes.byref(ctypes.c_float(1.0))
+                self.pointer, ctypes.byref(handle), 1, ctypes.byref(ctypes.c_float(scale))
             ):
                 raise BadInput(
                     f"llama.cpp cannot use the adapter {adapter} with this model; export it again for the model it was "

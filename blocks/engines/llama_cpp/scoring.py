@@ -1,7 +1,7 @@
 """How likely llama.cpp finds a given answer: per-token negative log-likelihood and greedy agreement, in one pass.
 
 The answer is not generated but given, so every token is judged after the same prefix, whatever the model would have
-said. Keys and values are float16, llama.cpp's default. Not here: generation (server.py), perplexity as a number
+said. Keys and values are kept in the types that are served. Not here: generation (server.py), perplexity as a number
 (tasks/evaluation).
 """
 
@@ -11,23 +11,12 @@ from types import TracebackType
 
 import numpy as np
 
+from blocks.engines.completion import Scored, scored
 from blocks.engines.llama_cpp.native import Context, Model
 from configs.errors import BadInput
+from configs.phases.evaluation import CacheType
 
 BATCH = 512
-
-
-class Scored:
-    """One answer. ``nll``: natural-log negative likelihood of each answer token, shape (tokens,), float64. ``agrees``:
-    whether it is the token the model would have chosen, shape (tokens,), bool."""
-
-    def __init__(self, logits: np.ndarray, targets: np.ndarray) -> None:
-        exact = logits.astype(np.float64)
-        top = exact.max(axis=1, keepdims=True)
-        self.nll: np.ndarray = (
-            np.log(np.exp(exact - top).sum(axis=1)) + top[:, 0] - exact[np.arange(len(targets)), targets]
-        )
-        self.agrees: np.ndarray = logits.argmax(axis=1) == targets
 
 
 class Scorer:
@@ -35,22 +24,41 @@ class Scorer:
 
     Args:
         gguf: the model.
-        adapter: a LoRA GGUF at full scale, or None.
+        adapter: a LoRA GGUF, or None; ``scale`` is what it is multiplied with.
         context: longest prompt and answer together, tokens.
         threads: CPU threads.
+        cache_types: of the stored keys and values.
+        gpu_layers: as in LlamaCpp (server.py).
 
     Raises:
         BadInput: a file is missing or damaged.
     """
 
-    def __init__(self, gguf: Path, *, adapter: Path | None = None, context: int, threads: int) -> None:
-        self._path, self._adapter, self._length, self._threads = gguf, adapter, context, threads
+    def __init__(
+        self,
+        gguf: Path,
+        *,
+        adapter: Path | None = None,
+        scale: float = 1.0,
+        context: int,
+        threads: int,
+        cache_types: tuple[CacheType, CacheType] = ("f16", "f16"),
+        gpu_layers: int = -1,
+    ) -> None:
+        self._path, self._adapter, self._scale, self._length, self._threads = gguf, adapter, scale, context, threads
+        self._cache_types, self._gpu_layers = cache_types, gpu_layers
 
     def __enter__(self) -> "Scorer":
-        self._model = Model(self._path, vocabulary_only=False)
+        self._model = Model(self._path, vocabulary_only=False, gpu_layers=self._gpu_layers)
         try:
             self._context = Context(
-                self._model, length=self._length, batch=BATCH, threads=self._threads, adapter=self._adapter
+                self._model,
+                length=self._length,
+                batch=BATCH,
+                threads=self._threads,
+                adapter=self._adapter,
+                scale=self._scale,
+                cache_types=self._cache_types,
             )
         except BaseException:
             self._model.close()
@@ -79,10 +87,10 @@ class Scorer:
                     "the context"
                 )
             if not after:
-                yield Scored(np.empty((0, self._model.n_vocab), np.float32), np.empty(0, np.int64))
+                yield Scored(np.empty(0), np.empty(0, bool))
                 continue
             logits = self._context.logits([*before, *after[:-1]], len(before) - 1)
-            yield Scored(logits, np.asarray(after))
+            yield scored(logits, np.asarray(after))
 
     def _ids(self, text: str | Sequence[int], *, goes_on: bool = False) -> list[int]:
         return self._model.tokenize(text, goes_on=goes_on) if isinstance(text, str) else list(text)

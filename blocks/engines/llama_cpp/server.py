@@ -12,35 +12,37 @@ import queue
 import secrets
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal
+from typing import Any
 
-from blocks.engines.llama_cpp.completion import Completion, read, refuse_error
+from blocks.engines.completion import Completion, Scored, from_llama_server, refuse_error
+from blocks.engines.description import EngineDescription
 from blocks.engines.llama_cpp.native import Model, check, library
+from blocks.engines.llama_cpp.scoring import Scorer
+from blocks.engines.protocol import Text, unheard
 from blocks.models.template import Template
 from configs.errors import BadInput, CogumiError
 
 log = logging.getLogger("cogumi.llama_cpp")
-CacheType = Literal["f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0"]
+DRAFT_TOKENS = 5  # longest proposal of a draft model where the description says none
 
 
 class LlamaCpp:
-    """A loaded GGUF model; a context manager. Calls may come from several threads.
+    """A loaded GGUF model (blocks/engines/protocol.py). Calls may come from several threads.
 
     Args:
         gguf: the model.
+        description: context, cache types, adapters' scales, longest proposal of the draft model. A quantised cache of
+            values needs flash attention, which llama.cpp then turns on.
         adapters: LoRA GGUF files by name; a request names the one it wants.
         draft: a small GGUF model with the same vocabulary, for speculative decoding: another speed, and the same greedy
             answers but for ties that rounding decides. It drafts for the base; under an adapter few of its tokens are
             kept.
-        draft_tokens: longest proposal of the draft model.
-        context: longest prompt and answer together, tokens, per slot.
         threads: CPU threads.
         slots: prompts answered at the same time; further ones wait.
-        cache_type_k, cache_type_v: type of the stored keys and values; a quantised ``v`` needs flash attention, which
-            llama.cpp then turns on.
+        gpu_layers: layers on the GPU; 0 none, -1 all that fit. Nothing where llama.cpp was built without one.
 
     Raises:
         BadInput: a file is missing, damaged, or does not fit the model.
@@ -49,19 +51,17 @@ class LlamaCpp:
     def __init__(
         self,
         gguf: Path,
+        description: EngineDescription,
         *,
         adapters: Mapping[str, Path] | None = None,
         draft: Path | None = None,
-        draft_tokens: int = 5,
-        context: int,
         threads: int,
         slots: int,
-        cache_type_k: CacheType = "f16",
-        cache_type_v: CacheType = "f16",
+        gpu_layers: int = -1,
     ) -> None:
-        self._gguf, self._adapters, self._draft = gguf, dict(adapters or {}), draft
-        self._draft_tokens, self.context, self._threads, self._slots = draft_tokens, context, threads, slots
-        self._cache_types = (cache_type_k, cache_type_v)
+        self._gguf, self.description, self._adapters, self._draft = gguf, description, dict(adapters or {}), draft
+        self.context, self._threads, self._slots, self._gpu_layers = description.context, threads, slots, gpu_layers
+        self._cache_types = (description.cache_type_k, description.cache_type_v)
         self._ids = {name: number for number, name in enumerate(self._adapters)}
 
     def __enter__(self) -> "LlamaCpp":
@@ -102,6 +102,7 @@ class LlamaCpp:
         params.cache_type_k, params.cache_type_v = (
             xllamacpp.ggml_type[f"GGML_TYPE_{kind.upper()}"] for kind in self._cache_types
         )
+        params.n_gpu_layers = params.speculative.draft.n_gpu_layers = self._gpu_layers
         params.fit_params = params.warmup = params.ui = False
         params.cache_ram_mib = params.n_ctx_checkpoints = 0
         params.cache_idle_slots = False
@@ -112,7 +113,7 @@ class LlamaCpp:
         if self._draft is not None:
             params.speculative.types = [xllamacpp.common_speculative_type.COMMON_SPECULATIVE_TYPE_DRAFT_SIMPLE]
             params.speculative.draft.mparams.path = str(self._draft)
-            params.speculative.draft.n_max = self._draft_tokens
+            params.speculative.draft.n_max = self.description.draft_tokens or DRAFT_TOKENS
             params.speculative.draft.cpuparams.n_threads = params.speculative.draft.cpuparams_batch.n_threads = (
                 self._threads
             )
@@ -130,9 +131,13 @@ class LlamaCpp:
         """Token ids of chat-format text, none added."""
         return self._vocabulary.tokenize(text)
 
+    def encode(self, texts: Sequence[str], *, goes_on: bool = False) -> list[list[int]]:
+        """See the protocol."""
+        return [self._vocabulary.tokenize(text, goes_on=goes_on) for text in texts]
+
     def complete(
         self,
-        prompts: Sequence[str | Sequence[int]],
+        prompts: Sequence[Text],
         *,
         max_tokens: int,
         adapter: str | None = None,
@@ -140,22 +145,10 @@ class LlamaCpp:
         stop: Sequence[str] = (),
         logprobs: bool = True,
         seed: int = 0,
+        advance: Callable[[int], None] = unheard,
     ) -> list[Completion]:
-        """Answer every prompt, as many at a time as there are slots; in the order of the prompts.
-
-        Args:
-            prompts: chat-format text (Template.prompt) or token ids.
-            max_tokens: longest answer, tokens.
-            adapter: name of a loaded adapter; None is the base model.
-            temperature: 0 is greedy.
-            stop: strings that end an answer (not part of it); the model's closing token always does.
-            logprobs: report tokens and their log-probabilities; never with a draft model, for which llama.cpp reports
-                zeros.
-            seed: of sampling, the same for every prompt.
-
-        Raises:
-            BadInput: an unknown adapter, an empty or too long prompt.
-        """
+        """See the protocol; as many at a time as there are slots, in one request, whose batches are the same every
+        time. No log-probabilities with a draft model, for which llama.cpp reports zeros."""
         ids = [self._prompt(number, prompt) for number, prompt in enumerate(prompts)]
         if not ids:
             return []
@@ -171,11 +164,13 @@ class LlamaCpp:
             request["n_probs"] = request["logprobs"] = 1
         started = time.monotonic()
         reply = self._server.handle_completions(request)
-        return read(reply, [len(one) for one in ids], time.monotonic() - started)
+        found = from_llama_server(reply, [len(one) for one in ids], time.monotonic() - started)
+        advance(len(found))
+        return found
 
     def stream(
         self,
-        prompt: str | Sequence[int],
+        prompt: Text,
         *,
         max_tokens: int,
         adapter: str | None = None,
@@ -183,11 +178,7 @@ class LlamaCpp:
         stop: Sequence[str] = (),
         seed: int = 0,
     ) -> Iterator[str]:
-        """Pieces of one answer as they come. Leaving the loop early stops the generation.
-
-        Raises:
-            BadInput: as in :meth:`complete`.
-        """
+        """See the protocol."""
         request = self._request(
             prompt=self._prompt(0, prompt),
             max_tokens=max_tokens,
@@ -227,7 +218,28 @@ class LlamaCpp:
             left.set()
             worker.join()
 
-    def _prompt(self, number: int, prompt: str | Sequence[int]) -> list[int]:
+    def score(self, pairs: Sequence[tuple[Text, Text]], *, adapter: str | None = None) -> Iterator[Scored]:
+        """See the protocol. The file is loaded a second time (mapped, so that the pages are shared)."""
+        self._refuse_unknown(adapter)
+        with Scorer(
+            self._gguf,
+            adapter=self._adapters[adapter] if adapter is not None else None,
+            scale=self._scale(adapter),
+            context=self.context,
+            threads=self._threads,
+            cache_types=self._cache_types,
+            gpu_layers=self._gpu_layers,
+        ) as scorer:
+            yield from scorer.score(pairs)
+
+    def _scale(self, adapter: str | None) -> float:
+        return self.description.scales.get(adapter, 1.0) if adapter is not None else 1.0
+
+    def _refuse_unknown(self, adapter: str | None) -> None:
+        if adapter is not None and adapter not in self._ids:
+            raise BadInput(f"unknown adapter {adapter!r}; loaded are: {', '.join(self._ids) or 'none'}")
+
+    def _prompt(self, number: int, prompt: Text) -> list[int]:
         ids = self.tokenize(prompt) if isinstance(prompt, str) else list(prompt)
         if not ids:
             raise BadInput(f"prompt {number} is empty")
@@ -241,8 +253,7 @@ class LlamaCpp:
     def _request(
         self, prompt: Any, max_tokens: int, adapter: str | None, temperature: float, stop: Sequence[str], seed: int
     ) -> dict[str, Any]:
-        if adapter is not None and adapter not in self._ids:
-            raise BadInput(f"unknown adapter {adapter!r}; loaded are: {', '.join(self._ids) or 'none'}")
+        self._refuse_unknown(adapter)
         return {
             "prompt": prompt,
             "n_predict": max_tokens,
@@ -253,5 +264,8 @@ class LlamaCpp:
             "seed": seed,
             "stop": list(stop),
             "cache_prompt": False,
-            "lora": [{"id": number, "scale": 1.0 if name == adapter else 0.0} for name, number in self._ids.items()],
+            "lora": [
+                {"id": number, "scale": self._scale(name) if name == adapter else 0.0}
+                for name, number in self._ids.items()
+            ],
         }

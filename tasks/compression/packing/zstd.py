@@ -1,15 +1,14 @@
-"""Packing GGUF files for transport with zstandard, and unpacking them with every byte checked.
+"""Packing GGUF files for transport with zstandard.
 
 A file goes through in pieces, so its size does not matter. Quantised blocks mix scales and values; with their bytes
 sorted by position in the block ("byte planes") some types pack better, which is tried per tensor. A dictionary serves
 many small files, such as adapters, that repeat each other; one large file only carries it, so it is kept only where
-everything together gets smaller. A packed folder may come from anywhere: nothing is allocated that it only declares.
-Not here: its list (packing_list.py), formats (gguf_write.py). Quantised dense weights are nearly incompressible: expect
+everything together gets smaller. Not here: unpacking (blocks/models/unpacking.py), the packed folder's list
+(blocks/models/packing_list.py), formats (gguf_write.py). Quantised dense weights are nearly incompressible: expect
 2–5%; zeros are what packs.
 """
 
 import hashlib
-import shutil
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -17,13 +16,13 @@ from typing import Any, cast
 
 from blocks import store
 from blocks.cores import at_most
-from blocks.models import gguf_file
+from blocks.models import gguf_file, packing_list
+from blocks.models.packing_list import NAMES, Packed, Run
+from blocks.models.unpacking import unpack_to
 from blocks.progress import progress
 from blocks.records import Artifact
-from configs.errors import BadInput, DamagedArtifact
+from configs.errors import BadInput
 from configs.phases.compression import Packing
-from tasks.compression.packing import packing_list
-from tasks.compression.packing.packing_list import NAMES, Packed, Run
 from tasks.step import step
 
 SAMPLE = 1 << 20  # bytes of a tensor on which byte planes are tried
@@ -93,70 +92,6 @@ def unpack(packed: Artifact, number: int = 0) -> Artifact:
     return made.artifact
 
 
-def unpack_to(folder: Path, number: int, target: Path) -> None:
-    """Unpack file ``number`` of a packed folder to ``target``, piece by piece; on any error there is no ``target``.
-
-    Raises:
-        BadInput: no such file, or less room than it takes.
-        DamagedArtifact: the folder is not what was packed, or the unpacked bytes do not have the digest they were
-            packed with.
-    """
-    entries = packing_list.read(folder)
-    if not 0 <= number < len(entries):
-        raise BadInput(f"{folder} has {len(entries)} files, no number {number}")
-    entry = entries[number]
-    if (free := shutil.disk_usage(target.parent).free) < entry.bytes:
-        raise BadInput(
-            f"cannot unpack {entry.name} to {target.parent}: it has {entry.bytes} bytes, the disk {free}; free the "
-            "disk, or set COGUMI_STORE"
-        )
-    sha = hashlib.sha256()
-    try:
-        with target.open("wb") as out:
-            for plain in _pieces(folder, number, entry):
-                sha.update(plain)
-                out.write(plain)
-        if sha.hexdigest() != entry.sha256:
-            raise DamagedArtifact(
-                f"{folder / f'{number}.zst'}: unpacks to other bytes than were packed; fetch it again"
-            )
-    except BaseException:
-        target.unlink(missing_ok=True)
-        raise
-
-
-def _pieces(folder: Path, number: int, entry: Packed) -> Iterator[bytes]:
-    """The file's bytes in order, a piece at a time. A piece's frame says how large it is, which has to be what the list
-    makes of it."""
-    import zstandard
-
-    stored, source = folder / packing_list.DICTIONARY, folder / f"{number}.zst"
-    dictionary = zstandard.ZstdCompressionDict(stored.read_bytes()) if stored.exists() else None
-    unpacker = zstandard.ZstdDecompressor(dict_data=dictionary, max_window_size=2 * packing_list.PIECE)
-    with source.open("rb") as stream:
-        for run in entry.runs:
-            for piece, size in enumerate(run.packed):
-                expected = min(run.bytes - piece * packing_list.piece(run.width), packing_list.piece(run.width))
-                packed = stream.read(size)
-                try:
-                    declared = zstandard.get_frame_parameters(packed).content_size
-                    plain = (
-                        unpacker.decompress(packed, max_output_size=expected, allow_extra_data=False)
-                        if declared == expected
-                        else b""
-                    )
-                except (zstandard.ZstdError, ValueError) as error:
-                    raise DamagedArtifact(
-                        f"{source}: not what was packed ({' '.join(str(error).split())[:120]}); fetch it again"
-                    ) from None
-                if len(plain) != expected:
-                    raise DamagedArtifact(
-                        f"{source}: not what was packed (a piece of {expected} bytes says it has {declared}); fetch it "
-                        "again"
-                    )
-                yield _joined(plain, run.width)
-
-
 def split(plain: bytes, width: int) -> bytes:
     """The bytes of blocks of ``width`` sorted by position in the block; what is left over at the end stays there."""
     import numpy as np
@@ -165,16 +100,6 @@ def split(plain: bytes, width: int) -> bytes:
         return plain
     whole = len(plain) // width * width
     return np.frombuffer(plain, np.uint8, whole).reshape(-1, width).T.tobytes() + plain[whole:]
-
-
-def _joined(split_bytes: bytes, width: int) -> bytes:
-    """The inverse of :func:`split`."""
-    import numpy as np
-
-    if width == 1:
-        return split_bytes
-    whole = len(split_bytes) // width * width
-    return np.frombuffer(split_bytes, np.uint8, whole).reshape(width, -1).T.tobytes() + split_bytes[whole:]
 
 
 def _file(artifact: Artifact) -> Path:

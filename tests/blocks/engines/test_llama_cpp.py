@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from blocks import store
+from blocks.engines.description import EngineDescription
 from blocks.engines.llama_cpp.scoring import Scorer
 from blocks.engines.llama_cpp.server import LlamaCpp
 from blocks.models import template
@@ -25,7 +26,9 @@ CONTEXT = 64
 
 
 def load(**options: Any) -> LlamaCpp:
-    return LlamaCpp(tiny().gguf, **({"context": CONTEXT, "threads": 1, "slots": 4} | options))
+    described = {name: options.pop(name) for name in list(options) if name in EngineDescription.model_fields}
+    description = EngineDescription(kind="llama.cpp", **({"context": CONTEXT} | described))
+    return LlamaCpp(tiny().gguf, description, **({"threads": 1, "slots": 4} | options))
 
 
 @pytest.fixture(scope="module")
@@ -207,6 +210,20 @@ def test_quantised_keys_and_values_still_answer() -> None:
     assert sum(one.text == answer for one, answer in zip(found, ANSWERS, strict=True)) >= len(ANSWERS) - 2
 
 
+def test_given_answers_are_scored_by_the_keys_and_values_that_answer() -> None:
+    far = {}
+    for kept in ("f16", "q4_0"):
+        with load(cache_type_k=kept, cache_type_v=kept) as engine:
+            pairs = [(prompt, "something it has never said") for prompt in ASKED]
+            found = np.concatenate([one.nll for one in engine.score(pairs)])
+            answers = engine.complete(ASKED, max_tokens=20)
+            said = [(prompt, one.tokens) for prompt, one in zip(ASKED, answers, strict=True)]
+            for one, scored in zip(answers, engine.score(said), strict=True):
+                np.testing.assert_allclose(one.logprobs, -scored.nll, atol=0.05 if kept == "q4_0" else 2e-3)
+        far[kept] = found
+    assert np.abs(far["q4_0"] - far["f16"]).max() > 1e-3, "the cache types reach scoring"
+
+
 def test_wrong_requests_are_one_clear_line(server: LlamaCpp) -> None:
     with pytest.raises(BadInput, match=r"unknown adapter 'law'; loaded are: code, math"):
         server.complete([ASKED[0]], max_tokens=5, adapter="law")
@@ -234,7 +251,7 @@ def test_a_missing_or_damaged_file_is_one_clear_line(tmp_path: Path, capfd: pyte
         if content is not None:
             (tmp_path / name).write_bytes(content)
         for opened in (
-            LlamaCpp(tmp_path / name, context=CONTEXT, threads=1, slots=1),
+            LlamaCpp(tmp_path / name, EngineDescription(kind="llama.cpp", context=CONTEXT), threads=1, slots=1),
             Scorer(tmp_path / name, context=CONTEXT, threads=1),
         ):
             with pytest.raises(BadInput, match=message) as caught, opened:

@@ -164,6 +164,7 @@ def compression(**changes: Any) -> Compression:
         "awq": {"backend": "llmcompressor", "duo_scaling": "both", "grid": 6, "bits": 4, "group": 128, "rows": 8,
         "w4a16": True, "max_divergence": 1e-6},
         "gguf": {"reference": "F16", "served": "Q5_K_M", "fallback": "Q8_0", "sparse": ["Q4_0", "Q6_K"],
+            "smallest": False,
         "importance": True},
         "temperature": {"examples": 48, "tokens": 512, "batch": 16, "device": "cpu"},
         "packing": {"level": 10, "dictionary_kb": 128, "byte_planes": True, "threads": 2},

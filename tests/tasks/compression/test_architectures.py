@@ -80,7 +80,9 @@ def logits(folder: Path) -> torch.Tensor:
 
 def test_pruning_folding_and_exports_keep_the_architecture(model: Artifact) -> None:
     dataset, calibration = make_dataset(48, 8), SETTINGS.calibration
-    pruned = prune(model, dataset, 0.5, SETTINGS.pruning, calibration, 0)
+    pruned = prune(
+        model=model, dataset=dataset, sparsity=0.5, settings=SETTINGS.pruning, calibration=calibration, seed=0
+    )
     assert zero_share(store.open(pruned)) == pytest.approx(0.5, abs=0.01)
     assert SETTINGS.awq is not None
     folded = fold(pruned, dataset, SETTINGS.awq, calibration, 0)

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from blocks import store
+from blocks.models import packing_list
 from blocks.models.load import load_model
 from blocks.records import Artifact
 from configs.errors import BadInput, GateFailed
@@ -17,7 +18,7 @@ from tasks.compression.calibrate import calibrate
 from tasks.compression.calibration import packed
 from tasks.compression.export.gguf_write import to_gguf
 from tasks.compression.export.importance import importance
-from tasks.compression.packing import packing_list, zstd
+from tasks.compression.packing import zstd
 from tasks.compression.packing.zstd import pack
 from tasks.compression.pruning.prune import prune, zero_share
 from tasks.compression.pruning.recover import recover

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 from blocks import json_lines, store
-from blocks.engines.transformers import Student
+from blocks.engines.loading import Files, load
 from blocks.models.template import LLAMA
 from blocks.records import Artifact, Expected
 from configs.errors import BadInput
 from tasks.evaluation.agreement import agreement
+from tasks.evaluation.engine import described, running
 from tasks.evaluation.evaluate import evaluate, read_answers, read_left_out, read_summary
 from tasks.evaluation.held_out import read_questions
 from tasks.modifiers.failures import failures
@@ -85,8 +86,11 @@ def test_batches_change_neither_answers_nor_likelihoods_and_agree_with_generate(
     pairs = [(prompt, "fig apple and something else") for prompt in prompts]
     by_batch = []
     for batch in (1, 4, 15):
-        with Student(store.open(tiny().model), None, settings(batch=batch, max_new_tokens=20)) as model:
-            by_batch.append((model.generate(prompts, lambda n=1, note="": None), model.score(pairs)))
+        asked = settings(batch=batch)
+        model: Any = load(described("model", asked), Files(store.open(tiny().model)), running(asked))
+        with model:
+            scored = [one.nll for one in model.score(pairs)]
+            by_batch.append((model.complete(prompts, max_tokens=20), scored))
     generated, scores = by_batch[0]
     for others, other_scores in by_batch[1:]:
         assert [one.tokens for one in others] == [one.tokens for one in generated]

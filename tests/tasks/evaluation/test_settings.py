@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 import torch
 
-from blocks.engines.transformers import Student
+from blocks.engines.loading import Files, load
 from blocks.records import Artifact
 from configs.errors import BadInput
 from configs.phases.evaluation import Rehearsal
 from tasks.evaluation.agreement import Agreement
+from tasks.evaluation.engine import described, running
 from tasks.evaluation.evaluate import evaluate
 from tasks.evaluation.held_out import held_out, read_questions
 from tests.tasks.evaluation.sayings import sayings
@@ -63,7 +64,8 @@ def test_slots_threads_and_context_are_what_llama_cpp_is_told(
 def test_torch_computes_with_threads() -> None:
     before = torch.get_num_threads()
     for threads in (1, 2):
-        with Student(Path(tiny().model.uri), None, settings(threads=threads)):
+        asked = settings(threads=threads)
+        with load(described("model", asked), Files(Path(tiny().model.uri)), running(asked)):
             assert torch.get_num_threads() == threads
     assert torch.get_num_threads() == before
 

@@ -8,14 +8,18 @@ import numpy as np
 import pytest
 
 from blocks import store
-from blocks.journal import served
+from blocks.journal import served as served_log
 from blocks.models.template import Message
 from blocks.records import Artifact
 from configs.errors import BadInput
+from configs.phases.compression import Packing
+from configs.phases.evaluation import Evaluation
 from configs.phases.release import Release
 from configs.phases.routing import DomainLearning, RouterLearning
 from deployments.serving.recording import Recorder
 from deployments.serving.responder import Responder
+from tasks.compression.packing.zstd import pack
+from tasks.evaluation.engine import served
 from tasks.evaluation.evaluate import evaluate
 from tasks.release.assemble import assemble
 from tasks.release.contents import describe
@@ -28,6 +32,7 @@ from tests.tasks.evaluation.settings import settings as evaluation
 from tests.tasks.routing.answers import draw, guesses
 from tests.tiny_llama import tiny
 
+PACKING = Packing(level=3, dictionary_kb=0, byte_planes=True, threads=1)
 ASKED = [Message(role="user", content="Say apple pear")]
 
 
@@ -79,20 +84,26 @@ def parts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Artifact]:
         }
 
 
-def release(parts: dict[str, Artifact], profile: str = "nano", **changes: Any) -> Artifact:
+def release(
+    parts: dict[str, Artifact], profile: str = "nano", engine: Evaluation | None = None, **changes: Any
+) -> Artifact:
     plain = {
         "title": "One",
         "license": "CC0-1.0",
         "size_limit_mib": 8,
         "context_tokens": 128,
         "answer_tokens": 16,
+        "packed": False,
         "log": "full",
         "keep": 3,
     }
+    chosen = Release.model_validate(plain | changes)
     return assemble.fn(
         profile=profile,
         model=tiny().model,
         base=tiny().ggufs["F32"],
+        packed=pack.fn([tiny().ggufs["F32"]], PACKING) if chosen.packed else None,
+        engine=served(engine or evaluation(), chosen.context_tokens),
         modifiers={},
         gains=[],
         router=parts["router"],
@@ -100,7 +111,7 @@ def release(parts: dict[str, Artifact], profile: str = "nano", **changes: Any) -
         evaluated=parts["evaluation"],
         routed=parts["evaluation"],
         parameters=1,
-        settings=Release.model_validate(plain | changes),
+        settings=chosen,
         resamples=1000,
         seed=0,
     )
@@ -151,14 +162,23 @@ def test_log_decides_what_is_written_down(parts: dict[str, Artifact], log: str, 
     made = release(parts, log=log)
     with Responder(store.open(made), threads=1) as responder:
         Recorder(made, responder.description).answer(ASKED, responder.reply(ASKED))
-    found = [line for line in served.read("", "9999") if isinstance(line, served.Served)]
+    found = [line for line in served_log.read("", "9999") if isinstance(line, served_log.Served)]
     assert len(found) == lines
     assert all(line.prompt == kept for line in found)
 
 
 @pytest.mark.parametrize("keep", [0, 2])
 def test_keep_is_how_many_earlier_releases_stay_listed(keep: int) -> None:
-    chosen = Release(title="t", license="l", size_limit_mib=1, context_tokens=64, answer_tokens=1, log="off", keep=keep)
+    chosen = Release(
+        title="t",
+        license="l",
+        size_limit_mib=1,
+        context_tokens=64,
+        answer_tokens=1,
+        packed=False,
+        log="off",
+        keep=keep,
+    )
     for number in range(4):
         publish.fn(made("release", README_dot_md=f"{number}"), made("report", shortfalls_dot_md=f"{number}"), chosen)
     assert len(releases().entries) == keep + 1

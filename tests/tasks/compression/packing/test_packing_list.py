@@ -10,11 +10,12 @@ import pytest
 import zstandard
 
 from blocks import store
+from blocks.models import packing_list
+from blocks.models.unpacking import unpack_to
 from blocks.records import Artifact
 from configs.errors import BadInput, DamagedArtifact
 from configs.phases.compression import Packing
-from tasks.compression.packing import packing_list
-from tasks.compression.packing.zstd import pack, unpack, unpack_to
+from tasks.compression.packing.zstd import pack, unpack
 
 LEVEL = Packing(level=3, dictionary_kb=0, byte_planes=True, threads=1)
 
@@ -174,9 +175,7 @@ def test_a_folder_with_other_files_is_refused(folder: Path, tmp_path: Path) -> N
 def test_a_file_larger_than_the_disk_is_refused_before_it_is_written(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        "tasks.compression.packing.zstd.shutil.disk_usage", lambda path: shutil._ntuple_diskusage(10, 9, 1)
-    )  # type: ignore[attr-defined]
+    monkeypatch.setattr("blocks.models.unpacking.shutil.disk_usage", lambda path: shutil._ntuple_diskusage(10, 9, 1))  # type: ignore[attr-defined]
     with pytest.raises(BadInput, match="free the disk"):
         unpack_to(folder, 0, tmp_path / "model.gguf")
     assert not (tmp_path / "model.gguf").exists()

@@ -8,14 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from blocks import store
+from blocks.models import packing_list, unpacking
+from blocks.models.unpacking import _joined
 from blocks.records import Artifact
 from configs.errors import BadInput, DamagedArtifact
 from configs.phases.compression import Packing
 from tasks.compression.export.adapter_to_gguf import adapter_to_gguf
 from tasks.compression.export.gguf_sparse import smallest_packed
 from tasks.compression.export.gguf_write import to_gguf
-from tasks.compression.packing import packing_list, zstd
-from tasks.compression.packing.zstd import _joined, pack, split, unpack
+from tasks.compression.packing.zstd import pack, split, unpack
 from tasks.compression.pruning.prune import prune
 from tests.tasks.compression.export.test_adapter_to_gguf import make_adapter
 from tests.tasks.compression.pruning.test_prune import CALIBRATION, pruning
@@ -50,11 +51,11 @@ def test_damage_is_noticed(model: Artifact, tmp_path: Path) -> None:
     for name in ("0.zst", "packing.json"):
         (tmp_path / name).write_bytes((folder / name).read_bytes())
     data = bytearray((tmp_path / "0.zst").read_bytes())
-    zstd.unpack_to(tmp_path, 0, tmp_path / "whole")
+    unpacking.unpack_to(tmp_path, 0, tmp_path / "whole")
     data[len(data) // 2] ^= 1
     (tmp_path / "0.zst").write_bytes(bytes(data))
     with pytest.raises(DamagedArtifact, match="fetch it again"):
-        zstd.unpack_to(tmp_path, 0, tmp_path / "broken")
+        unpacking.unpack_to(tmp_path, 0, tmp_path / "broken")
 
 
 def test_zeros_pack_planes_help_and_the_smallest_is_found(model: Artifact, dataset: Artifact) -> None:

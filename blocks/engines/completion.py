@@ -1,6 +1,8 @@
-"""What llama.cpp answered: one completion, read from the server's JSON."""
+"""What an engine answered: a completion, and the likelihood of a given answer. Not here: who answers (protocol.py)."""
 
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
 
 from blocks.records import Record
 from configs.errors import CogumiError
@@ -10,9 +12,9 @@ class Completion(Record):
     """One generated text.
 
     ``text`` has no special tokens. ``tokens`` and ``logprobs`` (natural log, under the model's own distribution before
-    sampling) are parallel and include the closing token; a character made of several tokens is one entry, with the id
-    and log-probability of its last token (llama.cpp's server reports no more). Both are empty where they were not asked
-    for, and with a draft model.
+    sampling) are parallel and include the closing token; in llama.cpp a character made of several tokens is one entry,
+    with the id and log-probability of its last token (its server reports no more). Both are empty where they were not
+    asked for, and in llama.cpp with a draft model.
     ``finish``: ``stop`` closing token or stop string, ``length`` cut at ``max_tokens`` or the context's end.
     ``seconds``: wall time from request to answer, of the whole batch it was part of. ``drafted``/``accepted``: tokens
     proposed by the draft model and kept, 0 without one.
@@ -28,8 +30,25 @@ class Completion(Record):
     accepted: int = 0
 
 
-def read(reply: dict[str, Any], prompt_tokens: list[int], seconds: float) -> list[Completion]:
-    """The completions of one request, in order of its prompts. ``timings`` describe the first prompt only."""
+class Scored(NamedTuple):
+    """One answer that was given, not generated. ``nll``: natural-log negative likelihood of each answer token, shape
+    (tokens,), float64. ``agrees``: whether it is the token the model would have chosen, shape (tokens,), bool."""
+
+    nll: np.ndarray
+    agrees: np.ndarray
+
+
+def scored(logits: np.ndarray, targets: np.ndarray) -> Scored:
+    """``targets`` (tokens,) under ``logits`` (tokens, vocabulary), in float64."""
+    exact = logits.astype(np.float64)
+    top = exact.max(axis=1, keepdims=True)
+    nll = np.log(np.exp(exact - top).sum(axis=1)) + top[:, 0] - exact[np.arange(len(targets)), targets]
+    return Scored(nll, logits.argmax(axis=1) == targets)
+
+
+def from_llama_server(reply: dict[str, Any], prompt_tokens: list[int], seconds: float) -> list[Completion]:
+    """The completions of one request to llama.cpp's server, in order of its prompts. ``timings`` describe the first
+    prompt only."""
     refuse_error(reply)
     timings = reply.get("timings", {})
     found = []
