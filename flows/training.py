@@ -2,6 +2,7 @@
 each."""
 
 from blocks.records import Artifact, GateCheck, GateReport, Record
+from configs.phases.training import Scratch
 from flows.parameters import Chosen, Stored
 from flows.phase import phase
 from tasks.evaluation.evaluate import evaluate
@@ -92,7 +93,9 @@ def training(dataset: Stored, questions: Stored, profile: Chosen) -> Trained:
     )
     student = merge(base, choice.adapter, dataset, settings.merging)
     models = {"pretrained": pretrained, "fine-tuned": fine_tuned, "ANIL": adapted}
-    curves = {"pretraining": base, "fine-tuning": tuned, "ANIL": learned}
+    curves = {"fine-tuning": tuned, "ANIL": learned}
+    if isinstance(settings.student, Scratch):  # an adopted student brings no curve
+        curves = {"pretraining": base, **curves}
     show_training(models, curves, choice)
     return Trained(
         base=base, student=student, choice=choice, adaptation=adaptation, models=models, curves=curves, gates=(passed,)

@@ -15,8 +15,8 @@ from blocks.engines.completion import Completion, Scored
 from blocks.engines.description import EngineDescription
 from blocks.engines.protocol import Text, unheard
 from blocks.estimates.hardware import refuse_missing
-from blocks.models import adapter_folder
 from blocks.models.encoding import Encoder
+from blocks.models.load import load_adapter, load_model
 from configs.errors import BadInput
 
 LOGITS_AT_ONCE = 1 << 25  # values of (examples, tokens, vocabulary) held at once when scoring
@@ -48,35 +48,16 @@ class Transformers:
         batch: int,
         threads: int,
     ) -> None:
-        import torch
-        from transformers import AutoModelForCausalLM
-        from transformers.utils import logging
-
         refuse_missing(device)
         if any(scale != 1 for scale in description.scales.values()) or description.draft_tokens:
             raise BadInput("transformers takes adapters at scale 1 and no draft model here; use llama.cpp for either")
-        logging.disable_progress_bar()
         self.description, self._batch_size, self._threads_wanted = description, batch, threads
         self.encoder = Encoder.of(folder)
         self.template = self.encoder.template
-        placed = {"device_map": {"": "cuda"}} if device == "cuda" else {}
-        model: Any = AutoModelForCausalLM.from_pretrained(
-            folder,
-            dtype=getattr(torch, description.dtype or "float32"),
-            local_files_only=True,
-            use_safetensors=True,
-            trust_remote_code=False,
-            **placed,
-        )
+        model: Any = load_model(folder, device=device, dtype=description.dtype or "float32")
         self._adapters = dict(adapters or {})
         for name, path in self._adapters.items():
-            from peft import PeftModel
-
-            adapter_folder.read(path)
-            if isinstance(model, PeftModel):
-                model.load_adapter(str(path), adapter_name=name)
-            else:
-                model = PeftModel.from_pretrained(model, str(path), adapter_name=name)
+            model = load_adapter(model, path, trainable=False, name=name)
         self.model: Any = model.eval()
         ids = self.encoder.tokenizer.convert_tokens_to_ids
         self.closing = [token for text in self.template.stops if (token := ids(text)) is not None]

@@ -1,4 +1,4 @@
-"""The sizes of a Llama from its config.json: weights in decoder, embedding and head, and in a LoRA on it.
+"""The sizes of a model from its config.json: weights in decoder, embedding and head, and in a LoRA on it.
 
 Not here: what a size costs in time and memory (blocks/estimates/hardware.py), and how small it can be made
 (tasks/compression/floor.py).
@@ -8,28 +8,28 @@ import os
 from pathlib import Path
 from typing import Any
 
-from blocks.models import llama_config
+from blocks.models import gguf_config, gguf_file, model_config
 from blocks.records import Record
 from configs.errors import BadInput
-from configs.phases.training import Local, Scratch, Student
+from configs.phases.training import GgufStudent, Local, Scratch, Student
 
 # config.json of public students, so that a plan needs no download.
 CONFIGS: dict[str, dict[str, Any]] = {
-    "meta-llama/Llama-3.1-8B-Instruct": {"hidden_size": 4096, "intermediate_size": 14336, "num_hidden_layers": 32,
-    "num_attention_heads": 32,
-                                         "num_key_value_heads": 8, "vocab_size": 128256},
-    "meta-llama/Llama-3.2-3B-Instruct": {"hidden_size": 3072, "intermediate_size": 8192, "num_hidden_layers": 28,
-    "num_attention_heads": 24,
-                                         "num_key_value_heads": 8, "vocab_size": 128256, "tie_word_embeddings": True},
-    "meta-llama/Llama-3.2-1B-Instruct": {"hidden_size": 2048, "intermediate_size": 8192, "num_hidden_layers": 16,
-    "num_attention_heads": 32,
-                                         "num_key_value_heads": 8, "head_dim": 64, "vocab_size": 128256,
-                                         "tie_word_embeddings": True},
+    f"meta-llama/Llama-{name}-Instruct": {"architectures": ["LlamaForCausalLM"], "vocab_size": 128256, **sizes}
+    for name, sizes in {
+        "3.1-8B": {"hidden_size": 4096, "intermediate_size": 14336, "num_hidden_layers": 32,
+                   "num_attention_heads": 32, "num_key_value_heads": 8},
+        "3.2-3B": {"hidden_size": 3072, "intermediate_size": 8192, "num_hidden_layers": 28,
+                   "num_attention_heads": 24, "num_key_value_heads": 8, "tie_word_embeddings": True},
+        "3.2-1B": {"hidden_size": 2048, "intermediate_size": 8192, "num_hidden_layers": 16,
+                   "num_attention_heads": 32, "num_key_value_heads": 8, "head_dim": 64, "tie_word_embeddings": True},
+    }.items()
 }  # fmt: skip
 
 
 class Architecture(Record):
-    """A Llama's widths. ``queries`` and ``keys``: total width of the query and of the key (and value) projection."""
+    """A model's widths. ``queries`` and ``keys``: total width of the query and of the key (and value) projection.
+    ``vectors``: weights of all norms and biases."""
 
     hidden: int
     layers: int
@@ -38,6 +38,7 @@ class Architecture(Record):
     keys: int
     vocabulary: int
     tied: bool
+    vectors: int
 
     @property
     def projections(self) -> dict[str, tuple[int, int]]:
@@ -69,14 +70,9 @@ class Architecture(Record):
         return 0 if self.tied else self.embedding
 
     @property
-    def norms(self) -> int:
-        """Weights of the norms."""
-        return (2 * self.layers + 1) * self.hidden
-
-    @property
     def parameters(self) -> int:
         """All weights."""
-        return self.decoder + self.embedding + self.head + self.norms
+        return self.decoder + self.embedding + self.head + self.vectors
 
     def adapter(self, rank: int, targets: tuple[str, ...]) -> int:
         """Weights of a LoRA of ``rank`` on ``targets`` in every layer."""
@@ -84,17 +80,17 @@ class Architecture(Record):
 
 
 def architecture(config: dict[str, Any]) -> Architecture:
-    """The sizes that a Llama's config.json describes."""
-    heads = int(config["num_attention_heads"])
-    size = int(config.get("head_dim") or int(config["hidden_size"]) // heads)
+    """The sizes that a config.json describes, which blocks/models/model_config.py let pass."""
+    size = model_config.head_size(config)
     return Architecture(
-        hidden=int(config["hidden_size"]),
-        layers=int(config["num_hidden_layers"]),
-        feed_forward=int(config["intermediate_size"]),
-        queries=size * heads,
-        keys=size * int(config.get("num_key_value_heads") or heads),
-        vocabulary=int(config["vocab_size"]),
-        tied=bool(config.get("tie_word_embeddings")),
+        hidden=config["hidden_size"],
+        layers=config["num_hidden_layers"],
+        feed_forward=config["intermediate_size"],
+        queries=size * config["num_attention_heads"],
+        keys=size * model_config.key_value_heads(config),
+        vocabulary=config["vocab_size"],
+        tied=model_config.tied(config),
+        vectors=sum(shape[0] for shape in model_config.tensor_shapes(config).values() if len(shape) == 1),
     )
 
 
@@ -113,7 +109,14 @@ def of_student(student: Student) -> Architecture:
             keys=student.hidden // student.heads * student.key_value_heads,
             vocabulary=student.vocabulary.tokens,
             tied=True,
+            vectors=(2 * student.layers + 1) * student.hidden,
         )
+    if isinstance(student, GgufStudent):
+        path = Path(os.path.expanduser(student.path))
+        try:
+            return architecture(gguf_config.config(path, gguf_file.read(path)))
+        except BadInput as error:
+            raise BadInput(f"training.student: {error}") from None
     if isinstance(student, Local):
         return architecture(_read(Path(os.path.expanduser(student.path)) / "config.json"))
     known = {name.split("/")[1]: config for name, config in CONFIGS.items()}
@@ -133,6 +136,6 @@ def of_student(student: Student) -> Architecture:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        return llama_config.read(path)
+        return model_config.read(path)
     except BadInput as error:
         raise BadInput(f"training.student: {error}") from None

@@ -5,13 +5,13 @@ safetensors.
 """
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from blocks import store
-from blocks.models import llama_config, safetensors_file, weights
+from blocks.models import model_config, safetensors_file, weights
 from blocks.records import Artifact
 from blocks.storage import folders
 from configs.errors import BadInput
@@ -22,7 +22,7 @@ class Checkpoint:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.config = llama_config.read(folder / "config.json")
+        self.config = model_config.read(folder / "config.json")
         self._files = weights.files(folder)
         self._open: dict[str, Any] = {}
 
@@ -59,7 +59,7 @@ class Checkpoint:
     @property
     def tied(self) -> bool:
         """Whether the output head is the embedding."""
-        return llama_config.tied(self.config)
+        return model_config.tied(self.config)
 
     def _handle(self, file: str) -> Any:
         if file not in self._open:
@@ -67,16 +67,16 @@ class Checkpoint:
         return self._open[file]
 
 
-def llama(model: Artifact) -> Path:
-    """The local folder of a Llama model artifact.
+def model_folder(model: Artifact) -> Path:
+    """The local folder of a model artifact.
 
     Raises:
-        BadInput: the artifact is not a model, or not a Llama that can be exported.
+        BadInput: the artifact is not a model, or not of an architecture that can be exported.
     """
     if model.kind != "model":
         raise BadInput(f"{model.short} is a {model.kind}; give an artifact of kind model (a Hugging Face folder)")
     folder = store.open(model)
-    llama_config.read(folder / "config.json")
+    model_config.read(folder / "config.json")
     return folder
 
 
@@ -86,6 +86,17 @@ def layers(names: list[str]) -> Iterator[tuple[int, str]]:
     yield from sorted(inside)
 
 
+def rewrite(source: Path, target: Path, change: Callable[[str, Any], Any]) -> int:
+    """Write ``source``, one file of weights, to ``target`` with every tensor passed through ``change`` (name, tensor
+    on the CPU); how many weights there are in it."""
+    from safetensors.torch import save_file
+
+    with safetensors_file.opened(source) as stream:
+        tensors = {name: change(name, stream.get_tensor(name)).contiguous() for name in stream.keys()}  # noqa: SIM118
+    save_file(tensors, target, metadata={"format": "pt"})
+    return sum(tensor.numel() for tensor in tensors.values())
+
+
 def write_changed(source: Path, target: Path, changed: dict[str, Any]) -> None:
     """Copy a model folder with the tensors in ``changed`` (Hugging Face name → torch tensor of the same shape)
     replaced, shard by shard, in the type they were stored in.
@@ -93,25 +104,25 @@ def write_changed(source: Path, target: Path, changed: dict[str, Any]) -> None:
     Raises:
         BadInput: a name that the folder does not have.
     """
-    from safetensors.torch import save_file
-
     left = set(changed)
+
+    def replaced(name: str, tensor: Any) -> Any:
+        if name not in left:
+            return tensor
+        left.remove(name)
+        if changed[name].shape != tensor.shape:
+            raise BadInput(
+                f"{source}: {name} has shape {tuple(tensor.shape)}, the new values {tuple(changed[name].shape)}"
+            )
+        return changed[name].detach().to("cpu", tensor.dtype)
+
     for path in sorted(source.iterdir()):
         if path.name == folders.MANIFEST or path.is_dir():
             continue
         if path.suffix != ".safetensors":
             shutil.copyfile(path, target / path.name)
             continue
-        tensors = safetensors_file.load(path)
-        for name in left & tensors.keys():
-            new = changed[name].detach().to("cpu", tensors[name].dtype).contiguous()
-            if new.shape != tensors[name].shape:
-                raise BadInput(
-                    f"{source}: {name} has shape {tuple(tensors[name].shape)}, the new values {tuple(new.shape)}"
-                )
-            tensors[name] = new
-        left -= tensors.keys()
-        save_file(tensors, target / path.name, metadata={"format": "pt"})
+        rewrite(path, target / path.name, replaced)
     if left:
         raise BadInput(f"{source} has no tensor {min(left)!r}")
 

@@ -1,8 +1,8 @@
-"""Where the tensors of a GGUF file lie, read within bounds and checked against the file.
+"""What a GGUF file holds: its metadata, and where its tensors lie, read within bounds and checked against the file.
 
 Nothing is allocated by a count that the file only declares: every count is held against the bytes that are left. Not
-here: the metadata as such (skipped), writing (tasks/compression/export/gguf_write.py), and llama.cpp's own loading,
-which checks for itself.
+here: what the metadata means (gguf_config.py, gguf_tokenizer.py), writing (tasks/compression/export/gguf_write.py), and
+llama.cpp's own loading, which checks for itself.
 """
 
 import mmap
@@ -10,7 +10,7 @@ import struct
 from itertools import pairwise
 from math import prod
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from configs.errors import BadInput
 
@@ -19,10 +19,13 @@ if TYPE_CHECKING:
     from gguf.constants import GGMLQuantizationType
 
 MAGIC = b"GGUF"
-_SCALARS = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8}  # bytes of the metadata's value types
+_FORMS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
+_SCALARS = {kind: struct.calcsize(form) for kind, form in _FORMS.items()}  # bytes of the metadata's value types
 _UINT32, _STRING, _ARRAY = 4, 8, 9
 _LONGEST_NAME = 1 << 16
 _WIDEST_ALIGNMENT = 1 << 16
+_LARGEST_METADATA = 256 << 20  # bytes; a vocabulary of 256,000 tokens takes 12 MB
+_AT_ONCE = 1 << 24  # values that are dequantised at a time
 
 
 class Tensor(NamedTuple):
@@ -35,12 +38,32 @@ class Tensor(NamedTuple):
     bytes: int
 
 
+class GgufFile(NamedTuple):
+    """``fields``: the metadata by its keys, texts as str; ``tensors``: in the order of their bytes."""
+
+    fields: dict[str, Any]
+    tensors: list[Tensor]
+
+
 def tensors(path: Path) -> list[Tensor]:
     """The tensors of the file in the order of their bytes.
 
     Raises:
         BadInput: no GGUF file (version 2 or 3, little-endian), or one that is cut short or does not describe itself.
     """
+    return _opened(path, keep=False).tensors
+
+
+def read(path: Path) -> GgufFile:
+    """The metadata and the tensors of the file.
+
+    Raises:
+        BadInput: as in :func:`tensors`; or a text of the metadata is not UTF-8.
+    """
+    return _opened(path, keep=True)
+
+
+def _opened(path: Path, *, keep: bool) -> GgufFile:
     try:
         if path.exists() and not path.is_file():  # a pipe would be waited for
             raise BadInput(f"{path} is not a GGUF file; export the model again")
@@ -50,13 +73,17 @@ def tensors(path: Path) -> list[Tensor]:
                     f"{path} is not a GGUF file (it does not begin with {MAGIC.decode()}); export the model again"
                 )
             with mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
-                return _Reader(path, data).tensors()
+                return _Reader(path, data, keep).file()
     except OSError as error:
         raise BadInput(f"cannot read the GGUF file {path}: {error.strerror}") from None
 
 
 def values(path: Path, tensor: Tensor) -> "np.ndarray":
-    """A tensor's values as float32, in Hugging Face's order of dimensions; the file is mapped, not read as a whole."""
+    """A tensor's values as float32, in Hugging Face's order of dimensions; the file is mapped, not read as a whole.
+
+    Raises:
+        BadInput: of a type that cannot be turned into numbers.
+    """
     import numpy as np
     from gguf import quants
 
@@ -67,16 +94,24 @@ def values(path: Path, tensor: Tensor) -> "np.ndarray":
         offset=tensor.start,
         shape=(prod(tensor.shape[1:]), tensor.bytes // max(1, prod(tensor.shape[1:]))),
     )
-    return np.array(quants.dequantize(rows, tensor.kind), dtype=np.float32).reshape(tuple(reversed(tensor.shape)))
+    found = np.empty((len(rows), tensor.shape[0]), dtype=np.float32)
+    step = max(1, _AT_ONCE // tensor.shape[0])
+    try:
+        for start in range(0, len(rows), step):
+            found[start : start + step] = quants.dequantize(rows[start : start + step], tensor.kind)
+    except NotImplementedError:
+        raise BadInput(f"{path}: {tensor.name} is stored in {tensor.kind.name}, which cannot be turned back") from None
+    return found.reshape(tuple(reversed(tensor.shape)))
 
 
 class _Reader:
     """A position in the mapped file; every read checks that the bytes are there."""
 
-    def __init__(self, path: Path, data: mmap.mmap) -> None:
-        self.path, self.data, self.at, self.alignment = path, data, 4, 32
+    def __init__(self, path: Path, data: mmap.mmap, keep: bool) -> None:
+        self.path, self.data, self.at, self.alignment, self.keep = path, data, 4, 32, keep
+        self.fields: dict[str, Any] = {}
 
-    def tensors(self) -> list[Tensor]:
+    def file(self) -> GgufFile:
         version = self.number("<I")
         if version not in (2, 3):
             raise self.damaged(f"version {version}")
@@ -87,11 +122,15 @@ class _Reader:
             raise self.damaged(f"{count} tensors and {pairs} fields in {len(self.data)} bytes")
         keys: set[bytes] = set()
         for _ in range(pairs):
-            key = self.text(_LONGEST_NAME)
+            key = self.bytes(_LONGEST_NAME)
             if key in keys:
                 raise self.damaged(f"field {key[:60]!r} stands there twice")
             keys.add(key)
-            self.skip_value(key)
+            value = self.value(key)
+            if self.keep:
+                if self.at > _LARGEST_METADATA:
+                    raise self.damaged(f"more than {_LARGEST_METADATA} bytes of metadata")
+                self.fields[key.decode("utf-8", "replace")] = value
         infos = [self.info() for _ in range(count)]
         begin = -(-self.at // self.alignment) * self.alignment
         found = sorted((self.placed(info, begin) for info in infos), key=lambda tensor: tensor.start)
@@ -101,10 +140,10 @@ class _Reader:
         for one, other in pairwise(found):
             if one.start + one.bytes > other.start:
                 raise self.damaged(f"tensors {one.name!r} and {other.name!r} overlap")
-        return found
+        return GgufFile(self.fields, found)
 
     def info(self) -> tuple[str, tuple[int, ...], int, int]:
-        name = self.text(_LONGEST_NAME).decode("utf-8", "replace")
+        name = self.bytes(_LONGEST_NAME).decode("utf-8", "replace")
         dimensions = self.number("<I")
         if not 1 <= dimensions <= 4:
             raise self.damaged(f"tensor {name[:60]!r} has {dimensions} dimensions")
@@ -127,39 +166,56 @@ class _Reader:
             raise self.damaged(f"tensor {name[:60]!r} of {length} bytes at {start} in a file of {len(self.data)}")
         return Tensor(name, kind, shape, start, length)
 
-    def skip_value(self, key: bytes) -> None:
+    def value(self, key: bytes) -> Any:
+        """The next value of the metadata, or None where it is not kept."""
         kind = self.number("<I")
         if key == b"general.alignment":
-            self.align(kind)
-        elif kind == _STRING:
-            self.text()
-        elif kind == _ARRAY:
-            self.skip_array(key)
-        elif kind in _SCALARS:
-            self.skip(_SCALARS[kind])
-        else:
-            raise self.damaged(f"field {key[:60]!r} has the unknown type {kind}")
+            return self.align(kind)
+        if kind == _STRING:
+            return self.text(key)
+        if kind == _ARRAY:
+            return self.array(key)
+        if kind in _SCALARS:
+            return self.scalars(kind, 1, key)[0]
+        raise self.damaged(f"field {key[:60]!r} has the unknown type {kind}")
 
-    def skip_array(self, key: bytes) -> None:
+    def array(self, key: bytes) -> Any:
         kind, count = self.number("<I"), self.number("<Q")
         if kind in _SCALARS:
-            self.skip(count * _SCALARS[kind])
-        elif kind == _STRING and count * 8 <= len(self.data) - self.at:
-            for _ in range(count):
-                self.text()
-        else:
-            raise self.damaged(f"field {key[:60]!r} is an array of {count} values of type {kind}")
+            return self.scalars(kind, count, key)
+        if kind == _STRING and count * 8 <= len(self.data) - self.at:
+            return [self.text(key) for _ in range(count)]
+        raise self.damaged(f"field {key[:60]!r} is an array of {count} values of type {kind}")
 
-    def align(self, kind: int) -> None:
+    def scalars(self, kind: int, count: int, key: bytes) -> list[Any]:
+        start = self.at
+        self.skip(count * _SCALARS[kind])
+        if not self.keep:
+            return [None]
+        if self.at > _LARGEST_METADATA:
+            raise self.damaged(f"field {key[:60]!r} has {count} values")
+        return list(struct.unpack_from(f"<{count}{_FORMS[kind]}", self.data, start))
+
+    def align(self, kind: int) -> int:
         self.alignment = self.number("<I") if kind == _UINT32 else 0
         if not 0 < self.alignment <= _WIDEST_ALIGNMENT or self.alignment & (self.alignment - 1):
             raise self.damaged(f"an alignment of {self.alignment}")
+        return self.alignment
 
-    def text(self, longest: int | None = None) -> bytes:
+    def text(self, key: bytes) -> str | None:
+        if not self.keep:
+            self.skip(self.number("<Q"))
+            return None
+        try:
+            return self.bytes(_LARGEST_METADATA).decode("utf-8")
+        except UnicodeDecodeError:
+            raise self.damaged(f"field {key[:60]!r} is not UTF-8") from None
+
+    def bytes(self, longest: int) -> bytes:
         length = self.number("<Q")
         start = self.at
-        self.skip(length if longest is None or length <= longest else len(self.data))
-        return self.data[start : self.at] if longest else b""
+        self.skip(length if length <= longest else len(self.data))
+        return self.data[start : self.at]
 
     def number(self, form: str) -> int:
         start = self.at

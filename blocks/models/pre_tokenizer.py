@@ -35,6 +35,20 @@ def named(tokenizer: dict[str, Any], path: Path) -> tuple[str, bool]:
     return name, composes
 
 
+def written(name: Any) -> dict[str, Any] | None:
+    """The pre_tokenizer of a tokenizer.json that :func:`named` calls ``name``; None for a name that it has not."""
+    level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
+    if name == "gpt-2":
+        return level
+    if name == "smollm":
+        return {"type": "Sequence", "pretokenizers": [{"type": "Digits", "individual_digits": True}, level]}
+    rule = next((rule for rule, known in _SPLITS.items() if known == name), None)
+    if rule is None:
+        return None
+    split = {"type": "Split", "pattern": {"Regex": rule}, "behavior": "Isolated", "invert": False}
+    return {"type": "Sequence", "pretokenizers": [split, level | {"use_regex": False}]}
+
+
 def _split(stages: list[dict[str, Any]]) -> str | None:
     """The name of the rule that these stages are together."""
     if not stages or stages[-1].get("type") != "ByteLevel" or stages[-1].get("add_prefix_space"):

@@ -1,14 +1,14 @@
-"""A folder that shall become the student, looked over before any library loads from it: a Llama that every later phase
+"""A folder that shall become the student, looked over before any library loads from it: one that every later phase
 can work with.
 
-Not here: its configuration's rules (llama_config.py), its vocabulary's (vocabulary.py), copying it
+Not here: its configuration's rules (model_config.py), its vocabulary's (vocabulary.py), copying it
 (tasks/training/students/student.py).
 """
 
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from blocks.models import json_object, llama_config, safetensors_file, template, vocabulary, weights
+from blocks.models import json_object, model_config, safetensors_file, template, vocabulary, weights
 from blocks.models.safetensors_file import Tensor
 from blocks.models.template import Template
 from configs.errors import BadInput
@@ -33,7 +33,7 @@ def look_over(folder: Path, files: list[Path]) -> StudentFolder:
             file, field and value.
     """
     inside(folder, files)
-    config = llama_config.read(folder / "config.json")
+    config = model_config.read(folder / "config.json")
     for path in files:
         if path.suffix == ".json" and path.name not in ("tokenizer.json", weights.INDEX):
             json_object.read(path)
@@ -82,8 +82,8 @@ def _vocabulary(folder: Path, size: int) -> None:
 
 def _refuse_tensors(folder: Path, config: dict[str, Any], tensors: dict[str, Tensor]) -> None:
     """Refuse weights that are not those of the configuration."""
-    wanted = llama_config.tensor_shapes(config)
-    if llama_config.tied(config) and HEAD in tensors:
+    wanted = model_config.tensor_shapes(config)
+    if model_config.tied(config) and HEAD in tensors:
         wanted[HEAD] = wanted[EMBEDDING]
     missing, extra = (
         sorted(wanted.keys() - tensors.keys()),
@@ -98,7 +98,7 @@ def _refuse_tensors(folder: Path, config: dict[str, Any], tensors: dict[str, Ten
         raise BadInput(f"{folder}: the weights lack {missing[0]} ({len(missing)} in all); {why}")
     if extra:
         raise BadInput(
-            f"{folder}: the weights hold {extra[0][:80]!r} ({len(extra)} in all), which a Llama of this config.json "
+            f"{folder}: the weights hold {extra[0][:80]!r} ({len(extra)} in all), which a model of this config.json "
             "has not; correct config.json or the weights"
         )
     for name, shape in wanted.items():
@@ -110,7 +110,7 @@ def _refuse_tensors(folder: Path, config: dict[str, Any], tensors: dict[str, Ten
             raise BadInput(
                 f"{folder}: {name} is stored in {tensors[name].dtype}; weights have to be whole ({', '.join(DTYPES)})"
             )
-    if llama_config.tied(config) and HEAD in tensors:
+    if model_config.tied(config) and HEAD in tensors:
         _refuse_other_head(folder)
 
 

@@ -14,7 +14,7 @@ from blocks.models.template import Reading
 from configs.errors import BadInput
 
 LARGEST_TEMPLATE = 1 << 20  # bytes of a chat template; Llama 3.1's has 4,000
-_LARGEST_SIZE = 1 << 24  # of a vocabulary, as in llama_config.py
+_LARGEST_SIZE = 1 << 24  # of a vocabulary, as in model_config.py
 LARGEST = 128 << 20  # bytes of tokenizer.json; Llama 3's has 9 MB
 _SPECIAL = ("bos_token", "eos_token", "pad_token", "unk_token")
 

@@ -87,7 +87,19 @@ class Local(Settings):
     dtype: Dtype = setting("type the weights are stored in here")
 
 
-Student = Annotated[Scratch | Hub | Local, Field(discriminator="source")]
+class GgufStudent(Settings):
+    """A student out of a GGUF file of llama.cpp, pinned to its content: its tensors turned back into numbers once, its
+    tokenizer and chat template from its metadata. What was rounded away before stays away."""
+
+    source: Literal["gguf"]
+    path: str = setting("the GGUF file")
+    sha256: str = setting(
+        "SHA-256 of the file; a mismatch is an error that says the file's own", pattern=r"^[0-9a-f]{64}$"
+    )
+    dtype: Dtype = setting("type the weights are stored in here")
+
+
+Student = Annotated[Scratch | Hub | Local | GgufStudent, Field(discriminator="source")]
 
 
 class Lora(Settings):

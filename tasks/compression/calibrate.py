@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from blocks import store
 from blocks.models import gguf_file
-from blocks.models.checkpoint import llama
+from blocks.models.checkpoint import model_folder
 from blocks.models.encoding import Conversation
 from blocks.records import Artifact
 from configs.errors import BadInput
@@ -41,7 +41,7 @@ def calibrate(gguf: Artifact, model: Artifact, dataset: Artifact, settings: Temp
     """
     if gguf.kind != "gguf":
         raise BadInput(f"{gguf.short} is a {gguf.kind}; give an artifact of kind gguf")
-    path, original = store.open(gguf) / "model.gguf", llama(model)
+    path, original = store.open(gguf) / "model.gguf", model_folder(model)
     with store.create("gguf", parents=[gguf, model, dataset], settings={**settings.identity(), "seed": seed}) as made:
         judged = conversations(
             dataset, "validation", original, limit=settings.examples, tokens=settings.tokens, seed=seed

@@ -6,7 +6,7 @@ Only the dataset is used, never evaluation questions. Not here: what is measured
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from blocks import store
+from blocks.examples import Split, read_split
 from blocks.models.encoding import Conversation, Encoder
 from blocks.records import Artifact, Example
 from configs.errors import BadInput
@@ -19,7 +19,7 @@ IGNORE = -100
 
 
 def conversations(
-    dataset: Artifact, split: str, model: Path, *, limit: int, tokens: int, seed: int
+    dataset: Artifact, split: Split, model: Path, *, limit: int, tokens: int, seed: int
 ) -> list[Conversation]:
     """``limit`` examples of ``split`` ("train" or "validation") in seeded order, without those longer than ``tokens``;
     again from the beginning where there are fewer.
@@ -62,17 +62,6 @@ def packed(dataset: Artifact, model: Path, settings: Calibration, seed: int) -> 
     return torch.tensor(stream[: rows * settings.tokens]).reshape(rows, settings.tokens)
 
 
-def read(dataset: Artifact, split: str) -> list[Example]:
-    """The examples of a dataset's split, in order."""
-    path = store.open(dataset) / f"{split}.jsonl"
-    if not path.is_file():
-        raise BadInput(f"{dataset.short} has no {path.name}; compression needs a dataset artifact")
-    try:
-        return [Example.model_validate_json(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
-    except ValueError as error:
-        raise BadInput(f"{path}: not examples ({str(error).splitlines()[0]}); build the dataset again") from None
-
-
 def padded(batch: list[Conversation]) -> "tuple[torch.Tensor, torch.Tensor, torch.Tensor]":
     """Ids, labels (answers only, ``IGNORE`` elsewhere) and which positions are real, each (conversations, longest);
     padded on the right, where causal attention never looks."""
@@ -90,9 +79,9 @@ def padded(batch: list[Conversation]) -> "tuple[torch.Tensor, torch.Tensor, torc
     return ids, labels, real
 
 
-def _shuffled(dataset: Artifact, split: str, seed: int) -> list[Example]:
+def _shuffled(dataset: Artifact, split: Split, seed: int) -> list[Example]:
     import random
 
-    examples = read(dataset, split)
+    examples = read_split(dataset, split, may_be_empty=True)
     random.Random(f"{split} {seed}").shuffle(examples)
     return examples

@@ -4,9 +4,10 @@ Every step's model is measured on the same questions against the last model that
 (tasks/evaluation/ledger.py).
 """
 
-from blocks.models.checkpoint import Checkpoint, llama
+from blocks.models.checkpoint import Checkpoint, model_folder
 from blocks.records import Artifact, LedgerRow, Record
 from configs.phases.evaluation import Evaluation
+from tasks.compression.export.gguf_write import FALLBACK
 from tasks.evaluation.evaluate import evaluate
 from tasks.evaluation.ledger import ledger_row
 from tasks.step import step
@@ -30,7 +31,7 @@ class Measured(Record):
 @step(version=1)
 def count_parameters(model: Artifact) -> int:
     """Weights of a model, zeros included, a tied head counted once."""
-    with Checkpoint(llama(model)) as checkpoint:
+    with Checkpoint(model_folder(model)) as checkpoint:
         return checkpoint.parameters()
 
 
@@ -78,8 +79,21 @@ class Book:
             seed=self.seed,
             fallback=fallback,
         )
+        if fell_back := fallbacks(made):
+            row = row.model_copy(update={"note": "; ".join(filter(None, (row.note, fell_back)))})
         self.rows.append(row)
         return Measured(model=made, evaluation=evaluation, row=row)
+
+
+def fallbacks(made: Artifact) -> str:
+    """What a GGUF export wrote in another type than its mixture's, in words; empty where nothing."""
+    found = {
+        name.removeprefix(FALLBACK).replace("_as_", " as "): int(count)
+        for name, count in made.metrics.items()
+        if name.startswith(FALLBACK)
+    }
+    named = ", ".join(f"{pair} in {count}" for pair, count in found.items())
+    return f"{sum(found.values())} tensors have rows that whole blocks do not fill: {named}" if found else ""
 
 
 def keep(before: Measured, after: Measured) -> Measured:

@@ -31,18 +31,18 @@ HEAD_BITS = {"F32": 32.0, "F16": 16.0, "Q8_0": 8.5}  # llama.cpp stores the head
 
 
 class Shape(Record):
-    """How many weights a Llama has: in decoder matrices, in the embedding, in a head of its own (0 where tied), in
-    norms."""
+    """How many weights a model has: in decoder matrices, in the embedding, in a head of its own (0 where tied), in
+    norms and biases."""
 
     decoder: int
     embedding: int
     head: int
-    norms: int
+    vectors: int
 
     @property
     def parameters(self) -> int:
         """All weights."""
-        return self.decoder + self.embedding + self.head + self.norms
+        return self.decoder + self.embedding + self.head + self.vectors
 
 
 class SizeFloor(Record):
@@ -57,13 +57,13 @@ class SizeFloor(Record):
 
 
 def shape(config: dict[str, Any]) -> Shape:
-    """The shape that a Llama's config.json describes."""
+    """The shape that a config.json describes."""
     return of(architecture(config))
 
 
 def of(model: Architecture) -> Shape:
     """The shape of an architecture."""
-    return Shape(decoder=model.decoder, embedding=model.embedding, head=model.head, norms=model.norms)
+    return Shape(decoder=model.decoder, embedding=model.embedding, head=model.head, vectors=model.vectors)
 
 
 KNOWN = {name: shape(config) for name, config in CONFIGS.items()}
@@ -80,7 +80,7 @@ def size_floor(model: Shape, quantisation: str, sparsity: float) -> SizeFloor:
     decoder = min(value, mask + (1 - zeros) * value)
     head = HEAD_BITS.get(quantisation, BITS["Q6_K"])
     tables = model.embedding * (value if model.head else head) + model.head * head
-    bits = VALUE_CODING * (model.decoder * (decoder - mask) + tables) + model.decoder * mask + 32 * model.norms
+    bits = VALUE_CODING * (model.decoder * (decoder - mask) + tables) + model.decoder * mask + 32 * model.vectors
     return SizeFloor(
         quantisation=quantisation,
         sparsity=zeros,

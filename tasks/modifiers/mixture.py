@@ -9,6 +9,7 @@ from random import Random
 
 from blocks import json_lines, store
 from blocks.checkers.example import example_of
+from blocks.examples import read_split
 from blocks.models.sections import sections
 from blocks.records import Artifact, Example
 from configs.errors import BadInput
@@ -30,14 +31,14 @@ def mixture(
     Raises:
         BadInput: nothing was mended.
     """
-    solved = _examples(mended, SOLVED)
+    solved = json_lines.read(store.open(mended) / SOLVED, Example)
     if not solved:
         raise BadInput(
             f"{mended.short}: no failure was mended, so there is nothing to train a modifier on; pose more questions "
             "or leave the modifier out"
         )
     own = [example for example in map(own_answer, read_tried(failures, RIGHT)) if example is not None]
-    elsewhere = [example for example in _examples(dataset, "train.jsonl") if example.metadata.domain not in domains]
+    elsewhere = [example for example in read_split(dataset, "train") if example.metadata.domain not in domains]
     rng = Random(seed)
     parts = {
         "mended": solved,
@@ -78,7 +79,3 @@ def own_answer(tried: Tried) -> Example | None:
 
 def _some(rows: list[Example], wanted: float, rng: Random) -> list[Example]:
     return rng.sample(rows, min(len(rows), round(wanted)))
-
-
-def _examples(artifact: Artifact, name: str) -> list[Example]:
-    return json_lines.read(store.open(artifact) / name, Example)

@@ -46,9 +46,7 @@ class Facts:
         self.summaries: dict[str, Summary] = {name: read_summary(one) for name, one in sources.models.items()}
         self.stats: dict[str, Any] = json.loads((store.open(sources.dataset) / "stats.json").read_text())
         self.router: dict[str, Any] = json.loads((store.open(sources.router) / "report.json").read_text())
-        self.curves: dict[str, Any] = {
-            name: json.loads((store.open(one) / "curve.json").read_text()) for name, one in sources.curves.items()
-        }
+        self.curves = read_curves(sources.curves)
         self.rows = read_ledger(sources.ledger)
         self.release = describe(store.open(sources.release))
         self.changes = {pair: self._change(*pair, resamples, seed) for pair in pairwise(sources.models)}
@@ -58,6 +56,11 @@ class Facts:
         return paired_difference(
             [one.correct for one in first], [one.correct for one in second], resamples=resamples, seed=seed
         )
+
+
+def read_curves(curves: dict[str, Artifact]) -> dict[str, Any]:
+    """The points of each curve.json, by the name of the training."""
+    return {name: json.loads((store.open(one) / "curve.json").read_text()) for name, one in curves.items()}
 
 
 class Change(Record):

@@ -8,7 +8,8 @@ easy, and the classifier runs on every request. Not here: its inference (decide.
 import numpy as np
 
 from blocks import store
-from blocks.records import DOMAINS, Artifact, Example
+from blocks.examples import Split, read_split
+from blocks.records import DOMAINS, Artifact
 from configs.errors import BadInput
 from configs.phases.routing import DomainLearning
 from tasks.routing import ngrams
@@ -85,7 +86,6 @@ def accuracy(classifier: DomainClassifier, prompts: list[str], labels: list[str]
     return float(np.mean(right))
 
 
-def _rows(dataset: Artifact, part: str) -> tuple[list[str], list[str]]:
-    text = (store.open(dataset) / f"{part}.jsonl").read_text()
-    examples = [Example.model_validate_json(line) for line in text.split("\n") if line]
+def _rows(dataset: Artifact, part: Split) -> tuple[list[str], list[str]]:
+    examples = read_split(dataset, part, may_be_empty=True)
     return [example.prompt for example in examples], [example.metadata.domain for example in examples]

@@ -14,7 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from blocks import store
+from blocks.examples import read_split
+from blocks.models.checkpoint import rewrite
 from blocks.models.encoding import Encoder
+from blocks.models.load import load_adapter, load_model, require
 from blocks.models.seeding import reproducible
 from blocks.records import Artifact
 from configs.errors import BadInput, GateFailed
@@ -22,7 +25,6 @@ from configs.phases.training import Merging
 from tasks.step import step
 from tasks.training.adapter import Update, read_base, read_updates
 from tasks.training.encoding import IGNORE, Encoded, encode
-from tasks.training.load import load_adapter, load_model, require, rows
 
 if TYPE_CHECKING:
     import torch
@@ -62,7 +64,7 @@ def merge(model: Artifact, adapter: Artifact, dataset: Artifact, settings: Mergi
     require(settings.device, base.quantise)
     with store.create("model", parents=[model, adapter, dataset], settings=settings) as folder, reproducible(0):
         texts = encode(
-            rows(dataset, "validation")[: settings.examples],
+            read_split(dataset, "validation")[: settings.examples],
             Encoder.of(folder_in),
             max_length=settings.max_length,
             close=False,
@@ -101,26 +103,23 @@ def write_merged(
         BadInput: an update has no weight to go to, or not its shape.
     """
     import torch
-    from safetensors import safe_open
-    from safetensors.torch import save_file
 
     target.mkdir()
     dtype, left = getattr(torch, settings.dtype), dict(updates)
+
+    def merged(name: str, tensor: Any) -> Any:
+        if through_nf4 and name.endswith("_proj.weight"):
+            tensor = nf4_round_trip(tensor, settings.device)
+        if update := left.pop(name, None):
+            tensor = updated(name, tensor, update)
+        return tensor.to(dtype) if tensor.is_floating_point() else tensor
+
     for path in sorted(model.iterdir()):
         if path.suffix != ".safetensors":
             if path.name not in NOT_COPIED:
                 shutil.copyfile(path, target / path.name)
             continue
-        tensors = {}
-        with safe_open(path, "pt") as weights:
-            for name in weights.keys():  # noqa: SIM118 - safe_open is no mapping
-                tensor = weights.get_tensor(name)
-                if through_nf4 and name.endswith("_proj.weight"):
-                    tensor = nf4_round_trip(tensor, settings.device)
-                if update := left.pop(name, None):
-                    tensor = updated(name, tensor, update)
-                tensors[name] = tensor.to(dtype) if tensor.is_floating_point() else tensor
-        save_file(tensors, target / path.name, metadata={"format": "pt"})
+        rewrite(path, target / path.name, merged)
     if left:
         raise BadInput(
             f"{model} has no weight {next(iter(left))} that the adapter updates ({len(left)} of {len(updates)} are "

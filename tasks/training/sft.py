@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from blocks import store
+from blocks.examples import read_split
 from blocks.models.encoding import Encoder
+from blocks.models.load import load_model, require
 from blocks.models.seeding import reproducible
 from blocks.records import Artifact
 from blocks.storage.home import home
@@ -24,7 +26,6 @@ from tasks.step import step
 from tasks.training.adapter import write_adapter
 from tasks.training.arithmetic import in_bfloat16
 from tasks.training.encoding import Encoded, bucketed_order, encode
-from tasks.training.load import load_model, require, rows
 
 if TYPE_CHECKING:
     from trl import SFTTrainer
@@ -60,10 +61,10 @@ def sft(model: Artifact, dataset: Artifact, settings: Lora, seed: int) -> Artifa
         reproducible(seed),
     ):
         encoder = Encoder.of(store.open(model))
-        examples = rows(dataset, "train")
+        examples = read_split(dataset, "train")
         train = encode(examples, encoder, max_length=settings.max_length, close=settings.closing)
         validation = encode(
-            rows(dataset, "validation")[: settings.validation_examples],
+            read_split(dataset, "validation")[: settings.validation_examples],
             encoder,
             max_length=settings.max_length,
             close=settings.closing,

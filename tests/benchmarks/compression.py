@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from blocks import store
+from blocks.models.load import load_model
 from blocks.records import Artifact
 from configs.phases.compression import Compression
 from configs.schema import load as profile
@@ -21,7 +22,6 @@ from tasks.compression.export.dequantise import dequantised
 from tasks.compression.export.gguf_write import to_gguf
 from tasks.compression.export.importance import importance
 from tasks.compression.packing.zstd import pack
-from tasks.compression.pruning.activations import load
 from tasks.compression.pruning.prune import prune
 from tasks.compression.pruning.recover import divergence, recover
 from tasks.compression.weights.awq import fold
@@ -42,7 +42,7 @@ class Bench:
     def __init__(self, student: Artifact, dataset: Artifact) -> None:
         self.student, self.dataset = student, dataset
         self.settings: Compression = profile("nano").compression
-        self.whole = load(store.open(student), "cpu")
+        self.whole = load_model(store.open(student), device="cpu")
         self.judged = conversations(dataset, "validation", store.open(student), limit=120, tokens=200, seed=SEED)
 
     def away(self, model: Any) -> float:
@@ -78,10 +78,14 @@ class Bench:
             for share in (0.3, 0.5, 0.65):
                 made, seconds = timed(lambda method=method, share=share: self.pruned(share, method=method))  # type: ignore[misc]
                 print(
-                    f"  {method:10} {share:.0%}  {self.away(load(store.open(made), 'cpu')):.4f}  {seconds:.1f} s",
+                    f"  {method:10} {share:.0%}  {self.away(self.loaded(made)):.4f}  {seconds:.1f} s",
                     flush=True,
                 )
-        print(f"  sparsegpt, 2:4  {self.away(load(store.open(self.pruned(0.5, structure='2:4')), 'cpu')):.4f}")
+        print(f"  sparsegpt, 2:4  {self.away(self.loaded(self.pruned(0.5, structure='2:4'))):.4f}")
+
+    def loaded(self, made: Artifact) -> Any:
+        """A model as transformers has it."""
+        return load_model(store.open(made), device="cpu")
 
     def recovery(self) -> None:
         """Recovery of one pruned model, by method and budget."""

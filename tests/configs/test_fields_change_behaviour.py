@@ -171,6 +171,11 @@ SHOWN: dict[str, dict[str, str]] = {
         f"{TRAINING}::test_another_sha256_than_the_folders_is_refused": "sha256",
         "tests/tasks/training/students/test_student.py::test_weights_are_stored_in_the_wanted_type": "dtype",
     },
+    "GgufStudent": {
+        "tests/tasks/training/students/test_from_gguf.py::test_the_dtype_is_that_of_the_weights": "dtype",
+        "tests/tasks/training/students/test_from_gguf.py::test_a_file_of_another_content_is_refused": "sha256 path",
+        f"{TRAINING}::test_the_source_decides_where_the_student_comes_from": "source",
+    },
     "Lora": {
         f"{SFT}::test_every_setting_changes_the_weights": "rank alpha dropout targets dtype epochs batch accumulation "
                                                           "max_length closing learning_rate schedule warmup "

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from blocks import store
-from blocks.models import adapter_folder, json_object, llama_config, safetensors_file
-from blocks.models.checkpoint import llama
+from blocks.models import adapter_folder, json_object, model_config, safetensors_file
+from blocks.models.checkpoint import model_folder
+from blocks.models.gguf_layout import gguf_names, permute, rotary_heads
 from blocks.records import Artifact
 from configs.errors import BadInput
-from tasks.compression.export.gguf_write import permute, rotary_heads
 from tasks.step import step
 
 if TYPE_CHECKING:
@@ -38,12 +38,12 @@ def adapter_to_gguf(adapter: Artifact, model: Artifact) -> Artifact:
     Raises:
         BadInput: not a LoRA adapter, of a kind llama.cpp cannot apply, or for a model of other shapes.
     """
-    from gguf import MODEL_ARCH, MODEL_ARCH_NAMES, GGUFWriter
+    from gguf import GGUFWriter
     from gguf.constants import LlamaFileType
 
     if adapter.kind != "adapter":
         raise BadInput(f"{adapter.short} is a {adapter.kind}; give an artifact of kind adapter (a PEFT folder)")
-    source, base = store.open(adapter), json_object.read(llama(model) / "config.json")
+    source, base = store.open(adapter), json_object.read(model_folder(model) / "config.json")
     config = adapter_folder.read(source).config
     unsupported = [name for name in _UNSUPPORTED if config.get(name)] + (
         ["bias"] if config.get("bias", "none") != "none" else []
@@ -51,7 +51,7 @@ def adapter_to_gguf(adapter: Artifact, model: Artifact) -> Artifact:
     if unsupported:
         raise BadInput(f"{adapter.short}: llama.cpp cannot apply it ({', '.join(unsupported)}); train a plain LoRA")
     with store.create("gguf_adapter", parents=[adapter, model]) as folder:
-        writer = GGUFWriter(folder.path / "adapter.gguf", MODEL_ARCH_NAMES[MODEL_ARCH.LLAMA])
+        writer = GGUFWriter(folder.path / "adapter.gguf", model_config.family(base).gguf)
         writer.add_type("adapter")
         writer.add_string("adapter.type", "lora")
         writer.add_float32("adapter.lora.alpha", float(config["lora_alpha"]))
@@ -73,20 +73,19 @@ def adapter_to_gguf(adapter: Artifact, model: Artifact) -> Artifact:
 def _tensors(source: Path, config: dict[str, Any], base: dict[str, Any], adapter: Artifact) -> "dict[str, np.ndarray]":
     """GGUF name → F16 values: ``lora_a`` (rank, inputs), ``lora_b`` (outputs, rank)."""
     import numpy as np
-    from gguf import MODEL_ARCH, get_tensor_name_map
 
-    known = get_tensor_name_map(MODEL_ARCH.LLAMA, base["num_hidden_layers"])
+    known = gguf_names(base)
     weights = {
         name: weight.float().numpy() for name, weight in safetensors_file.load(source / adapter_folder.WEIGHTS).items()
     }
-    shapes, found = llama_config.tensor_shapes(base), dict[str, "np.ndarray"]()
+    shapes, found = model_config.tensor_shapes(base), dict[str, "np.ndarray"]()
     for name in sorted(weights):
         module, _, end = name.removeprefix(_PREFIX).partition(".lora_")
         target = known.get_name(module)
         shape = shapes.get(f"{module}.weight")
         if end not in ("A.weight", "B.weight") or target is None or not target.startswith("blk.") or shape is None:
             raise BadInput(
-                f"{adapter.short}: tensor {name!r} has no place in a Llama adapter for llama.cpp; adapt attention and "
+                f"{adapter.short}: tensor {name!r} has no place in an adapter for llama.cpp; adapt attention and "
                 "feed-forward layers only"
             )
         other = weights.get(f"{_PREFIX}{module}.lora_{'B' if end[0] == 'A' else 'A'}.weight")

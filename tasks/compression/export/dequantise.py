@@ -1,4 +1,4 @@
-"""A GGUF Llama back as transformers weights: what a quantised file computes, up to llama.cpp's rounding of activations.
+"""A GGUF model back as transformers weights: what a quantised file computes, up to llama.cpp's rounding of activations.
 
 Needed where full probabilities are: llama.cpp reports only the likeliest. Not here: running the file itself
 (blocks/engines/llama_cpp).
@@ -9,11 +9,14 @@ from typing import Any
 
 from blocks.models import gguf_file
 from blocks.models.checkpoint import Checkpoint
+from blocks.models.gguf_layout import restore, rotary_heads
+from blocks.models.load import load_model
 from configs.errors import BadInput
-from tasks.compression.export.gguf_write import rotary_heads, tensor_names
+from configs.phases.compression import Device
+from tasks.compression.export.gguf_write import tensor_names
 
 
-def dequantised(gguf: Path, original: Path, device: str) -> Any:
+def dequantised(gguf: Path, original: Path, device: Device) -> Any:
     """The transformers model of the folder ``original`` with the weights of ``gguf``, which was written from it.
 
     Raises:
@@ -21,10 +24,8 @@ def dequantised(gguf: Path, original: Path, device: str) -> Any:
     """
     import torch
 
-    from tasks.compression.pruning.activations import load
-
     found = {tensor.name: tensor for tensor in gguf_file.tensors(gguf)}
-    model = load(original, device)
+    model = load_model(original, device=device)
     weights = dict(model.named_parameters())
     with Checkpoint(original) as checkpoint, torch.no_grad():
         for source, target in tensor_names(checkpoint).items():
@@ -38,9 +39,3 @@ def dequantised(gguf: Path, original: Path, device: str) -> Any:
             heads = rotary_heads(source, checkpoint.config)
             weights[source].copy_(restore(values, heads) if heads is not None else values)
     return model
-
-
-def restore(rows: Any, heads: int) -> Any:
-    """The inverse of :func:`tasks.compression.export.gguf_write.permute`."""
-    shape = rows.shape
-    return rows.reshape(heads, shape[0] // heads // 2, 2, *shape[1:]).swapaxes(1, 2).reshape(shape)

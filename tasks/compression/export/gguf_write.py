@@ -1,20 +1,22 @@
-"""A Hugging Face Llama folder as one GGUF file, quantised tensor by tensor with llama.cpp's own quantiser.
+"""A Hugging Face model folder as one GGUF file, quantised tensor by tensor with llama.cpp's own quantiser.
 
 Rounds once, from the stored weights. Holds one tensor at a time, so a model of any size passes through.
-Not here: adapters (adapter_to_gguf.py), packing for transport (zstd.py), other architectures.
+Not here: adapters (adapter_to_gguf.py), packing for transport (zstd.py).
 """
 
 import math
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from blocks import store
-from blocks.models import llama_config, safetensors_file
-from blocks.models.checkpoint import Checkpoint, llama
+from blocks.models import model_config, safetensors_file
+from blocks.models.checkpoint import Checkpoint, model_folder
+from blocks.models.gguf_layout import gguf_names, permute, rope_frequencies, rotary_heads
 from blocks.progress import progress
 from blocks.records import Artifact
 from configs.errors import BadInput
-from tasks.compression.export.mixtures import file_type, tensor_type
+from tasks.compression.export.mixtures import file_type, intended_type, tensor_type
 from tasks.compression.export.quantiser import block_bytes, quantise
 from tasks.compression.export.vocabulary import write_vocabulary
 from tasks.step import step
@@ -22,6 +24,8 @@ from tasks.step import step
 if TYPE_CHECKING:
     import numpy as np
     from gguf import GGUFWriter
+
+FALLBACK = "fallback_"  # begins the names of such metrics
 
 
 @step(version=1)
@@ -31,28 +35,33 @@ def to_gguf(model: Artifact, quantisation: str, importance: Artifact | None = No
     ``importance`` (kind importance, from importance.py) weighs rounding errors by how large each input is in use.
 
     Raises:
-        BadInput: not a Llama, an unknown quantisation or a tokenizer that GGUF cannot carry.
+        BadInput: not such a model, an unknown quantisation or a tokenizer that GGUF cannot carry.
     """
     file_type(quantisation)
     parents = [model] if importance is None else [model, importance]
     with (
         store.create("gguf", parents=parents, settings={"quantisation": quantisation}) as folder,
-        Checkpoint(llama(model)) as checkpoint,
+        Checkpoint(model_folder(model)) as checkpoint,
     ):
         weights = {} if importance is None else _importance(importance)
-        write(checkpoint, folder.path / "model.gguf", quantisation, weights)
+        folder.metrics.update(write(checkpoint, folder.path / "model.gguf", quantisation, weights))
         size, parameters = (folder.path / "model.gguf").stat().st_size, checkpoint.parameters()
         folder.metrics.update(parameters=parameters, megabytes=size / 1e6, bits_per_parameter=8 * size / parameters)
     return folder.artifact
 
 
-def write(checkpoint: Checkpoint, path: Path, quantisation: str, importance: "dict[str, np.ndarray]") -> None:
-    """Write the checkpoint to ``path``. ``importance`` maps Hugging Face weight names to (inputs,) float arrays."""
-    from gguf import MODEL_ARCH, MODEL_ARCH_NAMES, GGUFWriter
+def write(checkpoint: Checkpoint, path: Path, quantisation: str, importance: "dict[str, np.ndarray]") -> Counter[str]:
+    """Write the checkpoint to ``path``. ``importance`` maps Hugging Face weight names to (inputs,) float arrays.
+
+    Returns:
+        Metrics: how many tensors were written in another type than the mixture's, as the blocks of that do not divide
+        their rows; a metric for every pair of types, none where all fit.
+    """
+    from gguf import GGUFWriter
     from gguf.constants import GGML_QUANT_VERSION, GGMLQuantizationType
 
     config = checkpoint.config
-    writer = GGUFWriter(path, MODEL_ARCH_NAMES[MODEL_ARCH.LLAMA])
+    writer = GGUFWriter(path, model_config.family(config).gguf)
     writer.add_type("model")
     writer.add_file_type(file_type(quantisation))
     writer.add_quantization_version(GGML_QUANT_VERSION)
@@ -60,17 +69,18 @@ def write(checkpoint: Checkpoint, path: Path, quantisation: str, importance: "di
     write_vocabulary(writer, checkpoint.folder, config["vocab_size"])
     names = tensor_names(checkpoint)
     rope = rope_frequencies(config)
-    kinds = {}
+    kinds, fallbacks = {}, Counter[str]()
     for source, target in names.items():
         shape = checkpoint.shape(source)
-        kinds[source] = tensor_type(
-            quantisation,
-            target,
-            shape,
-            n_layers=config["num_hidden_layers"],
-            tied="lm_head.weight" not in names,
-            weighed=bool(importance),
-        )
+        about: dict[str, Any] = {
+            "n_layers": config["num_hidden_layers"],
+            "tied": "lm_head.weight" not in names,
+            "weighed": bool(importance),
+        }
+        kinds[source] = tensor_type(quantisation, target, shape, **about)
+        intended = intended_type(quantisation, target, shape, **about)
+        if kinds[source] is not intended:
+            fallbacks[f"{FALLBACK}{intended.name}_as_{kinds[source].name}"] += 1
         writer.add_tensor_info(target, shape, _float32(), block_bytes(kinds[source], math.prod(shape)), kinds[source])
     if rope is not None:
         writer.add_tensor_info("rope_freqs.weight", rope.shape, rope.dtype, rope.nbytes, GGMLQuantizationType.F32)
@@ -84,77 +94,38 @@ def write(checkpoint: Checkpoint, path: Path, quantisation: str, importance: "di
     if rope is not None:
         writer.write_tensor_data(rope)
     writer.close()
+    return fallbacks
 
 
 def tensor_names(checkpoint: Checkpoint) -> dict[str, str]:
     """Hugging Face tensor name → GGUF name, in file order: embedding, layers, norm, head. A tied head is left out.
 
     Raises:
-        BadInput: a tensor that a Llama does not have.
+        BadInput: a tensor that the architecture does not have.
     """
-    from gguf import MODEL_ARCH, get_tensor_name_map
-
-    known = get_tensor_name_map(MODEL_ARCH.LLAMA, checkpoint.config["num_hidden_layers"])
+    known = gguf_names(checkpoint.config)
     found = {}
     for name in sorted(checkpoint.names(), key=_position):
         if (name == "lm_head.weight" and checkpoint.tied) or name.endswith("rotary_emb.inv_freq"):
             continue
         target = known.get_name(name, try_suffixes=(".weight", ".bias"))
         if target is None:
-            raise BadInput(f"{checkpoint.folder}: tensor {name!r} has no place in a Llama GGUF")
+            raise BadInput(f"{checkpoint.folder}: tensor {name!r} has no place in a GGUF of its architecture")
         found[name] = target
     return found
 
 
-def permute(rows: Any, heads: int) -> Any:
-    """Rows of a query or key projection in llama.cpp's order: each head's two rotary halves interleaved."""
-    shape = rows.shape
-    return rows.reshape(heads, 2, shape[0] // heads // 2, *shape[1:]).swapaxes(1, 2).reshape(shape)
-
-
-def rotary_heads(name: str, config: dict[str, Any]) -> int | None:
-    """Number of heads whose rows must be permuted in the tensor ``name``, None for all but queries and keys."""
-    if ".q_proj." in name:
-        return int(config["num_attention_heads"])
-    if ".k_proj." in name:
-        return llama_config.key_value_heads(config)
-    return None
-
-
-def rope_frequencies(config: dict[str, Any]) -> "np.ndarray | None":
-    """Llama 3.1's per-frequency divisors (head_dim / 2,), float32; None where positions are not scaled so.
-
-    Long waves are slowed by ``factor``, short ones kept, those between blended (Meta's ``apply_scaling``).
-
-    Raises:
-        BadInput: a scaling of another type.
-    """
-    import numpy as np
-
-    rope = llama_config.rope(config)
-    if rope["rope_type"] == "default":
-        return None
-    if rope["rope_type"] != "llama3":
-        raise BadInput(f"rope type {rope['rope_type']!r} cannot be written to GGUF; only default and llama3 can")
-    size = llama_config.head_size(config)
-    frequencies = llama_config.rope_theta(config) ** (-np.arange(0, size, 2, dtype=np.float64) / size)
-    turns = rope["original_max_position_embeddings"] * frequencies / (2 * np.pi)
-    low, high, factor = rope["low_freq_factor"], rope["high_freq_factor"], rope["factor"]
-    share = np.clip((turns - low) / (high - low), 0.0, 1.0)
-    return (1.0 / ((1.0 - share) / factor + share)).astype(np.float32)
-
-
 def _write_shape(writer: "GGUFWriter", config: dict[str, Any]) -> None:
-    heads, size = config["num_attention_heads"], llama_config.head_size(config)
+    heads, size = config["num_attention_heads"], model_config.head_size(config)
     writer.add_vocab_size(config["vocab_size"])
     writer.add_context_length(config["max_position_embeddings"])
     writer.add_embedding_length(config["hidden_size"])
     writer.add_block_count(config["num_hidden_layers"])
     writer.add_feed_forward_length(config["intermediate_size"])
     writer.add_head_count(heads)
-    writer.add_head_count_kv(llama_config.key_value_heads(config))
+    writer.add_head_count_kv(model_config.key_value_heads(config))
     writer.add_layer_norm_rms_eps(config["rms_norm_eps"])
-    writer.add_rope_freq_base(llama_config.rope_theta(config))
+    writer.add_rope_freq_base(model_config.rope_theta(config))
     writer.add_rope_dimension_count(size)
     if size * heads != config["hidden_size"]:
         writer.add_key_length(size)

@@ -4,11 +4,12 @@ Not here: the rounding that uses it (quantiser.py).
 """
 
 from blocks import store
-from blocks.models.checkpoint import llama
+from blocks.models.checkpoint import model_folder
+from blocks.models.load import load_model
 from blocks.records import Artifact
 from configs.phases.compression import Calibration
 from tasks.compression.calibration import packed
-from tasks.compression.pruning.activations import input_squares, load
+from tasks.compression.pruning.activations import input_squares
 from tasks.step import step
 
 
@@ -20,13 +21,13 @@ def importance(model: Artifact, dataset: Artifact, calibration: Calibration, see
     """
     from safetensors.torch import save_file
 
-    folder = llama(model)
+    folder = model_folder(model)
     with store.create(
         "importance", parents=[model, dataset], settings={**calibration.identity(), "seed": seed}
     ) as made:
         rows = packed(dataset, folder, calibration, seed)
         save_file(
-            input_squares(load(folder, calibration.device), rows, calibration.batch),
+            input_squares(load_model(folder, device=calibration.device), rows, calibration.batch),
             made.path / "importance.safetensors",
         )
         made.metrics["tokens"] = rows.numel()

@@ -45,7 +45,15 @@ def file_type(quantisation: str) -> LlamaFileType:
 def tensor_type(
     quantisation: str, name: str, shape: tuple[int, ...], *, n_layers: int, tied: bool, weighed: bool
 ) -> Kind:
-    """The type of tensor ``name`` (GGUF name) of ``shape`` in the mixture.
+    """The type of tensor ``name`` (GGUF name) of ``shape`` in the mixture: the intended one, or what llama.cpp falls
+    back to where rows of that width are not whole blocks."""
+    return _fitting(intended_type(quantisation, name, shape, n_layers=n_layers, tied=tied, weighed=weighed), shape[-1])
+
+
+def intended_type(
+    quantisation: str, name: str, shape: tuple[int, ...], *, n_layers: int, tied: bool, weighed: bool
+) -> Kind:
+    """The type of a tensor in the mixture, whatever its width.
 
     ``tied``: the file has no output.weight, the embedding is the head. ``weighed``: an importance matrix is used.
     Vectors are always F32.
@@ -56,8 +64,7 @@ def tensor_type(
         return Kind.F32
     if base in (Kind.F32, Kind.F16):
         return base
-    kind = _rule(quantisation=quantisation, base=base, name=name, n_layers=n_layers, tied=tied, weighed=weighed)
-    return _fitting(kind, shape[-1])
+    return _rule(quantisation=quantisation, base=base, name=name, n_layers=n_layers, tied=tied, weighed=weighed)
 
 
 def _rule(quantisation: str, base: Kind, name: str, n_layers: int, tied: bool, weighed: bool) -> Kind:

@@ -3,10 +3,7 @@
 Owl ratios and llama.cpp's importance matrix are made of it. Not here: what they do with it.
 """
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-from blocks.estimates.hardware import refuse_missing
 
 if TYPE_CHECKING:
     import torch
@@ -36,21 +33,3 @@ def input_squares(model: Any, rows: "torch.Tensor", batch: int) -> "dict[str, to
     for one in hooks:
         one.remove()
     return {name: total / rows.numel() for name, total in sums.items()}
-
-
-def load(folder: Path, device: str) -> Any:
-    """The transformers model in ``folder`` on ``device``, in the type it is stored in, for measuring.
-
-    Raises:
-        BadInput: there is no such device here.
-    """
-    refuse_missing(device)
-    from transformers import AutoModelForCausalLM
-    from transformers.utils import logging
-
-    logging.disable_progress_bar()
-    placed = {"device_map": {"": device}} if device != "cpu" else {}
-    model: Any = AutoModelForCausalLM.from_pretrained(
-        folder, dtype="auto", local_files_only=True, use_safetensors=True, trust_remote_code=False, **placed
-    )
-    return model.eval()

@@ -24,7 +24,7 @@ def outlier_share(scores: "Sequence[torch.Tensor]", threshold: float) -> float:
 def ratios(shares: Sequence[float], sparsity: float, settings: Owl) -> list[float]:
     """One sparsity per layer: mean ``sparsity``, at most ``settings.spread`` from it, falling with the outlier share.
 
-    Layers of equal size are assumed, as in every Llama.
+    Layers of equal size are assumed, as in every such model.
     """
     low, high = min(shares), max(shares)
     if high == low:

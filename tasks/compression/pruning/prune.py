@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from blocks import store
 from blocks.estimates.hardware import refuse_missing
-from blocks.models.checkpoint import Checkpoint, layers, llama, prunable, write_changed
+from blocks.models import model_config
+from blocks.models.checkpoint import Checkpoint, layers, model_folder, prunable, write_changed
+from blocks.models.load import load_model
 from blocks.records import Artifact
 from configs.errors import BadInput
 from configs.phases.compression import Calibration, Pruning
 from tasks.compression.calibration import packed
-from tasks.compression.pruning.activations import input_squares, load
+from tasks.compression.pruning.activations import input_squares
 from tasks.compression.pruning.layer_ratios import outlier_share, ratios
 from tasks.compression.weights.oneshot import oneshot, quiet
 from tasks.step import step
@@ -31,10 +33,11 @@ def prune(
     """``model`` with a share ``sparsity`` of the decoder layers' matrices set to zero; kind "model".
 
     Raises:
-        BadInput: not a Llama, too little calibration text, or the model is already sparser.
+        BadInput: not such a model, too little calibration text, or the model is already sparser.
     """
     refuse_missing(calibration.device)
-    folder = llama(model)
+    folder = model_folder(model)
+    config = model_config.read(folder / "config.json")
     already = zero_share(folder)
     if already > sparsity:
         raise BadInput(
@@ -64,7 +67,8 @@ def prune(
             shares = _shares(
                 folder=folder, dataset=dataset, sparsity=sparsity, settings=settings, calibration=calibration, seed=seed
             )
-            pruned = oneshot(folder, [_modifier(settings, shares)], rows, calibration.batch)
+            decoder = config["architectures"][0].replace("ForCausalLM", "DecoderLayer")
+            pruned = oneshot(folder, [_modifier(settings, shares, decoder)], rows, calibration.batch)
             state = pruned.state_dict()
             changed = {name: state[name] for name in prunable(list(state))}
         write_changed(folder, made.path, changed)
@@ -89,14 +93,15 @@ def zero_share(folder: Path) -> float:
     return zeros / total
 
 
-def _modifier(settings: Pruning, shares: list[float]) -> Any:
+def _modifier(settings: Pruning, shares: list[float], decoder: str) -> Any:
+    """``decoder``: the class of a decoder layer, as transformers names it."""
     with quiet():
         from llmcompressor.modifiers.pruning import SparseGPTModifier, WandaPruningModifier
 
     common: dict[str, Any] = {
         "sparsity": shares,
         "mask_structure": settings.structure,
-        "targets": ["LlamaDecoderLayer"],
+        "targets": [decoder],
         "ignore": ["re:.*lm_head"],
     }
     if settings.method == "wanda":
@@ -119,7 +124,7 @@ def _shares(
         count = int(checkpoint.config["num_hidden_layers"])
         if settings.layer_ratios is None:
             return [sparsity] * count
-        model = load(folder, calibration.device)
+        model = load_model(folder, device=calibration.device)
         squares = input_squares(model, packed(dataset, folder, calibration, seed), calibration.batch)
         names = set(prunable(checkpoint.names()))
         shares = []

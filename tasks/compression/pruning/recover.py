@@ -12,14 +12,14 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from blocks import store
-from blocks.models.checkpoint import Checkpoint, llama, prunable, write_changed
+from blocks.models.checkpoint import Checkpoint, model_folder, prunable, write_changed
 from blocks.models.encoding import Conversation
+from blocks.models.load import load_model
 from blocks.progress import progress
 from blocks.records import Artifact
 from configs.errors import BadInput, CogumiError
 from configs.phases.compression import MaskedLora, Recovery
 from tasks.compression.calibration import IGNORE, conversations, padded
-from tasks.compression.pruning.activations import load
 from tasks.compression.pruning.prune import zero_share
 from tasks.step import step
 
@@ -42,14 +42,15 @@ def recover(pruned: Artifact, student: Artifact, dataset: Artifact, settings: Re
     """
     import torch
 
-    folder, whole = llama(pruned), llama(student)
+    folder, whole = model_folder(pruned), model_folder(student)
     with (
         store.create(
             "model", parents=[pruned, student, dataset], settings={**settings.identity(), "seed": seed}
         ) as made,
         _seeded(seed),
     ):
-        model, teacher = load(folder, settings.device), load(whole, settings.device)
+        model = load_model(folder, device=settings.device, frozen=False)
+        teacher = load_model(whole, device=settings.device)
         if {name: weight.shape for name, weight in model.named_parameters()} != {
             name: weight.shape for name, weight in teacher.named_parameters()
         }:

@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 from blocks import store
 from blocks.estimates.hardware import refuse_missing
-from blocks.models import llama_config
-from blocks.models.checkpoint import Checkpoint, llama, write_changed
+from blocks.models import model_config
+from blocks.models.checkpoint import Checkpoint, model_folder, write_changed
 from blocks.models.encoding import load_tokenizer
+from blocks.models.load import load_model
 from blocks.records import Artifact
 from configs.errors import BadInput, GateFailed
 from configs.phases.compression import Awq, Calibration
 from tasks.compression.calibration import packed
-from tasks.compression.pruning.activations import load
 from tasks.compression.weights.oneshot import oneshot, quiet
 from tasks.step import step
 
@@ -37,14 +37,14 @@ def fold(model: Artifact, dataset: Artifact, settings: Awq, calibration: Calibra
     matrices_scaled.
 
     Raises:
-        BadInput: not a Llama, a group that does not divide its rows, or the backend is not installed.
+        BadInput: not such a model, a group that does not divide its rows, or the backend is not installed.
         GateFailed: the folded model is further from ``model`` than ``settings.max_divergence``.
     """
     import torch
 
     refuse_missing(calibration.device)
-    folder = llama(model)
-    llama_config.refuse_group(llama_config.read(folder / "config.json"), settings.group)
+    folder = model_folder(model)
+    model_config.refuse_group(model_config.read(folder / "config.json"), settings.group)
     rows = packed(dataset, folder, calibration, seed)[: settings.rows]
     described = {**settings.identity(), "calibration": calibration.identity(), "seed": seed}
     with store.create("model", parents=[model, dataset], settings=described) as made:
@@ -155,7 +155,7 @@ def _divergence(before: Path, after: Path, rows: "torch.Tensor", calibration: Ca
     import torch
     from torch.nn.functional import kl_div
 
-    first, second = load(before, calibration.device), load(after, calibration.device)
+    first, second = (load_model(one, device=calibration.device) for one in (before, after))
     total = 0.0
     judged = rows[: 2 * calibration.batch]
     with torch.no_grad():

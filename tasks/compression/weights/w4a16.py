@@ -8,7 +8,7 @@ other. Not here: the scales (awq.py), which must be in the weights already; serv
 import shutil
 
 from blocks import store
-from blocks.models.checkpoint import llama, prunable, write_changed
+from blocks.models.checkpoint import model_folder, prunable, write_changed
 from blocks.records import Artifact
 from configs.errors import BadInput
 from configs.phases.compression import Awq
@@ -22,7 +22,7 @@ TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "
 @step(version=1)
 def w4a16(folded: Artifact, settings: Awq) -> Artifact:
     """``folded`` in compressed-tensors (pack-quantized), ``settings.bits`` bits per weight; kind "w4a16"."""
-    folder = llama(folded)
+    folder = model_folder(folded)
     with store.create("w4a16", parents=[folded], settings={"bits": settings.bits, "group": settings.group}) as made:
         rounded = oneshot(folder, [scheme(settings)])
         with quiet():
@@ -56,5 +56,5 @@ def unpacked(export: Artifact, folded: Artifact) -> Artifact:
             quantization_config=CompressedTensorsConfig(run_compressed=False),
         )
         state = rounded.state_dict()
-        write_changed(llama(folded), made.path, {name: state[name] for name in prunable(list(state))})
+        write_changed(model_folder(folded), made.path, {name: state[name] for name in prunable(list(state))})
     return made.artifact

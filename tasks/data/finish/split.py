@@ -64,9 +64,3 @@ def divide(examples: list[Example], share: float, seed: int) -> tuple[list[Examp
     for example in ordered:
         sides[rows.folded(example.prompt) in held_back].append(example)
     return sides
-
-
-def read_split(dataset: Artifact) -> tuple[list[Example], list[Example]]:
-    """Training and validation examples of a dataset."""
-    folder = store.open(dataset)
-    return rows.read(folder / TRAIN, Example), rows.read(folder / VALIDATION, Example)

@@ -14,13 +14,13 @@ import numpy as np
 
 from blocks import store
 from blocks.models.encoding import Encoder
+from blocks.models.load import load_adapter, load_model
 from blocks.models.seeding import reproducible
 from blocks.progress import progress
 from blocks.records import Artifact
 from configs.phases.training import Anil, Lora
 from tasks.step import step
 from tasks.training.adapter import read_base, write_adapter
-from tasks.training.load import load_adapter, load_model
 from tasks.training.meta.episodes import Episode, Tasks, batch, measuring_episodes, read_tasks, training_episodes
 
 VALIDATION_STREAM, COMPARISON_STREAM = 1, 2  # random streams beside training's

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from blocks.examples import read_split
 from blocks.models.encoding import Encoder
 from blocks.records import Artifact, Example
 from configs.errors import BadInput
 from tasks.training.encoding import Encoded, encode, padded
-from tasks.training.load import rows
 
 if TYPE_CHECKING:
     from tasks.training.meta.inner_loop import Batch
@@ -56,8 +56,8 @@ def read_tasks(
     Raises:
         BadInput: fewer than two tasks have enough examples.
     """
-    train = pools(rows(dataset, "train"), encoder, max_length, closing)
-    validation = pools(rows(dataset, "validation"), encoder, max_length, closing)
+    train = pools(read_split(dataset, "train"), encoder, max_length, closing)
+    validation = pools(read_split(dataset, "validation"), encoder, max_length, closing)
     names = sorted(
         name for name, examples in train.items() if len(examples) >= support + query and validation.get(name)
     )

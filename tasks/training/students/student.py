@@ -1,4 +1,4 @@
-"""Where the student comes from: made here, the hub at a pinned commit, or a folder with pinned content.
+"""Where the student comes from: made here, the hub at a pinned commit, a folder or a GGUF file with pinned content.
 
 Whatever its origin, an artifact of kind "model" leaves: config.json, safetensors in the wanted type, and a tokenizer
 with its chat template: its own, or this project's (Llama 3.1's without a system text) where it has Llama 3.1's tokens.
@@ -8,6 +8,7 @@ Pickled weights are never read.
 import hashlib
 import json
 import logging
+import math
 import os
 import shutil
 from pathlib import Path
@@ -15,13 +16,24 @@ from typing import Any
 
 from blocks import store
 from blocks.engines.llama_cpp import rendering
-from blocks.models import chat_frame, llama_config, safetensors_file, student_folder, template, vocabulary
+from blocks.models import (
+    chat_frame,
+    gguf_file,
+    gguf_tokenizer,
+    model_config,
+    student_folder,
+    template,
+    vocabulary,
+    weights,
+)
+from blocks.models.checkpoint import rewrite
 from blocks.models.encoding import load_tokenizer
 from blocks.models.template import Template
 from blocks.records import Artifact
 from configs.errors import BadInput, Transient
-from configs.phases.training import Hub, Local, Scratch
+from configs.phases.training import GgufStudent, Hub, Local, Scratch
 from tasks.step import step
+from tasks.training.students import from_gguf
 from tasks.training.students.pretrain import pretrain
 from tasks.training.students.tokenizer import tokenizer
 
@@ -37,7 +49,7 @@ WANTED = (
 )
 
 
-def student(settings: Scratch | Hub | Local, seed: int, group: int | None) -> Artifact:
+def student(settings: Scratch | Hub | Local | GgufStudent, seed: int, group: int | None) -> Artifact:
     """The model being built, by the step that ``settings.source`` names. ``group``: of AWQ's weights, None without AWQ.
 
     Raises:
@@ -45,9 +57,12 @@ def student(settings: Scratch | Hub | Local, seed: int, group: int | None) -> Ar
     """
     if isinstance(settings, Scratch):
         return pretrain(tokenizer(settings.vocabulary, seed), settings, seed)
-    adopted = download(settings) if isinstance(settings, Hub) else adopt(settings)
+    if isinstance(settings, Hub):
+        adopted = download(settings)
+    else:
+        adopted = adopt(settings) if isinstance(settings, Local) else unpack(settings)
     if group is not None:
-        llama_config.refuse_group(llama_config.read(store.open(adopted) / "config.json"), group)
+        model_config.refuse_group(model_config.read(store.open(adopted) / "config.json"), group)
     return adopted
 
 
@@ -123,6 +138,39 @@ def adopt(settings: Local) -> Artifact:
     return _keep(folder, settings)
 
 
+@step(version=1)
+def unpack(settings: GgufStudent) -> Artifact:
+    """Take the student out of a GGUF file that has the pinned hash.
+
+    Metrics and the manifest's settings say what the file's weights had been rounded to: tensors of each type.
+
+    Raises:
+        BadInput: no such file, other content, or no student that every later phase can work with.
+    """
+    path = Path(os.path.expanduser(settings.path))
+    file = gguf_file.read(path)
+    with path.open("rb") as stream:
+        found = hashlib.file_digest(stream, "sha256").hexdigest()
+    if found != settings.sha256:
+        raise BadInput(
+            f"training.student.sha256: {path} has content {found}, not the pinned one; set it if that is the student "
+            "you mean"
+        )
+    described = from_gguf.describe(path, file)
+    _check_fields(described.config, path)
+    stored = {**settings.identity(), "path": None, "stored": described.kinds}
+    with store.create("model", settings=stored) as folder:
+        gguf_tokenizer.write(path, file, folder.path)
+        _keep_tokenizer(folder.path, folder.path, described.config["vocab_size"])
+        from_gguf.write(path, described, folder.path, settings.dtype)
+        student_folder.look_over(folder.path, _files(folder.path))
+        folder.metrics["parameters"] = sum(
+            math.prod(tensor.shape) for tensors in weights.headers(folder.path).values() for tensor in tensors.values()
+        )
+        folder.metrics |= {f"stored_{kind}": count for kind, count in described.kinds.items()}
+    return folder.artifact
+
+
 def content_hash(folder: Path) -> str:
     """SHA-256 over the names and contents of the files that would be copied."""
     total = hashlib.sha256()
@@ -169,10 +217,10 @@ def _check_fields(config: dict[str, Any], source: Path) -> None:
     Raises:
         BadInput: names the first line of what it says.
     """
-    from transformers import LlamaConfig
+    from transformers import CONFIG_MAPPING
 
     try:
-        LlamaConfig.from_dict(config)
+        CONFIG_MAPPING[config["model_type"]].from_dict(config)
     except Exception as error:  # it raises whatever it meets
         raise BadInput(
             f"{source / 'config.json'}: transformers cannot load it ({' '.join(str(error).split())[:300]}); correct "
@@ -187,20 +235,19 @@ def _keep_weights(source: Path, target: Path, settings: Hub | Local) -> int:
         BadInput: a value is not finite, in the file or in the wanted type.
     """
     import torch
-    from safetensors.torch import save_file
 
-    with safetensors_file.opened(source) as stream:
-        tensors = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118 - safe_open is no mapping
     dtype = getattr(torch, settings.dtype)
-    kept = {name: tensor.to(dtype) if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
-    for name, tensor in kept.items():
+
+    def kept(name: str, tensor: Any) -> Any:
+        tensor = tensor.to(dtype) if tensor.is_floating_point() else tensor
         if not bool(torch.isfinite(tensor).all()):
             raise BadInput(
                 f"{source}: {name} holds values that are not finite in {settings.dtype}; fetch the model again, or "
                 "take it before it was damaged"
             )
-    save_file(kept, target, metadata={"format": "pt"})
-    return sum(tensor.numel() for tensor in tensors.values())
+        return tensor
+
+    return rewrite(source, target, kept)
 
 
 def _keep_tokenizer(source: Path, target: Path, size: int) -> None:

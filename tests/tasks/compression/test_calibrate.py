@@ -10,14 +10,15 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
 from blocks import store
+from blocks.models.gguf_layout import permute, restore
+from blocks.models.load import load_model
 from blocks.records import Artifact
 from configs.errors import BadInput
 from configs.phases.compression import Temperature
 from tasks.compression.calibrate import TEMPERATURES, calibrate, losses
 from tasks.compression.calibration import packed
-from tasks.compression.export.dequantise import dequantised, restore
-from tasks.compression.export.gguf_write import permute, to_gguf
-from tasks.compression.pruning.activations import load
+from tasks.compression.export.dequantise import dequantised
+from tasks.compression.export.gguf_write import to_gguf
 from tests.tasks.compression import served
 from tests.tasks.compression.pruning.test_prune import CALIBRATION
 
@@ -63,7 +64,7 @@ def test_a_model_that_is_too_sure_is_cooled_and_answers_the_same(model: Artifact
 
 def test_dequantised_is_what_the_file_holds(model: Artifact, dataset: Artifact) -> None:
     ids = packed(dataset, store.open(model), CALIBRATION, 0)[:2]
-    original = load(store.open(model), "cpu")
+    original = load_model(store.open(model), device="cpu")
     with torch.no_grad():
         same = dequantised(store.open(to_gguf(model, "F32")) / "model.gguf", store.open(model), "cpu")(
             input_ids=ids

@@ -10,6 +10,7 @@ import torch
 
 from blocks import store
 from blocks.models import packing_list
+from blocks.models.load import load_model
 from blocks.records import Artifact
 from configs.errors import BadInput, GateFailed
 from configs.phases.compression import Calibration, Compression
@@ -19,7 +20,6 @@ from tasks.compression.export.gguf_write import to_gguf
 from tasks.compression.export.importance import importance
 from tasks.compression.packing import zstd
 from tasks.compression.packing.zstd import pack
-from tasks.compression.pruning.activations import load
 from tasks.compression.pruning.prune import prune, zero_share
 from tasks.compression.pruning.recover import recover
 from tasks.compression.weights.awq import fold
@@ -167,7 +167,7 @@ def test_a_device_that_is_not_there_is_refused(parts: dict[str, Artifact], secti
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_a_device_that_is_there_is_used(parts: dict[str, Artifact]) -> None:
-    assert load(store.open(parts["model"]), "cuda").device.type == "cuda"
+    assert load_model(store.open(parts["model"]), device="cuda").device.type == "cuda"
 
 
 @pytest.mark.parametrize(

@@ -5,11 +5,12 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from blocks import store
+from blocks.examples import read_split
 from blocks.records import DOMAINS, Artifact, Difficulty
 from configs.phases.data import Balancing, Splitting
 from tasks.data import rows
 from tasks.data.finish.balance import balance, choose, off_balance
-from tasks.data.finish.split import divide, read_split, split
+from tasks.data.finish.split import divide, split
 from tasks.data.write.plan import Cell, plan
 from tests.tasks.data.conftest import example, examples_artifact, small
 
@@ -109,7 +110,7 @@ def test_every_cell_gives_its_share_to_validation() -> None:
 def test_a_dataset_reads_back_through_line_separators_of_unicode() -> None:
     odd = [example(f"e{i}", prompt=f"line\u2028{i}\u0085 and \u2029 {i}", response="a\nb\r\nc\x0b") for i in range(10)]
     dataset = split.fn(examples_artifact(*odd), {}, Splitting(validation_share=0.2), 1)
-    train, validation = read_split(dataset)
+    train, validation = read_split(dataset, "train"), read_split(dataset, "validation")
     assert sorted(train + validation, key=lambda e: e.id) == odd
     assert (len(train), len(validation)) == (8, 2)
     assert store.verify(dataset).metrics == {"train": 8, "validation": 2, "mean_score": 8}

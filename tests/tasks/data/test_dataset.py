@@ -9,13 +9,14 @@ import pytest
 
 from blocks import store
 from blocks.checkers.judge import check
+from blocks.examples import read_split
 from blocks.records import Artifact, Example
 from blocks.rehearsal import world
 from blocks.storage import places
 from blocks.teachers.reporting.summary import summary
 from configs.errors import BadInput, BudgetSpent, GateFailed
 from tasks.data import rows
-from tasks.data.finish.split import CARD, STATS, TRAIN, read_split
+from tasks.data.finish.split import CARD, STATS, TRAIN
 from tasks.data.finish.verify import verify
 from tasks.data.write.answers import answer_easy, first_teacher
 from tasks.data.write.drafts import answer_hard
@@ -30,7 +31,7 @@ Made = tuple[Small, Artifact, Artifact]
 
 
 def both(made: Made) -> list[Example]:
-    train, validation = read_split(made[2])
+    train, validation = read_split(made[2], "train"), read_split(made[2], "validation")
     return train + validation
 
 
@@ -89,7 +90,7 @@ def test_nothing_of_the_evaluation_is_left(made: Made) -> None:
 def test_the_card_and_the_statistics_say_what_is_there(made: Made) -> None:
     folder = store.open(made[2])
     stats, card = json.loads((folder / STATS).read_text()), (folder / CARD).read_text()
-    train, validation = read_split(made[2])
+    train, validation = read_split(made[2], "train"), read_split(made[2], "validation")
     assert stats["rows"] == {"train": len(train), "validation": len(validation)}
     assert sum(row["rows"] for row in stats["composition"]) == len(train) + len(validation)
     calls = {call.call: call.dollars for example in both(made) for call in example.lineage}
@@ -104,7 +105,7 @@ def test_the_card_and_the_statistics_say_what_is_there(made: Made) -> None:
 def test_datasets_opens_the_folder_and_both_kinds_of_file(made: Made, tmp_path: Path) -> None:
     from datasets import load_dataset
 
-    folder, (train, validation) = store.open(made[2]), read_split(made[2])
+    folder, train, validation = store.open(made[2]), read_split(made[2], "train"), read_split(made[2], "validation")
     for opened in (
         load_dataset(str(folder), cache_dir=str(tmp_path)),
         load_dataset(
@@ -123,7 +124,7 @@ def test_the_report_passes_its_gate_and_notices_what_was_broken(made: Made, tmp_
     profile, _, dataset = made
     report = verify.fn(dataset, profile.data, profile.seed)
     gate.fn("dataset", list(report.checks))
-    train, validation = read_split(dataset)
+    train, validation = read_split(dataset, "train"), read_split(dataset, "validation")
     with store.create("dataset", settings={"broken": True}) as folder:
         rows.write(folder.path / TRAIN, [*train[:20], train[0].model_copy(update={"id": "copy"})])
         rows.write(folder.path / "validation.jsonl", [*validation[:5], train[1]])

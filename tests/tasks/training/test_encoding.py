@@ -47,7 +47,7 @@ def test_packing_keeps_every_example_whole_and_once(sizes: list[int]) -> None:
 def test_packed_examples_do_not_see_each_other(model: Any, tokenizer: Any) -> None:
     from pathlib import Path
 
-    from tasks.training.load import load_model
+    from blocks.models.load import load_model
 
     loaded = load_model(Path(model.uri), device="cpu", dtype="float32")
     examples = encode(

@@ -9,10 +9,10 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from blocks import store
+from blocks.models.load import load_adapter, load_model
 from blocks.records import Artifact
 from configs.errors import BadInput, GateFailed
 from tasks.training.adapter import read_updates
-from tasks.training.load import load_adapter, load_model
 from tasks.training.merge import Agreement, agreement, merge, updated
 from tests.tasks.training.conftest import LORA, MERGING, changed
 

@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from blocks import store
 from blocks.records import Answered, Artifact
 from configs.errors import BadInput, Transient
 from configs.phases.training import Hub
+from tasks.compression.export.gguf_write import to_gguf
 from tasks.training.choose import choose_adapter
 from tasks.training.merge import merge
 from tasks.training.meta.anil import anil
@@ -20,6 +22,7 @@ from tasks.training.students.tokenizer import tokenizer
 from tests import tiny_llama
 from tests.tasks.modifiers.world import evaluation
 from tests.tasks.training.conftest import ANIL, LORA, MERGING, SCRATCH, changed
+from tests.tasks.training.students.test_from_gguf import pinned
 from tests.tasks.training.students.test_student import REVISION, hub, local
 from tests.tasks.training.students.test_student import folder as folder
 
@@ -43,7 +46,7 @@ def test_the_vocabulary_is_the_students() -> None:
 def test_the_source_decides_where_the_student_comes_from(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One and the same phase: made here, out of a folder, out of the hub's cache."""
+    """One and the same phase: made here, out of a folder, a GGUF file, the hub's cache."""
     cache = tmp_path / "cache"
     snapshot = cache / "models--someone--tiny-llama" / "snapshots" / REVISION
     snapshot.parent.mkdir(parents=True)
@@ -56,6 +59,10 @@ def test_the_source_decides_where_the_student_comes_from(
     steps = {source: set(store.manifest(one).settings or {}) for source, one in made.items()}
     assert "repository" in steps["hub"]
     assert "sha256" in steps["folder"]
+    file = pinned(store.open(to_gguf(made["folder"], "F32")) / "model.gguf")
+    assert file.source == "gguf"
+    weights = [load_file(store.open(one) / "model.safetensors") for one in (made["folder"], student(file, 0, 16))]
+    assert all(torch.equal(weights[1][name], weight) for name, weight in weights[0].items())
     assert "curve.json" in store.manifest(made["scratch"]).files
     with pytest.raises(Transient, match="somebody/else"):
         student(hub(repository="somebody/else"), 0, None)

@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 
 from blocks import store
+from blocks.examples import read_split
+from blocks.models.load import load_adapter, load_model
 from blocks.records import Artifact
 from blocks.storage.home import home
 from configs.errors import BadInput
-from tasks.training.load import load_adapter, load_model, rows
 from tasks.training.sft import last_checkpoint, plan_steps, read_curve, sft
 from tests.tasks.training.conftest import LORA, changed, make_dataset
 
@@ -26,7 +27,7 @@ def curve(adapter: Artifact) -> list[dict[str, float]]:
 
 
 def validations(dataset: Artifact, settings: Any) -> int:
-    plan = plan_steps(len(rows(dataset, "train")), settings)
+    plan = plan_steps(len(read_split(dataset, "train")), settings)
     return plan.steps // plan.validate
 
 
@@ -148,10 +149,10 @@ def test_the_validation_settings_change_what_is_measured(model: Artifact, datase
 def test_a_run_that_no_longer_gains_stops_and_keeps_its_best(model: Artifact, dataset: Artifact) -> None:
     """Validation answers that training makes ever less likely: the first validation is the best."""
     contrary = make_dataset(
-        rows(dataset, "train"),
+        read_split(dataset, "train"),
         [
             one.model_copy(update={"draft": None, "thinking": None, "response": "~~~~"})
-            for one in rows(dataset, "validation")
+            for one in read_split(dataset, "validation")
         ],
     )
     long = changed(LORA, epochs=3.0, evaluations=10)
@@ -208,14 +209,14 @@ def test_what_cannot_be_done_is_refused_before_the_work(
     with pytest.raises(BadInput, match="no train example has at most 16 tokens"):
         sft(model, dataset, changed(LORA, max_length=16), 0)
     with pytest.raises(BadInput, match=r"has no validation\.jsonl|has no examples"):
-        sft(model, make_dataset(rows(dataset, "train"), []), LORA, 0)
+        sft(model, make_dataset(read_split(dataset, "train"), []), LORA, 0)
 
 
 def test_a_line_that_is_no_example_is_named(model: Artifact) -> None:
     with store.create("dataset") as folder:
         (folder.path / "train.jsonl").write_text('{"id": 1}\n')
     with pytest.raises(BadInput, match=r"train\.jsonl:1: not an example"):
-        rows(folder.artifact, "train")
+        read_split(folder.artifact, "train")
 
 
 def test_qlora_trains_on_a_base_rounded_to_four_bits(model: Artifact, dataset: Artifact, adapter: Artifact) -> None:

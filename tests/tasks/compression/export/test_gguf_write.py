@@ -10,10 +10,11 @@ from gguf import GGMLQuantizationType, GGUFReader, quants
 from safetensors.torch import load_file
 
 from blocks import store
+from blocks.models.gguf_layout import permute, rope_frequencies
 from blocks.models.template import LLAMA
 from blocks.records import Artifact
 from configs.errors import BadInput
-from tasks.compression.export.gguf_write import permute, rope_frequencies, to_gguf
+from tasks.compression.export.gguf_write import to_gguf
 from tasks.compression.export.mixtures import KEEPS_ZEROS, QUANTISATIONS, tensor_type
 from tests.tasks.compression import served
 from tests.tasks.compression.conftest import make_artifact

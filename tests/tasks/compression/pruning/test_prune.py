@@ -7,11 +7,12 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file
 
 from blocks import store
+from blocks.examples import read_split
+from blocks.models.load import load_model
 from blocks.records import Artifact
 from configs.errors import BadInput
 from configs.phases.compression import Calibration, Owl, Pruning
 from tasks.compression.calibration import conversations, packed
-from tasks.compression.pruning.activations import load
 from tasks.compression.pruning.layer_ratios import outlier_share, ratios
 from tasks.compression.pruning.prune import prune, zero_share
 from tasks.compression.pruning.recover import divergence
@@ -38,7 +39,9 @@ def weights(model: Artifact) -> dict[str, torch.Tensor]:
 
 def away(model: Artifact, student: Artifact, dataset: Artifact) -> float:
     judged = conversations(dataset, "validation", store.open(student), limit=16, tokens=512, seed=0)
-    return divergence(load(store.open(model), "cpu"), load(store.open(student), "cpu"), judged, 8)
+    return divergence(
+        load_model(store.open(model), device="cpu"), load_model(store.open(student), device="cpu"), judged, 8
+    )
 
 
 def test_sparsegpt_reaches_its_share_in_the_decoder_only_keeps_earlier_zeros_and_is_the_same_every_time(
@@ -160,17 +163,16 @@ def test_calibration_text_is_the_training_split_in_chat_format(model: Artifact, 
 
     from blocks.models import template
     from blocks.models.template import LLAMA
-    from tasks.compression.calibration import read
 
     rows = packed(dataset, store.open(model), CALIBRATION, 0)
     assert rows.shape == (24, 96)
     text = AutoTokenizer.from_pretrained(store.open(model)).decode(rows.flatten())
-    whole = [LLAMA.prompt(one.prompt) + LLAMA.answer(one) + template.END for one in read(dataset, "train")]
+    whole = [LLAMA.prompt(one.prompt) + LLAMA.answer(one) + template.END for one in read_split(dataset, "train")]
     assert sum(one in text for one in whole) >= 20
     assert not any(
         LLAMA.prompt(one.prompt) in text
-        for one in read(dataset, "validation")
-        if one.prompt not in {other.prompt for other in read(dataset, "train")}
+        for one in read_split(dataset, "validation")
+        if one.prompt not in {other.prompt for other in read_split(dataset, "train")}
     )
     assert not torch.equal(rows, packed(dataset, store.open(model), CALIBRATION, 1))
     with pytest.raises(BadInput, match="not one calibration row"):

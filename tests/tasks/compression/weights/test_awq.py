@@ -7,12 +7,12 @@ import torch
 from safetensors.torch import load_file
 
 from blocks import store
-from blocks.models.llama_config import refuse_group
+from blocks.models.load import load_model
+from blocks.models.model_config import refuse_group
 from blocks.records import Artifact
 from configs.errors import BadInput
 from configs.phases.compression import Awq
 from tasks.compression.calibration import packed
-from tasks.compression.pruning.activations import load
 from tasks.compression.pruning.prune import prune, zero_share
 from tasks.compression.weights.awq import fold
 from tasks.compression.weights.w4a16 import unpacked, w4a16
@@ -35,7 +35,7 @@ def awq(**changes: object) -> Awq:
 
 def logits(model: Artifact, ids: torch.Tensor) -> torch.Tensor:
     with torch.no_grad():
-        return load(store.open(model), "cpu")(input_ids=ids).logits
+        return load_model(store.open(model), device="cpu")(input_ids=ids).logits
 
 
 def rounded(weight: torch.Tensor, group: int) -> torch.Tensor:
@@ -69,7 +69,7 @@ def test_rounding_after_folding_hurts_less(model: Artifact, dataset: Artifact) -
     whole = logits(model, ids).log_softmax(-1)
     hurt = {}
     for name, artifact in (("plain", model), ("folded", fold(model, dataset, awq(grid=10, group=64), CALIBRATION, 0))):
-        rough = load(store.open(artifact), "cpu")
+        rough = load_model(store.open(artifact), device="cpu")
         with torch.no_grad():
             for parameter, weight in rough.named_parameters():
                 if parameter.endswith("_proj.weight"):
@@ -121,7 +121,7 @@ def test_importance_is_the_mean_square_of_the_inputs_and_steers_the_rounding(
 
     weighed = importance(model, dataset, CALIBRATION, 0)
     found = load_file(store.open(weighed) / "importance.safetensors")
-    loaded, ids = load(store.open(model), "cpu"), packed(dataset, store.open(model), CALIBRATION, 0)
+    loaded, ids = load_model(store.open(model), device="cpu"), packed(dataset, store.open(model), CALIBRATION, 0)
     with torch.no_grad():
         first = loaded.model.layers[0].input_layernorm(loaded.model.embed_tokens(ids)).square().mean((0, 1))
     torch.testing.assert_close(found["model.layers.0.self_attn.q_proj.weight"], first, rtol=1e-4, atol=1e-6)

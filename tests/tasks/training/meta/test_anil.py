@@ -9,11 +9,11 @@ import pytest
 from safetensors.torch import load_file
 
 from blocks import store
+from blocks.examples import read_split
 from blocks.models.encoding import Encoder
 from blocks.models.template import LLAMA
 from blocks.records import Artifact
 from configs.errors import BadInput
-from tasks.training.load import rows
 from tasks.training.meta.adaptation import compare_adaptation, read_adaptation
 from tasks.training.meta.anil import anil, control
 from tasks.training.meta.episodes import measuring_episodes, read_tasks, training_episodes
@@ -201,7 +201,7 @@ def test_episodes_do_not_repeat_an_example_and_measure_on_validation_examples(
 
 
 def test_a_dataset_with_too_few_tasks_is_one_clear_line(model: Artifact, adapter: Artifact, dataset: Artifact) -> None:
-    one_type = [one for one in rows(dataset, "train") if one.metadata.task_type == "arithmetic"]
+    one_type = [one for one in read_split(dataset, "train") if one.metadata.task_type == "arithmetic"]
     with pytest.raises(BadInput, match="ANIL needs two"):
         anil(
             model=model,

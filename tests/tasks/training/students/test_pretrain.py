@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from blocks import store
+from blocks.models.load import load_model
 from blocks.records import Artifact
 from configs.errors import BadInput
-from tasks.training.load import load_model
 from tasks.training.students.pretrain import pretrain
 from tests.tasks.training.conftest import SCRATCH, changed
 

@@ -11,11 +11,11 @@ from safetensors.torch import load_file
 from blocks import store
 from blocks.models import template
 from blocks.models.encoding import load_tokenizer
+from blocks.models.load import load_model
 from blocks.models.template import LLAMA
 from blocks.records import Artifact
 from configs.errors import BadInput, Transient
 from configs.phases.training import Hub, Local
-from tasks.training.load import load_model
 from tasks.training.students.student import content_hash, student
 from tests.tasks.training.conftest import SCRATCH
 

@@ -1,5 +1,5 @@
-"""What config.json may say of a Llama, in one place: all that training, pruning, AWQ, GGUF and llama.cpp can do, and
-nothing else.
+"""What config.json may say of a Llama, Mistral, Qwen2 or Qwen3, in one place: all that training, pruning, AWQ, GGUF and
+llama.cpp can do, and nothing else.
 
 A student is held against it when it is adopted, a model before it is exported. Not here: its weights
 (student_folder.py), its vocabulary (vocabulary.py), sizes for a plan (blocks/models/architecture.py).
@@ -8,10 +8,36 @@ A student is held against it when it is adopted, a model before it is exported. 
 import math
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from blocks.models import json_object
 from configs.errors import BadInput
+
+
+class Family(NamedTuple):
+    """How an architecture differs from the others.
+
+    ``model_type``: transformers' name. ``gguf``: llama.cpp's name, under which a file is written. ``permuted``: there a
+    query's and a key's two rotary halves are interleaved. ``biases``: projections that always have one. ``head_norms``:
+    queries and keys pass a norm of their own, head by head. ``options``: the fields that may add biases.
+    ``stated``: fields that transformers would fill with a number of its own, and which therefore have to be there.
+    """
+
+    model_type: str
+    gguf: str
+    permuted: bool
+    biases: tuple[str, ...] = ()
+    head_norms: bool = False
+    options: tuple[str, ...] = ()
+    stated: tuple[str, ...] = ("num_key_value_heads",)
+
+
+FAMILIES = {
+    "LlamaForCausalLM": Family("llama", "llama", True, options=("attention_bias", "mlp_bias"), stated=()),
+    "MistralForCausalLM": Family("mistral", "llama", True),
+    "Qwen2ForCausalLM": Family("qwen2", "qwen2", False, biases=("q_proj", "k_proj", "v_proj")),
+    "Qwen3ForCausalLM": Family("qwen3", "qwen3", False, head_norms=True, stated=("num_key_value_heads", "head_dim")),
+}
 
 LAYERS = 512  # llama.cpp's LLAMA_MAX_LAYERS
 _LARGEST = 1 << 24  # of a width, a vocabulary or a context: far beyond any model, far below what overflows
@@ -25,11 +51,12 @@ _COUNTS = (
 )
 _LLAMA3 = ("factor", "low_freq_factor", "high_freq_factor", "original_max_position_embeddings")
 _SILU = ("silu", "swish")
-_OPTIONAL_TRUTHS = ("attention_bias", "mlp_bias", "tie_word_embeddings")
+_BIASES = ("attention_bias", "mlp_bias")
+_WINDOW = 4096  # a Mistral's, where config.json does not say
 
 
 def read(path: Path) -> dict[str, Any]:
-    """The config.json at ``path``, which describes a Llama that every phase can work with.
+    """The config.json at ``path``, which describes a model that every phase can work with.
 
     Raises:
         BadInput: it is unreadable, or a field has a value that some phase cannot do; the field, its value, and what can
@@ -45,6 +72,11 @@ def refuse(config: dict[str, Any], where: Path) -> None:
     for field, accepted in _faults(config):
         shown = "missing" if field not in config else repr(config[field])[:80]
         raise BadInput(f"{where}: {field} is {shown}; {accepted}")
+
+
+def family(config: dict[str, Any]) -> Family:
+    """The architecture of a config.json that :func:`refuse` let pass."""
+    return FAMILIES[config["architectures"][0]]
 
 
 def head_size(config: dict[str, Any]) -> int:
@@ -92,7 +124,8 @@ def refuse_group(config: dict[str, Any], group: int) -> None:
 
 
 def tensor_shapes(config: dict[str, Any]) -> dict[str, tuple[int, ...]]:
-    """Every weight that a Llama of this configuration has, by its Hugging Face name."""
+    """Every weight that a model of this configuration has, by its Hugging Face name."""
+    kind = family(config)
     hidden, wide, size = config["hidden_size"], config["intermediate_size"], head_size(config)
     queries, keys = size * config["num_attention_heads"], size * key_value_heads(config)
     attention = {
@@ -110,10 +143,12 @@ def tensor_shapes(config: dict[str, Any]) -> dict[str, tuple[int, ...]]:
         for group, parts, bias in (("self_attn", attention, "attention_bias"), ("mlp", feed_forward, "mlp_bias")):
             for part, shape in parts.items():
                 found[f"model.layers.{layer}.{group}.{part}.weight"] = shape
-                if config.get(bias):
+                if part in kind.biases or (bias in kind.options and config.get(bias)):
                     found[f"model.layers.{layer}.{group}.{part}.bias"] = shape[:1]
         for norm in ("input_layernorm", "post_attention_layernorm"):
             found[f"model.layers.{layer}.{norm}.weight"] = (hidden,)
+        for norm in ("q_norm", "k_norm") if kind.head_norms else ():
+            found[f"model.layers.{layer}.self_attn.{norm}.weight"] = (size,)
     if not tied(config):
         found["lm_head.weight"] = (config["vocab_size"], hidden)
     return found
@@ -123,16 +158,21 @@ def _faults(config: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """(field, what is accepted) of everything that some phase cannot do, the field that explains most first."""
     if config.get("auto_map"):
         yield "auto_map", "code that comes with a model is never run; take a model that transformers knows by itself"
-    if config.get("architectures") != ["LlamaForCausalLM"]:
-        yield "architectures", "the student has to be a LlamaForCausalLM"
-    if config.get("model_type") != "llama":
-        yield "model_type", "the student has to be a llama"
+    names = config.get("architectures")
+    if not isinstance(names, list) or len(names) != 1 or not isinstance(names[0], str) or names[0] not in FAMILIES:
+        yield "architectures", f"the student has to be one of {', '.join(FAMILIES)}"
+    kind = family(config)
+    if config.get("model_type") != kind.model_type:
+        yield "model_type", f"a {config['architectures'][0]} is a {kind.model_type}"
     if config.get("quantization_config"):
         yield (
             "quantization_config",
             "weights have to be stored whole (float32, bfloat16 or float16); take the model before it was quantised",
         )
     yield from ((field, f"a whole number from 1 to {_LARGEST}") for field in _COUNTS if not _count(config.get(field)))
+    for field in kind.stated:
+        if config.get(field) is None:
+            yield field, f"a {kind.model_type} has to say it; transformers would take a number of its own"
     for field in ("num_key_value_heads", "head_dim"):
         if config.get(field) is not None and not _count(config[field]):
             yield field, f"a whole number from 1 to {_LARGEST}, or left out"
@@ -140,25 +180,26 @@ def _faults(config: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield "num_hidden_layers", f"llama.cpp reads at most {LAYERS}"
     yield from _heads(config)
     if config.get("hidden_act", "silu") not in _SILU:
-        yield "hidden_act", "llama.cpp's Llama has silu; another activation would give other answers without a word"
-    yield from (
-        (field, "true, false, or left out")
-        for field in _OPTIONAL_TRUTHS
-        if not isinstance(config.get(field, False), bool)
-    )
+        yield "hidden_act", "llama.cpp has silu there; another activation would give other answers without a word"
+    for field in ("tie_word_embeddings", *kind.options):
+        if not isinstance(config.get(field, False), bool):
+            yield field, "true, false, or left out"
+    for field in _BIASES:
+        fixed = field == "attention_bias" and bool(kind.biases)
+        if field not in kind.options and config.get(field, fixed) is not fixed:
+            yield field, f"a {kind.model_type} has {str(fixed).lower()} there, or leaves it out"
     if not _number(config.get("rms_norm_eps"), 0, 1):
         yield "rms_norm_eps", "a number above 0 and below 1, such as 1e-05"
     if config.get("is_causal", True) is not True:
-        yield "is_causal", "llama.cpp's Llama looks back only: true, or left out"
+        yield "is_causal", "llama.cpp looks back only: true, or left out"
     if config.get("partial_rotary_factor", 1.0) != 1.0:
         yield "partial_rotary_factor", "positions turn whole heads: 1, or left out"
-    if config.get("layer_types") is not None:
-        yield "layer_types", "every layer of a Llama attends to all that is before: left out"
+    yield from _windows(config, kind)
     if "rope_theta" in config and not _number(config["rope_theta"], 0, math.inf):
         yield "rope_theta", "a number above 0"
     for field in ("rope_parameters", "rope_scaling"):
         if config.get(field) is not None:
-            yield from _rope(field, config[field])
+            yield from _rope(field, config[field], kind)
     if (
         config.get("rope_parameters")
         and config.get("rope_scaling")
@@ -181,14 +222,33 @@ def _heads(config: dict[str, Any]) -> Iterator[tuple[str, str]]:
         )
 
 
-def _rope(field: str, found: Any) -> Iterator[tuple[str, str]]:
+def _windows(config: dict[str, Any], kind: Family) -> Iterator[tuple[str, str]]:
+    """Every layer attends to all that is before, as llama.cpp lets these architectures do."""
+    context = config["max_position_embeddings"]
+    types = config.get("layer_types")
+    if types is not None and types != ["full_attention"] * config["num_hidden_layers"]:
+        yield "layer_types", f"every layer of a {kind.model_type} attends to all that is before: left out"
+    if config.get("use_sliding_window", False) is not False:
+        yield "use_sliding_window", "false, or left out: llama.cpp has no sliding window there"
+    if kind.model_type == "mistral":
+        window = config.get("sliding_window", _WINDOW)
+        if window is not None and not (_count(window) and window >= context):
+            yield (
+                "sliding_window",
+                f"null, or at least max_position_embeddings ({context}): llama.cpp has no sliding window there "
+                f"({_WINDOW} where it is not said); lower max_position_embeddings to it",
+            )
+
+
+def _rope(field: str, found: Any, family: Family) -> Iterator[tuple[str, str]]:
     """transformers 5 writes rope_parameters, earlier ones rope_scaling."""
     if not isinstance(found, dict):
         yield field, "an object with rope_type, or left out"
         return
     kind = found.get("rope_type", found.get("type", "default"))
-    if kind not in ("default", "llama3") or found.get("type", kind) != kind:
-        yield field, "the rope types that can be exported are default and llama3"
+    types = ("default", "llama3") if family.gguf == "llama" else ("default",)  # llama.cpp's others read no rope_freqs
+    if kind not in types or found.get("type", kind) != kind:
+        yield field, f"the rope types of a {family.model_type} that can be exported are {' and '.join(types)}"
     if "rope_theta" in found and not _number(found["rope_theta"], 0, math.inf):
         yield field, "its rope_theta is a number above 0"
     if found.get("partial_rotary_factor", 1.0) != 1.0:
