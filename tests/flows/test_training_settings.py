@@ -96,7 +96,7 @@ def test_a_fine_tuning_that_gains_less_than_minimum_gain_is_refused(
     class Passed(Exception):
         """The gate was passed: the rest is not needed here."""
 
-    def stop(*_: object) -> None:
+    def stop(*_: object, **named: object) -> None:
         raise Passed
 
     answering(monkeypatch, "flows.training", taught)

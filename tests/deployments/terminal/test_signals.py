@@ -24,7 +24,7 @@ class Counting:
             {at_import}
 sys.meta_path.insert(0, Counting())
 sys.argv[0] = "cogumi"
-from deployments.cli import main
+from deployments.start import main
 main()
 """
 
