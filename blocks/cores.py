@@ -1,4 +1,4 @@
-"""Processor cores that this process really has, and threads that wait for each other without spinning.
+"""Processor cores that this process really has, and threads that soon sleep while they wait for each other.
 
 OpenMP's threads spin at barriers by default. Beside one other busy process on two cores that took pretraining from 5.5
 to 0.4 steps a second; threads that sleep lose little there (tests/benchmarks/LOG.md). torch and llama.cpp read the
@@ -11,15 +11,18 @@ import os
 from functools import cache
 from pathlib import Path
 
+# Some ten microseconds: as fast alone as spinning without end, where sleeping at once cost a fifth; beside another busy
+# process nearly as good as sleeping at once (tests/benchmarks/LOG.md, 2026-11-30).
+SPINS = "1000"
 _CGROUPS = Path("/sys/fs/cgroup")
 
 
 def share_cores() -> None:
-    """Let torch's and llama.cpp's threads sleep while they wait, and be no more than the cores that are there; call
+    """Let torch's and llama.cpp's threads soon sleep while they wait, and be no more than the cores that are there; call
     before either is imported. What is in the environment already wins, and children inherit it."""
     for name, value in (
         ("OMP_WAIT_POLICY", "PASSIVE"),
-        ("GOMP_SPINCOUNT", "0"),
+        ("GOMP_SPINCOUNT", SPINS),
         ("OMP_NUM_THREADS", str(cores())),
     ):
         os.environ.setdefault(name, value)
