@@ -18,8 +18,8 @@ _CGROUPS = Path("/sys/fs/cgroup")
 
 
 def share_cores() -> None:
-    """Let torch's and llama.cpp's threads soon sleep while they wait, and be no more than the cores that are there; call
-    before either is imported. What is in the environment already wins, and children inherit it."""
+    """Let torch's and llama.cpp's threads soon sleep while they wait, and be no more than the cores that are there.
+    Call it before either is imported. What is in the environment already wins, and children inherit it."""
     for name, value in (
         ("OMP_WAIT_POLICY", "PASSIVE"),
         ("GOMP_SPINCOUNT", SPINS),
