@@ -9,20 +9,24 @@ import logging
 from collections.abc import Sequence
 
 from blocks.teachers.keys import unset
+from configs.phases.training import GgufStudent, Local
 from configs.schema import Profile
 from flows.dispatch import compare_code, deployed
 from flows.phases import LOCAL, Phase
 from flows.spending import asked
+from tasks.training.students.student import student as make_student
 
 log = logging.getLogger("cogumi.preflight")
 
 
 def preflight(phases: Sequence[Phase], profile: Profile) -> None:
-    """Look for the pools and deployments of ``phases``, and for the API keys of those that run in this process. A
-    missing key is only told: answers that the journal holds need none.
+    """Look for the pools and deployments of ``phases``, for the API keys of those that run in this process, and take a
+    student of this machine in before teachers are paid. A missing key is only told: answers that the journal holds need
+    none.
 
     Raises:
-        BadInput: there is no such pool or deployment, or the deployment is of another version of this code.
+        BadInput: there is no such pool or deployment, the deployment is of another version of this code, or the student
+            is none that every phase can work with.
     """
     here = [phase for phase in phases if phase.pool(profile) == LOCAL]
     for phase in phases:
@@ -36,3 +40,6 @@ def preflight(phases: Sequence[Phase], profile: Profile) -> None:
             variable,
             ", ".join(teachers),
         )
+    student, awq = profile.training.student, profile.compression.awq
+    if isinstance(student, Local | GgufStudent) and any(phase.name == "training" for phase in here):
+        make_student(student, profile.seed, awq.group if awq is not None else None)  # training finds it in the cache

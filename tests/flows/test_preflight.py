@@ -5,11 +5,14 @@ from pathlib import Path
 
 import pytest
 
+from blocks import store
 from configs.errors import BadInput
 from configs.schema import load
 from flows.phases import PHASES
 from flows.pipeline import pipeline
 from flows.preflight import preflight
+from tasks.compression.export.gguf_write import to_gguf
+from tests.tiny_llama import make_model
 
 HERE = [f"pools.{phase.name}=local" for phase in PHASES]
 
@@ -18,6 +21,19 @@ def test_a_pool_that_a_late_phase_lacks_ends_the_run_before_its_first_step(prefe
     with pytest.raises(BadInput, match="there is no work pool 'gqu'"):
         pipeline("nano", ["pools.release=gqu"])
     assert not (state / "store").exists()
+
+
+@pytest.mark.parametrize("source", ["folder", "gguf"])
+def test_a_student_that_is_not_the_pinned_one_ends_the_run_before_a_teacher_is_asked(
+    source: str, prefect_server: None, state: Path
+) -> None:
+    adopted = make_model(teach=False)
+    place = store.open(adopted) if source == "folder" else store.open(to_gguf(adopted, "F16")) / "model.gguf"
+    with pytest.raises(BadInput, match=r"training\.student\.sha256: .* not the pinned one"):
+        pipeline(
+            "nano", [f"training.student={{source: {source}, path: {place}, sha256: '{'0' * 64}', dtype: float32}}"]
+        )
+    assert {folder.name for folder in (state / "store").iterdir()} & {"dataset", "examples", "plan"} == set()
 
 
 def test_keys_of_phases_that_run_elsewhere_are_not_asked_for(
