@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from prefect.client.orchestration import PrefectClient
 
 POOLS = ROOT / "deployments" / "pools"
-
-
 RENEWED = {"64d053bd6d"}  # the digests of templates that older versions gave to process pools; no person wrote those
 
 

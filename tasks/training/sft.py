@@ -47,9 +47,8 @@ def sft(model: Artifact, dataset: Artifact, settings: Lora, seed: int) -> Artifa
     """Train an adapter for ``model`` on the dataset's train split; the best one by validation loss is kept.
 
     Returns:
-        Artifact of kind "adapter": a PEFT folder, curve.json (step, tokens, loss, validation_loss) and base.json (what
-        it
-        was trained on: the model's digest and its precision).
+        Artifact of kind "adapter": a PEFT folder, curve.json (step, tokens, loss, validation_loss) and base.json
+        (what it was trained on: the model's digest and its precision).
 
     Raises:
         BadInput: the device or bitsandbytes is missing, or no example fits.
