@@ -3,8 +3,9 @@
 A :class:`Template` belongs to one student and is read from its folder or, by llama.cpp, from its GGUF file
 (blocks/engines/llama_cpp/native.py). It renders a conversation as one string, in which a control token stands only
 where a turn begins or ends: where a text has one literally, it is guarded, and whoever makes token ids of the string
-(:meth:`Template.token_ids`) takes the guard away and reads the text as text. So every text is learned, asked and answered as it was written, and none can open or close a turn. (Zephyr's
-``<|user|>`` is no token but ordinary text to its tokenizer, and stays that.)
+(:meth:`Template.token_ids`) takes the guard away and reads the text as text. So every text is learned, asked and
+answered as it was written, and none can open or close a turn. (Zephyr's ``<|user|>`` is no token but ordinary text to
+its tokenizer, and stays that.)
 
 Every format is held as what stands between the contents of two turns, read off the student's own Jinja template
 (chat_frame.py). A student with Llama 3.1's tokens speaks Llama 3.1's format without a system text (:data:`LLAMA`),
